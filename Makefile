@@ -1,0 +1,57 @@
+# qins: `make help` lists what can be made. Everything built goes to build/$(config)/.
+config ?= release
+CC ?= cc
+
+BUILD := build/$(config)
+CFLAGS_release := -O3 -g
+CFLAGS_debug := -O0 -g3
+CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+ifeq ($(CFLAGS_$(config)),)
+$(error config=$(config) is unknown; use release, debug, asan or tsan)
+endif
+
+# No FMA contraction and no fast-math: the bytes of the codec and the logits must not depend on the compiler.
+ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -ffp-contract=off \
+              -I. -MMD -MP $(CFLAGS_$(config)) $(CFLAGS)
+LIBS := -lopenblas -lcjson -lxxhash -lm -lpthread
+
+PROGRAM_MAINS := engine/cli/main.c convert/main.c
+SOURCES := $(filter-out $(PROGRAM_MAINS),$(wildcard engine/*/*.c tokenizer/*.c convert/*.c))
+TESTS := $(wildcard tests/*.c)
+object = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+.PHONY: all test demo deps check-deps format clean help
+all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
+
+$(BUILD)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS) -ledit
+$(BUILD)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+$(BUILD)/qinstests: $(call object,$(SOURCES) $(TESTS))
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS) -ledit -lcriterion
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more data, if you have it)
+	tests/run.sh $(BUILD)
+
+demo: all ## convert the demo model that comes with the sources and let it answer
+	$(BUILD)/qinsconvert tests/data/demo -o $(BUILD)/demo.qins
+	$(BUILD)/qinsrun -m $(BUILD)/demo.qins -p "What is the capital of France?"
+
+DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev libedit-dev python3
+deps: ## install what is missing (Debian and its relatives; the README lists other systems)
+	@tests/install_deps.sh $(DEBIAN_PACKAGES)
+
+format: ## put the sources into the project's form (clang-format)
+	clang-format -i $(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard engine/*/*.h tokenizer/*.h convert/*.h tests/*.h)
+
+clean: ## remove everything built
+	rm -rf build
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS))

@@ -1,0 +1,38 @@
+// Errors: a fallible function returns a status and fills a qins_error with a message that says what went wrong, where
+// (file, tensor, byte offset) and what to do. Only a program's main() turns a status into an exit.
+#ifndef QINS_BASE_ERROR_H
+#define QINS_BASE_ERROR_H
+
+#include <stdbool.h>
+
+// The values are the exit codes of both programs.
+typedef enum qins_status {
+    QINS_OK = 0,
+    QINS_FAILED = 1,           // run-time failure: out of memory, I/O error, non-finite logits
+    QINS_USAGE = 2,            // wrong options or arguments
+    QINS_BAD_MODEL = 3,        // a model file or checkpoint that is missing, damaged or not understood
+    QINS_CONTEXT_OVERFLOW = 4, // more tokens than the context holds
+    QINS_INTERRUPTED = 130     // stopped by SIGINT or SIGTERM
+} qins_status;
+
+typedef struct qins_error {
+    qins_status status;
+    char message[2048]; // one or more lines, no newline at the end
+} qins_error;
+
+#if defined(__GNUC__)
+#define QINS_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))
+#else
+#define QINS_PRINTF(format_index, first_argument)
+#endif
+
+// Record a failure and return its status. The first error wins: later ones are dropped.
+qins_status qins_fail(qins_error *error, qins_status status, const char *format, ...) QINS_PRINTF(3, 4);
+
+// As qins_fail, followed by ": " and the text of the current errno.
+qins_status qins_fail_errno(qins_error *error, qins_status status, const char *format, ...) QINS_PRINTF(3, 4);
+
+// Put "context: " in front of a recorded message; nothing if there is none. Returns the error's status.
+qins_status qins_error_context(qins_error *error, const char *format, ...) QINS_PRINTF(2, 3);
+
+#endif

@@ -1,0 +1,24 @@
+// Files by descriptor: whole reads and writes, checked. Messages name the path that the caller passes in.
+#ifndef QINS_BASE_FILE_H
+#define QINS_BASE_FILE_H
+
+#include "engine/base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Open a regular file for reading; -1 and an error of kind `status` that names the path otherwise. *size: its bytes.
+int qins_file_open(const char *path, size_t *size, qins_status status, qins_error *error);
+
+// Read or write exactly `size` bytes at `offset`; `path` is for the message.
+qins_status qins_file_read_at(int fd, const char *path, void *data, size_t size, uint64_t offset, qins_error *error);
+qins_status qins_file_write_at(int fd, const char *path, const void *data, size_t size, uint64_t offset,
+                               qins_error *error);
+
+// Everything that `path` ("-": standard input) holds, NUL-terminated for convenience, released with free(). More than
+// `limit` bytes is an error. *size: bytes without the NUL. Works on pipes.
+char *qins_file_read_all(const char *path, size_t limit, size_t *size, qins_status status, qins_error *error);
+
+bool qins_file_is_directory(const char *path);
+
+#endif

@@ -1,0 +1,180 @@
+// The only user of cJSON; see json.h.
+#include "engine/base/json.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <string.h>
+
+qins_json *qins_json_parse(const char *text, size_t size, qins_error *error) {
+    const char *end = text;
+    cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, false);
+    size_t offset = end == NULL ? 0 : (size_t)(end - text);
+    if (json == NULL) {
+        qins_fail(error, QINS_BAD_MODEL, "not valid JSON at byte %zu of %zu", offset, size);
+        return NULL;
+    }
+    while (offset < size && strchr(" \t\r\n", text[offset]) != NULL && text[offset] != '\0') offset++;
+    if (offset < size) {
+        qins_fail(error, QINS_BAD_MODEL, "JSON ends at byte %zu, but %zu more bytes follow", offset, size - offset);
+        cJSON_Delete(json);
+        return NULL;
+    }
+    return json;
+}
+
+void qins_json_free(qins_json *json) {
+    cJSON_Delete(json);
+}
+
+const qins_json *qins_json_get(const qins_json *object, const char *key) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    return item == NULL || cJSON_IsNull(item) ? NULL : item;
+}
+
+const qins_json *qins_json_first(const qins_json *container) {
+    return cJSON_IsArray(container) || cJSON_IsObject(container) ? container->child : NULL;
+}
+
+const qins_json *qins_json_next(const qins_json *item) {
+    return item->next;
+}
+
+size_t qins_json_count(const qins_json *container) {
+    size_t count = 0;
+    for (const cJSON *item = qins_json_first(container); item != NULL; item = item->next) count++;
+    return count;
+}
+
+bool qins_json_is_object(const qins_json *item) {
+    return cJSON_IsObject(item);
+}
+
+bool qins_json_is_array(const qins_json *item) {
+    return cJSON_IsArray(item);
+}
+
+bool qins_json_is_bool(const qins_json *item) {
+    return cJSON_IsBool(item);
+}
+
+const char *qins_json_key(const qins_json *member) {
+    return member->string == NULL ? "" : member->string;
+}
+
+const char *qins_json_text(const qins_json *item) {
+    return cJSON_IsString(item) ? item->valuestring : NULL;
+}
+
+bool qins_json_integer(const qins_json *item, int64_t *value) {
+    const double limit = 9007199254740992.0; // 2^53: beyond it a double skips integers
+    if (!cJSON_IsNumber(item)) return false;
+    double number = item->valuedouble;
+    if (!(fabs(number) <= limit) || number != floor(number)) return false;
+    *value = (int64_t)number;
+    return true;
+}
+
+bool qins_json_number(const qins_json *item, double *value) {
+    if (!cJSON_IsNumber(item)) return false;
+    *value = item->valuedouble;
+    return true;
+}
+
+int64_t qins_json_get_integer(const qins_json *object, const char *key, int64_t min, int64_t max, qins_error *error) {
+    if (qins_json_get(object, key) == NULL) {
+        qins_fail(error, QINS_BAD_MODEL, "\"%s\" is missing", key);
+        return min;
+    }
+    return qins_json_get_integer_or(object, key, min, max, min, error);
+}
+
+int64_t qins_json_get_integer_or(const qins_json *object, const char *key, int64_t min, int64_t max, int64_t fallback,
+                                 qins_error *error) {
+    const cJSON *item = qins_json_get(object, key);
+    if (item == NULL) return fallback;
+    int64_t value;
+    if (qins_json_integer(item, &value) && value >= min && value <= max) return value;
+    qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be an integer from %lld to %lld", key, (long long)min,
+              (long long)max);
+    return fallback;
+}
+
+double qins_json_get_number_or(const qins_json *object, const char *key, double min, double max, double fallback,
+                               qins_error *error) {
+    const cJSON *item = qins_json_get(object, key);
+    if (item == NULL) return fallback;
+    if (cJSON_IsNumber(item) && item->valuedouble >= min && item->valuedouble <= max) return item->valuedouble;
+    qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be a number from %g to %g", key, min, max);
+    return fallback;
+}
+
+bool qins_json_get_bool_or(const qins_json *object, const char *key, bool fallback, qins_error *error) {
+    const cJSON *item = qins_json_get(object, key);
+    if (item == NULL) return fallback;
+    if (!cJSON_IsBool(item)) qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be true or false", key);
+    return cJSON_IsTrue(item);
+}
+
+const char *qins_json_get_string(const qins_json *object, const char *key, qins_error *error) {
+    const char *text = qins_json_text(qins_json_get(object, key));
+    if (text != NULL) return text;
+    qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be a string", key);
+    return "";
+}
+
+// Record an allocation failure inside cJSON; NULL passes through.
+static cJSON *checked(cJSON *item, qins_error *error) {
+    if (item == NULL) qins_fail(error, QINS_FAILED, "out of memory while writing JSON");
+    return item;
+}
+
+qins_json *qins_json_new_object(qins_error *error) {
+    return checked(cJSON_CreateObject(), error);
+}
+
+qins_json *qins_json_add_object(qins_json *object, const char *key, qins_error *error) {
+    return checked(cJSON_AddObjectToObject(object, key), error);
+}
+
+qins_json *qins_json_add_array(qins_json *object, const char *key, qins_error *error) {
+    return checked(cJSON_AddArrayToObject(object, key), error);
+}
+
+void qins_json_add_string(qins_json *object, const char *key, const char *value, qins_error *error) {
+    checked(cJSON_AddStringToObject(object, key, value), error);
+}
+
+void qins_json_add_number(qins_json *object, const char *key, double value, qins_error *error) {
+    checked(cJSON_AddNumberToObject(object, key, value), error);
+}
+
+void qins_json_add_bool(qins_json *object, const char *key, bool value, qins_error *error) {
+    checked(cJSON_AddBoolToObject(object, key, value), error);
+}
+
+// Hand a new item to an array; it is released when that fails.
+static cJSON *append(cJSON *array, cJSON *item, qins_error *error) {
+    if (item != NULL && !cJSON_AddItemToArray(array, item)) {
+        cJSON_Delete(item);
+        item = NULL;
+    }
+    return checked(item, error);
+}
+
+void qins_json_append_number(qins_json *array, double value, qins_error *error) {
+    append(array, cJSON_CreateNumber(value), error);
+}
+
+void qins_json_append_string(qins_json *array, const char *value, qins_error *error) {
+    append(array, cJSON_CreateString(value), error);
+}
+
+qins_json *qins_json_append_object(qins_json *array, qins_error *error) {
+    return append(array, cJSON_CreateObject(), error);
+}
+
+char *qins_json_print(const qins_json *json, qins_error *error) {
+    char *text = json == NULL ? NULL : cJSON_PrintUnformatted(json);
+    if (text == NULL) qins_fail(error, QINS_FAILED, "out of memory while writing JSON");
+    return text;
+}

@@ -1,0 +1,61 @@
+// All JSON goes through here (cJSON inside). Getters take the object, a key and a range, return a usable value in any
+// case and record the first problem in the error, so a reader of many fields may check once at its end.
+#ifndef QINS_BASE_JSON_H
+#define QINS_BASE_JSON_H
+
+#include "engine/base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+// cJSON's own type: values are read with the getters below and walked with qins_json_each.
+typedef struct cJSON qins_json;
+
+// Parse a whole document of `size` bytes (nothing but white space may follow). NULL and an error with the byte offset
+// otherwise. Release with qins_json_free.
+qins_json *qins_json_parse(const char *text, size_t size, qins_error *error);
+void qins_json_free(qins_json *json);
+
+// Member of an object, NULL when absent or JSON null (or when `object` is NULL or no object).
+const qins_json *qins_json_get(const qins_json *object, const char *key);
+// First child of an array or object and the next sibling, NULL at the end.
+const qins_json *qins_json_first(const qins_json *container);
+const qins_json *qins_json_next(const qins_json *item);
+size_t qins_json_count(const qins_json *container);
+
+bool qins_json_is_object(const qins_json *item);
+bool qins_json_is_array(const qins_json *item);
+bool qins_json_is_bool(const qins_json *item);
+const char *qins_json_key(const qins_json *member); // name of an object's member, "" for an array's item
+const char *qins_json_text(const qins_json *item);  // NULL when the item is no string
+
+// The item's own value; false when the type is wrong (for _integer: also when it is no integer of magnitude <= 2^53).
+bool qins_json_integer(const qins_json *item, int64_t *value);
+bool qins_json_number(const qins_json *item, double *value);
+
+// Member getters. The plain form requires the member, the _or form has a value for absent or null.
+int64_t qins_json_get_integer(const qins_json *object, const char *key, int64_t min, int64_t max, qins_error *error);
+int64_t qins_json_get_integer_or(const qins_json *object, const char *key, int64_t min, int64_t max, int64_t fallback,
+                                 qins_error *error);
+double qins_json_get_number_or(const qins_json *object, const char *key, double min, double max, double fallback,
+                               qins_error *error);
+bool qins_json_get_bool_or(const qins_json *object, const char *key, bool fallback, qins_error *error);
+// The string is owned by the document; "" on failure.
+const char *qins_json_get_string(const qins_json *object, const char *key, qins_error *error);
+
+// Building. Every function tolerates NULL parents, so a builder may check its root and the error once at the end.
+qins_json *qins_json_new_object(qins_error *error);
+qins_json *qins_json_add_object(qins_json *object, const char *key, qins_error *error);
+qins_json *qins_json_add_array(qins_json *object, const char *key, qins_error *error);
+void qins_json_add_string(qins_json *object, const char *key, const char *value, qins_error *error);
+void qins_json_add_number(qins_json *object, const char *key, double value, qins_error *error);
+void qins_json_add_bool(qins_json *object, const char *key, bool value, qins_error *error);
+void qins_json_append_number(qins_json *array, double value, qins_error *error);
+void qins_json_append_string(qins_json *array, const char *value, qins_error *error);
+qins_json *qins_json_append_object(qins_json *array, qins_error *error);
+
+// Compact text, NUL-terminated, released with free(). Numbers are printed with the fewest of 15 or 17 digits that
+// read back exactly. NULL and an error when out of memory.
+char *qins_json_print(const qins_json *json, qins_error *error);
+
+#endif

@@ -1,0 +1,26 @@
+// Memory from the operating system: files mapped for reading, anonymous files, address space that is reserved but not
+// touched. The only user of mmap.
+#ifndef QINS_BASE_MAP_H
+#define QINS_BASE_MAP_H
+
+#include "engine/base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Map the first `size` (> 0) bytes of a descriptor for reading; NULL and an error naming `path` otherwise. The
+// descriptor may be closed afterwards. Released with qins_unmap.
+const uint8_t *qins_map_file(int fd, const char *path, size_t size, qins_error *error);
+
+// A new file that lives in memory alone and vanishes with its last mapping; -1 and an error otherwise.
+int qins_memory_file(const char *name, qins_error *error);
+
+// `size` zero bytes that take memory only page by page as they are first touched. Released with qins_unmap.
+void *qins_reserve(size_t size, const char *what, qins_error *error);
+
+// Give the memory of a reserved range back; its bytes read as zero again.
+void qins_unreserve(void *memory, size_t size);
+
+void qins_unmap(const void *memory, size_t size); // NULL is fine
+
+#endif

@@ -1,0 +1,68 @@
+// Text to token ids and back, exactly as Hugging Face `tokenizers` does it for the Llama/Phi-3 kind of tokenizer.json:
+// byte-fallback BPE without a pre-tokenizer, added tokens with their flags. Knows no model. Text is (pointer, length)
+// of UTF-8; a byte that is part of no valid sequence is encoded as its byte piece.
+#ifndef QINS_TOKENIZER_H
+#define QINS_TOKENIZER_H
+
+#include "engine/base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct qins_tokenizer qins_tokenizer;
+
+// A growing list of token ids. Zero-initialize; release with qins_ids_free.
+typedef struct qins_ids {
+    int32_t *data; // owned
+    size_t count;
+    size_t capacity;
+} qins_ids;
+
+qins_status qins_ids_append(qins_ids *ids, int32_t id, qins_error *error);
+void qins_ids_free(qins_ids *ids);
+
+// Read a Hugging Face tokenizer.json (json of `size` bytes). Variants that are not understood are refused by name.
+// NULL and an error (QINS_BAD_MODEL) otherwise. Release with qins_tokenizer_free.
+qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_error *error);
+
+// The compact form that a .qins file carries (engine/model/FORMAT.md, "Tokenizer section"). *data is released with
+// free(). The same tokenizer always packs to the same bytes.
+qins_status qins_tokenizer_pack(const qins_tokenizer *tokenizer, uint8_t **data, size_t *size, qins_error *error);
+
+// Read the compact form; every length, id and offset is checked. Nothing of `data` is kept.
+qins_tokenizer *qins_tokenizer_unpack(const uint8_t *data, size_t size, qins_error *error);
+void qins_tokenizer_free(qins_tokenizer *tokenizer);
+
+size_t qins_tokenizer_vocab_size(const qins_tokenizer *tokenizer); // largest id + 1
+// Id of an added token (e.g. "<|end|>"), -1 if there is none.
+int32_t qins_tokenizer_added_id(const qins_tokenizer *tokenizer, const char *content);
+// Text of one token as tokenizer.json spells it ("▁the", "<0x0A>", "<|end|>"); NULL if the id has none. *size: bytes.
+const char *qins_tokenizer_piece(const qins_tokenizer *tokenizer, int32_t id, size_t *size);
+bool qins_tokenizer_is_special(const qins_tokenizer *tokenizer, int32_t id);
+
+// How encode treats the text. Hugging Face's `encode(text)` is QINS_PARSE_SPECIAL | QINS_ADD_PREFIX.
+enum {
+    QINS_PARSE_SPECIAL = 1, // added tokens that appear in the text become their ids; else they are plain text
+    QINS_ADD_PREFIX = 2     // put what the post-processor adds (such as <s>) around the result
+};
+
+// Append the ids of the text to *ids. O(n log n) in the length of the text.
+qins_status qins_tokenizer_encode(const qins_tokenizer *tokenizer, const char *text, size_t size, unsigned flags,
+                                  qins_ids *ids, qins_error *error);
+
+// Streaming decode: feed ids one by one, get text that is complete. Bytes are held back until they form whole UTF-8
+// sequences; an incomplete run becomes U+FFFD per byte as in Hugging Face. One leading space of the whole is removed.
+// The concatenation of all pieces (including _finish) equals Hugging Face's decode of the whole id list.
+typedef struct qins_text_stream qins_text_stream;
+qins_text_stream *qins_text_stream_create(const qins_tokenizer *tokenizer, bool skip_special, qins_error *error);
+void qins_text_stream_free(qins_text_stream *stream);
+// *text (owned by the stream, valid until the next call, not NUL-terminated) and *size: what can be shown now.
+qins_status qins_text_stream_push(qins_text_stream *stream, int32_t id, const char **text, size_t *size,
+                                  qins_error *error);
+qins_status qins_text_stream_finish(qins_text_stream *stream, const char **text, size_t *size, qins_error *error);
+
+// Decode a whole list. *text is NUL-terminated, released with free(); *size: its bytes.
+qins_status qins_tokenizer_decode(const qins_tokenizer *tokenizer, const int32_t *ids, size_t n_ids, bool skip_special,
+                                  char **text, size_t *size, qins_error *error);
+
+#endif
