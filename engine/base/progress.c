@@ -1,0 +1,41 @@
+// The progress line on stderr; see progress.h.
+#include "engine/base/progress.h"
+
+#include "engine/base/clock.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static const double QUIET_SECONDS = 1.0, TERMINAL_SECONDS = 0.2, LOG_SECONDS = 10.0;
+
+qins_meter qins_meter_start(const char *label, const char *unit, double unit_size, const volatile sig_atomic_t *stop) {
+    double now = qins_clock();
+    return (qins_meter){.label = label,
+                        .unit = unit,
+                        .unit_size = unit_size,
+                        .stop = stop,
+                        .start = now,
+                        .shown = now,
+                        .terminal = isatty(STDERR_FILENO) != 0};
+}
+
+bool qins_meter_update(void *context, uint64_t done, uint64_t total) {
+    qins_meter *meter = context;
+    double now = qins_clock(), elapsed = now - meter->start;
+    double interval = meter->terminal ? TERMINAL_SECONDS : LOG_SECONDS;
+    if (elapsed >= QUIET_SECONDS && now - meter->shown >= interval && done > 0 && total > 0) {
+        double rate = (double)done / elapsed;
+        fprintf(stderr, "%s%s  %d %%  %.*f %s/s  %.0f s left%s", meter->terminal ? "\r\033[K" : "", meter->label,
+                (int)(100.0 * (double)done / (double)total), rate / meter->unit_size < 10 ? 1 : 0,
+                rate / meter->unit_size, meter->unit, (double)(total - done) / rate, meter->terminal ? "" : "\n");
+        fflush(stderr);
+        meter->shown = now;
+        meter->visible = true;
+    }
+    return meter->stop == NULL || *meter->stop == 0;
+}
+
+void qins_meter_end(qins_meter *meter) {
+    if (meter->visible && meter->terminal) fputs("\r\033[K", stderr);
+    meter->visible = false;
+}

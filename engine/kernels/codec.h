@@ -1,0 +1,91 @@
+// The weight types and the QINS codec: its definition. Values at rest are encoded; decoding gives floating point right
+// before the product. Everything here is scalar C whose result does not depend on compiler, CPU or threads; faster
+// kernels must agree with it bit by bit.
+//
+// qins8, one byte a weight: bit 7 is the sign, bits 0..6 the coordinate s. With u = 1 - s/127 and a curve t(u),
+//
+//     w = (sign ? -1 : +1) * d * T[s],    T[s] = round_to_bf16(t(u)),    d: BF16 scale of the weight's block
+//
+// A small s means a large magnitude; s = 127 is zero. The table T is stored with every tensor, so decoding needs no
+// curve. d and T[s] have 8 significant bits each: their product is exact in FP32.
+#ifndef QINS_KERNELS_CODEC_H
+#define QINS_KERNELS_CODEC_H
+
+#include "engine/base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Numbers of this enumeration never leave the process: files name types by qins_type_info.name.
+typedef enum qins_type { QINS_F32, QINS_F16, QINS_BF16, QINS_QINS8, QINS_TYPE_COUNT } qins_type;
+
+// One row per type; a narrower code is a new row.
+typedef struct qins_type_info {
+    const char *name; // as in files and on the command line
+    size_t bits;      // per stored value, without scales
+    size_t block;     // values that share a BF16 scale; 0: no scales
+    size_t levels;    // magnitudes of the code's table; 0: no table
+} qins_type_info;
+
+extern const qins_type_info qins_types[QINS_TYPE_COUNT];
+
+bool qins_type_from_name(const char *name, qins_type *type);
+static inline bool qins_type_is_coded(qins_type type) {
+    return qins_types[type].levels != 0;
+}
+
+enum { QINS_LEVELS = 128, QINS_ZERO_CODE = 127 };
+
+typedef enum qins_curve {
+    QINS_PROJECTIVE, // t(u) = u / (1 + alpha (1 - u)), parameter alpha >= 0; alpha = 0 is the linear code
+    QINS_LOG         // t(u) = exp(-R (1 - u)) for s < 127 and 0 for s = 127, parameter R > 0 in nats
+} qins_curve;
+
+const char *qins_curve_name(qins_curve curve); // "projective", "log"
+bool qins_curve_from_name(const char *name, qins_curve *curve);
+
+// A table of magnitudes and what is derived from it. `magnitude` is all that a file stores.
+typedef struct qins_codebook {
+    uint16_t magnitude[QINS_LEVELS]; // T[s], BF16, not increasing, T[127] = 0
+    float value[256];                // signed value of every code byte, for d = 1
+    float boundary[QINS_LEVELS - 1]; // (T[s] + T[s+1]) / 2, exact: the smallest magnitude that takes code s
+} qins_codebook;
+
+// Codebook of a curve.
+void qins_codebook_make(qins_codebook *book, qins_curve curve, double parameter);
+// Codebook from stored magnitudes; false when they are not finite, not in [0, 1], increase anywhere, or T[127] != 0.
+bool qins_codebook_load(qins_codebook *book, const uint16_t magnitude[QINS_LEVELS]);
+
+// A weight matrix W[rows, cols] at rest, row-major. Nothing is owned.
+typedef struct qins_matrix {
+    qins_type type;
+    size_t rows, cols;
+    const void *data;          // values [rows, cols] of F32, F16, BF16; codes [rows, padded cols]
+    const uint16_t *scales;    // [rows, blocks] BF16, coded types only
+    const qins_codebook *book; // coded types only
+} qins_matrix;
+
+size_t qins_blocks(qins_type type, size_t cols);    // blocks of a row
+size_t qins_row_bytes(qins_type type, size_t cols); // of values or codes, padding included, scales not
+// Bytes of a whole tensor: values, or codes followed by scales. False when that overflows.
+bool qins_tensor_bytes(qins_type type, size_t rows, size_t cols, size_t *bytes);
+
+// Code of one value under scale d (as FP32): the nearest table entry, ties to the larger magnitude. Zero and what is
+// nearest to zero become QINS_ZERO_CODE, whatever the sign.
+uint8_t qins_encode_value(const qins_codebook *book, float value, float d);
+
+// Encode one block x[n], all finite, n <= 65536: codes[n] and the BF16 scale d. Returns sum (x - decoded)^2,
+// accumulated in double in order.
+double qins_encode_block(const qins_codebook *book, const float *x, size_t n, uint8_t *codes, uint16_t *scale);
+
+// Encode one row x[cols] of a QINS8 tensor into codes[padded cols] and scales[blocks]; returns the squared error.
+double qins_encode_row(const qins_codebook *book, const float *x, size_t cols, uint8_t *codes, uint16_t *scales);
+
+// values[i] = d * T, i < n: the decoder that defines the format.
+void qins_decode_block(float *values, const qins_codebook *book, const uint8_t *codes, uint16_t scale, size_t n);
+
+// The curve's parameter with the smallest squared error over the sample x[rows, cols], cols <= 65536 * 64: a search
+// over multiples of 1/8 in [0, 8] (projective) or [1, 12] (log), coarse to fine.
+double qins_fit_parameter(qins_curve curve, const float *x, size_t rows, size_t cols);
+
+#endif

@@ -1,0 +1,228 @@
+// Header of a .qins file: JSON both ways and the layout rule; see header.h and FORMAT.md.
+#include "engine/model/header.h"
+
+#include "engine/base/memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+qins_status qins_header_init(qins_header *header, const qins_config *config, qins_error *error) {
+    *header = (qins_header){.config = *config, .n_tensors = qins_schema_count(config)};
+    header->tensors = qins_alloc(header->n_tensors, sizeof *header->tensors, "tensor list", error);
+    if (header->tensors == NULL) return error->status;
+    for (size_t i = 0; i < header->n_tensors; i++) header->tensors[i].spec = qins_schema_entry(config, i);
+    return QINS_OK;
+}
+
+void qins_header_free(qins_header *header) {
+    free(header->sources);
+    free(header->tensors);
+    *header = (qins_header){0};
+}
+
+// *end = *end aligned, + bytes; the aligned start goes to *offset.
+static bool place(uint64_t *end, uint64_t bytes, uint64_t *offset) {
+    if (*end > UINT64_MAX / 2 || bytes > UINT64_MAX / 4) return false;
+    *offset = (*end + QINS_ALIGNMENT - 1) / QINS_ALIGNMENT * QINS_ALIGNMENT;
+    *end = *offset + bytes;
+    return true;
+}
+
+qins_status qins_header_layout(qins_header *header, uint64_t header_bytes, uint64_t *file_bytes, qins_error *error) {
+    uint64_t end = QINS_PREAMBLE_BYTES + header_bytes;
+    bool fits = place(&end, header->tokenizer_bytes, &header->tokenizer_offset);
+    for (size_t i = 0; i < header->n_tensors && fits; i++) {
+        qins_tensor *tensor = &header->tensors[i];
+        size_t bytes;
+        fits = qins_tensor_bytes(tensor->type, tensor->spec.rows, tensor->spec.cols, &bytes) &&
+               place(&end, tensor->bytes = bytes, &tensor->offset);
+    }
+    if (!fits) return qins_fail(error, QINS_BAD_MODEL, "the tensors are larger than this machine can address");
+    *file_bytes = end;
+    return QINS_OK;
+}
+
+static void add_hash(qins_json *object, const char *key, uint64_t hash, qins_error *error) {
+    char text[17];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    qins_json_add_string(object, key, text, error);
+}
+
+static void add_code(qins_json *object, const qins_code *code, qins_error *error) {
+    char table[QINS_LEVELS * 4 + 1];
+    for (int s = 0; s < QINS_LEVELS; s++) snprintf(table + 4 * s, 5, "%04x", code->book.magnitude[s]);
+    qins_json_add_string(object, "curve", qins_curve_name(code->curve), error);
+    qins_json_add_number(object, "parameter", code->parameter, error);
+    qins_json_add_string(object, "table", table, error);
+}
+
+static void add_tensor(qins_json *array, const qins_tensor *tensor, qins_error *error) {
+    qins_json *object = qins_json_append_object(array, error);
+    qins_json_add_string(object, "name", tensor->spec.name, error);
+    qins_json_add_string(object, "type", qins_types[tensor->type].name, error);
+    qins_json_add_number(object, "rows", (double)tensor->spec.rows, error);
+    qins_json_add_number(object, "cols", (double)tensor->spec.cols, error);
+    qins_json_add_number(object, "offset", (double)tensor->offset, error);
+    qins_json_add_number(object, "bytes", (double)tensor->bytes, error);
+    add_hash(object, "hash", tensor->hash, error);
+    qins_json_add_string(object, "source_type", tensor->source_type, error);
+    add_hash(object, "source_hash", tensor->source_hash, error);
+    qins_json_add_number(object, "error", tensor->error, error);
+    if (qins_type_is_coded(tensor->type)) add_code(object, &tensor->code, error);
+}
+
+char *qins_header_print(const qins_header *header, size_t *size, qins_error *error) {
+    qins_json *root = qins_json_new_object(error);
+    qins_config_to_json(&header->config, qins_json_add_object(root, "config", error), error);
+    qins_json_add_string(root, "chat_template", header->chat_template, error);
+    if (header->tokenizer_bytes > 0) {
+        qins_json *tokenizer = qins_json_add_object(root, "tokenizer", error);
+        qins_json_add_number(tokenizer, "offset", (double)header->tokenizer_offset, error);
+        qins_json_add_number(tokenizer, "bytes", (double)header->tokenizer_bytes, error);
+        add_hash(tokenizer, "hash", header->tokenizer_hash, error);
+    }
+    add_code(qins_json_add_object(root, "v_cache", error), &header->v_code, error);
+    qins_json *provenance = qins_json_add_object(root, "provenance", error);
+    qins_json_add_string(provenance, "converter", header->converter, error);
+    qins_json *sources = qins_json_add_array(provenance, "sources", error);
+    for (size_t i = 0; i < header->n_sources; i++) {
+        qins_json *source = qins_json_append_object(sources, error);
+        qins_json_add_string(source, "name", header->sources[i].name, error);
+        qins_json_add_number(source, "bytes", (double)header->sources[i].bytes, error);
+        add_hash(source, "hash", header->sources[i].hash, error);
+    }
+    qins_json *tensors = qins_json_add_array(root, "tensors", error);
+    for (size_t i = 0; i < header->n_tensors; i++) add_tensor(tensors, &header->tensors[i], error);
+    char *text = error->status == QINS_OK ? qins_json_print(root, error) : NULL;
+    qins_json_free(root);
+    if (text != NULL) *size = strlen(text);
+    return text;
+}
+
+// Copy a string member into a fixed array; too long is an error.
+static void get_text(char *text, size_t capacity, const qins_json *object, const char *key, qins_error *error) {
+    const char *value = qins_json_get_string(object, key, error);
+    if (strlen(value) >= capacity)
+        qins_fail(error, QINS_BAD_MODEL, "\"%s\" is longer than %zu bytes", key, capacity - 1);
+    else
+        memcpy(text, value, strlen(value) + 1);
+}
+
+// `digits` hexadecimal digits, lower case; false when the text is anything else.
+static bool parse_hex(const char *text, int digits, uint64_t *value) {
+    *value = 0;
+    for (int i = 0; i < digits; i++) {
+        const char *alphabet = "0123456789abcdef";
+        const char *digit = text[i] == '\0' ? NULL : strchr(alphabet, text[i]);
+        if (digit == NULL) return false;
+        *value = *value << 4 | (uint64_t)(digit - alphabet);
+    }
+    return true;
+}
+
+static uint64_t get_hash(const qins_json *object, const char *key, qins_error *error) {
+    const char *text = qins_json_get_string(object, key, error);
+    uint64_t hash;
+    if (strlen(text) == 16 && parse_hex(text, 16, &hash)) return hash;
+    qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be 16 hexadecimal digits", key);
+    return 0;
+}
+
+static uint64_t get_size(const qins_json *object, const char *key, qins_error *error) {
+    return (uint64_t)qins_json_get_integer(object, key, 0, INT64_C(1) << 53, error);
+}
+
+static void get_code(qins_code *code, const qins_json *object, qins_error *error) {
+    if (!qins_curve_from_name(qins_json_get_string(object, "curve", error), &code->curve))
+        qins_fail(error, QINS_BAD_MODEL, "\"curve\" must be projective or log");
+    code->parameter = qins_json_get_number_or(object, "parameter", 0, 1000, 0, error);
+    const char *table = qins_json_get_string(object, "table", error);
+    uint16_t magnitude[QINS_LEVELS];
+    bool valid = strlen(table) == 4 * QINS_LEVELS;
+    for (int s = 0; s < QINS_LEVELS && valid; s++) {
+        uint64_t value;
+        valid = parse_hex(table + 4 * s, 4, &value);
+        magnitude[s] = (uint16_t)value;
+    }
+    if (!valid || !qins_codebook_load(&code->book, magnitude))
+        qins_fail(error, QINS_BAD_MODEL, "\"table\" must be %d BF16 numbers from 1 or less falling to 0", QINS_LEVELS);
+}
+
+static void get_tensor(qins_tensor *tensor, const qins_json *object, qins_error *error) {
+    const qins_tensor_spec *spec = &tensor->spec;
+    const char *name = qins_json_get_string(object, "name", error);
+    if (strcmp(name, spec->name) != 0)
+        qins_fail(error, QINS_BAD_MODEL, "found tensor \"%s\" where \"%s\" belongs", name, spec->name);
+    uint64_t rows = get_size(object, "rows", error), cols = get_size(object, "cols", error);
+    if (rows != spec->rows || cols != spec->cols)
+        qins_fail(error, QINS_BAD_MODEL, "shape [%" PRIu64 ", %" PRIu64 "] found, [%zu, %zu] expected", rows, cols,
+                  spec->rows, spec->cols);
+    const char *type = qins_json_get_string(object, "type", error);
+    if (!qins_type_from_name(type, &tensor->type))
+        qins_fail(error, QINS_BAD_MODEL, "type \"%s\" is unknown; a newer version may read it", type);
+    else if (!qins_schema_allows(spec->role, tensor->type))
+        qins_fail(error, QINS_BAD_MODEL, "type %s is not allowed for the role %s", type, qins_role_name(spec->role));
+    tensor->offset = get_size(object, "offset", error);
+    tensor->bytes = get_size(object, "bytes", error);
+    tensor->hash = get_hash(object, "hash", error);
+    get_text(tensor->source_type, sizeof tensor->source_type, object, "source_type", error);
+    tensor->source_hash = get_hash(object, "source_hash", error);
+    tensor->error = qins_json_get_number_or(object, "error", 0, 1e300, 0, error);
+    if (qins_type_is_coded(tensor->type)) get_code(&tensor->code, object, error);
+    qins_error_context(error, "tensor %s", spec->name);
+}
+
+static void get_provenance(qins_header *header, const qins_json *provenance, qins_error *error) {
+    get_text(header->converter, sizeof header->converter, provenance, "converter", error);
+    const qins_json *sources = qins_json_get(provenance, "sources");
+    size_t count = qins_json_count(sources);
+    if (count > QINS_MAX_SOURCES) {
+        qins_fail(error, QINS_BAD_MODEL, "%zu sources; at most %d are allowed", count, QINS_MAX_SOURCES);
+        return;
+    }
+    header->sources = qins_alloc(count, sizeof *header->sources, "list of sources", error);
+    if (header->sources == NULL) return;
+    for (const qins_json *item = qins_json_first(sources); item != NULL; item = qins_json_next(item)) {
+        qins_source *source = &header->sources[header->n_sources++];
+        get_text(source->name, sizeof source->name, item, "name", error);
+        source->bytes = get_size(item, "bytes", error);
+        source->hash = get_hash(item, "hash", error);
+    }
+}
+
+static void get_header(qins_header *header, const qins_json *root, qins_error *error) {
+    qins_config config;
+    qins_config_from_json(&config, qins_json_get(root, "config"), error);
+    if (qins_error_context(error, "config") != QINS_OK) return;
+    const qins_json *tensors = qins_json_get(root, "tensors");
+    size_t count = qins_json_count(tensors);
+    if (count != qins_schema_count(&config)) { // before anything of that size is allocated
+        qins_fail(error, QINS_BAD_MODEL, "%zu tensors listed, %zu expected for %zu layers", count,
+                  qins_schema_count(&config), config.n_layers);
+        return;
+    }
+    if (qins_header_init(header, &config, error) != QINS_OK) return;
+    size_t i = 0;
+    for (const qins_json *item = qins_json_first(tensors); item != NULL; item = qins_json_next(item))
+        get_tensor(&header->tensors[i++], item, error);
+    get_text(header->chat_template, sizeof header->chat_template, root, "chat_template", error);
+    const qins_json *tokenizer = qins_json_get(root, "tokenizer");
+    if (tokenizer != NULL) {
+        header->tokenizer_offset = get_size(tokenizer, "offset", error);
+        header->tokenizer_bytes = get_size(tokenizer, "bytes", error);
+        header->tokenizer_hash = get_hash(tokenizer, "hash", error);
+    }
+    get_code(&header->v_code, qins_json_get(root, "v_cache"), error);
+    get_provenance(header, qins_json_get(root, "provenance"), error);
+}
+
+qins_status qins_header_parse(qins_header *header, const char *json, size_t size, qins_error *error) {
+    *header = (qins_header){0};
+    qins_json *root = qins_json_parse(json, size, error);
+    if (root == NULL) return error->status;
+    get_header(header, root, error);
+    qins_json_free(root);
+    return error->status;
+}

@@ -1,0 +1,200 @@
+// Reading of .qins files; see qinsfile.h and FORMAT.md.
+#include "engine/model/qinsfile.h"
+
+#include "engine/base/cursor.h"
+#include "engine/base/file.h"
+#include "engine/base/map.h"
+#include "engine/base/memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+struct qins_image {
+    const uint8_t *data; // [size]
+    size_t size;
+    bool mapped; // data is a mapping of ours
+    qins_header header;
+};
+
+// Read the preamble; returns the header's length, 0 with an error.
+static size_t read_preamble(qins_cursor *cursor, qins_error *error) {
+    const uint8_t *magic = qins_cursor_bytes(cursor, sizeof QINS_MAGIC - 1, "magic");
+    if (magic == NULL || memcmp(magic, QINS_MAGIC, sizeof QINS_MAGIC - 1) != 0) {
+        error->status = QINS_OK; // too short is no .qins file either: say that
+        qins_fail(error, QINS_BAD_MODEL, "this is not a .qins file (make one with: qinsconvert HF_DIR -o model.qins)");
+        return 0;
+    }
+    uint32_t version = qins_cursor_u32(cursor, "version");
+    uint32_t reserved = qins_cursor_u32(cursor, "preamble");
+    uint64_t file_bytes = qins_cursor_u64(cursor, "file length");
+    uint64_t header_bytes = qins_cursor_u64(cursor, "header length");
+    uint64_t header_hash = qins_cursor_u64(cursor, "header hash");
+    if (error->status == QINS_OK && version != QINS_FORMAT_VERSION)
+        qins_fail(error, QINS_BAD_MODEL, "format version %u; this program reads version %d", version,
+                  QINS_FORMAT_VERSION);
+    if (file_bytes != cursor->size)
+        qins_fail(error, QINS_BAD_MODEL, "the file has %zu bytes but was written with %" PRIu64 "; %s", cursor->size,
+                  file_bytes, cursor->size < file_bytes ? "it was cut off: copy it again" : "something was appended");
+    for (int i = 0; i < 3; i++) reserved |= qins_cursor_u64(cursor, "preamble") != 0;
+    if (reserved != 0) qins_fail(error, QINS_BAD_MODEL, "the preamble's reserved bytes are not zero");
+    if (header_bytes == 0 || header_bytes > qins_cursor_left(cursor))
+        qins_fail(error, QINS_BAD_MODEL, "the header's length of %" PRIu64 " bytes does not fit the file",
+                  header_bytes);
+    if (error->status != QINS_OK) return 0;
+    if (XXH3_64bits(cursor->data + cursor->offset, (size_t)header_bytes) != header_hash) {
+        qins_fail(error, QINS_BAD_MODEL, "the header is damaged (its hash differs); copy or convert the file again");
+        return 0;
+    }
+    return (size_t)header_bytes;
+}
+
+// The stored offsets and sizes must be those of the layout rule, and the last tensor must end with the file.
+static void check_layout(qins_image *image, size_t header_bytes, qins_error *error) {
+    qins_header *header = &image->header, expected = *header;
+    expected.tensors = qins_alloc(header->n_tensors, sizeof *header->tensors, "tensor list", error);
+    if (expected.tensors == NULL) return;
+    memcpy(expected.tensors, header->tensors, header->n_tensors * sizeof *header->tensors);
+    uint64_t end;
+    qins_header_layout(&expected, header_bytes, &end, error);
+    if (error->status == QINS_OK && header->tokenizer_bytes > 0 &&
+        header->tokenizer_offset != expected.tokenizer_offset)
+        qins_fail(error, QINS_BAD_MODEL, "tokenizer section at %" PRIu64 ", expected at %" PRIu64,
+                  header->tokenizer_offset, expected.tokenizer_offset);
+    for (size_t i = 0; i < header->n_tensors && error->status == QINS_OK; i++) {
+        const qins_tensor *found = &header->tensors[i], *wanted = &expected.tensors[i];
+        if (found->offset != wanted->offset || found->bytes != wanted->bytes)
+            qins_fail(error, QINS_BAD_MODEL,
+                      "tensor %s: %" PRIu64 " bytes at %" PRIu64 " found, %" PRIu64 " bytes at %" PRIu64 " expected",
+                      found->spec.name, found->bytes, found->offset, wanted->bytes, wanted->offset);
+    }
+    if (error->status == QINS_OK && end != image->size)
+        qins_fail(error, QINS_BAD_MODEL, "the tensors end at byte %" PRIu64 " of a file of %zu", end, image->size);
+    free(expected.tensors);
+}
+
+// Validate image->data; on failure the image is closed and NULL returned.
+static qins_image *validated(qins_image *image, const char *name, qins_error *error) {
+    qins_cursor cursor = {.data = image->data, .size = image->size, .error = error};
+    size_t header_bytes = read_preamble(&cursor, error);
+    if (error->status == QINS_OK)
+        qins_header_parse(&image->header, (const char *)image->data + QINS_PREAMBLE_BYTES, header_bytes, error);
+    if (error->status == QINS_OK) check_layout(image, header_bytes, error);
+    if (qins_error_context(error, "%s", name) == QINS_OK) return image;
+    qins_image_close(image);
+    return NULL;
+}
+
+qins_image *qins_image_from_memory(const uint8_t *data, size_t size, const char *name, qins_error *error) {
+    qins_image *image = qins_alloc(1, sizeof *image, "model image", error);
+    if (image == NULL) return NULL;
+    image->data = data;
+    image->size = size;
+    return validated(image, name, error);
+}
+
+qins_image *qins_image_from_fd(int fd, const char *name, qins_error *error) {
+    struct stat info;
+    if (fstat(fd, &info) != 0) {
+        qins_fail_errno(error, QINS_BAD_MODEL, "cannot examine %s", name);
+        return NULL;
+    }
+    if (info.st_size < QINS_PREAMBLE_BYTES) {
+        qins_fail(error, QINS_BAD_MODEL, "%s: %lld bytes are too few for a .qins file", name, (long long)info.st_size);
+        return NULL;
+    }
+    qins_image *image = qins_alloc(1, sizeof *image, "model image", error);
+    if (image == NULL) return NULL;
+    image->size = (size_t)info.st_size;
+    image->data = qins_map_file(fd, name, image->size, error);
+    image->mapped = true;
+    if (image->data != NULL) return validated(image, name, error);
+    qins_image_close(image);
+    return NULL;
+}
+
+qins_image *qins_image_open(const char *path, qins_error *error) {
+    size_t size;
+    int fd = qins_file_open(path, &size, QINS_BAD_MODEL, error);
+    if (fd < 0) return NULL;
+    qins_image *image = qins_image_from_fd(fd, path, error);
+    close(fd);
+    return image;
+}
+
+void qins_image_close(qins_image *image) {
+    if (image == NULL) return;
+    if (image->mapped) qins_unmap(image->data, image->size);
+    qins_header_free(&image->header);
+    free(image);
+}
+
+const qins_header *qins_image_header(const qins_image *image) {
+    return &image->header;
+}
+
+size_t qins_image_bytes(const qins_image *image) {
+    return image->size;
+}
+
+qins_matrix qins_image_matrix(const qins_image *image, size_t index) {
+    const qins_tensor *tensor = &image->header.tensors[index];
+    const uint8_t *payload = image->data + tensor->offset;
+    qins_matrix matrix = {.type = tensor->type, .rows = tensor->spec.rows, .cols = tensor->spec.cols, .data = payload};
+    if (qins_type_is_coded(tensor->type)) {
+        matrix.scales = (const uint16_t *)(payload + matrix.rows * qins_row_bytes(matrix.type, matrix.cols));
+        matrix.book = &tensor->code.book;
+    }
+    return matrix;
+}
+
+const uint8_t *qins_image_tokenizer(const qins_image *image, size_t *size) {
+    *size = (size_t)image->header.tokenizer_bytes;
+    return *size == 0 ? NULL : image->data + image->header.tokenizer_offset;
+}
+
+struct verification {
+    const qins_image *image;
+    bool *damaged; // [n_tensors + 1], the last one: the tokenizer
+};
+
+// Section `item` (a tensor, or the tokenizer behind the last) and the padding in front of it.
+static void verify_section(void *context, size_t item, size_t worker) {
+    (void)worker;
+    struct verification *verification = context;
+    const qins_image *image = verification->image;
+    const qins_header *header = &image->header;
+    bool is_tokenizer = item == header->n_tensors;
+    const qins_tensor *tensor = is_tokenizer ? NULL : &header->tensors[item];
+    uint64_t offset = is_tokenizer ? header->tokenizer_offset : tensor->offset;
+    uint64_t bytes = is_tokenizer ? header->tokenizer_bytes : tensor->bytes;
+    uint64_t hash = is_tokenizer ? header->tokenizer_hash : tensor->hash;
+    if (is_tokenizer && bytes == 0) return;
+    bool damaged = XXH3_64bits(image->data + offset, (size_t)bytes) != hash;
+    for (uint64_t end = offset + bytes; end % QINS_ALIGNMENT != 0 && end < image->size; end++)
+        damaged |= image->data[end] != 0;
+    verification->damaged[item] = damaged;
+}
+
+qins_status qins_image_verify(const qins_image *image, qins_pool *pool, qins_error *error) {
+    const qins_header *header = &image->header;
+    struct verification verification = {image, qins_alloc(header->n_tensors + 1, sizeof(bool), "verification", error)};
+    if (verification.damaged == NULL) return error->status;
+    qins_pool_run(pool, header->n_tensors + 1, verify_section, &verification);
+    char names[1024] = "";
+    size_t n_damaged = 0, used = 0;
+    for (size_t i = 0; i <= header->n_tensors; i++) {
+        if (!verification.damaged[i]) continue;
+        n_damaged++;
+        const char *name = i == header->n_tensors ? "tokenizer" : header->tensors[i].spec.name;
+        if (used + strlen(name) + 4 < sizeof names) used += (size_t)sprintf(names + used, "\n  %s", name);
+    }
+    free(verification.damaged);
+    if (n_damaged == 0) return QINS_OK;
+    return qins_fail(error, QINS_BAD_MODEL, "%zu damaged sections; copy or convert the file again:%s", n_damaged,
+                     names);
+}

@@ -1,0 +1,26 @@
+// Writing of .qins files, front to back with bounded memory: the converter's side of FORMAT.md.
+#ifndef QINS_MODEL_QINSWRITER_H
+#define QINS_MODEL_QINSWRITER_H
+
+#include "engine/model/header.h"
+
+typedef struct qins_writer qins_writer;
+
+// Begin a file in `fd` (empty, seekable; not closed here). The header must hold configuration, tensor types, sources,
+// template and V code; the writer fills in offsets, sizes and hashes and keeps a pointer to it. The tokenizer section
+// (NULL, 0: none) is written at once. `path` is for messages. NULL and an error otherwise; release with
+// qins_writer_free.
+qins_writer *qins_writer_create(int fd, const char *path, qins_header *header, const uint8_t *tokenizer,
+                                size_t tokenizer_bytes, qins_error *error);
+
+// The next `size` bytes of the current tensor's payload. Tensors come in schema order; a tensor is complete with its
+// last byte, and then its fields source_type, source_hash, error and code must be set before qins_writer_finish.
+qins_status qins_writer_append(qins_writer *writer, const void *bytes, size_t size, qins_error *error);
+
+// After the last tensor: write preamble and header.
+qins_status qins_writer_finish(qins_writer *writer, qins_error *error);
+
+uint64_t qins_writer_file_bytes(const qins_writer *writer); // of the finished file
+void qins_writer_free(qins_writer *writer);
+
+#endif

@@ -1,0 +1,49 @@
+// The one list of tensors of the model, in the order in which a .qins file holds them. The converter writes by it, the
+// engine binds and checks by it. Names are Hugging Face's (phi35/MODEL.md, section 2, or any Phi-3 checkpoint).
+#ifndef QINS_MODEL_SCHEMA_H
+#define QINS_MODEL_SCHEMA_H
+
+#include "engine/kernels/codec.h"
+#include "engine/model/config.h"
+
+typedef enum qins_role {
+    QINS_ROLE_EMBEDDING, // [vocab_size, hidden_dim]; uncompressed, as in the source
+    QINS_ROLE_NORM,      // [1, hidden_dim], a vector; uncompressed, as in the source
+    QINS_ROLE_QKV,       // [qkv_dim, hidden_dim]: rows of Q, then K, then V, head by head
+    QINS_ROLE_OUTPUT,    // [hidden_dim, q_dim]
+    QINS_ROLE_GATE_UP,   // [2 * ffn_dim, hidden_dim]: rows of gate, then up
+    QINS_ROLE_DOWN,      // [hidden_dim, ffn_dim]
+    QINS_ROLE_HEAD,      // [vocab_size, hidden_dim]; absent when the head is tied to the embedding
+    QINS_ROLE_COUNT
+} qins_role;
+
+typedef struct qins_tensor_spec {
+    char name[64];
+    qins_role role;
+    size_t rows, cols; // y[rows] = W[rows, cols] x[cols]
+} qins_tensor_spec;
+
+// Position of tensors within the list: embedding, then 6 per layer, then the final norm, then the head.
+enum {
+    QINS_EMBEDDING_INDEX = 0,
+    QINS_LAYER_INDEX = 1, // first tensor of layer 0
+    QINS_INPUT_NORM = 0,  // order within a layer
+    QINS_QKV,
+    QINS_OUTPUT,
+    QINS_POST_NORM,
+    QINS_GATE_UP,
+    QINS_DOWN,
+    QINS_TENSORS_PER_LAYER
+};
+
+size_t qins_schema_count(const qins_config *config);
+
+// Entry `index` < qins_schema_count of the list.
+qins_tensor_spec qins_schema_entry(const qins_config *config, size_t index);
+
+// May a tensor of this role be stored as this type? Embeddings and norms are never coded.
+bool qins_schema_allows(qins_role role, qins_type type);
+
+const char *qins_role_name(qins_role role); // "embedding", "norm", "qkv", ...
+
+#endif
