@@ -56,13 +56,14 @@ void qins_codebook_make(qins_codebook *book, qins_curve curve, double parameter)
 // Codebook from stored magnitudes; false when they are not finite, not in [0, 1], increase anywhere, or T[127] != 0.
 bool qins_codebook_load(qins_codebook *book, const uint16_t magnitude[QINS_LEVELS]);
 
-// A weight matrix W[rows, cols] at rest, row-major. Nothing is owned.
+// A matrix W[rows, cols] at rest, row-major: weights, or a head's keys or values in the KV cache. Nothing is owned.
 typedef struct qins_matrix {
     qins_type type;
     size_t rows, cols;
-    const void *data;          // values [rows, cols] of F32, F16, BF16; codes [rows, padded cols]
-    const uint16_t *scales;    // [rows, blocks] BF16, coded types only
-    const qins_codebook *book; // coded types only
+    size_t block;              // coded types: values that share a scale (weights: 64, cached V: the head)
+    const void *data;          // values [rows, cols] of F32, F16, BF16; codes [rows, cols rounded up to block]
+    const uint16_t *scales;    // coded types: [rows, blocks] BF16
+    const qins_codebook *book; // coded types
 } qins_matrix;
 
 size_t qins_blocks(qins_type type, size_t cols);    // blocks of a row

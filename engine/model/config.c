@@ -5,7 +5,7 @@
 #include <string.h>
 
 // Generous bounds that keep every product of two dimensions far from overflowing 64 bits.
-enum { MAX_DIM = 1 << 20, MAX_LAYERS = 1024, MAX_HEADS = 1024, MAX_VOCAB = 1 << 22, MAX_POSITIONS = 1 << 24 };
+enum { MAX_DIM = 1 << 18, MAX_LAYERS = 1024, MAX_HEADS = 1024, MAX_VOCAB = 1 << 22, MAX_POSITIONS = 1 << 24 };
 
 static void check_range(const char *name, size_t value, size_t min, size_t max, qins_error *error) {
     if (value < min || value > max)
@@ -28,6 +28,7 @@ qins_status qins_config_check(const qins_config *config, qins_error *error) {
     check_range("head_dim", config->head_dim, 2, QINS_MAX_HEAD_DIM, error);
     check_range("vocab_size", config->vocab_size, 1, MAX_VOCAB, error);
     check_range("max_positions", config->max_positions, 1, MAX_POSITIONS, error);
+    check_range("n_heads x head_dim", qins_config_q_dim(config), 1, MAX_DIM, error);
     check_range("rope_dim", config->rope_dim, 2, config->head_dim, error);
     if (error->status != QINS_OK) return error->status;
 

@@ -146,6 +146,7 @@ qins_matrix qins_image_matrix(const qins_image *image, size_t index) {
     const uint8_t *payload = image->data + tensor->offset;
     qins_matrix matrix = {.type = tensor->type, .rows = tensor->spec.rows, .cols = tensor->spec.cols, .data = payload};
     if (qins_type_is_coded(tensor->type)) {
+        matrix.block = qins_types[tensor->type].block;
         matrix.scales = (const uint16_t *)(payload + matrix.rows * qins_row_bytes(matrix.type, matrix.cols));
         matrix.book = &tensor->code.book;
     }

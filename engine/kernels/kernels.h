@@ -1,0 +1,32 @@
+// The table of kernels: numbers in, numbers out, one thread. Filled by kernels_scalar.c; a faster tier overrides
+// entries in a file of its own. Decoded values are bit-exact on every tier; sums may differ in their order within a
+// tier's written tolerance.
+#ifndef QINS_KERNELS_H
+#define QINS_KERNELS_H
+
+#include "engine/kernels/codec.h"
+
+typedef struct qins_kernels {
+    const char *name; // of the tier: "scalar", ...
+
+    // out[n_rows, cols] = W[row .. row + n_rows, :] in FP32
+    void (*decode_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows);
+    // out[i] = W[row + i, :] . x, i < n_rows; decoding and product in one pass
+    void (*dot_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x);
+    // out[cols] += sum over i < n_rows of weights[i] * W[row + i, :]
+    void (*add_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *weights);
+
+    // out[n] = x / sqrt(mean(x^2) + eps) * weight (HF Phi3RMSNorm); out may be x
+    void (*rmsnorm)(float *out, const float *x, const float *weight, size_t n, float eps);
+    // out[n] = up * gate / (1 + exp(-gate)) (HF Phi3MLP)
+    void (*swiglu)(float *out, const float *gate, const float *up, size_t n);
+    // x[n] = exp(x - max); returns the sum of the new x
+    float (*exp_sum)(float *x, size_t n, float max);
+} qins_kernels;
+
+extern const qins_kernels qins_kernels_scalar;
+
+// The best tier of this machine.
+const qins_kernels *qins_kernels_get(void);
+
+#endif

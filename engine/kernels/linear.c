@@ -1,0 +1,85 @@
+// linear(); see linear.h. The only user of BLAS.
+#include "engine/kernels/linear.h"
+
+#include "engine/base/map.h"
+
+#include <cblas.h>
+
+enum {
+    DOT_ROWS = 32,      // rows of one item when n = 1
+    MAX_TILE_ROWS = 256 // keeps narrow matrices from becoming one item
+};
+
+// Each worker calls BLAS by itself, so BLAS must not start threads of its own. A build on OpenMP takes the number from
+// the OpenMP runtime, which openblas_set_num_threads does not reach in threads that are not OpenMP's.
+static qins_status limit_blas_threads(qins_error *error) {
+    const int openmp_build = 2; // OpenBLAS: 0 sequential, 1 pthreads, 2 OpenMP
+    openblas_set_num_threads(1);
+    if (openblas_get_parallel() == openmp_build && openblas_get_num_threads() != 1)
+        return qins_fail(
+            error, QINS_FAILED,
+            "this OpenBLAS is an OpenMP build that keeps its own threads; set OMP_NUM_THREADS=1 or install "
+            "its pthread build (Debian: libopenblas0-pthread)");
+    return QINS_OK;
+}
+
+qins_status qins_compute_init(qins_compute *compute, size_t n_threads, qins_error *error) {
+    *compute = (qins_compute){.kernels = qins_kernels_get()};
+    if (limit_blas_threads(error) != QINS_OK) return error->status;
+    compute->pool = qins_pool_create(n_threads, error);
+    if (compute->pool == NULL) return error->status;
+    compute->tiles = qins_reserve(n_threads * QINS_TILE_FLOATS * sizeof(float), "tiles of decoded weights", error);
+    return error->status;
+}
+
+void qins_compute_free(qins_compute *compute) {
+    if (compute->tiles != NULL)
+        qins_unmap(compute->tiles, qins_pool_threads(compute->pool) * QINS_TILE_FLOATS * sizeof(float));
+    qins_pool_free(compute->pool);
+    *compute = (qins_compute){0};
+}
+
+struct linear_job {
+    qins_compute *compute;
+    float *y;
+    const float *x;
+    size_t n;
+    const qins_matrix *w;
+    size_t tile_rows;
+};
+
+static size_t rows_of_item(const struct linear_job *job, size_t item) {
+    size_t left = job->w->rows - item * job->tile_rows;
+    return left < job->tile_rows ? left : job->tile_rows;
+}
+
+static void dot_item(void *context, size_t item, size_t worker) {
+    (void)worker;
+    const struct linear_job *job = context;
+    size_t row = item * job->tile_rows;
+    job->compute->kernels->dot_rows(job->y + row, job->w, row, rows_of_item(job, item), job->x);
+}
+
+static void sgemm_item(void *context, size_t item, size_t worker) {
+    const struct linear_job *job = context;
+    const qins_matrix *w = job->w;
+    size_t row = item * job->tile_rows, n_rows = rows_of_item(job, item);
+    const float *tile = (const float *)w->data + row * w->cols;
+    if (w->type != QINS_F32) {
+        float *decoded = job->compute->tiles + worker * QINS_TILE_FLOATS;
+        job->compute->kernels->decode_rows(decoded, w, row, n_rows);
+        tile = decoded;
+    }
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)job->n, (blasint)n_rows, (blasint)w->cols, 1.0f,
+                job->x, (blasint)w->cols, tile, (blasint)w->cols, 0.0f, job->y + row, (blasint)w->rows);
+}
+
+void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w) {
+    struct linear_job job = {compute, y, x, n, w, DOT_ROWS};
+    if (n > 1) {
+        size_t rows = QINS_TILE_FLOATS / w->cols;
+        job.tile_rows = rows > MAX_TILE_ROWS ? MAX_TILE_ROWS : rows >= 16 ? rows / 8 * 8 : rows;
+    }
+    size_t n_items = (w->rows + job.tile_rows - 1) / job.tile_rows;
+    qins_pool_run(compute->pool, n_items, n == 1 ? dot_item : sgemm_item, &job);
+}

@@ -1,0 +1,198 @@
+// The session; see session.h.
+#include "engine/model/session.h"
+
+#include "engine/base/memory.h"
+#include "engine/model/forward.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct qins_session {
+    qins_session_options options;
+    qins_compute compute;
+    qins_forward_state forward;
+    size_t n_ctx;
+    // The sequence in the cache: ids[n_cached], all rotated with `set`.
+    int32_t *ids; // [n_ctx]
+    size_t n_cached;
+    qins_rope_set set;
+    const float *logits; // behind the last token, NULL before the first
+};
+
+static size_t thread_count(const qins_session_options *options) {
+    return options->n_threads > 0 ? options->n_threads : qins_processor_count();
+}
+
+static double mib(size_t bytes) {
+    return (double)bytes / (1 << 20);
+}
+
+qins_status qins_session_plan(const qins_image *image, const qins_session_options *options, qins_memory_plan *plan,
+                              qins_error *error) {
+    const qins_config *config = &qins_image_header(image)->config;
+    const size_t token_bytes = qins_kvcache_token_bytes(config, options->k_type, options->v_type) + sizeof(int32_t);
+    *plan = (qins_memory_plan){.weights = qins_image_bytes(image), .available = qins_memory_available()};
+    plan->scratch = qins_forward_buffer_bytes(config) + thread_count(options) * QINS_TILE_FLOATS * sizeof(float);
+    if (options->n_ctx > config->max_positions)
+        return qins_fail(error, QINS_CONTEXT_OVERFLOW,
+                         "a context of %zu tokens is more than this model's maximum of %zu", options->n_ctx,
+                         config->max_positions);
+    if (plan->scratch > plan->available)
+        return qins_fail(error, QINS_FAILED, "%.0f MiB of memory are needed for buffers, %.0f MiB are available",
+                         mib(plan->scratch), mib(plan->available));
+    size_t fitting = (plan->available - plan->scratch) / token_bytes;
+    plan->n_ctx = options->n_ctx;
+    if (plan->n_ctx == 0) { // leave room for the weights in the page cache, but do not starve the context
+        size_t beside_weights = plan->available - plan->scratch;
+        beside_weights = beside_weights > 2 * plan->weights ? beside_weights - plan->weights : beside_weights / 2;
+        fitting = beside_weights / token_bytes;
+        plan->n_ctx = fitting < config->max_positions ? fitting : config->max_positions;
+    }
+    if (plan->n_ctx > fitting || plan->n_ctx == 0)
+        return qins_fail(error, QINS_CONTEXT_OVERFLOW,
+                         "a context of %zu tokens takes %.0f MiB beside %.0f MiB of buffers, %.0f MiB of memory are "
+                         "available; at most %zu tokens fit (-c)",
+                         plan->n_ctx, mib(token_bytes) * (double)plan->n_ctx, mib(plan->scratch), mib(plan->available),
+                         fitting);
+    plan->kv = plan->n_ctx * token_bytes;
+    return QINS_OK;
+}
+
+qins_session *qins_session_create(const qins_image *image, const qins_session_options *options, qins_error *error) {
+    qins_memory_plan plan;
+    if (qins_session_plan(image, options, &plan, error) != QINS_OK) return NULL;
+    qins_session *session = qins_alloc(1, sizeof *session, "session", error);
+    if (session == NULL) return NULL;
+    session->options = *options;
+    session->n_ctx = plan.n_ctx;
+    session->ids = qins_alloc(plan.n_ctx, sizeof *session->ids, "token ids", error);
+    if (error->status == QINS_OK) qins_compute_init(&session->compute, thread_count(options), error);
+    if (error->status == QINS_OK)
+        qins_forward_init(&session->forward, image, &session->compute, options->k_type, options->v_type, plan.n_ctx,
+                          error);
+    if (error->status == QINS_OK) return session;
+    qins_session_free(session);
+    return NULL;
+}
+
+void qins_session_free(qins_session *session) {
+    if (session == NULL) return;
+    qins_forward_free(&session->forward);
+    qins_compute_free(&session->compute);
+    free(session->ids);
+    free(session);
+}
+
+const qins_config *qins_session_config(const qins_session *session) {
+    return session->forward.config;
+}
+
+size_t qins_session_n_ctx(const qins_session *session) {
+    return session->n_ctx;
+}
+
+size_t qins_session_threads(const qins_session *session) {
+    return qins_pool_threads(session->compute.pool);
+}
+
+size_t qins_session_saturated(const qins_session *session) {
+    return session->forward.cache.n_saturated;
+}
+
+const float *qins_session_logits(const qins_session *session) {
+    return session->logits;
+}
+
+static qins_status check_ids(const qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
+    const size_t vocab_size = session->forward.config->vocab_size;
+    if (n == 0) return qins_fail(error, QINS_USAGE, "the sequence is empty; at least one token is needed");
+    if (n > session->n_ctx)
+        return qins_fail(error, QINS_CONTEXT_OVERFLOW, "%zu tokens are more than the context of %zu", n,
+                         session->n_ctx);
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || (size_t)ids[i] >= vocab_size)
+            return qins_fail(error, QINS_USAGE, "token id %d at position %zu is outside the vocabulary of %zu", ids[i],
+                             i, vocab_size);
+    }
+    return QINS_OK;
+}
+
+static qins_status check_finite(const float *logits, size_t vocab_size, size_t position, qins_error *error) {
+    for (size_t i = 0; i < vocab_size; i++) {
+        if (!isfinite(logits[i]))
+            return qins_fail(error, QINS_FAILED,
+                             "the logits behind position %zu are not finite; check the model file with: qinsrun verify",
+                             position);
+    }
+    return QINS_OK;
+}
+
+// Keep the cached tokens that ids[n] begins with, all rotated alike, but leave at least the last one to compute.
+static void rewind_to_prefix(qins_session *session, const int32_t *ids, size_t n) {
+    qins_rope_set set = session->options.rope_long ? QINS_ROPE_LONG_SET : qins_rope_set_for(session->forward.config, n);
+    if (set != session->set && session->n_cached > 0) {
+        if (session->options.on_recompute != NULL)
+            session->options.on_recompute(session->options.context, n, set == QINS_ROPE_LONG_SET);
+        session->n_cached = 0;
+    }
+    session->set = set;
+    size_t common = 0;
+    while (common < session->n_cached && common + 1 < n && session->ids[common] == ids[common]) common++;
+    session->n_cached = common;
+}
+
+// Run the next chunk of ids[n] behind the cached tokens; returns its length. The caller reports progress.
+static size_t run_chunk(qins_session *session, const int32_t *ids, size_t n) {
+    size_t start = session->n_cached;
+    size_t length = n - start < QINS_CHUNK ? n - start : QINS_CHUNK;
+    qins_forward(&session->forward, ids + start, length, start, session->set);
+    memcpy(session->ids + start, ids + start, length * sizeof *ids);
+    session->n_cached = start + length;
+    return length;
+}
+
+static qins_status report_progress(const qins_session *session, size_t done, size_t total, qins_error *error) {
+    const qins_session_options *options = &session->options;
+    if (options->progress == NULL || options->progress(options->context, done, total)) return QINS_OK;
+    return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu of %zu tokens", done, total);
+}
+
+qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
+    if (check_ids(session, ids, n, error) != QINS_OK) return error->status;
+    rewind_to_prefix(session, ids, n);
+    const size_t first = session->n_cached;
+    size_t length = 0;
+    while (session->n_cached < n) {
+        length = run_chunk(session, ids, n);
+        if (session->n_cached < n && report_progress(session, session->n_cached - first, n - first, error) != QINS_OK)
+            return error->status;
+    }
+    qins_forward_logits(&session->forward, length - 1, 1);
+    session->logits = session->forward.logits;
+    return check_finite(session->logits, session->forward.config->vocab_size, n - 1, error);
+}
+
+qins_status qins_session_score(qins_session *session, const int32_t *ids, size_t n, qins_on_logits *on_logits,
+                               void *context, qins_error *error) {
+    if (check_ids(session, ids, n, error) != QINS_OK) return error->status;
+    const size_t vocab_size = session->forward.config->vocab_size;
+    session->n_cached = 0;
+    rewind_to_prefix(session, ids, n);
+    while (session->n_cached < n) {
+        size_t start = session->n_cached, length = run_chunk(session, ids, n);
+        for (size_t row = 0, n_rows; row < length; row += n_rows) {
+            n_rows = length - row < QINS_LOGIT_ROWS ? length - row : QINS_LOGIT_ROWS;
+            qins_forward_logits(&session->forward, row, n_rows);
+            for (size_t i = 0; i < n_rows; i++) {
+                const float *logits = session->forward.logits + i * vocab_size;
+                if (check_finite(logits, vocab_size, start + row + i, error) != QINS_OK) return error->status;
+                if (!on_logits(context, start + row + i, logits))
+                    return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu of %zu tokens", start + row + i,
+                                     n);
+            }
+        }
+        if (report_progress(session, session->n_cached, n, error) != QINS_OK) return error->status;
+    }
+    return QINS_OK;
+}

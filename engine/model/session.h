@@ -1,0 +1,62 @@
+// The engine's face: a model with its cache, threads and buffers. Callers hand over whole token sequences; only the
+// session knows what of them is cached, when LongRoPE changes its factors, and how prompts are cut into chunks.
+#ifndef QINS_MODEL_SESSION_H
+#define QINS_MODEL_SESSION_H
+
+#include "engine/base/progress.h"
+#include "engine/kernels/codec.h"
+#include "engine/model/qinsfile.h"
+
+typedef struct qins_session qins_session;
+
+typedef struct qins_session_options {
+    size_t n_ctx;            // most tokens of a sequence; 0: the model's maximum, or what fits into memory
+    size_t n_threads;        // 0: one per processor
+    qins_type k_type;        // of the cache: QINS_F16 or QINS_F32
+    qins_type v_type;        // of the cache: QINS_QINS8, QINS_F16 or QINS_F32
+    bool rope_long;          // LongRoPE's long factors from the first token on
+    qins_progress *progress; // of long prompts, in tokens; may be NULL
+    // Told when all `n_tokens` are computed again because LongRoPE changed its factors; may be NULL.
+    void (*on_recompute)(void *context, size_t n_tokens, bool to_long);
+    void *context; // of both
+} qins_session_options;
+
+// What a session takes, in bytes.
+typedef struct qins_memory_plan {
+    size_t n_ctx;     // tokens
+    size_t weights;   // the mapped file
+    size_t kv;        // reserved for n_ctx tokens; touched only as far as it is used
+    size_t scratch;   // buffers, decoded tiles
+    size_t available; // to this process before the session is made
+} qins_memory_plan;
+
+// Work out the memory and refuse (QINS_CONTEXT_OVERFLOW) a context that does not fit or exceeds the model's maximum.
+qins_status qins_session_plan(const qins_image *image, const qins_session_options *options, qins_memory_plan *plan,
+                              qins_error *error);
+
+// The image must outlive the session. NULL and an error otherwise; release with qins_session_free. After this, nothing
+// is allocated.
+qins_session *qins_session_create(const qins_image *image, const qins_session_options *options, qins_error *error);
+void qins_session_free(qins_session *session);
+
+const qins_config *qins_session_config(const qins_session *session);
+size_t qins_session_n_ctx(const qins_session *session);
+size_t qins_session_threads(const qins_session *session);
+// K values clamped to FP16's range so far.
+size_t qins_session_saturated(const qins_session *session);
+
+// Make ids[n] (n >= 1) the current sequence: what it shares with the cached one is kept, the rest is rewound or
+// computed. Afterwards the logits are those behind its last token. On failure or interruption the session stays usable.
+qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
+
+// logits[vocab_size] behind the last token of the current sequence; valid until the next call.
+const float *qins_session_logits(const qins_session *session);
+
+// Logits of position `position` of a scored sequence; false stops the scoring (QINS_INTERRUPTED).
+typedef bool qins_on_logits(void *context, size_t position, const float *logits);
+
+// Run ids[n] as a sequence of its own, from an empty cache, and hand over the logits behind every token, in order.
+qins_status qins_session_score(qins_session *session, const int32_t *ids, size_t n, qins_on_logits *on_logits,
+                               void *context, qins_error *error);
+
+#endif
