@@ -18,6 +18,9 @@ struct qins_session {
     size_t n_cached;
     qins_rope_set set;
     const float *logits; // behind the last token, NULL before the first
+    // The sequence being scored: rows next_row .. n_cached of the chunk that began at chunk_start are ready.
+    const int32_t *scored_ids;
+    size_t n_scored, chunk_start, next_row;
 };
 
 static size_t thread_count(const qins_session_options *options) {
@@ -173,26 +176,32 @@ qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t 
     return check_finite(session->logits, session->forward.config->vocab_size, n - 1, error);
 }
 
-qins_status qins_session_score(qins_session *session, const int32_t *ids, size_t n, qins_on_logits *on_logits,
-                               void *context, qins_error *error) {
+qins_status qins_session_score_begin(qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
     if (check_ids(session, ids, n, error) != QINS_OK) return error->status;
-    const size_t vocab_size = session->forward.config->vocab_size;
     session->n_cached = 0;
     rewind_to_prefix(session, ids, n);
-    while (session->n_cached < n) {
-        size_t start = session->n_cached, length = run_chunk(session, ids, n);
-        for (size_t row = 0, n_rows; row < length; row += n_rows) {
-            n_rows = length - row < QINS_LOGIT_ROWS ? length - row : QINS_LOGIT_ROWS;
-            qins_forward_logits(&session->forward, row, n_rows);
-            for (size_t i = 0; i < n_rows; i++) {
-                const float *logits = session->forward.logits + i * vocab_size;
-                if (check_finite(logits, vocab_size, start + row + i, error) != QINS_OK) return error->status;
-                if (!on_logits(context, start + row + i, logits))
-                    return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu of %zu tokens", start + row + i,
-                                     n);
-            }
-        }
-        if (report_progress(session, session->n_cached, n, error) != QINS_OK) return error->status;
-    }
+    session->scored_ids = ids;
+    session->n_scored = n;
+    session->chunk_start = session->next_row = 0;
     return QINS_OK;
+}
+
+qins_status qins_session_score_next(qins_session *session, const float **logits, size_t *first, size_t *n_rows,
+                                    qins_error *error) {
+    *n_rows = 0;
+    *first = session->next_row;
+    if (session->next_row == session->n_scored) return QINS_OK;
+    if (session->next_row == session->n_cached) {
+        session->chunk_start = session->n_cached;
+        run_chunk(session, session->scored_ids, session->n_scored);
+        if (report_progress(session, session->n_cached, session->n_scored, error) != QINS_OK) return error->status;
+    }
+    size_t left = session->n_cached - session->next_row;
+    *n_rows = left < QINS_LOGIT_ROWS ? left : QINS_LOGIT_ROWS;
+    qins_forward_logits(&session->forward, session->next_row - session->chunk_start, *n_rows);
+    *logits = session->forward.logits;
+    session->next_row += *n_rows;
+    const size_t vocab_size = session->forward.config->vocab_size;
+    for (size_t i = 0; i < *n_rows; i++) check_finite(*logits + i * vocab_size, vocab_size, *first + i, error);
+    return error->status;
 }

@@ -52,11 +52,13 @@ qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t 
 // logits[vocab_size] behind the last token of the current sequence; valid until the next call.
 const float *qins_session_logits(const qins_session *session);
 
-// Logits of position `position` of a scored sequence; false stops the scoring (QINS_INTERRUPTED).
-typedef bool qins_on_logits(void *context, size_t position, const float *logits);
+// Score a sequence: begin with ids[n], which must stay valid, then take the logits behind every token in order, a few
+// rows at a time, so that memory does not grow with the sequence. The cache starts out empty.
+qins_status qins_session_score_begin(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
 
-// Run ids[n] as a sequence of its own, from an empty cache, and hand over the logits behind every token, in order.
-qins_status qins_session_score(qins_session *session, const int32_t *ids, size_t n, qins_on_logits *on_logits,
-                               void *context, qins_error *error);
+// The next rows: logits[n_rows, vocab_size] (valid until the next call) behind the tokens at position first, first + 1,
+// ... of the sequence; n_rows = 0 when all have been handed over.
+qins_status qins_session_score_next(qins_session *session, const float **logits, size_t *first, size_t *n_rows,
+                                    qins_error *error);
 
 #endif

@@ -1,0 +1,150 @@
+// Shared parts of the commands; see cli.h.
+#include "engine/cli/cli.h"
+
+#include "engine/base/file.h"
+#include "engine/base/map.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+volatile sig_atomic_t qins_interrupted;
+
+static void on_interrupt(int signal_number) {
+    (void)signal_number;
+    qins_interrupted = 1;
+}
+
+void qins_catch_interrupts(void) {
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    qins_interrupted = 0;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+enum { MAX_TEXT_BYTES = 1 << 28 };
+
+// Convert a folder into a file in memory and open that.
+static void convert_in_memory(qins_model *model, const char *path, const qins_options *options, qins_error *error) {
+    int fd = qins_memory_file("qins-model", error);
+    if (fd < 0) return;
+    qins_convert_report report = {0};
+    qins_meter meter = qins_meter_start("converting", "MB", 1e6, &qins_interrupted);
+    qins_convert(path, fd, path, &options->convert, qins_meter_update, &meter, &report, error);
+    qins_meter_end(&meter);
+    qins_header_free(&report.header);
+    if (error->status == QINS_OK) model->image = qins_image_from_fd(fd, path, error);
+    close(fd);
+}
+
+qins_status qins_model_open(qins_model *model, const char *path, const qins_options *options, qins_error *error) {
+    *model = (qins_model){0};
+    if (path == NULL) return qins_fail(error, QINS_USAGE, "no model was given; use -m MODEL");
+    if (qins_file_is_directory(path))
+        convert_in_memory(model, path, options, error);
+    else
+        model->image = qins_image_open(path, error);
+    if (error->status != QINS_OK) return error->status;
+    const qins_header *header = qins_image_header(model->image);
+    if (!qins_chat_template_from_name(header->chat_template, &model->chat_template))
+        return qins_fail(error, QINS_BAD_MODEL, "%s: chat template \"%s\" is unknown; a newer version may know it",
+                         path, header->chat_template);
+    size_t size;
+    const uint8_t *packed = qins_image_tokenizer(model->image, &size);
+    if (packed != NULL) model->tokenizer = qins_tokenizer_unpack(packed, size, error);
+    return qins_error_context(error, "%s: tokenizer", path);
+}
+
+void qins_model_close(qins_model *model) {
+    qins_tokenizer_free(model->tokenizer);
+    qins_image_close(model->image);
+    *model = (qins_model){0};
+}
+
+const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *error) {
+    if (model->tokenizer == NULL)
+        qins_fail(error, QINS_BAD_MODEL,
+                  "this model was converted without a tokenizer; it takes token ids only (--ids)");
+    return model->tokenizer;
+}
+
+qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error) {
+    *text = NULL;
+    if (options->prompt != NULL) {
+        *size = strlen(options->prompt);
+        *text = strdup(options->prompt);
+        return *text != NULL ? QINS_OK : qins_fail(error, QINS_FAILED, "out of memory for the prompt");
+    }
+    const char *path = options->prompt_file != NULL ? options->prompt_file : "-";
+    *text = qins_file_read_all(path, MAX_TEXT_BYTES, size, QINS_USAGE, error);
+    return error->status;
+}
+
+qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins_ids *ids, qins_error *error) {
+    for (size_t at = 0; at < size;) {
+        if (strchr(" \t\r\n", text[at]) != NULL && text[at] != '\0') {
+            at++;
+            continue;
+        }
+        size_t start = at;
+        int64_t id = 0;
+        while (at < size && text[at] >= '0' && text[at] <= '9' && id <= INT32_MAX) id = 10 * id + (text[at++] - '0');
+        if (at == start || id > INT32_MAX)
+            return qins_fail(error, QINS_USAGE, "%s: no token id at byte %zu; ids are numbers separated by white space",
+                             name, start);
+        if (qins_ids_append(ids, (int32_t)id, error) != QINS_OK) return error->status;
+    }
+    return QINS_OK;
+}
+
+qins_status qins_read_ids(const char *path, qins_ids *ids, qins_error *error) {
+    size_t size;
+    char *text = qins_file_read_all(path, MAX_TEXT_BYTES, &size, QINS_USAGE, error);
+    if (text == NULL) return error->status;
+    qins_parse_ids(text, size, strcmp(path, "-") == 0 ? "standard input" : path, ids, error);
+    free(text);
+    return error->status;
+}
+
+static qins_status output_failed(qins_error *error) {
+    return qins_fail_errno(error, QINS_FAILED, "cannot write to standard output");
+}
+
+qins_status qins_print(const void *text, size_t size, qins_error *error) {
+    return fwrite(text, 1, size, stdout) == size ? QINS_OK : output_failed(error);
+}
+
+qins_status qins_printf(qins_error *error, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    int written = vprintf(format, arguments);
+    va_end(arguments);
+    return written >= 0 ? QINS_OK : output_failed(error);
+}
+
+qins_status qins_flush(qins_error *error) {
+    return fflush(stdout) == 0 ? QINS_OK : output_failed(error);
+}
+
+static void announce_recompute(void *context, size_t n_tokens, bool to_long) {
+    qins_watch *watch = context;
+    qins_meter_end(&watch->meter);
+    fprintf(stderr, "qinsrun: LongRoPE switches to its %s factors: computing %zu tokens again\n",
+            to_long ? "long" : "short", n_tokens);
+    watch->meter = qins_meter_start("computing again", "tok", 1, &qins_interrupted);
+}
+
+static bool show_prompt_progress(void *context, uint64_t done, uint64_t total) {
+    qins_watch *watch = context;
+    return qins_meter_update(&watch->meter, done, total);
+}
+
+void qins_watch_session(qins_watch *watch, qins_session_options *options) {
+    watch->meter = qins_meter_start("prompt", "tok", 1, &qins_interrupted);
+    options->progress = show_prompt_progress;
+    options->on_recompute = announce_recompute;
+    options->context = watch;
+}

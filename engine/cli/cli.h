@@ -1,0 +1,62 @@
+// What the commands of qinsrun share: the loaded model, input texts, checked output, interruption.
+#ifndef QINS_CLI_H
+#define QINS_CLI_H
+
+#include "engine/cli/options.h"
+#include "tokenizer/chat.h"
+#include "tokenizer/tokenizer.h"
+
+#include <signal.h>
+
+// Becomes nonzero with SIGINT or SIGTERM.
+extern volatile sig_atomic_t qins_interrupted;
+
+// Catch both from now on and forget an earlier one. A second signal while the first is being handled ends the program.
+void qins_catch_interrupts(void);
+
+// An open model with what its file says about text.
+typedef struct qins_model {
+    qins_image *image;
+    qins_tokenizer *tokenizer; // NULL when the file has none
+    qins_chat_template chat_template;
+} qins_model;
+
+// Open a .qins file, or convert a Hugging Face folder into memory and open that. Release with qins_model_close, also
+// after a failure.
+qins_status qins_model_open(qins_model *model, const char *path, const qins_options *options, qins_error *error);
+void qins_model_close(qins_model *model);
+
+// The tokenizer, or NULL with an error when the file has none.
+const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *error);
+
+// The text of -p or -f (or standard input when neither is given). *text is released with free().
+qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error);
+
+// Token ids written as text, separated by white space ("-": standard input).
+qins_status qins_read_ids(const char *path, qins_ids *ids, qins_error *error);
+
+// As above from text in memory; `name` stands for the file in messages.
+qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins_ids *ids, qins_error *error);
+
+// Write to stdout; a failure (closed pipe, full disk) is an error, QINS_FAILED.
+qins_status qins_print(const void *text, size_t size, qins_error *error);
+qins_status qins_printf(qins_error *error, const char *format, ...) QINS_PRINTF(2, 3);
+qins_status qins_flush(qins_error *error);
+
+// Reporting of the session: a meter on stderr for long prompts, a line when LongRoPE recomputes.
+typedef struct qins_watch {
+    qins_meter meter;
+} qins_watch;
+void qins_watch_session(qins_watch *watch, qins_session_options *options);
+
+// The commands: run with parsed options, return the exit code's status.
+qins_status qins_cmd_run(const qins_options *options, qins_error *error);
+qins_status qins_cmd_chat(const qins_options *options, qins_error *error);
+qins_status qins_cmd_score(const qins_options *options, qins_error *error);
+qins_status qins_cmd_perplexity(const qins_options *options, qins_error *error);
+qins_status qins_cmd_compare(const qins_options *options, qins_error *error);
+qins_status qins_cmd_tokenize(const qins_options *options, qins_error *error);
+qins_status qins_cmd_info(const qins_options *options, qins_error *error);
+qins_status qins_cmd_verify(const qins_options *options, qins_error *error);
+
+#endif

@@ -1,0 +1,104 @@
+// qinsrun info and verify: what a .qins file holds, and whether it still holds it.
+#include "engine/cli/cli.h"
+
+#include "engine/model/rope.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static double mib(double bytes) {
+    return bytes / (1 << 20);
+}
+
+static void print_config(const qins_config *config, qins_error *error) {
+    qins_printf(error, "model      %zu layers, hidden %zu, ffn %zu, vocabulary %zu%s\n", config->n_layers,
+                config->hidden_dim, config->ffn_dim, config->vocab_size, config->tied_head ? " (tied head)" : "");
+    qins_printf(error, "attention  %zu heads, %zu KV heads of %zu; %zu dimensions rotate, base %g\n", config->n_heads,
+                config->n_kv_heads, config->head_dim, config->rope_dim, config->rope_base);
+    qins_rope rope;
+    qins_rope_init(&rope, config);
+    if (config->rope == QINS_ROPE_LONG)
+        qins_printf(error, "positions  %zu, LongRoPE: short factors up to %zu tokens, attention factor %.7g\n",
+                    config->max_positions, config->original_positions, (double)rope.attention_factor);
+    else
+        qins_printf(error, "positions  %zu\n", config->max_positions);
+    qins_printf(error, "stop ids  ");
+    for (size_t i = 0; i < config->n_stop_ids; i++) qins_printf(error, " %d", config->stop_ids[i]);
+    qins_printf(error, "\n");
+}
+
+// One line per role: how much of the file it takes and what encoding it cost.
+static void print_roles(const qins_header *header, qins_error *error) {
+    qins_printf(error, "%-10s %8s %-6s %12s %10s %10s\n", "tensors", "number", "type", "MiB", "bits", "error");
+    for (int role = 0; role < QINS_ROLE_COUNT; role++) {
+        size_t n = 0;
+        double bytes = 0, values = 0, worst = 0;
+        qins_type type = QINS_F32;
+        for (size_t i = 0; i < header->n_tensors; i++) {
+            const qins_tensor *tensor = &header->tensors[i];
+            if (tensor->spec.role != (qins_role)role) continue;
+            n++;
+            type = tensor->type;
+            bytes += (double)tensor->bytes;
+            values += (double)tensor->spec.rows * (double)tensor->spec.cols;
+            worst = tensor->error > worst ? tensor->error : worst;
+        }
+        if (n == 0) continue;
+        qins_printf(error, "%-10s %8zu %-6s %12.1f %10.3f %10.2e\n", qins_role_name((qins_role)role), n,
+                    qins_types[type].name, mib(bytes), 8 * bytes / values, worst);
+    }
+}
+
+static qins_status print_info(const qins_model *model, const qins_options *options, qins_error *error) {
+    const qins_header *header = qins_image_header(model->image);
+    if (options->json) {
+        size_t size;
+        char *text = qins_header_print(header, &size, error);
+        if (text != NULL) {
+            qins_print(text, size, error);
+            qins_print("\n", 1, error);
+        }
+        free(text);
+        return error->status;
+    }
+    qins_printf(error, "file       %s, %.1f MiB, written by %s\n", options->model,
+                mib((double)qins_image_bytes(model->image)), header->converter);
+    print_config(&header->config, error);
+    if (model->tokenizer != NULL)
+        qins_printf(error, "tokenizer  %zu ids, chat template %s\n", qins_tokenizer_vocab_size(model->tokenizer),
+                    header->chat_template);
+    else
+        qins_printf(error, "tokenizer  none\n");
+    qins_printf(error, "V cache    qins8, %s curve, parameter %g\n", qins_curve_name(header->v_code.curve),
+                header->v_code.parameter);
+    print_roles(header, error);
+    return error->status;
+}
+
+qins_status qins_cmd_info(const qins_options *options, qins_error *error) {
+    qins_model model;
+    if (qins_model_open(&model, options->model, options, error) == QINS_OK) print_info(&model, options, error);
+    qins_model_close(&model);
+    return error->status == QINS_OK ? qins_flush(error) : error->status;
+}
+
+qins_status qins_cmd_verify(const qins_options *options, qins_error *error) {
+    qins_model model;
+    qins_pool *pool = NULL;
+    size_t n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_processor_count();
+    if (qins_model_open(&model, options->model, options, error) == QINS_OK) pool = qins_pool_create(n_threads, error);
+    if (pool != NULL && qins_image_verify(model.image, pool, error) == QINS_OK) {
+        const qins_header *header = qins_image_header(model.image);
+        if (options->json)
+            qins_printf(error, "{\"ok\":true,\"tensors\":%zu,\"bytes\":%zu}\n", header->n_tensors,
+                        qins_image_bytes(model.image));
+        else
+            qins_printf(error, "%s is intact: %zu tensors, %zu bytes\n", options->model, header->n_tensors,
+                        qins_image_bytes(model.image));
+    }
+    qins_error_context(error, "%s", options->model == NULL ? "verify" : options->model);
+    qins_pool_free(pool);
+    qins_model_close(&model);
+    return error->status == QINS_OK ? qins_flush(error) : error->status;
+}

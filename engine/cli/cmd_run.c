@@ -1,0 +1,55 @@
+// qinsrun -m MODEL -p PROMPT: one prompt, one reply.
+#include "engine/cli/generate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+// The prompt's token ids: --ids as they are, --raw text encoded, otherwise a conversation of one turn.
+static qins_status prompt_ids(const qins_options *options, const qins_model *model, const char *text, size_t size,
+                              qins_ids *ids, qins_error *error) {
+    const qins_tokenizer *tokenizer = qins_model_tokenizer(model, error);
+    if (tokenizer == NULL) return error->status;
+    if (options->raw) {
+        unsigned flags = options->no_special ? 0 : QINS_PARSE_SPECIAL | QINS_ADD_PREFIX;
+        return qins_tokenizer_encode(tokenizer, text, size, flags, ids, error);
+    }
+    return qins_encode_turn(options, model, options->system, text, size, ids, error);
+}
+
+static qins_status run(qins_options *options, qins_model *model, const char *text, size_t size, qins_ids *ids,
+                       qins_error *error) {
+    if (options->ids == NULL && prompt_ids(options, model, text, size, ids, error) != QINS_OK) return error->status;
+    if (ids->count == 0) return qins_fail(error, QINS_USAGE, "the prompt is empty; give some text");
+    qins_watch watch;
+    qins_generator generator;
+    qins_reply reply = {0};
+    if (qins_generator_open(&generator, options, model, &watch, error) == QINS_OK &&
+        qins_check_room(&generator, ids->count, error) == QINS_OK &&
+        qins_generate(&generator, ids, &reply, error) == QINS_OK)
+        qins_print_statistics(&generator, &reply);
+    qins_generator_close(&generator);
+    if (error->status == QINS_OK && reply.end == QINS_END_INTERRUPTED)
+        return qins_fail(error, QINS_INTERRUPTED, "interrupted");
+    return error->status;
+}
+
+qins_status qins_cmd_run(const qins_options *given, qins_error *error) {
+    qins_options options = *given;
+    qins_model model = {0};
+    qins_ids ids = {0};
+    char *text = NULL;
+    size_t size = 0;
+    // The prompt comes first: a mistake in it should not wait for the model to load.
+    if (options.ids != NULL)
+        qins_read_ids(options.ids, &ids, error);
+    else
+        qins_read_prompt(&options, &text, &size, error);
+    if (error->status == QINS_OK && options.ids == NULL && size == 0 && !options.raw)
+        qins_fail(error, QINS_USAGE, "the prompt is empty; use -p TEXT, -f FILE, or write it to standard input");
+    if (error->status == QINS_OK && qins_model_open(&model, options.model, &options, error) == QINS_OK)
+        run(&options, &model, text, size, &ids, error);
+    qins_model_close(&model);
+    qins_ids_free(&ids);
+    free(text);
+    return error->status;
+}

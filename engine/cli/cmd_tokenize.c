@@ -1,0 +1,61 @@
+// qinsrun tokenize: the ids of a text on one line, or with --decode the text of ids.
+#include "engine/cli/cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static qins_status print_ids(const qins_ids *ids, bool json, qins_error *error) {
+    if (json) qins_printf(error, "[");
+    for (size_t i = 0; i < ids->count; i++) qins_printf(error, "%s%d", i == 0 ? "" : json ? "," : " ", ids->data[i]);
+    return qins_printf(error, json ? "]\n" : "\n");
+}
+
+static qins_status tokenize(const qins_options *options, const qins_tokenizer *tokenizer, const char *text, size_t size,
+                            qins_error *error) {
+    qins_ids ids = {0};
+    unsigned flags = options->no_special ? 0 : QINS_PARSE_SPECIAL | QINS_ADD_PREFIX;
+    if (qins_tokenizer_encode(tokenizer, text, size, flags, &ids, error) == QINS_OK)
+        print_ids(&ids, options->json, error);
+    qins_ids_free(&ids);
+    return error->status;
+}
+
+// The ids come from --ids, or written out in -p, -f or standard input.
+static qins_status decode(const qins_options *options, const qins_tokenizer *tokenizer, const char *text, size_t size,
+                          qins_error *error) {
+    qins_ids ids = {0};
+    char *decoded = NULL;
+    size_t decoded_size = 0;
+    if (options->ids != NULL)
+        qins_read_ids(options->ids, &ids, error);
+    else
+        qins_parse_ids(text, size, "the prompt", &ids, error);
+    if (error->status == QINS_OK)
+        qins_tokenizer_decode(tokenizer, ids.data, ids.count, options->no_special, &decoded, &decoded_size, error);
+    if (error->status == QINS_OK) {
+        qins_print(decoded, decoded_size, error);
+        qins_print("\n", 1, error);
+    }
+    free(decoded);
+    qins_ids_free(&ids);
+    return error->status;
+}
+
+qins_status qins_cmd_tokenize(const qins_options *options, qins_error *error) {
+    qins_model model = {0};
+    char *text = NULL;
+    size_t size = 0;
+    if (options->ids != NULL && !options->decode)
+        return qins_fail(error, QINS_USAGE, "--ids holds ids already; add --decode to get their text");
+    if (options->ids == NULL) qins_read_prompt(options, &text, &size, error);
+    if (error->status == QINS_OK) qins_model_open(&model, options->model, options, error);
+    const qins_tokenizer *tokenizer = error->status == QINS_OK ? qins_model_tokenizer(&model, error) : NULL;
+    if (tokenizer != NULL && options->decode)
+        decode(options, tokenizer, text, size, error);
+    else if (tokenizer != NULL)
+        tokenize(options, tokenizer, text, size, error);
+    if (error->status == QINS_OK) qins_flush(error);
+    qins_model_close(&model);
+    free(text);
+    return error->status;
+}

@@ -1,0 +1,55 @@
+// The generation loop that qinsrun and qinsrun chat share.
+#ifndef QINS_CLI_GENERATE_H
+#define QINS_CLI_GENERATE_H
+
+#include "engine/cli/cli.h"
+
+// Why a reply ended.
+typedef enum qins_end {
+    QINS_END_STOP_ID,    // the model ended it
+    QINS_END_STOP_TEXT,  // --stop
+    QINS_END_LENGTH,     // -n
+    QINS_END_CONTEXT,    // no room left
+    QINS_END_INTERRUPTED // the user ended it
+} qins_end;
+
+typedef struct qins_generator {
+    const qins_options *options;
+    const qins_model *model;
+    qins_session *session;
+    qins_sampler *sampler;
+    qins_watch *watch;
+} qins_generator;
+
+// What happened, for the statistics line.
+typedef struct qins_reply {
+    size_t n_prompt;    // tokens of the sequence in front of the reply
+    size_t n_generated; // tokens, a stop id not counted
+    double prompt_seconds, generation_seconds;
+    qins_end end;
+    int32_t stop_id;       // with QINS_END_STOP_ID
+    const char *stop_text; // with QINS_END_STOP_TEXT
+} qins_reply;
+
+// Open everything that generation needs. Release with qins_generator_close, also after a failure. `options` gets its
+// seed filled in when none was given.
+qins_status qins_generator_open(qins_generator *generator, qins_options *options, qins_model *model, qins_watch *watch,
+                                qins_error *error);
+void qins_generator_close(qins_generator *generator);
+
+// Append the ids of a turn: the system message (NULL: none), the user's text, and the marker that asks for a reply.
+qins_status qins_encode_turn(const qins_options *options, const qins_model *model, const char *system, const char *text,
+                             size_t size, qins_ids *ids, qins_error *error);
+
+// Refuse (QINS_CONTEXT_OVERFLOW, with the counts) a sequence of n_tokens that leaves no room for a reply of -n tokens,
+// or of one token when -n was not given.
+qins_status qins_check_room(const qins_generator *generator, size_t n_tokens, qins_error *error);
+
+// Continue the sequence *ids: print the reply to stdout as it comes, append its tokens (and the stop id) to *ids.
+// An interruption by the user is a normal end of the reply, not an error.
+qins_status qins_generate(qins_generator *generator, qins_ids *ids, qins_reply *reply, qins_error *error);
+
+// One line on stderr.
+void qins_print_statistics(const qins_generator *generator, const qins_reply *reply);
+
+#endif

@@ -1,0 +1,51 @@
+// Command line of qinsrun: one set of options for all commands, parsed and range-checked here.
+#ifndef QINS_CLI_OPTIONS_H
+#define QINS_CLI_OPTIONS_H
+
+#include "convert/convert.h"
+#include "engine/model/sampler.h"
+#include "engine/model/session.h"
+
+#define QINS_VERSION "0.1.0"
+enum { QINS_MAX_STOP_TEXTS = 16 };
+
+typedef struct qins_options {
+    const char *model; // -m: .qins file or Hugging Face folder
+    const char *ref;   // --ref: the model to compare with
+
+    // Where the prompt or text comes from; at most one.
+    const char *prompt;      // -p
+    const char *prompt_file; // -f, "-": standard input
+    const char *ids;         // --ids: ids as text, "-": standard input
+    const char *ids_file;    // --ids-file: raw int32
+
+    const char *system;                     // --system
+    const char *stops[QINS_MAX_STOP_TEXTS]; // --stop
+    size_t n_stops;
+    size_t n_predict; // -n; SIZE_MAX: until a stop id or the end of the context
+    bool n_predict_given;
+    bool raw;           // complete the text as it is
+    bool parse_special; // markers typed in messages act as markers
+    bool no_special;    // all text is plain text
+    bool decode;        // tokenize: ids to text
+    bool ids_out;       // print ids instead of text
+    bool json;
+
+    size_t window;      // perplexity, compare: tokens of a window, BOS included
+    size_t max_windows; // SIZE_MAX: all
+    int64_t bos;        // token in front of every window, -1: none
+    size_t top;         // score: how many of the best tokens to print
+
+    bool seed_given;
+    qins_sampler_options sampler;
+    qins_session_options session;
+    qins_convert_options convert; // for a Hugging Face folder
+} qins_options;
+
+// Parse argv[1..] (argv[0] is skipped: the program's or the command's name). QINS_USAGE and a message otherwise.
+// *help is set when help was asked for.
+qins_status qins_options_parse(qins_options *options, int argc, char **argv, bool *help, qins_error *error);
+
+void qins_options_help(void); // to stdout
+
+#endif

@@ -1,0 +1,49 @@
+// Stop texts; see stop_text.h.
+#include "engine/cli/stop_text.h"
+
+#include <string.h>
+
+// Does data[size] begin with `stop`, as far as both go?
+static bool agrees(const char *stop, const uint8_t *data, size_t size) {
+    size_t length = strlen(stop);
+    return memcmp(stop, data, length < size ? length : size) == 0;
+}
+
+// Bytes in front of the first place where a stop text is, or could be once more text comes.
+static size_t clear_prefix(qins_stop_text *stream) {
+    const qins_buffer *held = &stream->held;
+    for (size_t at = 0; at < held->size; at++) {
+        bool possible = false;
+        for (size_t i = 0; i < stream->n_stops; i++) {
+            if (!agrees(stream->stops[i], held->data + at, held->size - at)) continue;
+            possible = true;
+            if (strlen(stream->stops[i]) <= held->size - at && stream->found == NULL) stream->found = stream->stops[i];
+        }
+        if (possible) return at;
+    }
+    return held->size;
+}
+
+qins_status qins_stop_text_push(qins_stop_text *stream, const char *text, size_t size, const char **out,
+                                size_t *out_size) {
+    qins_buffer *held = &stream->held;
+    if (stream->shown > 0) memmove(held->data, held->data + stream->shown, held->size - stream->shown);
+    held->size -= stream->shown;
+    stream->shown = 0;
+    if (stream->found == NULL) qins_buffer_append(held, text, size);
+    stream->shown = clear_prefix(stream);
+    if (stream->found != NULL) held->size = stream->shown;
+    *out = (const char *)held->data;
+    *out_size = stream->shown;
+    return held->error->status;
+}
+
+void qins_stop_text_finish(qins_stop_text *stream, const char **out, size_t *out_size) {
+    *out = (const char *)stream->held.data + stream->shown;
+    *out_size = stream->held.size - stream->shown;
+    stream->shown = stream->held.size;
+}
+
+void qins_stop_text_free(qins_stop_text *stream) {
+    qins_buffer_free(&stream->held);
+}
