@@ -1,0 +1,199 @@
+// Byte-fallback BPE over one text without added tokens: characters to symbols, then merges by rank, leftmost first on
+// ties, until none applies. The whole text is one word, so a heap of candidate merges over a linked list of symbols
+// (O(n log n)); a candidate whose symbols have changed since is dropped when it comes up.
+// Follows Hugging Face `tokenizers`: models/bpe/model.rs (merge_word), models/bpe/word.rs (merge_all).
+#include "engine/base/memory.h"
+#include "tokenizer/tokenizer_internal.h"
+#include "tokenizer/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE UINT32_MAX
+
+typedef struct symbol {
+    uint32_t id; // NONE: merged into the symbol before it
+    uint32_t prev, next;
+} symbol;
+
+typedef struct bpe_work {
+    const qins_tokenizer *tokenizer;
+    bool plain;
+    bool unk_pending; // unknown characters were read whose unk_id is not in the list yet
+    symbol *symbols;
+    size_t n_symbols, symbol_capacity;
+    uint64_t *heap; // rank << 32 | index of the left symbol: smallest first
+    size_t n_heap, heap_capacity;
+    qins_error *error;
+} bpe_work;
+
+// --- merges ---
+
+static size_t find_slot(const qins_tokenizer *tokenizer, uint32_t left, uint32_t right) {
+    size_t slot = tokenizer_mix((uint64_t)left << 32 | right) & tokenizer->merge_mask;
+    for (uint32_t entry; (entry = tokenizer->merge_slots[slot]) != 0; slot = (slot + 1) & tokenizer->merge_mask) {
+        const bpe_merge *merge = &tokenizer->merges[entry - 1];
+        if (merge->left == left && merge->right == right) break;
+    }
+    return slot;
+}
+
+// A merge must name model pieces and result in their concatenation.
+static bool is_consistent(const qins_tokenizer *tokenizer, const bpe_merge *merge) {
+    const uint32_t ids[3] = {merge->left, merge->right, merge->result};
+    const char *text[3];
+    size_t size[3];
+    for (int i = 0; i < 3; i++) {
+        if (ids[i] >= tokenizer->n_ids || !(tokenizer->token_flags[ids[i]] & TOKEN_IN_MODEL)) return false;
+        text[i] = tokenizer_piece_text(tokenizer, ids[i], &size[i]);
+    }
+    return size[2] == size[0] + size[1] && memcmp(text[2], text[0], size[0]) == 0 &&
+           memcmp(text[2] + size[0], text[1], size[1]) == 0;
+}
+
+qins_status bpe_index(qins_tokenizer *tokenizer, qins_error *error) {
+    tokenizer->merge_slots =
+        tokenizer_create_slots(tokenizer->n_merges, "table of merges", &tokenizer->merge_mask, error);
+    if (tokenizer->merge_slots == NULL) return error->status;
+    for (size_t rank = 0; rank < tokenizer->n_merges; rank++) {
+        const bpe_merge *merge = &tokenizer->merges[rank];
+        if (!is_consistent(tokenizer, merge))
+            return qins_fail(error, QINS_BAD_MODEL, "merge %zu: tokens %u and %u do not make token %u", rank,
+                             merge->left, merge->right, merge->result);
+        uint32_t *slot = &tokenizer->merge_slots[find_slot(tokenizer, merge->left, merge->right)];
+        if (*slot != 0) return qins_fail(error, QINS_BAD_MODEL, "merges %u and %zu are the same", *slot - 1, rank);
+        *slot = (uint32_t)rank + 1;
+    }
+    return QINS_OK;
+}
+
+static bool is_usable(const bpe_work *work, int32_t id) {
+    return id >= 0 && !(work->plain && (work->tokenizer->token_flags[id] & TOKEN_ADDED));
+}
+
+// --- characters to symbols ---
+
+static void add_symbol(bpe_work *work, int32_t id) {
+    void *symbols = work->symbols;
+    size_t index = work->n_symbols;
+    if (qins_grow(&symbols, &work->symbol_capacity, index + 1, sizeof *work->symbols, work->error) != QINS_OK) return;
+    work->symbols = symbols;
+    work->symbols[index] = (symbol){.id = (uint32_t)id, .prev = (uint32_t)index - 1, .next = (uint32_t)index + 1};
+    work->n_symbols++;
+}
+
+static void flush_unk(bpe_work *work) {
+    if (work->unk_pending) add_symbol(work, work->tokenizer->unk_id);
+    work->unk_pending = false;
+}
+
+static bool add_bytes(bpe_work *work, const char *bytes, size_t size) {
+    const int32_t *byte_ids = work->tokenizer->byte_ids;
+    if (!work->tokenizer->byte_fallback) return false;
+    for (size_t i = 0; i < size; i++)
+        if (!is_usable(work, byte_ids[(unsigned char)bytes[i]])) return false;
+    for (size_t i = 0; i < size; i++) add_symbol(work, byte_ids[(unsigned char)bytes[i]]);
+    return true;
+}
+
+// An unknown character's unk_id is written only when the next known one comes (so that neighbours can fuse); bytes do
+// not flush it. That reorders if some byte pieces are missing, and is what Hugging Face does.
+static void add_character(bpe_work *work, const char *text, size_t size, bool valid) {
+    int32_t id = valid ? tokenizer_find_piece(work->tokenizer, text, size) : -1;
+    if (is_usable(work, id)) {
+        flush_unk(work);
+        add_symbol(work, id);
+    } else if (!add_bytes(work, text, size) && work->tokenizer->unk_id >= 0) {
+        if (!work->tokenizer->fuse_unk) flush_unk(work);
+        work->unk_pending = true;
+    }
+}
+
+static void add_text(bpe_work *work, const char *text, size_t size) {
+    add_character(work, TOKENIZER_WORD_SPACE, TOKENIZER_WORD_SPACE_SIZE, true);
+    for (size_t at = 0; at < size && work->error->status == QINS_OK;) {
+        uint32_t code_point = 0;
+        size_t length = utf8_decode(text + at, size - at, &code_point);
+        if (code_point == ' ')
+            add_character(work, TOKENIZER_WORD_SPACE, TOKENIZER_WORD_SPACE_SIZE, true);
+        else
+            add_character(work, text + at, length == 0 ? 1 : length, length != 0);
+        at += length == 0 ? 1 : length;
+    }
+    flush_unk(work);
+    if (work->n_symbols > 0) work->symbols[work->n_symbols - 1].next = NONE;
+}
+
+// --- merging ---
+
+static void heap_sink(uint64_t *heap, size_t count, size_t at) {
+    uint64_t value = heap[at];
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && heap[child + 1] < heap[child]) child++;
+        if (value <= heap[child]) break;
+        heap[at] = heap[child];
+    }
+    heap[at] = value;
+}
+
+static uint64_t heap_pop(bpe_work *work) {
+    uint64_t top = work->heap[0];
+    work->heap[0] = work->heap[--work->n_heap];
+    if (work->n_heap > 0) heap_sink(work->heap, work->n_heap, 0);
+    return top;
+}
+
+// Put the candidate at the end of the heap's array; false if these two symbols do not merge (or memory is out).
+static bool heap_append(bpe_work *work, uint32_t left, uint32_t right) {
+    const qins_tokenizer *tokenizer = work->tokenizer;
+    uint32_t entry = tokenizer->merge_slots[find_slot(tokenizer, work->symbols[left].id, work->symbols[right].id)];
+    if (entry == 0 || !is_usable(work, (int32_t)tokenizer->merges[entry - 1].result)) return false;
+    void *heap = work->heap;
+    if (qins_grow(&heap, &work->heap_capacity, work->n_heap + 1, sizeof *work->heap, work->error) != QINS_OK)
+        return false;
+    work->heap = heap;
+    work->heap[work->n_heap++] = (uint64_t)(entry - 1) << 32 | left;
+    return true;
+}
+
+static void heap_push(bpe_work *work, uint32_t left, uint32_t right) {
+    if (left == NONE || right == NONE || !heap_append(work, left, right)) return;
+    uint64_t *heap = work->heap;
+    size_t at = work->n_heap - 1;
+    uint64_t value = heap[at];
+    for (size_t parent; at > 0 && value < heap[parent = (at - 1) / 2]; at = parent) heap[at] = heap[parent];
+    heap[at] = value;
+}
+
+static void merge_all(bpe_work *work) {
+    symbol *symbols = work->symbols;
+    for (size_t i = 0; i + 1 < work->n_symbols && work->error->status == QINS_OK; i++)
+        heap_append(work, (uint32_t)i, (uint32_t)i + 1);
+    for (size_t i = work->n_heap / 2; i-- > 0;) heap_sink(work->heap, work->n_heap, i);
+    while (work->n_heap > 0 && work->error->status == QINS_OK) {
+        uint64_t top = heap_pop(work);
+        const bpe_merge *merge = &work->tokenizer->merges[top >> 32];
+        uint32_t index = (uint32_t)top;
+        symbol *left = &symbols[index];
+        if (left->id != merge->left || left->next == NONE || symbols[left->next].id != merge->right) continue;
+        uint32_t gone = left->next;
+        left->id = merge->result;
+        left->next = symbols[gone].next;
+        symbols[gone].id = NONE;
+        if (left->next != NONE) symbols[left->next].prev = index;
+        heap_push(work, left->prev, index);
+        heap_push(work, index, left->next);
+    }
+}
+
+qins_status bpe_encode(const qins_tokenizer *tokenizer, const char *text, size_t size, bool plain, qins_ids *ids,
+                       qins_error *error) {
+    bpe_work work = {.tokenizer = tokenizer, .plain = plain, .error = error};
+    add_text(&work, text, size);
+    if (error->status == QINS_OK) merge_all(&work);
+    for (size_t i = 0; i < work.n_symbols && error->status == QINS_OK; i++)
+        if (work.symbols[i].id != NONE) qins_ids_append(ids, (int32_t)work.symbols[i].id, error);
+    free(work.symbols);
+    free(work.heap);
+    return error->status;
+}

@@ -1,0 +1,263 @@
+// Hugging Face's tokenizer.json -> qins_tokenizer: the BPE model and the added tokens. The file is understood in full
+// or refused: a member that is not known, or has a value that would change ids, is an error that names it.
+#include "engine/base/memory.h"
+#include "tokenizer/hf_internal.h"
+#include "tokenizer/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// What is collected by id before the object can be laid out. Texts are owned by the JSON document.
+typedef struct hf_vocabulary {
+    const char **texts; // [n_ids], NULL: no token
+    uint8_t *flags;     // [n_ids] TOKEN_*
+    size_t n_ids, text_capacity, flag_capacity;
+    size_t n_model; // tokens of model.vocab
+    int64_t max_added;
+} hf_vocabulary;
+
+// --- vocabulary ---
+
+static qins_status make_room(hf_vocabulary *vocabulary, size_t n_ids, qins_error *error) {
+    if (n_ids <= vocabulary->n_ids) return QINS_OK;
+    void *texts = vocabulary->texts, *flags = vocabulary->flags;
+    qins_grow(&texts, &vocabulary->text_capacity, n_ids, sizeof *vocabulary->texts, error);
+    vocabulary->texts = texts;
+    qins_grow(&flags, &vocabulary->flag_capacity, n_ids, 1, error);
+    vocabulary->flags = flags;
+    if (error->status != QINS_OK) return error->status;
+    for (size_t id = vocabulary->n_ids; id < n_ids; id++) vocabulary->texts[id] = NULL;
+    memset(vocabulary->flags + vocabulary->n_ids, 0, n_ids - vocabulary->n_ids);
+    vocabulary->n_ids = n_ids;
+    return QINS_OK;
+}
+
+static qins_status read_vocab(const qins_json *vocab, hf_vocabulary *vocabulary, qins_error *error) {
+    if (!qins_json_is_object(vocab)) return hf_refuse(vocab, "model.vocab", "it must be an object", error);
+    for (const qins_json *item = qins_json_first(vocab); item != NULL; item = qins_json_next(item)) {
+        const char *text = qins_json_key(item);
+        int64_t id;
+        if (text[0] == '\0') return hf_refuse(item, "model.vocab \"\"", "empty tokens are not supported", error);
+        if (!qins_json_integer(item, &id) || id < 0 || id >= (int64_t)TOKENIZER_MAX_IDS)
+            return qins_fail(error, QINS_BAD_MODEL, "\"model.vocab\": the id of \"%.80s\" is not an integer in 0..%zu",
+                             text, TOKENIZER_MAX_IDS - 1);
+        if (make_room(vocabulary, (size_t)id + 1, error) != QINS_OK) return error->status;
+        if (vocabulary->texts[id] != NULL)
+            return qins_fail(error, QINS_BAD_MODEL, "\"model.vocab\": \"%.80s\" and \"%.80s\" have the same id %lld",
+                             vocabulary->texts[id], text, (long long)id);
+        vocabulary->texts[id] = text;
+        vocabulary->flags[id] = TOKEN_IN_MODEL;
+        vocabulary->n_model++;
+    }
+    return QINS_OK;
+}
+
+// Hugging Face gives an added token that is not in model.vocab the next free id, whatever the file says.
+static qins_status check_added_id(const hf_vocabulary *vocabulary, const char *content, int64_t id, qins_error *error) {
+    if ((size_t)id < vocabulary->n_ids && vocabulary->texts[id] != NULL) {
+        if (strcmp(vocabulary->texts[id], content) == 0 && !(vocabulary->flags[id] & TOKEN_ADDED)) return QINS_OK;
+        return qins_fail(error, QINS_BAD_MODEL, "\"added_tokens\": the id %lld of \"%.80s\" belongs to \"%.80s\"",
+                         (long long)id, content, vocabulary->texts[id]);
+    }
+    int64_t next = (int64_t)vocabulary->n_model;
+    if (vocabulary->max_added >= next) next = vocabulary->max_added + 1;
+    if (id != next)
+        return qins_fail(error, QINS_BAD_MODEL,
+                         "\"added_tokens\": \"%.80s\" has the id %lld, but Hugging Face would give it %lld", content,
+                         (long long)id, (long long)next);
+    return QINS_OK;
+}
+
+static qins_status read_added_token(const qins_json *item, hf_vocabulary *vocabulary, qins_error *error) {
+    static const char *const members[] = {"id",     "content",    "single_word", "lstrip",
+                                          "rstrip", "normalized", "special",     NULL};
+    hf_check_members(item, "added_tokens item", members, error);
+    int64_t id = qins_json_get_integer(item, "id", 0, (int64_t)TOKENIZER_MAX_IDS - 1, error);
+    const char *content = qins_json_get_string(item, "content", error);
+    hf_check_false(item, "single_word", "added_tokens single_word", error);
+    hf_check_false(item, "lstrip", "added_tokens lstrip", error);
+    hf_check_false(item, "normalized", "added_tokens normalized", error);
+    bool rstrip = qins_json_get_bool_or(item, "rstrip", false, error);
+    bool special = qins_json_get_bool_or(item, "special", false, error);
+    if (content[0] == '\0') hf_refuse(item, "added_tokens", "its content is empty", error);
+    if (error->status != QINS_OK) return qins_error_context(error, "added token \"%.80s\"", content);
+    if (check_added_id(vocabulary, content, id, error) != QINS_OK) return error->status;
+    if (make_room(vocabulary, (size_t)id + 1, error) != QINS_OK) return error->status;
+    vocabulary->texts[id] = content;
+    vocabulary->flags[id] |= (uint8_t)(TOKEN_ADDED | (rstrip ? TOKEN_RSTRIP : 0) | (special ? TOKEN_SPECIAL : 0));
+    if (id > vocabulary->max_added) vocabulary->max_added = id;
+    return QINS_OK;
+}
+
+static qins_status read_added(const qins_json *list, hf_vocabulary *vocabulary, qins_error *error) {
+    vocabulary->max_added = -1;
+    if (list == NULL) return QINS_OK;
+    if (!qins_json_is_array(list)) return hf_refuse(list, "added_tokens", "it must be a list", error);
+    for (const qins_json *item = qins_json_first(list); item != NULL; item = qins_json_next(item))
+        if (read_added_token(item, vocabulary, error) != QINS_OK) return error->status;
+    return QINS_OK;
+}
+
+static qins_status lay_out(const hf_vocabulary *vocabulary, qins_tokenizer *tokenizer, qins_error *error) {
+    size_t n_ids = vocabulary->n_ids;
+    uint32_t *sizes = qins_alloc(n_ids, sizeof *sizes, "sizes of tokens", error);
+    if (sizes == NULL) return error->status;
+    for (size_t id = 0; id < n_ids; id++) {
+        size_t size = vocabulary->texts[id] == NULL ? 0 : strlen(vocabulary->texts[id]);
+        sizes[id] = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size; // too long either way
+    }
+    tokenizer_allocate_pieces(tokenizer, sizes, n_ids, error);
+    for (size_t id = 0; id < n_ids && error->status == QINS_OK; id++) {
+        if (sizes[id] > 0)
+            memcpy(tokenizer->piece_bytes + tokenizer->piece_starts[id], vocabulary->texts[id], sizes[id]);
+        tokenizer->token_flags[id] = vocabulary->flags[id];
+    }
+    free(sizes);
+    return error->status;
+}
+
+static qins_status read_tokens(const qins_json *root, const qins_json *model, qins_tokenizer *tokenizer,
+                               qins_error *error) {
+    hf_vocabulary vocabulary = {0};
+    if (read_vocab(qins_json_get(model, "vocab"), &vocabulary, error) == QINS_OK &&
+        read_added(qins_json_get(root, "added_tokens"), &vocabulary, error) == QINS_OK)
+        lay_out(&vocabulary, tokenizer, error);
+    free(vocabulary.texts);
+    free(vocabulary.flags);
+    return error->status;
+}
+
+// --- merges ---
+
+typedef struct text_span {
+    const char *text;
+    size_t size;
+} text_span;
+
+// "a b" or ["a", "b"].
+static bool split_merge(const qins_json *item, text_span parts[2]) {
+    const char *text = qins_json_text(item);
+    if (text != NULL) {
+        const char *space = strchr(text, ' ');
+        if (space == NULL || strchr(space + 1, ' ') != NULL) return false;
+        parts[0] = (text_span){text, (size_t)(space - text)};
+        parts[1] = (text_span){space + 1, strlen(space + 1)};
+    } else {
+        if (!qins_json_is_array(item) || qins_json_count(item) != 2) return false;
+        const qins_json *first = qins_json_first(item);
+        const char *left = qins_json_text(first), *right = qins_json_text(qins_json_next(first));
+        if (left == NULL || right == NULL) return false;
+        parts[0] = (text_span){left, strlen(left)};
+        parts[1] = (text_span){right, strlen(right)};
+    }
+    return parts[0].size > 0 && parts[1].size > 0;
+}
+
+static int32_t find_joined(const qins_tokenizer *tokenizer, const text_span parts[2]) {
+    char joined[TOKENIZER_MAX_PIECE];
+    if (parts[0].size > sizeof joined || parts[1].size > sizeof joined - parts[0].size) return -1;
+    memcpy(joined, parts[0].text, parts[0].size);
+    memcpy(joined + parts[0].size, parts[1].text, parts[1].size);
+    return tokenizer_find_piece(tokenizer, joined, parts[0].size + parts[1].size);
+}
+
+static qins_status read_merge(const qins_json *item, qins_tokenizer *tokenizer, qins_error *error) {
+    text_span parts[2];
+    if (!split_merge(item, parts)) return hf_refuse(item, "model.merges item", "it must be two tokens", error);
+    int32_t left = tokenizer_find_piece(tokenizer, parts[0].text, parts[0].size);
+    int32_t right = tokenizer_find_piece(tokenizer, parts[1].text, parts[1].size);
+    int32_t result = find_joined(tokenizer, parts);
+    if (left < 0 || right < 0 || result < 0)
+        return hf_refuse(item, "model.merges item", "these two and their concatenation must be in model.vocab", error);
+    tokenizer->merges[tokenizer->n_merges++] = (bpe_merge){(uint32_t)left, (uint32_t)right, (uint32_t)result};
+    return QINS_OK;
+}
+
+static qins_status read_merges(const qins_json *list, qins_tokenizer *tokenizer, qins_error *error) {
+    if (!qins_json_is_array(list)) return hf_refuse(list, "model.merges", "it must be a list", error);
+    tokenizer->merges = qins_alloc(qins_json_count(list), sizeof *tokenizer->merges, "merges", error);
+    if (tokenizer->merges == NULL) return error->status;
+    for (const qins_json *item = qins_json_first(list); item != NULL; item = qins_json_next(item))
+        if (read_merge(item, tokenizer, error) != QINS_OK)
+            return qins_error_context(error, "merge %zu", tokenizer->n_merges);
+    return QINS_OK;
+}
+
+// --- the whole ---
+
+static void check_affix(const qins_json *model, const char *key, const char *field, qins_error *error) {
+    const char *text = qins_json_text(qins_json_get(model, key)); // "" adds nothing and so means the same as null
+    if (text == NULL || text[0] != '\0') hf_check_null(model, key, field, error);
+}
+
+static qins_status check_model(const qins_json *model, qins_error *error) {
+    static const char *const members[] = {"type",
+                                          "dropout",
+                                          "unk_token",
+                                          "continuing_subword_prefix",
+                                          "end_of_word_suffix",
+                                          "fuse_unk",
+                                          "byte_fallback",
+                                          "ignore_merges",
+                                          "vocab",
+                                          "merges",
+                                          NULL};
+    hf_check_text(model, "type", "BPE", "model.type", error);
+    hf_check_members(model, "model", members, error);
+    hf_check_null(model, "dropout", "model.dropout", error);
+    check_affix(model, "continuing_subword_prefix", "model.continuing_subword_prefix", error);
+    check_affix(model, "end_of_word_suffix", "model.end_of_word_suffix", error);
+    hf_check_false(model, "ignore_merges", "model.ignore_merges", error);
+    return error->status;
+}
+
+static qins_status read_unk(const qins_json *model, qins_tokenizer *tokenizer, qins_error *error) {
+    tokenizer->fuse_unk = qins_json_get_bool_or(model, "fuse_unk", false, error);
+    tokenizer->byte_fallback = qins_json_get_bool_or(model, "byte_fallback", false, error);
+    const qins_json *item = qins_json_get(model, "unk_token");
+    if (item == NULL) return error->status;
+    const char *text = qins_json_get_string(model, "unk_token", error);
+    tokenizer->unk_id = tokenizer_find_piece(tokenizer, text, strlen(text));
+    if (tokenizer->unk_id < 0) return hf_refuse(item, "model.unk_token", "it must be in model.vocab", error);
+    return error->status;
+}
+
+static qins_status read_root(const qins_json *root, qins_tokenizer *tokenizer, qins_error *error) {
+    static const char *const members[] = {"version",       "truncation",     "padding", "added_tokens", "normalizer",
+                                          "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
+    const qins_json *model = qins_json_get(root, "model");
+    hf_check_members(root, "tokenizer.json", members, error);
+    if (qins_json_get(root, "version") != NULL) hf_check_text(root, "version", "1.0", "version", error);
+    hf_check_null(root, "truncation", "truncation", error);
+    hf_check_null(root, "padding", "padding", error);
+    if (check_model(model, error) != QINS_OK || hf_check_pipeline(root, error) != QINS_OK) return error->status;
+    if (read_tokens(root, model, tokenizer, error) != QINS_OK) return error->status;
+    if (tokenizer_index_pieces(tokenizer, error) != QINS_OK) return error->status;
+    if (read_unk(model, tokenizer, error) != QINS_OK) return error->status;
+    if (read_merges(qins_json_get(model, "merges"), tokenizer, error) != QINS_OK) return error->status;
+    if (hf_read_post_processor(root, tokenizer, error) != QINS_OK) return error->status;
+    return tokenizer_index(tokenizer, error);
+}
+
+// The JSON library gives strings as C strings, which would end at a U+0000: refuse it rather than misread a token.
+static qins_status check_no_nul(const char *json, size_t size, qins_error *error) {
+    for (size_t at = 0; at < size; at++) {
+        if (json[at] == '\0' || (size - at >= 6 && memcmp(json + at, "\\u0000", 6) == 0))
+            return qins_fail(error, QINS_BAD_MODEL, "there is a U+0000 at byte %zu, which is not supported", at);
+        at += json[at] == '\\'; // the character behind a backslash begins no escape of its own
+    }
+    return QINS_OK;
+}
+
+qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_error *error) {
+    if (error->status != QINS_OK || check_no_nul(json, size, error) != QINS_OK) return NULL;
+    qins_json *root = qins_json_parse(json, size, error);
+    if (root == NULL) return NULL;
+    qins_tokenizer *tokenizer = tokenizer_create(error);
+    if (tokenizer != NULL && read_root(root, tokenizer, error) != QINS_OK) {
+        qins_tokenizer_free(tokenizer);
+        tokenizer = NULL;
+    }
+    qins_json_free(root);
+    return tokenizer;
+}

@@ -1,0 +1,102 @@
+// The tokenizer's insides, shared by the files of tokenizer/ alone. An object is built in two steps: a reader
+// (hf_tokenizer.c or pack.c) fills the first half of the struct, then tokenizer_index() checks all of it and derives
+// the second half. So both readers accept exactly the same tokenizers.
+#ifndef QINS_TOKENIZER_INTERNAL_H
+#define QINS_TOKENIZER_INTERNAL_H
+
+#include "tokenizer/tokenizer.h"
+
+#define TOKENIZER_MAX_IDS ((size_t)1 << 22)
+#define TOKENIZER_MAX_PIECE ((size_t)65535)   // bytes
+#define TOKENIZER_MAX_TEXT ((size_t)1 << 30)  // bytes of one text to encode: symbols are counted in 32 bits
+#define TOKENIZER_WORD_SPACE "\xE2\x96\x81"   // U+2581, what spaces become
+#define TOKENIZER_WORD_SPACE_SIZE ((size_t)3) // bytes
+
+enum {
+    TOKEN_SPECIAL = 1, // added token, dropped by skip_special
+    TOKEN_RSTRIP = 2,  // added token that swallows the white space behind it
+    TOKEN_IN_MODEL =
+        4,          // in the BPE vocabulary: can come out of text (every token that is not added, and some that are)
+    TOKEN_ADDED = 8 // found in text before BPE sees it
+};
+
+typedef struct bpe_merge {
+    uint32_t left, right, result; // ids; the index in the list of merges is the rank
+} bpe_merge;
+
+typedef struct added_token {
+    const char *text; // inside piece_bytes
+    size_t size;      // bytes
+    int32_t id;
+} added_token;
+
+struct qins_tokenizer {
+    size_t n_ids;           // largest id + 1
+    uint32_t *piece_starts; // [n_ids + 1] offsets in piece_bytes; an id without a piece has an empty one
+    char *piece_bytes;
+    uint8_t *token_flags; // [n_ids] TOKEN_*; 0 for an id without a piece
+    bpe_merge *merges;    // [n_merges] by rank
+    size_t n_merges;
+    int32_t unk_id;     // what an unknown character becomes, -1: nothing
+    bool fuse_unk;      // neighbouring unknown characters become one unk_id
+    bool byte_fallback; // unknown characters become bytes if all of these have pieces
+    qins_ids prefix;    // ids that QINS_ADD_PREFIX puts before and after the text
+    qins_ids suffix;
+
+    // Derived by tokenizer_index(). Slots are open-addressing hash tables of index + 1, 0 is free; masks are size - 1.
+    uint32_t *piece_slots; // ids of pieces that are in the model, by text
+    size_t piece_mask;
+    uint32_t *merge_slots; // ranks of merges, by (left, right)
+    size_t merge_mask;
+    added_token *added; // [n_added] by text, bytewise
+    size_t n_added;
+    uint32_t added_first[257]; // those that start with byte b are added[added_first[b] .. added_first[b + 1])
+    int32_t byte_ids[256];     // id of <0xBB>, -1 if the model has none
+};
+
+// tokenizer.c
+qins_tokenizer *tokenizer_create(qins_error *error);
+// Lay out room for n_ids pieces of these sizes (0: none), all text still to be filled in.
+qins_status tokenizer_allocate_pieces(qins_tokenizer *tokenizer, const uint32_t *piece_sizes, size_t n_ids,
+                                      qins_error *error);
+qins_status tokenizer_index_pieces(qins_tokenizer *tokenizer, qins_error *error); // first, needs flags and text
+qins_status tokenizer_index(qins_tokenizer *tokenizer, qins_error *error);        // the rest, then all is ready
+int32_t tokenizer_find_piece(const qins_tokenizer *tokenizer, const char *text, size_t size); // in the model; or -1
+// Slots for `count` entries, at most half full. *mask: number of slots - 1.
+uint32_t *tokenizer_create_slots(size_t count, const char *what, size_t *mask, qins_error *error);
+
+static inline const char *tokenizer_piece_text(const qins_tokenizer *tokenizer, size_t id, size_t *size) {
+    *size = tokenizer->piece_starts[id + 1] - tokenizer->piece_starts[id];
+    return tokenizer->piece_bytes + tokenizer->piece_starts[id];
+}
+
+static inline bool tokenizer_has_piece(const qins_tokenizer *tokenizer, int64_t id) {
+    return id >= 0 && (uint64_t)id < tokenizer->n_ids && tokenizer->token_flags[id] != 0;
+}
+
+static inline uint64_t tokenizer_mix(uint64_t hash) { // the bits that count end up low
+    hash *= 0x9E3779B97F4A7C15u;
+    return hash ^ hash >> 32;
+}
+
+// added_tokens.c
+typedef struct added_match {
+    size_t start, end; // bytes of the text
+    int32_t id;
+} added_match;
+qins_status added_index(qins_tokenizer *tokenizer, qins_error *error);
+// The leftmost added token at or after byte `from`, the longest of those that start there.
+bool added_find(const qins_tokenizer *tokenizer, const char *text, size_t size, size_t from, added_match *match);
+
+// bpe.c
+qins_status bpe_index(qins_tokenizer *tokenizer, qins_error *error);
+// Append the ids of a text between added tokens, which gets its leading U+2581 here. `plain`: pieces that are added
+// tokens too do not take part (but for unk_id), so that no text can give them.
+qins_status bpe_encode(const qins_tokenizer *tokenizer, const char *text, size_t size, bool plain, qins_ids *ids,
+                       qins_error *error);
+
+// text_stream.c
+// The byte (0-255) that a piece <0xBB> stands for when decoding, -1 for other pieces.
+int text_piece_byte(const char *piece, size_t size);
+
+#endif
