@@ -6,6 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
+// Append what fits of `text` to a message.
+static void append(char message[static sizeof((qins_error){0}.message)], const char *text) {
+    const size_t capacity = sizeof((qins_error){0}.message), used = strlen(message), left = capacity - 1 - used;
+    const size_t length = strlen(text) < left ? strlen(text) : left;
+    memcpy(message + used, text, length);
+    message[used + length] = '\0';
+}
+
 qins_status qins_fail(qins_error *error, qins_status status, const char *format, ...) {
     if (error->status != QINS_OK) return error->status;
     error->status = status;
@@ -24,20 +32,20 @@ qins_status qins_fail_errno(qins_error *error, qins_status status, const char *f
     va_start(arguments, format);
     vsnprintf(error->message, sizeof error->message, format, arguments);
     va_end(arguments);
-    size_t used = strlen(error->message);
-    snprintf(error->message + used, sizeof error->message - used, ": %s", strerror(number));
+    append(error->message, ": ");
+    append(error->message, strerror(number));
     return status;
 }
 
 qins_status qins_error_context(qins_error *error, const char *format, ...) {
     if (error->status == QINS_OK) return QINS_OK;
-    char text[sizeof error->message];
+    char message[sizeof error->message];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    size_t used = strlen(text);
-    snprintf(text + used, sizeof text - used, ": %s", error->message);
-    memcpy(error->message, text, sizeof text);
+    append(message, ": ");
+    append(message, error->message);
+    memcpy(error->message, message, sizeof message);
     return error->status;
 }
