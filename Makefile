@@ -41,7 +41,7 @@ demo: all ## convert the demo model that comes with the sources and let it answe
 	$(BUILD)/qinsconvert tests/data/demo -o $(BUILD)/demo.qins
 	$(BUILD)/qinsrun -m $(BUILD)/demo.qins -p "What is the capital of France?"
 
-DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev libedit-dev python3
+DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev libedit-dev
 deps: ## install what is missing (Debian and its relatives; the README lists other systems)
 	@tests/install_deps.sh $(DEBIAN_PACKAGES)
 
