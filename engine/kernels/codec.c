@@ -16,6 +16,8 @@ const qins_type_info qins_types[QINS_TYPE_COUNT] = {
     [QINS_QINS8] = {"qins8", 8, 64, QINS_LEVELS},
 };
 
+enum { BF16_MAX = 0x7F7F }; // bits of the largest finite BF16
+
 static const char *const curve_names[] = {[QINS_PROJECTIVE] = "projective", [QINS_LOG] = "log"};
 
 bool qins_type_from_name(const char *name, qins_type *type) {
@@ -40,12 +42,26 @@ bool qins_curve_from_name(const char *name, qins_curve *curve) {
     return false;
 }
 
+// Magnitudes from 2^-20 to 1 fall into bins of 64 an octave, by the bits of the FP32; what is below shares bin 0, what
+// is above the last one.
+static unsigned bin_of(float magnitude) {
+    const int lowest = (127 - 20) * 64;
+    int bin = (int)(qins_f32_bits(magnitude) >> 17) - lowest;
+    return bin < 0 ? 0 : bin >= QINS_START_BINS ? QINS_START_BINS - 1 : (unsigned)bin;
+}
+
 static void codebook_derive(qins_codebook *book) {
     for (int s = 0; s < QINS_LEVELS; s++) {
         book->value[s] = qins_f32_from_bf16(book->magnitude[s]);
         book->value[s | 0x80] = -book->value[s];
     }
     for (int s = 0; s + 1 < QINS_LEVELS; s++) book->boundary[s] = 0.5f * (book->value[s] + book->value[s + 1]);
+    book->boundary[QINS_ZERO_CODE] = 0.0f;
+    int s = QINS_ZERO_CODE; // from small magnitudes up: a search starts at the smallest code that its bin can hold
+    for (int bin = 0; bin < QINS_START_BINS; bin++) {
+        while (s > 0 && bin_of(book->boundary[s - 1]) <= (unsigned)bin) s--;
+        book->start[bin] = (uint8_t)s;
+    }
 }
 
 void qins_codebook_make(qins_codebook *book, qins_curve curve, double parameter) {
@@ -87,23 +103,22 @@ bool qins_tensor_bytes(qins_type type, size_t rows, size_t cols, size_t *bytes) 
 // `largest` rounded up to BF16, at most the largest finite BF16.
 static uint16_t scale_for(float largest) {
     uint32_t up = (qins_f32_bits(largest) + 0xFFFFu) >> 16;
-    return up > 0x7F7F ? 0x7F7F : (uint16_t)up;
+    return up > BF16_MAX ? BF16_MAX : (uint16_t)up;
 }
 
 uint8_t qins_encode_value(const qins_codebook *book, float value, float d) {
     if (d == 0.0f) return QINS_ZERO_CODE;
-    float ratio = fabsf(value) / d;
-    unsigned s = 0; // counts the boundaries above the ratio, by bisection over 127 = 64 + 32 + ... + 1
-    for (unsigned step = QINS_LEVELS / 2; step > 0; step /= 2) s += ratio < book->boundary[s + step - 1] ? step : 0;
-    if (s == QINS_ZERO_CODE) return QINS_ZERO_CODE;
-    return (uint8_t)(s | (qins_f32_bits(value) >> 31) << 7);
+    const float ratio = fabsf(value) / d;
+    unsigned s = book->start[bin_of(ratio)];
+    s += ratio < book->boundary[s]; // the curves have at most two boundaries in a bin: no branch for these
+    s += ratio < book->boundary[s];
+    while (ratio < book->boundary[s]) s++;
+    unsigned sign = s == QINS_ZERO_CODE ? 0 : qins_f32_bits(value) >> 31;
+    return (uint8_t)(s | sign << 7);
 }
 
-double qins_encode_block(const qins_codebook *book, const float *x, size_t n, uint8_t *codes, uint16_t *scale) {
-    float largest = 0.0f;
-    for (size_t i = 0; i < n; i++) largest = fmaxf(largest, fabsf(x[i]));
-    *scale = scale_for(largest);
-    float d = qins_f32_from_bf16(*scale);
+static double encode_with_scale(const qins_codebook *book, const float *x, size_t n, uint16_t scale, uint8_t *codes) {
+    float d = qins_f32_from_bf16(scale);
     double squared_error = 0.0;
     for (size_t i = 0; i < n; i++) {
         codes[i] = qins_encode_value(book, x[i], d);
@@ -113,12 +128,39 @@ double qins_encode_block(const qins_codebook *book, const float *x, size_t n, ui
     return squared_error;
 }
 
+static uint16_t smallest_scale(const float *x, size_t n) {
+    float largest = 0.0f;
+    for (size_t i = 0; i < n; i++) largest = fmaxf(largest, fabsf(x[i]));
+    return scale_for(largest);
+}
+
+double qins_encode_block(const qins_codebook *book, const float *x, size_t n, uint8_t *codes, uint16_t *scale) {
+    *scale = smallest_scale(x, n);
+    return encode_with_scale(book, x, n, *scale, codes);
+}
+
+// qins_encode_block with the search over scales that qins_encode_row promises; n <= 64.
+static double encode_block_searching(const qins_codebook *book, const float *x, size_t n, uint8_t *codes,
+                                     uint16_t *scale) {
+    double best = qins_encode_block(book, x, n, codes, scale);
+    const uint16_t smallest = *scale;
+    for (int step = 1; step < QINS_SCALE_CHOICES && best > 0.0 && smallest + step <= BF16_MAX; step++) {
+        uint8_t tried[64];
+        double squared_error = encode_with_scale(book, x, n, (uint16_t)(smallest + step), tried);
+        if (squared_error >= best) continue;
+        best = squared_error;
+        *scale = (uint16_t)(smallest + step);
+        memcpy(codes, tried, n);
+    }
+    return best;
+}
+
 double qins_encode_row(const qins_codebook *book, const float *x, size_t cols, uint8_t *codes, uint16_t *scales) {
     const size_t block = qins_types[QINS_QINS8].block;
     double squared_error = 0.0;
     for (size_t start = 0; start < cols; start += block) {
         size_t n = cols - start < block ? cols - start : block;
-        squared_error += qins_encode_block(book, x + start, n, codes + start, &scales[start / block]);
+        squared_error += encode_block_searching(book, x + start, n, codes + start, &scales[start / block]);
         memset(codes + start + n, QINS_ZERO_CODE, block - n);
     }
     return squared_error;

@@ -34,7 +34,7 @@ static inline bool qins_type_is_coded(qins_type type) {
     return qins_types[type].levels != 0;
 }
 
-enum { QINS_LEVELS = 128, QINS_ZERO_CODE = 127 };
+enum { QINS_LEVELS = 128, QINS_ZERO_CODE = 127, QINS_SCALE_CHOICES = 9, QINS_START_BINS = 1281 };
 
 typedef enum qins_curve {
     QINS_PROJECTIVE, // t(u) = u / (1 + alpha (1 - u)), parameter alpha >= 0; alpha = 0 is the linear code
@@ -48,7 +48,8 @@ bool qins_curve_from_name(const char *name, qins_curve *curve);
 typedef struct qins_codebook {
     uint16_t magnitude[QINS_LEVELS]; // T[s], BF16, not increasing, T[127] = 0
     float value[256];                // signed value of every code byte, for d = 1
-    float boundary[QINS_LEVELS - 1]; // (T[s] + T[s+1]) / 2, exact: the smallest magnitude that takes code s
+    float boundary[QINS_LEVELS];     // (T[s] + T[s+1]) / 2, exact: the smallest magnitude that takes code s; last: 0
+    uint8_t start[QINS_START_BINS];  // where the search for a magnitude's code may begin (see codec.c)
 } qins_codebook;
 
 // Codebook of a curve.
@@ -79,7 +80,9 @@ uint8_t qins_encode_value(const qins_codebook *book, float value, float d);
 // accumulated in double in order.
 double qins_encode_block(const qins_codebook *book, const float *x, size_t n, uint8_t *codes, uint16_t *scale);
 
-// Encode one row x[cols] of a QINS8 tensor into codes[padded cols] and scales[blocks]; returns the squared error.
+// Encode one row x[cols] of a QINS8 tensor into codes[padded cols] and scales[blocks]; returns the squared error. Of
+// the QINS_SCALE_CHOICES scales from qins_encode_block's upwards, one BF16 step (0.4 to 0.8 %) apart, each block takes
+// the first with the smallest error: the largest weight need not sit exactly at T[0].
 double qins_encode_row(const qins_codebook *book, const float *x, size_t cols, uint8_t *codes, uint16_t *scales);
 
 // values[i] = d * T, i < n: the decoder that defines the format.

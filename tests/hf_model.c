@@ -1,0 +1,96 @@
+// Models for tests; see hf_model.h.
+#include "tests/hf_model.h"
+
+#include "convert/convert.h"
+#include "engine/base/file.h"
+#include "engine/base/map.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void expect_ok(const qins_error *error) {
+    cr_assert_eq(error->status, QINS_OK, "%s", error->message);
+}
+
+hf_model hf_model_open(const char *folder, hf_mode mode) {
+    qins_error error = {0};
+    qins_convert_options convert = {.weight_type = mode.coded ? QINS_QINS8 : QINS_F32, .n_threads = 2};
+    qins_convert_report report = {0};
+    hf_model model = {0};
+    int fd = qins_memory_file("test-model", &error);
+    expect_ok(&error);
+    qins_convert(folder, fd, folder, &convert, NULL, NULL, &report, &error);
+    expect_ok(&error);
+    qins_header_free(&report.header);
+    model.image = qins_image_from_fd(fd, folder, &error);
+    expect_ok(&error);
+    close(fd);
+    qins_session_options options = {.n_threads = mode.threads > 0 ? mode.threads : 2,
+                                    .k_type = mode.f16_k ? QINS_F16 : QINS_F32,
+                                    .v_type = mode.coded_v ? QINS_QINS8 : QINS_F32};
+    model.session = qins_session_create(model.image, &options, &error);
+    expect_ok(&error);
+    return model;
+}
+
+void hf_model_close(hf_model *model) {
+    qins_session_free(model->session);
+    qins_image_close(model->image);
+    *model = (hf_model){0};
+}
+
+float *hf_model_score(hf_model *model, const int32_t *ids, size_t n) {
+    const size_t vocab_size = qins_session_config(model->session)->vocab_size;
+    qins_error error = {0};
+    float *all = malloc(n * vocab_size * sizeof *all);
+    cr_assert_not_null(all);
+    qins_session_score_begin(model->session, ids, n, &error);
+    expect_ok(&error);
+    for (size_t done = 0; done < n;) {
+        const float *logits;
+        size_t first, n_rows;
+        qins_session_score_next(model->session, &logits, &first, &n_rows, &error);
+        expect_ok(&error);
+        cr_assert(first == done && n_rows > 0 && n_rows <= n - done);
+        memcpy(all + done * vocab_size, logits, n_rows * vocab_size * sizeof *all);
+        done += n_rows;
+    }
+    return all;
+}
+
+char *hf_shared_path(const char *path) {
+    const char *root = getenv("QINS_TEST_DATA");
+    if (root == NULL || root[0] == '\0') return NULL;
+    size_t size = strlen(root) + strlen(path) + 2;
+    char *whole = malloc(size);
+    cr_assert_not_null(whole);
+    snprintf(whole, size, "%s/%s", root, path);
+    return whole;
+}
+
+qins_json *hf_read_json(const char *path) {
+    qins_error error = {0};
+    size_t size;
+    char *text = qins_file_read_all(path, (size_t)1 << 30, &size, QINS_FAILED, &error);
+    expect_ok(&error);
+    qins_json *json = qins_json_parse(text, size, &error);
+    expect_ok(&error);
+    free(text);
+    return json;
+}
+
+int32_t *hf_json_ids(const qins_json *array, size_t *n) {
+    *n = qins_json_count(array);
+    int32_t *ids = malloc((*n + 1) * sizeof *ids);
+    cr_assert_not_null(ids);
+    size_t i = 0;
+    for (const qins_json *item = qins_json_first(array); item != NULL; item = qins_json_next(item)) {
+        int64_t id;
+        cr_assert(qins_json_integer(item, &id));
+        ids[i++] = (int32_t)id;
+    }
+    return ids;
+}

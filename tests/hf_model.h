@@ -1,0 +1,37 @@
+// Test support: a Hugging Face folder converted in memory and opened, with a session on it.
+#ifndef QINS_TESTS_HF_MODEL_H
+#define QINS_TESTS_HF_MODEL_H
+
+#include "engine/base/json.h"
+#include "engine/model/session.h"
+
+// What a test wants of a model. The zero value is the reference mode: everything in FP32.
+typedef struct hf_mode {
+    bool coded;     // weights in qins8 (lm_head by the default rule) instead of FP32
+    bool f16_k;     // keys in FP16 instead of FP32
+    bool coded_v;   // values in QINS instead of FP32
+    size_t threads; // 0: two
+} hf_mode;
+
+typedef struct hf_model {
+    qins_image *image;
+    qins_session *session;
+} hf_model;
+
+// Every failure fails the test with its message.
+hf_model hf_model_open(const char *folder, hf_mode mode);
+void hf_model_close(hf_model *model);
+
+// Logits behind every token of ids[n], run as one sequence: [n, vocab_size], released with free().
+float *hf_model_score(hf_model *model, const int32_t *ids, size_t n);
+
+// PATH below $QINS_TEST_DATA, released with free(); NULL when the variable is not set.
+char *hf_shared_path(const char *path);
+
+// A JSON document from a file; the test fails when it cannot be read. Released with qins_json_free.
+qins_json *hf_read_json(const char *path);
+
+// An array of integers; *n: how many. Released with free().
+int32_t *hf_json_ids(const qins_json *array, size_t *n);
+
+#endif
