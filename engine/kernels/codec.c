@@ -181,7 +181,7 @@ static double sample_error(qins_curve curve, double parameter, const float *x, s
             uint8_t codes[64];
             uint16_t scale;
             size_t n = cols - start < block ? cols - start : block;
-            squared_error += qins_encode_block(&book, x + row * cols + start, n, codes, &scale);
+            squared_error += encode_block_searching(&book, x + row * cols + start, n, codes, &scale);
         }
     }
     return squared_error;

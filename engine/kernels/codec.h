@@ -88,8 +88,8 @@ double qins_encode_row(const qins_codebook *book, const float *x, size_t cols, u
 // values[i] = d * T, i < n: the decoder that defines the format.
 void qins_decode_block(float *values, const qins_codebook *book, const uint8_t *codes, uint16_t scale, size_t n);
 
-// The curve's parameter with the smallest squared error over the sample x[rows, cols], cols <= 65536 * 64: a search
-// over multiples of 1/8 in [0, 8] (projective) or [1, 12] (log), coarse to fine.
+// The curve's parameter with the smallest squared error of qins_encode_row over the sample x[rows, cols], cols <= 65536
+// * 64: a search over multiples of 1/8 in [0, 8] (projective) or [1, 12] (log), coarse to fine.
 double qins_fit_parameter(qins_curve curve, const float *x, size_t rows, size_t cols);
 
 #endif
