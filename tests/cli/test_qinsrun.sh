@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# What scripts may rely on in qinsrun: output on stdout alone, messages, exit codes. Usage: test_qinsrun.sh BUILD_DIR
+set -u
+build=$1
+run=$build/qinsrun
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+demo=$tmp/demo.qins
+"$build/qinsconvert" tests/data/demo -o "$demo" >/dev/null 2>"$tmp/err" || { echo "FAIL - convert the demo: $(cat "$tmp/err")"; exit 1; }
+
+ok() { echo "ok - $1"; }
+fail() { echo "FAIL - $1: $2"; failed=1; }
+
+# expect NAME EXIT_CODE TEXT COMMAND...: the exit code, and TEXT (a regular expression, may be empty) in stderr.
+expect() {
+    local name=$1 code=$2 text=$3 got
+    shift 3
+    "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
+    got=$?
+    if [ "$got" -ne "$code" ]; then fail "$name" "exit code $got, expected $code: $(tail -n 2 "$tmp/err")"
+    elif ! grep -qE -- "$text" "$tmp/err"; then fail "$name" "no '$text' in: $(cat "$tmp/err")"
+    else ok "$name"; fi
+}
+
+# equal NAME EXPECTED ACTUAL
+equal() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "expected '$2', got '$3'"; fi; }
+
+question="What is the capital of France?"
+answer=$("$run" -m "$demo" -p "$question" 2>"$tmp/err")
+case $answer in *Paris*) ok "the demo model answers" ;; *) fail "the demo model answers" "$answer" ;; esac
+equal "one statistics line on stderr" 1 "$(wc -l <"$tmp/err")"
+grep -q 'ended by <|end|>' "$tmp/err" && ok "the reply ends with <|end|>" || fail "the reply ends with <|end|>" "$(cat "$tmp/err")"
+equal "prompt from standard input" "$answer" "$(printf %s "$question" | "$run" -m "$demo" 2>/dev/null)"
+printf %s "$question" >"$tmp/prompt"
+equal "prompt from a file" "$answer" "$("$run" -m "$demo" -f "$tmp/prompt" 2>/dev/null)"
+equal "prompt from -f -" "$answer" "$("$run" -m "$demo" -f - <"$tmp/prompt" 2>/dev/null)"
+equal "a Hugging Face folder as the model" "$answer" "$("$run" -m tests/data/demo -p "$question" 2>/dev/null)"
+for t in 1 2 3; do equal "the same text with $t threads" "$answer" "$("$run" -m "$demo" -p "$question" -t $t 2>/dev/null)"; done
+equal "chat from a pipe" "$answer" "$(printf '%s\n' "$question" | "$run" chat -m "$demo" 2>/dev/null)"
+equal "chat keeps its turns apart with /reset" "$answer
+$answer" "$(printf '%s\n/reset\n%s\n' "$question" "$question" | "$run" chat -m "$demo" 2>/dev/null)"
+equal "a stop text ends the reply in front of it" "${answer%%Paris*}" "$("$run" -m "$demo" -p "$question" --stop Paris 2>/dev/null)"
+equal "no tokens with -n 0" "" "$("$run" -m "$demo" -p "$question" -n 0 2>/dev/null)"
+
+ids=$("$run" tokenize -m "$demo" -p "$question" 2>/dev/null)
+equal "tokenize --decode undoes tokenize" "$question" "$("$run" tokenize -m "$demo" --decode -p "$ids" 2>/dev/null)"
+equal "a typed marker is text in a message" "" "$("$run" -m "$demo" -p 'a<|end|>b' -n 0 2>&1 >/dev/null | grep -v qinsrun:)"
+special=$("$run" tokenize -m "$demo" -p '<|end|>' 2>/dev/null)
+plain=$("$run" tokenize -m "$demo" --no-special -p '<|end|>' 2>/dev/null)
+[ "$special" != "$plain" ] && ok "--no-special takes a marker as text" || fail "--no-special takes a marker as text" "$plain"
+echo "$ids" >"$tmp/ids"
+lines=$("$run" score -m "$demo" --ids "$tmp/ids" --top 3 2>/dev/null)
+equal "score prints a line per position" "$(wc -w <"$tmp/ids")" "$(echo "$lines" | wc -l)"
+for t in 1 2 3; do equal "the same logits with $t threads" "$lines" "$("$run" score -m "$demo" --ids "$tmp/ids" --top 3 -t $t 2>/dev/null)"; done
+equal "--ids gives a prompt as ids" 0 "$("$run" -m "$demo" --ids "$tmp/ids" -n 3 --ids-out >"$tmp/out" 2>/dev/null; echo $?)"
+equal "--ids-out prints ids" 3 "$(wc -w <"$tmp/out")"
+equal "the same seed gives the same text" "$("$run" -m "$demo" -p 'Tell me a story.' --temp 1 -s 7 -n 30 2>/dev/null)" "$("$run" -m "$demo" -p 'Tell me a story.' --temp 1 -s 7 -n 30 2>/dev/null)"
+expect "the seed that was used is printed" 0 'seed [0-9]+' "$run" -m "$demo" -p "Hello" --temp 1 -n 3
+head -c 2000 tests/oracle/demo_text.py >"$tmp/text"
+"$run" compare -m "$demo" --ref tests/data/demo -f "$tmp/text" -c 64 --json 2>/dev/null | grep -qE '^\{"kld":\{"mean":[0-9.e-]+,"median":.*"positions":[0-9]+\}$' && ok "compare --json" || fail "compare --json" "bad output"
+"$run" perplexity -m "$demo" -f "$tmp/text" -c 64 --json 2>/dev/null | grep -qE '^\{"ppl":[0-9.e+]+,' && ok "perplexity --json" || fail "perplexity --json" "bad output"
+equal "info --json is the header" 1 "$("$run" info -m "$demo" --json | grep -c '"tensors":\[')"
+expect "verify an intact file" 0 '' "$run" verify -m "$demo"
+equal "help goes to stdout" 0 "$("$run" --help | grep -q 'qinsrun -m MODEL'; echo $?)"
+
+expect "empty prompt" 2 'prompt is empty' "$run" -m "$demo" -p ""
+expect "empty standard input" 2 'prompt is empty' "$run" -m "$demo"
+expect "no model" 2 'use -m MODEL' "$run" -p hello
+expect "unknown option" 2 'is not an option' "$run" -m "$demo" --frobnicate
+expect "missing value" 2 'needs a value' "$run" -m
+expect "not a number" 2 'takes a whole number' "$run" -m "$demo" -p x -n many
+expect "two prompts" 2 'given already' "$run" -m "$demo" -p x -f "$tmp/prompt"
+expect "missing prompt file" 2 'cannot open.*No such file' "$run" -m "$demo" -f "$tmp/nothing"
+expect "missing file" 3 'cannot open.*No such file' "$run" -m "$tmp/nothing.qins" -p hello
+expect "not a .qins file" 3 'not a .qins file' "$run" -m README.md -p hello
+mkdir "$tmp/empty"
+expect "directory without config" 3 'config.json' "$run" -m "$tmp/empty" -p hello
+size=$(stat -c %s "$demo")
+head -c $((size - 1)) "$demo" >"$tmp/cut.qins"
+expect "truncated file" 3 'cut off' "$run" -m "$tmp/cut.qins" -p hello
+head -c 100 "$demo" >"$tmp/cut.qins"
+expect "file cut off in its header" 3 'cut off' "$run" -m "$tmp/cut.qins" -p hello
+cp "$demo" "$tmp/bad.qins"
+printf '\377' | dd of="$tmp/bad.qins" bs=1 seek=$((size - 1)) conv=notrunc 2>/dev/null
+expect "a damaged weight" 3 'damaged' "$run" verify -m "$tmp/bad.qins"
+expect "context overflow by the prompt" 4 '[0-9]+ tokens of prompt and 1 to generate do not fit into the context of 4' "$run" -m "$demo" -p "$question" -c 4
+expect "context overflow by -n" 4 'do not fit into the context of' "$run" -m "$demo" -p "$question" -n 100000
+expect "more context than the model has" 4 'more than this model' "$run" -m "$demo" -p hello -c 1000000
+
+"$run" -m "$demo" -p "$question" <&- >/dev/null 2>"$tmp/err"; equal "closed stdin does not matter with -p" 0 $?
+"$run" -m "$demo" <&- >/dev/null 2>"$tmp/err"; equal "closed stdin and no prompt" 2 $?
+grep -q 'cannot read standard input' "$tmp/err" && ok "closed stdin is said" || fail "closed stdin is said" "$(cat "$tmp/err")"
+"$run" -m "$demo" -p "$question" >&- 2>"$tmp/err"; equal "closed stdout" 1 $?
+grep -q 'cannot write to standard output' "$tmp/err" && ok "closed stdout is said" || fail "closed stdout is said" "$(cat "$tmp/err")"
+if [ -w /dev/full ]; then
+    "$run" -m "$demo" -p "$question" >/dev/full 2>"$tmp/err"; equal "full disk" 1 $?
+    "$run" tokenize -m "$demo" -p "$question" >/dev/full 2>"$tmp/err"; equal "full disk with tokenize" 1 $?
+fi
+"$run" -m "$demo" -p 'Tell me a story.' --ids "$tmp/ids" >/dev/null 2>&1; equal "prompt given twice" 2 $?
+timeout -s INT 2 "$run" chat -m "$demo" < <(sleep 5) >/dev/null 2>&1; equal "interrupted while waiting for input" 130 $?
+exit $failed
