@@ -152,6 +152,22 @@ Test(hf_tokenizer, refuses_members_of_the_wrong_kind) {
     }
 }
 
+Test(hf_tokenizer, refuses_a_token_that_is_too_long) {
+    static char token[65600] = "\"", long_token[65600];
+    qins_error error = {0};
+    memset(token + 1, 'a', 65535);
+    strcat(token, "\":");
+    char *json = replaced(tiny, "\"a\":", token);
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), &error);
+    cr_assert_not_null(tokenizer, "65535 bytes are fine: %s", error.message);
+    qins_tokenizer_free(tokenizer);
+    strcat(strcpy(long_token, "\"a"), token + 1);
+    char *too_long = replaced(tiny, "\"a\":", long_token);
+    expect_refused(too_long, strlen(too_long), "token 7 has 65536 bytes; at most 65535");
+    free(too_long);
+    free(json);
+}
+
 Test(hf_tokenizer, refuses_what_is_no_json_and_other_documents) {
     expect_refused("", 0, "JSON");
     expect_refused("{", 1, "JSON");

@@ -185,3 +185,21 @@ Test(pack, wrong_fields_are_refused_by_name) {
     free(copy);
     free(data);
 }
+
+// A section with one id more, which has no token: a second spelling of the same tokenizer.
+Test(pack, an_id_too_many_is_refused) {
+    size_t size;
+    uint8_t *data = packed("partial", &size);
+    uint32_t n_ids = data[8] | (uint32_t)data[9] << 8, n_added = data[12];
+    size_t sizes = 40 + 4 * (size_t)(data[20] + data[24]) + 8 * n_added, at = sizes + 2 * n_ids;
+    uint8_t *longer = malloc(size + 2);
+    memcpy(longer, data, at);
+    memset(longer + at, 0, 2);
+    memcpy(longer + at + 2, data + at, size - at);
+    put_u32(longer, 8, n_ids + 1);
+    qins_error error = {0};
+    cr_assert_null(unpack(longer, size + 2, &error));
+    cr_assert_not_null(strstr(error.message, "has no token"), "%s", error.message);
+    free(longer);
+    free(data);
+}

@@ -34,7 +34,7 @@ struct qins_tokenizer {
     size_t n_ids;           // largest id + 1
     uint32_t *piece_starts; // [n_ids + 1] offsets in piece_bytes; an id without a piece has an empty one
     char *piece_bytes;
-    uint8_t *token_flags; // [n_ids] TOKEN_*; 0 for an id without a piece
+    uint8_t *token_flags; // [n_ids] TOKEN_*; 0 for an id without a piece, and only then
     bpe_merge *merges;    // [n_merges] by rank
     size_t n_merges;
     int32_t unk_id;     // what an unknown character becomes, -1: nothing
