@@ -28,6 +28,8 @@ $(BUILD)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS) -ledit
 $(BUILD)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+# --wrap: tests/failing_allocation.c makes single allocations of our own code fail.
+$(BUILD)/qinstests: LDFLAGS += -Wl,--wrap=malloc,--wrap=realloc,--wrap=aligned_alloc
 $(BUILD)/qinstests: $(call object,$(SOURCES) $(TESTS))
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS) -ledit -lcriterion
 $(BUILD)/%.o: %.c

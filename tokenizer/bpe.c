@@ -1,6 +1,7 @@
 // Byte-fallback BPE over one text without added tokens: characters to symbols, then merges by rank, leftmost first on
 // ties, until none applies. The whole text is one word, so a heap of candidate merges over a linked list of symbols
-// (O(n log n)); a candidate whose symbols have changed since is dropped when it comes up.
+// (O(n log n)); a candidate whose symbols have changed since is dropped when it comes up. Where no merge can ever join
+// two neighbours (mostly between words) the list is cut, which changes nothing but keeps the heaps small.
 // Follows Hugging Face `tokenizers`: models/bpe/model.rs (merge_word), models/bpe/word.rs (merge_all).
 #include "engine/base/memory.h"
 #include "tokenizer/tokenizer_internal.h"
@@ -51,6 +52,14 @@ static bool is_consistent(const qins_tokenizer *tokenizer, const bpe_merge *merg
            memcmp(text[2] + size[0], text[1], size[1]) == 0;
 }
 
+static unsigned first_byte(const qins_tokenizer *tokenizer, uint32_t id) {
+    return (unsigned char)tokenizer->piece_bytes[tokenizer->piece_starts[id]];
+}
+
+static unsigned last_byte(const qins_tokenizer *tokenizer, uint32_t id) {
+    return (unsigned char)tokenizer->piece_bytes[tokenizer->piece_starts[id + 1] - 1];
+}
+
 qins_status bpe_index(qins_tokenizer *tokenizer, qins_error *error) {
     tokenizer->merge_slots =
         tokenizer_create_slots(tokenizer->n_merges, "table of merges", &tokenizer->merge_mask, error);
@@ -63,6 +72,8 @@ qins_status bpe_index(qins_tokenizer *tokenizer, qins_error *error) {
         uint32_t *slot = &tokenizer->merge_slots[find_slot(tokenizer, merge->left, merge->right)];
         if (*slot != 0) return qins_fail(error, QINS_BAD_MODEL, "merges %u and %zu are the same", *slot - 1, rank);
         *slot = (uint32_t)rank + 1;
+        unsigned first = first_byte(tokenizer, merge->right);
+        tokenizer->joins[last_byte(tokenizer, merge->left)][first / 8] |= (uint8_t)(1u << first % 8);
     }
     return QINS_OK;
 }
@@ -121,7 +132,6 @@ static void add_text(bpe_work *work, const char *text, size_t size) {
         at += length == 0 ? 1 : length;
     }
     flush_unk(work);
-    if (work->n_symbols > 0) work->symbols[work->n_symbols - 1].next = NONE;
 }
 
 // --- merging ---
@@ -165,9 +175,18 @@ static void heap_push(bpe_work *work, uint32_t left, uint32_t right) {
     heap[at] = value;
 }
 
-static void merge_all(bpe_work *work) {
+// Whatever is merged, the piece on the left of this place ends as symbol `index` does now, and the piece on its right
+// begins as the next symbol does: so the table of merges tells whether anything can ever join them.
+static bool may_join(const bpe_work *work, size_t index) {
+    unsigned first = first_byte(work->tokenizer, work->symbols[index + 1].id);
+    return work->tokenizer->joins[last_byte(work->tokenizer, work->symbols[index].id)][first / 8] >> first % 8 & 1;
+}
+
+// Merge symbols [start, end), as if there were no others.
+static void merge_run(bpe_work *work, size_t start, size_t end) {
     symbol *symbols = work->symbols;
-    for (size_t i = 0; i + 1 < work->n_symbols && work->error->status == QINS_OK; i++)
+    symbols[start].prev = symbols[end - 1].next = NONE;
+    for (size_t i = start; i + 1 < end && work->error->status == QINS_OK; i++)
         heap_append(work, (uint32_t)i, (uint32_t)i + 1);
     for (size_t i = work->n_heap / 2; i-- > 0;) heap_sink(work->heap, work->n_heap, i);
     while (work->n_heap > 0 && work->error->status == QINS_OK) {
@@ -183,6 +202,15 @@ static void merge_all(bpe_work *work) {
         if (left->next != NONE) symbols[left->next].prev = index;
         heap_push(work, left->prev, index);
         heap_push(work, index, left->next);
+    }
+}
+
+static void merge_all(bpe_work *work) {
+    size_t start = 0;
+    for (size_t end = 1; end <= work->n_symbols; end++) {
+        if (end < work->n_symbols && may_join(work, end - 1)) continue;
+        merge_run(work, start, end);
+        start = end;
     }
 }
 

@@ -18,7 +18,9 @@ typedef struct qins_message {
     size_t size;         // bytes of content
 } qins_message;
 
-// Which template this Jinja text is, judged by its exact text; NULL: none.
+// Which template this Jinja text is, judged by its exact text; NULL: none. The text names eos_token: that the model's
+// is
+// <|endoftext|> is for the caller to check.
 qins_chat_template qins_chat_template_from_jinja(const char *jinja);
 const char *qins_chat_template_name(qins_chat_template kind); // "none", "phi3"
 bool qins_chat_template_from_name(const char *name, qins_chat_template *kind);
@@ -28,7 +30,8 @@ qins_status qins_chat_render(qins_chat_template kind, const qins_message *messag
                              bool add_generation_prompt, char **text, size_t *size, qins_error *error);
 
 // Append the ids of the rendered messages. With parse_special, exactly as Hugging Face: a marker typed in a message
-// acts as a marker. Without, message contents are plain text (same ids for contents that hold no added token).
+// acts as a marker. Without, message contents are plain text (same ids for contents that hold no added token). A
+// tokenizer that lacks one of the five markers is refused. On failure *ids is as before.
 qins_status qins_chat_encode(const qins_tokenizer *tokenizer, qins_chat_template kind, const qins_message *messages,
                              size_t n_messages, bool add_generation_prompt, bool parse_special, qins_ids *ids,
                              qins_error *error);

@@ -94,21 +94,13 @@ int32_t tokenizer_find_piece(const qins_tokenizer *tokenizer, const char *text, 
     return (int32_t)tokenizer->piece_slots[find_slot(tokenizer, text, size)] - 1;
 }
 
-static qins_status check_piece(const qins_tokenizer *tokenizer, size_t id, qins_error *error) {
-    size_t size;
-    const char *text = tokenizer_piece_text(tokenizer, id, &size);
-    unsigned flags = tokenizer->token_flags[id];
-    if ((flags == 0) != (size == 0) || (flags != 0 && (flags & (TOKEN_IN_MODEL | TOKEN_ADDED)) == 0))
-        return qins_fail(error, QINS_BAD_MODEL, "token %zu has no text, or no place in the vocabulary", id);
-    if (!utf8_is_valid(text, size))
-        return qins_fail(error, QINS_BAD_MODEL, "the text of token %zu is not valid UTF-8", id);
-    return QINS_OK;
-}
-
 qins_status tokenizer_index_pieces(qins_tokenizer *tokenizer, qins_error *error) {
     size_t n_pieces = 0;
     for (size_t id = 0; id < tokenizer->n_ids; id++) {
-        if (check_piece(tokenizer, id, error) != QINS_OK) return error->status;
+        size_t size;
+        const char *text = tokenizer_piece_text(tokenizer, id, &size);
+        if (!utf8_is_valid(text, size))
+            return qins_fail(error, QINS_BAD_MODEL, "the text of token %zu is not valid UTF-8", id);
         n_pieces += (tokenizer->token_flags[id] & TOKEN_IN_MODEL) != 0;
     }
     tokenizer->piece_slots = tokenizer_create_slots(n_pieces, "vocabulary table", &tokenizer->piece_mask, error);

@@ -21,8 +21,8 @@ typedef struct qins_ids {
 qins_status qins_ids_append(qins_ids *ids, int32_t id, qins_error *error);
 void qins_ids_free(qins_ids *ids);
 
-// Read a Hugging Face tokenizer.json (json of `size` bytes). Variants that are not understood are refused by name.
-// NULL and an error (QINS_BAD_MODEL) otherwise. Release with qins_tokenizer_free.
+// Read a Hugging Face tokenizer.json (json of `size` bytes). Variants that are not understood are refused by name: NULL
+// and an error (QINS_BAD_MODEL). Release with qins_tokenizer_free.
 qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_error *error);
 
 // The compact form that a .qins file carries (engine/model/FORMAT.md, "Tokenizer section"). *data is released with
@@ -42,17 +42,19 @@ bool qins_tokenizer_is_special(const qins_tokenizer *tokenizer, int32_t id);
 
 // How encode treats the text. Hugging Face's `encode(text)` is QINS_PARSE_SPECIAL | QINS_ADD_PREFIX.
 enum {
-    QINS_PARSE_SPECIAL = 1, // added tokens that appear in the text become their ids; else they are plain text
+    QINS_PARSE_SPECIAL = 1, // added tokens that appear in the text become their ids; else they are plain text, and no
+                            // text gives an added token's id (but for the unknown token's, where it is one)
     QINS_ADD_PREFIX = 2     // put what the post-processor adds (such as <s>) around the result
 };
 
-// Append the ids of the text to *ids. O(n log n) in the length of the text.
+// Append the ids of the text to *ids; on failure *ids is as before. O(n log n) in the length of the text (<= 1 GiB).
 qins_status qins_tokenizer_encode(const qins_tokenizer *tokenizer, const char *text, size_t size, unsigned flags,
                                   qins_ids *ids, qins_error *error);
 
-// Streaming decode: feed ids one by one, get text that is complete. Bytes are held back until they form whole UTF-8
-// sequences; an incomplete run becomes U+FFFD per byte as in Hugging Face. One leading space of the whole is removed.
-// The concatenation of all pieces (including _finish) equals Hugging Face's decode of the whole id list.
+// Streaming decode: feed ids one by one, get text that is certain. A run of byte pieces is held back until another
+// piece or the end follows: Hugging Face shows it if all of it is UTF-8, else as one U+FFFD per byte. One leading space
+// of the whole is removed; ids without a token are dropped. The concatenation of all pieces (including _finish) equals
+// Hugging Face's decode of the whole id list. After _finish the stream is ready for another list.
 typedef struct qins_text_stream qins_text_stream;
 qins_text_stream *qins_text_stream_create(const qins_tokenizer *tokenizer, bool skip_special, qins_error *error);
 void qins_text_stream_free(qins_text_stream *stream);

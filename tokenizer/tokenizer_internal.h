@@ -34,7 +34,7 @@ struct qins_tokenizer {
     size_t n_ids;           // largest id + 1
     uint32_t *piece_starts; // [n_ids + 1] offsets in piece_bytes; an id without a piece has an empty one
     char *piece_bytes;
-    uint8_t *token_flags; // [n_ids] TOKEN_*; 0 for an id without a piece
+    uint8_t *token_flags; // [n_ids] TOKEN_*; 0 for an id without a piece, and only then
     bpe_merge *merges;    // [n_merges] by rank
     size_t n_merges;
     int32_t unk_id;     // what an unknown character becomes, -1: nothing
@@ -48,7 +48,9 @@ struct qins_tokenizer {
     size_t piece_mask;
     uint32_t *merge_slots; // ranks of merges, by (left, right)
     size_t merge_mask;
-    added_token *added; // [n_added] by text, bytewise
+    uint8_t joins[256][32]; // bit b % 8 of [a][b / 8]: some merge joins a piece that ends with byte a and one that
+                            // begins with b
+    added_token *added;     // [n_added] by text, bytewise
     size_t n_added;
     uint32_t added_first[257]; // those that start with byte b are added[added_first[b] .. added_first[b + 1])
     int32_t byte_ids[256];     // id of <0xBB>, -1 if the model has none

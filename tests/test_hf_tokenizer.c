@@ -1,0 +1,248 @@
+// hf_tokenizer.c, hf_pipeline.c, hf_check.c: what is refused, and that the message names it. What is accepted is tested
+// by the ids that come out (test_encode.c).
+#include "tests/tokenizer_support.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+// The text with the first `from` replaced by `to`; released with free().
+static char *replaced(const char *text, const char *from, const char *to) {
+    const char *at = strstr(text, from);
+    cr_assert_not_null(at, "no %s in the file", from);
+    char *result = malloc(strlen(text) + strlen(to) + 1);
+    memcpy(result, text, (size_t)(at - text));
+    strcpy(result + (at - text), to);
+    strcat(result, at + strlen(from));
+    return result;
+}
+
+static void expect_refused(const char *json, size_t size, const char *message) {
+    qins_error error = {0};
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, &error);
+    cr_assert_null(tokenizer, "accepted, but expected: %s", message);
+    cr_assert_eq(error.status, QINS_BAD_MODEL);
+    cr_assert_not_null(strstr(error.message, message), "\"%s\" does not say \"%s\"", error.message, message);
+}
+
+// The least there is: no added tokens, no post-processor, no unknown token, ids with gaps.
+static const char tiny[] =
+    "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\\u2581\"},"
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\\u2581\"}]},"
+    "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\\u2581\"},"
+    "\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},"
+    "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},"
+    "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":7,\"\\u2581\":3},\"merges\":[]}}";
+
+static const struct {
+    const char *from, *to, *message;
+} refusals[] = {
+    // the whole
+    {"\"version\": \"1.0\"", "\"version\": \"2.0\"", "\"version\" is \"2.0\""},
+    {"\"version\": \"1.0\"", "\"wersion\": \"1.0\"", "\"wersion\", which is not understood"},
+    {"\"version\": \"1.0\"", "\"padding\": null", "two members \"padding\""},
+    {"\"truncation\": null", "\"truncation\": {\"max_length\": 5}", "\"truncation\" is {\"max_length\":5}"},
+    {"\"padding\": null", "\"padding\": {}", "\"padding\" is {}"},
+    {"\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"Metaspace\"}", "\"pre_tokenizer\" is {"},
+    // the normalizer
+    {"\"Sequence\"", "\"Lowercase\"", "\"normalizer\" is \"Lowercase\""},
+    {"\"type\": \"Prepend\"", "\"type\": \"NFC\"", "\"normalizer\" is \"NFC\""},
+    {"\"prepend\": \"\xE2\x96\x81\"", "\"prepend\": \"_\"", "\"normalizer\" is \"_\""},
+    {"\"String\": \" \"", "\"Regex\": \" \"", "\"Regex\", which is not understood"},
+    {"\"String\": \" \"", "\"String\": \"\\t\"", "\"normalizer\" is \"\\t\""},
+    {"\"content\": \"\xE2\x96\x81\"\n}\n]", "\"content\": \"_\"}]", "\"normalizer\" is \"_\""},
+    {"\"content\": \"\xE2\x96\x81\"\n}\n]", "\"content\": \"\xE2\x96\x81\"},{\"type\": \"NFC\"}]",
+     "\"normalizer\" is ["},
+    // the decoder
+    {"\"ByteFallback\"", "\"ByteLevel\"", "\"decoder\" is \"ByteLevel\""},
+    {"\"Fuse\"", "\"WordPiece\"", "\"decoder\" is \"WordPiece\""},
+    {"\"start\": 1", "\"start\": 2", "\"decoder Strip start\" is 2"},
+    {"\"stop\": 0", "\"stop\": 1", "\"decoder Strip stop\" is 1"},
+    // the post-processor
+    {"\"TemplateProcessing\"", "\"RobertaProcessing\"", "\"post_processor type\" is \"RobertaProcessing\""},
+    {"\"id\": \"A\"", "\"id\": \"B\"", "\"post_processor.single Sequence id\" is \"B\""},
+    {"\"id\": \"<s>\",\n\"type_id\"", "\"id\": \"<q>\",\n\"type_id\"", "\"post_processor.special_tokens\" is missing"},
+    {"\"ids\": [\n1\n]", "\"ids\": [\n999\n]", "no token with id 999"},
+    {"\"ids\": [\n1\n]", "\"ids\": [\n-1\n]", "\"post_processor.special_tokens id\" is -1"},
+    {"\"ids\": [\n1\n]", "\"ids\": 1", "\"post_processor.special_tokens ids\" is 1"},
+    {"\"Sequence\": {\n\"id\"", "\"SpecialToken\": {\n\"id\"", "\"post_processor.special_tokens\" is missing"},
+    // added tokens
+    {"\"single_word\": false", "\"single_word\": true", "\"added_tokens single_word\" is true"},
+    {"\"lstrip\": false", "\"lstrip\": true", "\"added_tokens lstrip\" is true"},
+    {"\"normalized\": false", "\"normalized\": true", "\"added_tokens normalized\" is true"},
+    {"\"rstrip\": false", "\"rstrip\": 1", "\"rstrip\" must be true or false"},
+    {"\"rstrip\": false", "\"rtrip\": false", "\"rtrip\", which is not understood"},
+    {"\"id\": 0,\n\"content\": \"<unk>\"", "\"id\": 5,\n\"content\": \"<unk>\"", "the id 5 of \"<unk>\" belongs to"},
+    {"\"id\": 1,\n\"content\": \"<s>\"", "\"id\": 0,\n\"content\": \"<unk>\"", "the id 0 of \"<unk>\" belongs to"},
+    {"\"content\": \"<|end|>\"", "\"content\": \"<|user|>\"", "have the same text \"<|user|>\""},
+    {"\"content\": \"<|end|>\"", "\"content\": \"the\"", "have the same text \"the\""},
+    {"\"content\": \"<|end|>\"", "\"content\": \"\"", "its content is empty"},
+    {"\"content\": \"<|end|>\"", "\"content\": \"\\u0000x\"", "U+0000"},
+    {"\"content\": \"<|end|>\"", "\"content\": \"\xFF\"", "not valid UTF-8"},
+    {"\"id\": 311", "\"id\": 312", "Hugging Face would give it 311"},
+    {"\"id\": 311", "\"id\": 4194304", "\"id\" must be an integer from 0 to 4194303"},
+    // the model
+    {"\"type\": \"BPE\"", "\"type\": \"Unigram\"", "\"model.type\" is \"Unigram\"; only \"BPE\""},
+    {"\"dropout\": null", "\"dropout\": 0.1", "\"model.dropout\" is 0.1"},
+    {"\"unk_token\": \"<unk>\"", "\"unk_token\": \"[UNK]\"", "\"model.unk_token\" is \"[UNK]\""},
+    {"\"unk_token\": \"<unk>\"", "\"unk_token\": 3", "\"unk_token\" must be a string"},
+    {"\"continuing_subword_prefix\": null", "\"continuing_subword_prefix\": \"##\"", "subword_prefix\" is \"##\""},
+    {"\"end_of_word_suffix\": null", "\"end_of_word_suffix\": \"</w>\"", "\"model.end_of_word_suffix\" is \"</w>\""},
+    {"\"fuse_unk\": true", "\"fuse_unk\": true, \"ignore_merges\": true", "\"model.ignore_merges\" is true"},
+    {"\"fuse_unk\": true", "\"fuse_unk\": \"yes\"", "\"fuse_unk\" must be true or false"},
+    {"\"byte_fallback\": true", "\"byte_fall\": true", "\"byte_fall\", which is not understood"},
+    {"\"<unk>\": 0", "\"<unk>\": -1", "the id of \"<unk>\""},
+    {"\"<unk>\": 0", "\"<unk>\": 0.5", "the id of \"<unk>\""},
+    {"\"<unk>\": 0", "\"<unk>\": \"0\"", "the id of \"<unk>\""},
+    {"\"<unk>\": 0", "\"<unk>\": 1e300", "the id of \"<unk>\""},
+    {"\"<unk>\": 0", "\"<unk>\": 4194304", "the id of \"<unk>\""},
+    {"\"<s>\": 1", "\"<s>\": 0", "\"<unk>\" and \"<s>\" have the same id 0"},
+    {"\"the\": ", "\"he\": ", "have the same text \"he\""},
+    {"\"the\": ", "\"\": ", "empty tokens are not supported"},
+    {"\"the\": ", "\"\xC3(\": ", "not valid UTF-8"},
+    {"\"h e\"", "\"h q\"", "\"h q\"; these two and their concatenation"},
+    {"\"h e\"", "\"o o\"", "\"o o\"; these two and their concatenation"},
+    {"\"h e\"", "\"he\"", "it must be two tokens"},
+    {"\"h e\"", "\"h  e\"", "it must be two tokens"},
+    {"\"h e\"", "\" e\"", "it must be two tokens"},
+    {"\"h e\"", "[\"h\"]", "it must be two tokens"},
+    {"\"h e\"", "[\"h\", 1]", "it must be two tokens"},
+    {"\"h e\"", "[\"h\", \"e\", \"r\"]", "it must be two tokens"},
+    {"\"h e\"", "\"t h\"", "merges 0 and 1 are the same"},
+};
+
+Test(hf_tokenizer, refuses_what_it_does_not_implement) {
+    size_t size;
+    char *json = support_read("tests/data/tokenizer_bytes.json", &size);
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        char *changed = replaced(json, refusals[i].from, refusals[i].to);
+        expect_refused(changed, strlen(changed), refusals[i].message);
+        free(changed);
+    }
+    free(json);
+}
+
+// Whole members of the wrong kind.
+Test(hf_tokenizer, refuses_members_of_the_wrong_kind) {
+    static const char *const cases[][3] = {
+        {"\"merges\":[]", "\"merges\":{}", "\"model.merges\" is {}"},
+        {",\"merges\":[]", "", "\"model.merges\" is missing"},
+        {"{\"a\":7,\"\\u2581\":3}", "[]", "\"model.vocab\" is []"},
+        {"\"normalizer\":", "\"added_tokens\":3,\"normalizer\":", "\"added_tokens\" is 3"},
+        {"\"normalizer\":", "\"added_tokens\":[3],\"normalizer\":", "\"added_tokens item\" is 3"},
+        {"\"normalizer\":", "\"normalizer\":null,\"pre_tokenizer\":", "\"pre_tokenizer\" is {"},
+        {"\"decoder\":", "\"post_processor\":", "\"decoder\" is missing"},
+        {"\"model\":{\"type\":\"BPE\"", "\"model\":{\"type\":3", "\"model.type\" is 3"},
+        {"\"decoders\":[", "\"decoders\":[3,", "\"decoder\" is ["},
+        {"{\"type\":\"Fuse\"}", "null", "\"decoder\" is null"},
+        {"\"pattern\":{\"String\":\" \"}", "\"pattern\":\" \"", "\"normalizer\" is \" \""},
+        {"\"normalizer\":", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]},\"normalizer\":",
+         "\"post_processor.single\" is []; it must hold the sequence A once"},
+        {"\"normalizer\":", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{}]},\"normalizer\":",
+         "\"post_processor.single\" is {}"},
+        {"\"normalizer\":", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":{}},\"normalizer\":",
+         "\"post_processor.single\" is {}"},
+        {"\"normalizer\":", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[3]},\"normalizer\":",
+         "\"post_processor.single\" is 3"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *changed = replaced(tiny, cases[i][0], cases[i][1]);
+        expect_refused(changed, strlen(changed), cases[i][2]);
+        free(changed);
+    }
+}
+
+Test(hf_tokenizer, refuses_a_token_that_is_too_long) {
+    static char token[65600] = "\"", long_token[65600];
+    qins_error error = {0};
+    memset(token + 1, 'a', 65535);
+    strcat(token, "\":");
+    char *json = replaced(tiny, "\"a\":", token);
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), &error);
+    cr_assert_not_null(tokenizer, "65535 bytes are fine: %s", error.message);
+    qins_tokenizer_free(tokenizer);
+    strcat(strcpy(long_token, "\"a"), token + 1);
+    char *too_long = replaced(tiny, "\"a\":", long_token);
+    expect_refused(too_long, strlen(too_long), "token 7 has 65536 bytes; at most 65535");
+    free(too_long);
+    free(json);
+}
+
+Test(hf_tokenizer, refuses_what_is_no_json_and_other_documents) {
+    expect_refused("", 0, "JSON");
+    expect_refused("{", 1, "JSON");
+    expect_refused("[]", 2, "\"tokenizer.json\" is []");
+    expect_refused("{}", 2, "\"model.type\" is missing");
+    expect_refused("null", 4, "must be an object");
+    expect_refused("{\"a\0b\": 1}", 10, "U+0000 at byte 3");
+}
+
+Test(hf_tokenizer, refuses_every_truncation) {
+    size_t size;
+    char *json = support_read("tests/data/tokenizer_unk.json", &size);
+    while (size > 0 && json[size - 1] == '\n') size--;
+    for (size_t shorter = 0; shorter < size; shorter++) {
+        char *copy = malloc(shorter + 1); // on the heap, so that the sanitizer sees a read past the end
+        memcpy(copy, json, shorter);
+        qins_error error = {0};
+        cr_assert_null(qins_tokenizer_from_hf(copy, shorter, &error), "%zu bytes", shorter);
+        cr_assert_eq(error.status, QINS_BAD_MODEL);
+        free(copy);
+    }
+    free(json);
+}
+
+static void expect_same(const char *json, const char *other) {
+    qins_error error = {0};
+    uint8_t *data[2];
+    size_t size[2];
+    for (int i = 0; i < 2; i++) {
+        const char *text = i == 0 ? json : other;
+        qins_tokenizer *tokenizer = qins_tokenizer_from_hf(text, strlen(text), &error);
+        cr_assert_not_null(tokenizer, "%s", error.message);
+        cr_assert_eq(qins_tokenizer_pack(tokenizer, &data[i], &size[i], &error), QINS_OK);
+        qins_tokenizer_free(tokenizer);
+    }
+    cr_assert_eq(size[0], size[1]);
+    cr_assert_eq(memcmp(data[0], data[1], size[0]), 0);
+    free(data[0]);
+    free(data[1]);
+}
+
+Test(hf_tokenizer, takes_other_spellings_of_the_same) {
+    static const char *const same[][2] = {
+        {"\"h e\"", "[\"h\", \"e\"]"},
+        {"\"continuing_subword_prefix\": null", "\"continuing_subword_prefix\": \"\""},
+        {"\"end_of_word_suffix\": null,", ""},
+        {"\"dropout\": null,", "\"ignore_merges\": false,"},
+        {"\"version\": \"1.0\",", ""},
+        {"\"truncation\": null,", ""},
+        {"\"lstrip\": false,", ""},
+        {"\"<s>\": 1", "\"\\u003cs>\": 1"},
+        {"\"content\": \"<|end|>\"", "\"content\": \"<|\\u0065nd|>\""},
+    };
+    size_t size;
+    char *json = support_read("tests/data/tokenizer_bytes.json", &size);
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        char *changed = replaced(json, same[i][0], same[i][1]);
+        expect_same(json, changed);
+        free(changed);
+    }
+    free(json);
+}
+
+Test(hf_tokenizer, takes_a_vocabulary_with_gaps) {
+    qins_error error = {0};
+    qins_ids ids = {0};
+    size_t size;
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(tiny, strlen(tiny), &error);
+    cr_assert_not_null(tokenizer, "%s", error.message);
+    cr_assert_eq(qins_tokenizer_vocab_size(tokenizer), 8);
+    cr_assert_null(qins_tokenizer_piece(tokenizer, 4, &size));
+    cr_assert_eq(qins_tokenizer_encode(tokenizer, "xa b<s>a", 8, QINS_PARSE_SPECIAL | QINS_ADD_PREFIX, &ids, &error),
+                 QINS_OK);
+    int32_t expected[] = {3, 7, 3, 7};
+    support_equal_ids(&ids, &(qins_ids){expected, 4, 4}, "unknown characters vanish", 0);
+    qins_ids_free(&ids);
+    qins_tokenizer_free(tokenizer);
+}

@@ -1,0 +1,144 @@
+// text_stream.c: ids to text against Hugging Face, whole and piece by piece.
+#include "tests/tokenizer_support.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct golden_run {
+    const char *name;
+    const qins_tokenizer *tokenizer;
+    size_t count;
+} golden_run;
+
+// Both ways of decoding must give the text: the whole list, and push by push with one stream for all lists.
+static void expect_text(const qins_tokenizer *tokenizer, const qins_ids *ids, bool skip_special, const char *expected,
+                        size_t size, size_t number) {
+    qins_error error = {0};
+    char *text;
+    size_t text_size;
+    qins_tokenizer_decode(tokenizer, ids->data, ids->count, skip_special, &text, &text_size, &error);
+    cr_assert_eq(error.status, QINS_OK, "%s", error.message);
+    support_equal_text(text, text_size, expected, size, "decode", number);
+    cr_assert_eq(text[text_size], '\0');
+    free(text);
+
+    qins_text_stream *stream = qins_text_stream_create(tokenizer, skip_special, &error);
+    for (int round = 0; round < 2; round++) { // a finished stream starts afresh
+        char *streamed = malloc(size + 1);
+        const char *more;
+        size_t more_size, at = 0;
+        for (size_t i = 0; i <= ids->count; i++) {
+            if (i < ids->count)
+                qins_text_stream_push(stream, ids->data[i], &more, &more_size, &error);
+            else
+                qins_text_stream_finish(stream, &more, &more_size, &error);
+            cr_assert_eq(error.status, QINS_OK);
+            cr_assert(more_size <= size - at);
+            memcpy(streamed + at, more, more_size);
+            at += more_size;
+        }
+        support_equal_text(streamed, at, expected, size, "stream", number);
+        free(streamed);
+    }
+    qins_text_stream_free(stream);
+}
+
+static void check_golden(const qins_json *line, size_t number, void *context) {
+    golden_run *run = context;
+    if (strcmp(qins_json_text(qins_json_get(line, "tokenizer")), run->name) != 0) return;
+    if (qins_json_get(line, "decode") == NULL) return;
+    static const char *const keys[] = {"text", "skip"};
+    qins_ids ids = {0};
+    support_ids(qins_json_get(line, "decode"), &ids);
+    for (int skip = 0; skip < 2; skip++) {
+        size_t size;
+        char *expected = support_hex(line, keys[skip], &size);
+        expect_text(run->tokenizer, &ids, skip == 1, expected, size, number);
+        free(expected);
+    }
+    qins_ids_free(&ids);
+    run->count++;
+}
+
+Test(text_stream, equals_hugging_face) {
+    static const char *const names[] = {"bytes", "unk", "partial"};
+    for (size_t i = 0; i < 3; i++) {
+        qins_tokenizer *tokenizer = support_tokenizer(names[i]);
+        golden_run run = {.name = names[i], .tokenizer = tokenizer};
+        support_each_line("tests/data/tokenizer_golden.jsonl", check_golden, &run);
+        cr_assert_eq(run.count, 50);
+        qins_tokenizer_free(tokenizer);
+    }
+}
+
+static void check_vector(const qins_json *line, size_t number, void *context) {
+    static const char *const keys[] = {"text", "text_skip_special"};
+    qins_ids ids = {0};
+    support_ids(qins_json_get(line, "ids"), &ids);
+    for (int skip = 0; skip < 2; skip++) {
+        size_t size;
+        char *expected = support_text(line, keys[skip], &size);
+        expect_text(context, &ids, skip == 1, expected, size, number);
+        free(expected);
+    }
+    qins_ids_free(&ids);
+}
+
+Test(text_stream, equals_hugging_face_with_phi35) {
+    qins_tokenizer *tokenizer = support_tokenizer_at(support_data_path("phi35/tokenizer.json"));
+    cr_assert_eq(support_each_line(support_data_path("phi35/decode-cases.jsonl"), check_vector, tokenizer), 100);
+    qins_tokenizer_free(tokenizer);
+}
+
+static void expect_push(qins_text_stream *stream, int32_t id, const char *expected) {
+    qins_error error = {0};
+    const char *text;
+    size_t size;
+    cr_assert_eq(qins_text_stream_push(stream, id, &text, &size, &error), QINS_OK);
+    support_equal_text(text, size, expected, strlen(expected), "push", (size_t)id);
+}
+
+static void expect_finish(qins_text_stream *stream, const char *expected) {
+    qins_error error = {0};
+    const char *text;
+    size_t size;
+    cr_assert_eq(qins_text_stream_finish(stream, &text, &size, &error), QINS_OK);
+    support_equal_text(text, size, expected, strlen(expected), "finish", 0);
+}
+
+static int32_t only_id(const qins_tokenizer *tokenizer, const char *text) {
+    qins_error error = {0};
+    qins_ids ids = {0};
+    qins_tokenizer_encode(tokenizer, text, strlen(text), 0, &ids, &error);
+    cr_assert_eq(ids.count, 1);
+    int32_t id = ids.data[0];
+    qins_ids_free(&ids);
+    return id;
+}
+
+Test(text_stream, holds_bytes_back_until_their_run_ends) {
+    qins_tokenizer *tokenizer = support_tokenizer("bytes");
+    qins_error error = {0};
+    qins_text_stream *stream = qins_text_stream_create(tokenizer, true, &error);
+    int32_t the = only_id(tokenizer, "the"), end = qins_tokenizer_added_id(tokenizer, "<|end|>");
+    expect_push(stream, the, "the");
+    expect_push(stream, the, " the");
+    expect_push(stream, 3 + 0xC3, "");
+    expect_push(stream, end, ""); // skipped: the run goes on
+    expect_push(stream, 40000, "");
+    expect_push(stream, -1, "");
+    expect_push(stream, 3 + 0xA9, "");
+    expect_push(stream, the, "\xC3\xA9 the");
+    expect_push(stream, 3 + 'a', "");
+    expect_push(stream, 3 + 0xC3, "");
+    expect_push(stream, the, "\xEF\xBF\xBD\xEF\xBF\xBD the");
+    expect_push(stream, 3 + 0xF0, "");
+    expect_finish(stream, "\xEF\xBF\xBD");
+    expect_finish(stream, "");
+    expect_push(stream, 3 + ' ', ""); // the first space of a new text goes, also when it is a byte
+    expect_push(stream, the, " the");
+    expect_finish(stream, "");
+    qins_text_stream_free(stream);
+    qins_tokenizer_free(tokenizer);
+}
