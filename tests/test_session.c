@@ -1,0 +1,230 @@
+// The session: prefixes, rewinding, LongRoPE's switch, refusals, and independence of the number of threads.
+#include "tests/hf_model.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char LONGROPE[] = "tests/data/tiny/longrope-su-bf16"; // short factors up to 16 tokens
+static const char PLAIN[] = "tests/data/tiny/plain-gqa-f32";
+enum { ORIGINAL = 16 };
+
+// Deterministic ids below 256.
+static void fill_ids(int32_t *ids, size_t n, unsigned seed) {
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        ids[i] = (int32_t)(seed >> 24);
+    }
+}
+
+static const float *sync(hf_model *model, const int32_t *ids, size_t n) {
+    qins_error error = {0};
+    qins_session_sync(model->session, ids, n, &error);
+    cr_assert_eq(error.status, QINS_OK, "%s", error.message);
+    return qins_session_logits(model->session);
+}
+
+static float *copy_logits(hf_model *model) {
+    const size_t bytes = qins_session_config(model->session)->vocab_size * sizeof(float);
+    float *copy = malloc(bytes);
+    cr_assert_not_null(copy);
+    memcpy(copy, qins_session_logits(model->session), bytes);
+    return copy;
+}
+
+// Largest difference between the model's logits and `expected`.
+static float difference(hf_model *model, const float *expected) {
+    const float *logits = qins_session_logits(model->session);
+    float largest = 0;
+    for (size_t i = 0; i < qins_session_config(model->session)->vocab_size; i++) {
+        float d = logits[i] > expected[i] ? logits[i] - expected[i] : expected[i] - logits[i];
+        largest = d > largest ? d : largest;
+    }
+    return largest;
+}
+
+// One token at a time, or all at once: sums run in another order (dot against sgemm), nothing else.
+static const float ORDER_TOLERANCE = 2e-4f;
+
+Test(session, token_by_token_equals_one_prompt) {
+    int32_t ids[40];
+    fill_ids(ids, 40, 1);
+    hf_model at_once = hf_model_open(PLAIN, (hf_mode){0}), stepwise = hf_model_open(PLAIN, (hf_mode){0});
+    for (size_t n = 1; n <= 40; n++) sync(&stepwise, ids, n);
+    cr_expect_lt(difference(&stepwise, sync(&at_once, ids, 40)), ORDER_TOLERANCE);
+    hf_model_close(&at_once);
+    hf_model_close(&stepwise);
+}
+
+Test(session, keeps_the_common_prefix_and_rewinds) {
+    int32_t ids[30], other[30];
+    fill_ids(ids, 30, 2);
+    memcpy(other, ids, sizeof other);
+    other[20] = ids[20] == 7 ? 8 : 7;
+    hf_model model = hf_model_open(PLAIN, (hf_mode){0}), fresh = hf_model_open(PLAIN, (hf_mode){0});
+    sync(&model, ids, 30);
+    sync(&model, other, 30);
+    cr_expect_lt(difference(&model, sync(&fresh, other, 30)), ORDER_TOLERANCE);
+    sync(&model, ids, 5); // a prefix of what is cached
+    hf_model again = hf_model_open(PLAIN, (hf_mode){0});
+    cr_expect_lt(difference(&model, sync(&again, ids, 5)), ORDER_TOLERANCE);
+    hf_model_close(&model);
+    hf_model_close(&fresh);
+    hf_model_close(&again);
+}
+
+struct recomputes {
+    int count;
+    size_t n_tokens;
+    bool to_long;
+};
+
+static void count_recompute(void *context, size_t n_tokens, bool to_long) {
+    struct recomputes *recomputes = context;
+    recomputes->count++;
+    recomputes->n_tokens = n_tokens;
+    recomputes->to_long = to_long;
+}
+
+static qins_session *counting_session(const hf_model *model, struct recomputes *recomputes, bool rope_long) {
+    qins_error error = {0};
+    qins_session_options options = {.n_threads = 1,
+                                    .k_type = QINS_F32,
+                                    .v_type = QINS_F32,
+                                    .rope_long = rope_long,
+                                    .on_recompute = count_recompute,
+                                    .context = recomputes};
+    qins_session *session = qins_session_create(model->image, &options, &error);
+    cr_assert_not_null(session, "%s", error.message);
+    return session;
+}
+
+Test(session, longrope_recomputes_once_when_crossing_and_once_when_coming_back) {
+    int32_t ids[ORIGINAL + 4];
+    fill_ids(ids, ORIGINAL + 4, 3);
+    hf_model model = hf_model_open(LONGROPE, (hf_mode){0});
+    qins_session_free(model.session);
+    struct recomputes recomputes = {0};
+    model.session = counting_session(&model, &recomputes, false);
+    for (size_t n = 1; n <= ORIGINAL; n++) sync(&model, ids, n);
+    cr_expect_eq(recomputes.count, 0);
+    sync(&model, ids, ORIGINAL + 1);
+    cr_expect(recomputes.count == 1 && recomputes.to_long && recomputes.n_tokens == ORIGINAL + 1);
+    sync(&model, ids, ORIGINAL + 4);
+    cr_expect_eq(recomputes.count, 1);
+    sync(&model, ids, ORIGINAL);
+    cr_expect(recomputes.count == 2 && !recomputes.to_long);
+    hf_model fresh = hf_model_open(LONGROPE, (hf_mode){0});
+    cr_expect_lt(difference(&model, sync(&fresh, ids, ORIGINAL)), ORDER_TOLERANCE);
+    hf_model_close(&fresh);
+    hf_model_close(&model);
+}
+
+Test(session, rope_long_never_switches) {
+    int32_t ids[ORIGINAL + 4];
+    fill_ids(ids, ORIGINAL + 4, 4);
+    hf_model model = hf_model_open(LONGROPE, (hf_mode){0}), automatic = hf_model_open(LONGROPE, (hf_mode){0});
+    qins_session_free(model.session);
+    struct recomputes recomputes = {0};
+    model.session = counting_session(&model, &recomputes, true);
+    for (size_t n = 1; n <= ORIGINAL + 4; n++) sync(&model, ids, n);
+    cr_expect_eq(recomputes.count, 0);
+    cr_expect_lt(difference(&model, sync(&automatic, ids, ORIGINAL + 4)), ORDER_TOLERANCE);
+    sync(&model, ids, 4);
+    cr_expect_gt(difference(&model, sync(&automatic, ids, 4)), 10 * ORDER_TOLERANCE); // other factors, other numbers
+    hf_model_close(&model);
+    hf_model_close(&automatic);
+}
+
+static void expect_identical_for_threads(hf_mode mode) {
+    int32_t ids[60];
+    fill_ids(ids, 60, 5);
+    float *expected_prompt = NULL, *expected_step = NULL;
+    size_t bytes = 0;
+    for (size_t threads = 1; threads <= 4; threads++) {
+        mode.threads = threads;
+        hf_model model = hf_model_open("tests/data/demo", mode);
+        bytes = qins_session_config(model.session)->vocab_size * sizeof(float);
+        sync(&model, ids, 59);
+        float *prompt = copy_logits(&model);
+        sync(&model, ids, 60);
+        float *step = copy_logits(&model);
+        if (threads == 1) {
+            expected_prompt = prompt;
+            expected_step = step;
+        } else {
+            cr_expect_eq(memcmp(prompt, expected_prompt, bytes), 0, "prompt, %zu threads", threads);
+            cr_expect_eq(memcmp(step, expected_step, bytes), 0, "step, %zu threads", threads);
+            free(prompt);
+            free(step);
+        }
+        hf_model_close(&model);
+    }
+    free(expected_prompt);
+    free(expected_step);
+}
+
+Test(session, logits_do_not_depend_on_the_number_of_threads) {
+    expect_identical_for_threads((hf_mode){0});
+    expect_identical_for_threads((hf_mode){.coded = true, .f16_k = true, .coded_v = true});
+}
+
+Test(session, refuses_what_it_cannot_run) {
+    hf_model model = hf_model_open(PLAIN, (hf_mode){0});
+    const size_t n_ctx = qins_session_n_ctx(model.session);
+    int32_t *ids = calloc(n_ctx + 1, sizeof *ids);
+    cr_assert_not_null(ids);
+    qins_error error = {0};
+    cr_expect_eq(qins_session_sync(model.session, ids, 0, &error), QINS_USAGE);
+    error = (qins_error){0};
+    cr_expect_eq(qins_session_sync(model.session, ids, n_ctx + 1, &error), QINS_CONTEXT_OVERFLOW);
+    for (int32_t bad = -1; bad < 1 << 20; bad += 1 << 20) { // -1 and beyond the vocabulary
+        error = (qins_error){0};
+        ids[1] = bad == -1 ? -1 : (int32_t)qins_session_config(model.session)->vocab_size;
+        cr_expect_eq(qins_session_sync(model.session, ids, 2, &error), QINS_USAGE);
+        cr_expect(strstr(error.message, "outside the vocabulary") != NULL);
+    }
+    ids[1] = 0;
+    sync(&model, ids, 2); // still usable
+    free(ids);
+    hf_model_close(&model);
+}
+
+Test(session, context_is_checked_against_model_and_memory) {
+    hf_model model = hf_model_open(PLAIN, (hf_mode){0});
+    qins_error error = {0};
+    qins_memory_plan plan;
+    qins_session_options options = {.n_threads = 1, .k_type = QINS_F16, .v_type = QINS_QINS8};
+    options.n_ctx = qins_session_config(model.session)->max_positions + 1;
+    cr_expect_eq(qins_session_plan(model.image, &options, &plan, &error), QINS_CONTEXT_OVERFLOW);
+    options.n_ctx = 0;
+    error = (qins_error){0};
+    cr_assert_eq(qins_session_plan(model.image, &options, &plan, &error), QINS_OK, "%s", error.message);
+    cr_expect_eq(plan.n_ctx, qins_session_config(model.session)->max_positions);
+    cr_expect_geq(plan.available, plan.scratch + plan.kv);
+    hf_model_close(&model);
+}
+
+static bool stop_at_once(void *context, uint64_t done, uint64_t total) {
+    (void)context, (void)done, (void)total;
+    return false;
+}
+
+Test(session, an_interrupted_prompt_leaves_it_usable) {
+    enum { N = 1100 }; // three chunks
+    hf_model demo = hf_model_open("tests/data/demo", (hf_mode){0});
+    if (qins_session_n_ctx(demo.session) < N) {
+        hf_model_close(&demo);
+        cr_skip_test("the demo model's context is shorter than two chunks");
+    }
+    qins_session_free(demo.session);
+    qins_error error = {0};
+    qins_session_options options = {.n_threads = 2, .k_type = QINS_F32, .v_type = QINS_F32, .progress = stop_at_once};
+    demo.session = qins_session_create(demo.image, &options, &error);
+    cr_assert_not_null(demo.session, "%s", error.message);
+    static int32_t ids[N];
+    fill_ids(ids, N, 6);
+    cr_expect_eq(qins_session_sync(demo.session, ids, N, &error), QINS_INTERRUPTED);
+    sync(&demo, ids, 10);
+    hf_model_close(&demo);
+}
