@@ -130,7 +130,7 @@ static double encode_with_scale(const qins_codebook *book, const float *x, size_
 
 static uint16_t smallest_scale(const float *x, size_t n) {
     float largest = 0.0f;
-    for (size_t i = 0; i < n; i++) largest = fmaxf(largest, fabsf(x[i]));
+    for (size_t i = 0; i < n; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
     return scale_for(largest);
 }
 
