@@ -93,15 +93,17 @@ static uint16_t scale_for(float largest) {
 uint8_t qins_encode_value(const qins_codebook *book, float value, float d) {
     if (d == 0.0f) return QINS_ZERO_CODE;
     float ratio = fabsf(value) / d;
-    unsigned s = 0; // counts the boundaries above the ratio, by bisection over 127 = 64 + 32 + ... + 1
-    for (unsigned step = QINS_LEVELS / 2; step > 0; step /= 2) s += ratio < book->boundary[s + step - 1] ? step : 0;
-    if (s == QINS_ZERO_CODE) return QINS_ZERO_CODE;
-    return (uint8_t)(s | (qins_f32_bits(value) >> 31) << 7);
+    // Counts the boundaries above the ratio, by bisection over 127 = 64 + 32 + ... + 1. The comparison is used as a
+    // number because a branch on it would be mispredicted half of the time.
+    unsigned s = 0;
+    for (unsigned step = QINS_LEVELS / 2; step > 0; step /= 2) s += (ratio < book->boundary[s + step - 1]) * step;
+    unsigned sign = qins_f32_bits(value) >> 31 & (s != QINS_ZERO_CODE);
+    return (uint8_t)(s | sign << 7);
 }
 
 double qins_encode_block(const qins_codebook *book, const float *x, size_t n, uint8_t *codes, uint16_t *scale) {
     float largest = 0.0f;
-    for (size_t i = 0; i < n; i++) largest = fmaxf(largest, fabsf(x[i]));
+    for (size_t i = 0; i < n; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
     *scale = scale_for(largest);
     float d = qins_f32_from_bf16(*scale);
     double squared_error = 0.0;
