@@ -3,10 +3,10 @@
 #include "convert/output_file.h"
 #include "convert/print.h"
 #include "engine/base/clock.h"
+#include "engine/base/file.h"
 #include "engine/base/pool.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -64,13 +64,6 @@ static void catch_signals(void) {
     }
     signal(SIGPIPE, SIG_IGN); // a write that fails is reported as such
     signal(SIGXFSZ, SIG_IGN);
-}
-
-// A closed standard stream would hand its number to the next file opened, and text would end up there.
-static void guard_standard_streams(void) {
-    for (int fd = 0; fd <= 2; fd++) {
-        if (fcntl(fd, F_GETFD) == -1) (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-    }
 }
 
 static void print_notice(void *context, const char *line) {
@@ -204,7 +197,7 @@ static void convert(const struct settings *settings, qins_error *error) {
 }
 
 int main(int argc, char **argv) {
-    guard_standard_streams();
+    qins_guard_standard_streams();
     catch_signals();
     qins_error error = {0};
     struct settings settings;

@@ -21,4 +21,8 @@ char *qins_file_read_all(const char *path, size_t limit, size_t *size, qins_stat
 
 bool qins_file_is_directory(const char *path);
 
+// A closed standard stream would hand its number to the next file opened, and text would end up in that: put a
+// descriptor in its place on which the stream's reads and writes fail. For the start of main.
+void qins_guard_standard_streams(void);
+
 #endif

@@ -27,13 +27,20 @@ void qins_catch_interrupts(void) {
 
 enum { MAX_TEXT_BYTES = 1 << 28 };
 
+static void print_notice(void *context, const char *line) {
+    (void)context;
+    fprintf(stderr, "qinsrun: %s\n", line);
+}
+
 // Convert a folder into a file in memory and open that.
 static void convert_in_memory(qins_model *model, const char *path, const qins_options *options, qins_error *error) {
     int fd = qins_memory_file("qins-model", error);
     if (fd < 0) return;
+    qins_convert_options convert = options->convert;
+    convert.notice = print_notice;
     qins_convert_report report = {0};
     qins_meter meter = qins_meter_start("converting", "MB", 1e6, &qins_interrupted);
-    qins_convert(path, fd, path, &options->convert, qins_meter_update, &meter, &report, error);
+    qins_convert(path, fd, path, &convert, qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
     qins_convert_report_free(&report);
     if (error->status == QINS_OK) model->image = qins_image_from_fd(fd, path, error);

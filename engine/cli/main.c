@@ -1,7 +1,8 @@
 // qinsrun: finds the command, runs it, turns its status into the exit code.
 #include "engine/cli/cli.h"
 
-#include <fcntl.h>
+#include "engine/base/file.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,14 +17,6 @@ static const struct command {
     {"tokenize", qins_cmd_tokenize}, {"compare", qins_cmd_compare}, {"perplexity", qins_cmd_perplexity},
     {"info", qins_cmd_info},         {"verify", qins_cmd_verify},
 };
-
-// A closed standard stream would hand its number to the next file opened, and text would end up there: put a
-// descriptor in its place on which the stream's operations fail.
-static void guard_standard_streams(void) {
-    for (int fd = 0; fd <= 2; fd++) {
-        if (fcntl(fd, F_GETFD) == -1) (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-    }
-}
 
 // The command named by argv[1], if there is one; otherwise a run, or a chat when a person sits at both ends.
 static command_function *find_command(int *argc, char ***argv) {
@@ -44,7 +37,7 @@ static command_function *default_command(const qins_options *options) {
 }
 
 int main(int argc, char **argv) {
-    guard_standard_streams();
+    qins_guard_standard_streams();
     signal(SIGPIPE, SIG_IGN);
     qins_catch_interrupts();
     qins_error error = {0};
