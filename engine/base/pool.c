@@ -1,4 +1,5 @@
-// Thread pool; see pool.h. Workers spin for a short while after a job (the next one usually follows within
+// Thread pool; see pool.h. Whoever is free claims the next item; a job is over when its items are done, whether or not
+// every worker woke up for it. Workers spin for a short while after a job (the next one usually follows within
 // microseconds during a forward pass), then sleep on a condition variable.
 #define _GNU_SOURCE // sched_getaffinity
 #include "engine/base/pool.h"
@@ -12,16 +13,30 @@
 
 enum { SPIN_ROUNDS = 4000 }; // about 20-50 microseconds
 
+// A ticket is a job's number in the upper half and its next item in the lower. Claiming an item is a compare-and-swap
+// of the whole, so a late worker can never claim an item of a job whose fields it did not read. Between jobs the ticket
+// is closed: the fields may change.
+#define CLOSED UINT32_MAX
+static uint64_t make_ticket(uint32_t job, uint32_t item) {
+    return (uint64_t)job << 32 | item;
+}
+static uint32_t ticket_job(uint64_t ticket) {
+    return (uint32_t)(ticket >> 32);
+}
+static uint32_t ticket_item(uint64_t ticket) {
+    return (uint32_t)ticket;
+}
+
 struct qins_pool {
     size_t n_threads;
-    qins_pool_job *job;
-    void *context;
-    size_t n_items;
-    atomic_size_t next_item;
-    atomic_size_t n_working; // other threads that have not finished the current job
-    atomic_uint generation;  // counts jobs; a change wakes the workers
+    _Atomic uint64_t ticket;
+    // The current job; atomic because a late worker may read them while the next job is being posted.
+    qins_pool_job *_Atomic job;
+    void *_Atomic context;
+    atomic_size_t n_items;
+    atomic_size_t n_done;
     atomic_bool stopping;
-    pthread_mutex_t mutex;
+    pthread_mutex_t mutex; // for the two conditions
     pthread_cond_t job_posted;
     pthread_cond_t job_done;
     size_t n_started;
@@ -40,43 +55,57 @@ static inline void spin_pause(void) {
 #endif
 }
 
+// Process items of the current job until none is left.
 static void work(qins_pool *pool, size_t worker) {
-    for (size_t item; (item = atomic_fetch_add(&pool->next_item, 1)) < pool->n_items;)
-        pool->job(pool->context, item, worker);
-}
-
-// Wait until a job newer than `seen` is posted or the pool stops; returns its generation.
-static unsigned wait_for_job(qins_pool *pool, unsigned seen) {
-    for (int round = 0; round < SPIN_ROUNDS; round++) {
-        unsigned now = atomic_load_explicit(&pool->generation, memory_order_acquire);
-        if (now != seen) return now;
-        spin_pause();
-    }
-    pthread_mutex_lock(&pool->mutex);
-    while (atomic_load(&pool->generation) == seen) pthread_cond_wait(&pool->job_posted, &pool->mutex);
-    pthread_mutex_unlock(&pool->mutex);
-    return atomic_load(&pool->generation);
-}
-
-static void *worker_main(void *argument) {
-    struct worker *self = argument;
-    qins_pool *pool = self->pool;
-    for (unsigned seen = 0;;) {
-        seen = wait_for_job(pool, seen);
-        if (atomic_load(&pool->stopping)) return NULL;
-        work(pool, self->index);
-        if (atomic_fetch_sub(&pool->n_working, 1) == 1) {
+    uint64_t ticket = atomic_load(&pool->ticket);
+    for (;;) {
+        qins_pool_job *job = atomic_load(&pool->job);
+        void *context = atomic_load(&pool->context);
+        size_t n_items = atomic_load(&pool->n_items);
+        uint32_t item = ticket_item(ticket);
+        if (item == CLOSED || item >= n_items) return;
+        if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket + 1)) continue; // ticket was read again
+        job(context, item, worker);
+        if (atomic_fetch_add(&pool->n_done, 1) + 1 == n_items) {
             pthread_mutex_lock(&pool->mutex);
             pthread_cond_signal(&pool->job_done);
             pthread_mutex_unlock(&pool->mutex);
         }
+        ticket = atomic_load(&pool->ticket);
     }
 }
 
-// Make the posted job (or the stop request) visible and wake whoever sleeps.
-static void post(qins_pool *pool) {
+// Is there an open job newer than *seen, which then becomes the one seen, or is it time to stop?
+static bool has_news(qins_pool *pool, uint32_t *seen) {
+    if (atomic_load(&pool->stopping)) return true;
+    uint64_t ticket = atomic_load(&pool->ticket);
+    if (ticket_job(ticket) == *seen || ticket_item(ticket) == CLOSED) return false;
+    *seen = ticket_job(ticket);
+    return true;
+}
+
+static void wait_for_news(qins_pool *pool, uint32_t *seen) {
+    for (int round = 0; round < SPIN_ROUNDS; round++) {
+        if (has_news(pool, seen)) return;
+        spin_pause();
+    }
     pthread_mutex_lock(&pool->mutex);
-    atomic_fetch_add_explicit(&pool->generation, 1, memory_order_release);
+    while (!has_news(pool, seen)) pthread_cond_wait(&pool->job_posted, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static void *worker_main(void *argument) {
+    struct worker *self = argument;
+    for (uint32_t seen = 0;;) {
+        wait_for_news(self->pool, &seen);
+        if (atomic_load(&self->pool->stopping)) return NULL;
+        work(self->pool, self->index);
+    }
+}
+
+// Wake whoever sleeps; the lock keeps a worker from missing it between its last look and its sleep.
+static void wake_workers(qins_pool *pool) {
+    pthread_mutex_lock(&pool->mutex);
     pthread_cond_broadcast(&pool->job_posted);
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -90,6 +119,7 @@ qins_pool *qins_pool_create(size_t n_threads, qins_error *error) {
     qins_pool *pool = qins_alloc(1, sizeof *pool + bytes, "thread pool", error);
     if (pool == NULL) return NULL;
     pool->n_threads = n_threads;
+    atomic_store(&pool->ticket, make_ticket(0, CLOSED));
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->job_posted, NULL);
     pthread_cond_init(&pool->job_done, NULL);
@@ -110,7 +140,7 @@ qins_pool *qins_pool_create(size_t n_threads, qins_error *error) {
 void qins_pool_free(qins_pool *pool) {
     if (pool == NULL) return;
     atomic_store(&pool->stopping, true);
-    post(pool);
+    wake_workers(pool);
     for (size_t i = 0; i < pool->n_started; i++) pthread_join(pool->workers[i].thread, NULL);
     pthread_cond_destroy(&pool->job_done);
     pthread_cond_destroy(&pool->job_posted);
@@ -122,24 +152,30 @@ size_t qins_pool_threads(const qins_pool *pool) {
     return pool->n_threads;
 }
 
+static bool all_done(qins_pool *pool, size_t n_items) {
+    return atomic_load(&pool->n_done) == n_items;
+}
+
 void qins_pool_run(qins_pool *pool, size_t n_items, qins_pool_job *job, void *context) {
-    if (pool->n_threads == 1 || n_items == 1) {
+    if (pool->n_threads == 1 || n_items <= 1 || n_items >= CLOSED) {
         for (size_t item = 0; item < n_items; item++) job(context, item, 0);
         return;
     }
-    pool->job = job;
-    pool->context = context;
-    pool->n_items = n_items;
-    atomic_store(&pool->next_item, 0);
-    atomic_store(&pool->n_working, pool->n_threads - 1);
-    post(pool);
+    const uint32_t number = ticket_job(atomic_load(&pool->ticket)) + 1;
+    atomic_store(&pool->ticket, make_ticket(number, CLOSED));
+    atomic_store(&pool->job, job);
+    atomic_store(&pool->context, context);
+    atomic_store(&pool->n_items, n_items);
+    atomic_store(&pool->n_done, 0);
+    atomic_store(&pool->ticket, make_ticket(number, 0));
+    wake_workers(pool);
     work(pool, 0);
     for (int round = 0; round < SPIN_ROUNDS; round++) {
-        if (atomic_load(&pool->n_working) == 0) return;
+        if (all_done(pool, n_items)) return;
         spin_pause();
     }
     pthread_mutex_lock(&pool->mutex);
-    while (atomic_load(&pool->n_working) != 0) pthread_cond_wait(&pool->job_done, &pool->mutex);
+    while (!all_done(pool, n_items)) pthread_cond_wait(&pool->job_done, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
 }
 
