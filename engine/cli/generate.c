@@ -124,6 +124,7 @@ static qins_status generate_tokens(qins_generator *generator, struct printer *pr
         if (qins_session_sync(session, ids->data, ids->count, error) != QINS_OK) return error->status;
         if (reply->n_generated == 0) {
             qins_meter_end(&generator->watch->meter);
+            reply->n_computed = qins_session_computed(session);
             reply->prompt_seconds = qins_clock() - start;
             start += reply->prompt_seconds;
         }
@@ -174,8 +175,11 @@ void qins_print_statistics(const qins_generator *generator, const qins_reply *re
     const qins_tokenizer *tokenizer = generator->model->tokenizer;
     // The first generated token comes with the prompt's pass; the others are what the generation time was spent on.
     size_t timed = reply->n_generated > 0 ? reply->n_generated - (reply->end != QINS_END_STOP_ID) : 0;
-    fprintf(stderr, "qinsrun: prompt %zu tokens, %.1f tok/s; reply %zu tokens, %.1f tok/s; ", reply->n_prompt,
-            rate(reply->n_prompt, reply->prompt_seconds), reply->n_generated, rate(timed, reply->generation_seconds));
+    fprintf(stderr, "qinsrun: prompt %zu tokens", reply->n_prompt);
+    if (reply->n_computed < reply->n_prompt)
+        fprintf(stderr, " (%zu from the cache)", reply->n_prompt - reply->n_computed);
+    fprintf(stderr, ", %.1f tok/s; reply %zu tokens, %.1f tok/s; ", rate(reply->n_computed, reply->prompt_seconds),
+            reply->n_generated, rate(timed, reply->generation_seconds));
     size_t size = 0;
     const char *piece = NULL;
     switch (reply->end) {

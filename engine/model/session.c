@@ -17,6 +17,7 @@ struct qins_session {
     int32_t *ids; // [n_ctx]
     size_t n_cached;
     qins_rope_set set;
+    size_t n_computed;   // tokens that the last sync ran
     const float *logits; // behind the last token, NULL before the first
     // The sequence being scored: rows next_row .. n_cached of the chunk that began at chunk_start are ready.
     const int32_t *scored_ids;
@@ -103,6 +104,10 @@ size_t qins_session_saturated(const qins_session *session) {
     return session->forward.cache.n_saturated;
 }
 
+size_t qins_session_computed(const qins_session *session) {
+    return session->n_computed;
+}
+
 const float *qins_session_logits(const qins_session *session) {
     return session->logits;
 }
@@ -180,6 +185,7 @@ qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t 
     rewind_to_prefix(session, ids, n);
     const size_t first = session->n_cached;
     size_t length = 0;
+    session->n_computed = n - first;
     while (session->n_cached < n) {
         if (run_chunk(session, ids, n, first, &length, error) != QINS_OK) return error->status;
     }

@@ -49,6 +49,9 @@ size_t qins_session_saturated(const qins_session *session);
 // computed. Afterwards the logits are those behind its last token. On failure or interruption the session stays usable.
 qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
 
+// How many tokens the last qins_session_sync had to compute; the others came from the cache.
+size_t qins_session_computed(const qins_session *session);
+
 // logits[vocab_size] behind the last token of the current sequence; valid until the next call.
 const float *qins_session_logits(const qins_session *session);
 
