@@ -24,7 +24,7 @@ hf_model hf_model_open(const char *folder, hf_mode mode) {
     expect_ok(&error);
     qins_convert(folder, fd, folder, &convert, NULL, NULL, &report, &error);
     expect_ok(&error);
-    qins_header_free(&report.header);
+    qins_convert_report_free(&report);
     model.image = qins_image_from_fd(fd, folder, &error);
     expect_ok(&error);
     close(fd);

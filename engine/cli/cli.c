@@ -35,7 +35,7 @@ static void convert_in_memory(qins_model *model, const char *path, const qins_op
     qins_meter meter = qins_meter_start("converting", "MB", 1e6, &qins_interrupted);
     qins_convert(path, fd, path, &options->convert, qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
-    qins_header_free(&report.header);
+    qins_convert_report_free(&report);
     if (error->status == QINS_OK) model->image = qins_image_from_fd(fd, path, error);
     close(fd);
 }

@@ -117,26 +117,30 @@ uint8_t qins_encode_value(const qins_codebook *book, float value, float d) {
     return (uint8_t)(s | sign << 7);
 }
 
-static double encode_with_scale(const qins_codebook *book, const float *x, size_t n, uint16_t scale, uint8_t *codes) {
-    float d = qins_f32_from_bf16(scale);
+// Encode x[n]; returns the squared error, or, as soon as that is certain, some value above `limit`.
+static double encode_with_scale(const qins_codebook *book, const float *x, size_t n, uint16_t scale, double limit,
+                                uint8_t *codes) {
+    const float d = qins_f32_from_bf16(scale);
     double squared_error = 0.0;
-    for (size_t i = 0; i < n; i++) {
-        codes[i] = qins_encode_value(book, x[i], d);
-        double error = (double)x[i] - (double)(d * book->value[codes[i]]);
-        squared_error += error * error;
+    for (size_t i = 0; i < n && !(squared_error > limit);) {
+        for (const size_t end = n - i < 16 ? n : i + 16; i < end; i++) {
+            codes[i] = qins_encode_value(book, x[i], d);
+            double error = (double)x[i] - (double)(d * book->value[codes[i]]);
+            squared_error += error * error;
+        }
     }
     return squared_error;
 }
 
 static uint16_t smallest_scale(const float *x, size_t n) {
     float largest = 0.0f;
-    for (size_t i = 0; i < n; i++) largest = fmaxf(largest, fabsf(x[i]));
+    for (size_t i = 0; i < n; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
     return scale_for(largest);
 }
 
 double qins_encode_block(const qins_codebook *book, const float *x, size_t n, uint8_t *codes, uint16_t *scale) {
     *scale = smallest_scale(x, n);
-    return encode_with_scale(book, x, n, *scale, codes);
+    return encode_with_scale(book, x, n, *scale, INFINITY, codes);
 }
 
 // qins_encode_block with the search over scales that qins_encode_row promises; n <= 64.
@@ -146,7 +150,7 @@ static double encode_block_searching(const qins_codebook *book, const float *x, 
     const uint16_t smallest = *scale;
     for (int step = 1; step < QINS_SCALE_CHOICES && best > 0.0 && smallest + step <= BF16_MAX; step++) {
         uint8_t tried[64];
-        double squared_error = encode_with_scale(book, x, n, (uint16_t)(smallest + step), tried);
+        double squared_error = encode_with_scale(book, x, n, (uint16_t)(smallest + step), best, tried);
         if (squared_error >= best) continue;
         best = squared_error;
         *scale = (uint16_t)(smallest + step);

@@ -8,28 +8,29 @@
 
 enum { LANES = 16, CHUNK = 512 };
 
-// values[n] = W[row, start .. start + n]; for coded types the range lies within one block.
-static void load(float *values, const qins_matrix *w, size_t row, size_t start, size_t n) {
-    size_t index = row * w->cols + start;
+// The n values W[row, start .. start + n]: in place where they are FP32, otherwise decoded into values[n]. For coded
+// types the range lies within one block.
+static const float *load(float *values, const qins_matrix *w, size_t row, size_t start, size_t n) {
+    const size_t index = row * w->cols + start;
     switch (w->type) {
     case QINS_F32:
-        memcpy(values, (const float *)w->data + index, n * sizeof *values);
-        return;
+        return (const float *)w->data + index;
     case QINS_F16:
         for (size_t i = 0; i < n; i++) values[i] = qins_f32_from_f16(((const uint16_t *)w->data)[index + i]);
-        return;
+        break;
     case QINS_BF16:
         for (size_t i = 0; i < n; i++) values[i] = qins_f32_from_bf16(((const uint16_t *)w->data)[index + i]);
-        return;
+        break;
     case QINS_QINS8: {
-        size_t blocks = (w->cols + w->block - 1) / w->block, block = row * blocks + start / w->block;
+        const size_t blocks = (w->cols + w->block - 1) / w->block, block = row * blocks + start / w->block;
         const uint8_t *codes = (const uint8_t *)w->data + block * w->block + start % w->block;
         qins_decode_block(values, w->book, codes, w->scales[block], n);
-        return;
+        break;
     }
     case QINS_TYPE_COUNT:
-        return;
+        break;
     }
+    return values;
 }
 
 // Length of the piece of a row that starts at column `start`: what `load` takes at once.
@@ -58,7 +59,8 @@ static void decode_rows(float *out, const qins_matrix *w, size_t row, size_t n_r
     for (size_t r = 0; r < n_rows; r++, out += w->cols) {
         for (size_t start = 0, n; start < w->cols; start += n) {
             n = piece(w, start);
-            load(out + start, w, row + r, start, n);
+            const float *values = load(out + start, w, row + r, start, n);
+            if (values != out + start) memcpy(out + start, values, n * sizeof *out);
         }
     }
 }
@@ -68,8 +70,7 @@ static void dot_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows
         float lanes[LANES] = {0}, values[CHUNK];
         for (size_t start = 0, n; start < w->cols; start += n) {
             n = piece(w, start);
-            load(values, w, row + r, start, n);
-            add_products(lanes, values, x + start, n);
+            add_products(lanes, load(values, w, row + r, start, n), x + start, n);
         }
         out[r] = sum_lanes(lanes);
     }
@@ -80,8 +81,8 @@ static void add_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows
         float values[CHUNK];
         for (size_t start = 0, n; start < w->cols; start += n) {
             n = piece(w, start);
-            load(values, w, row + r, start, n);
-            for (size_t i = 0; i < n; i++) out[start + i] += weights[r] * values[i];
+            const float *v = load(values, w, row + r, start, n);
+            for (size_t i = 0; i < n; i++) out[start + i] += weights[r] * v[i];
         }
     }
 }

@@ -55,7 +55,7 @@ static void attend(const qins_kernels *kernels, float *out, const float *q, cons
     float highest = *max;
     for (size_t i = 0; i < n_keys; i++) {
         scores[i] *= scale;
-        highest = fmaxf(highest, scores[i]);
+        highest = scores[i] > highest ? scores[i] : highest;
     }
     if (highest > *max) {
         float shrink = expf(*max - highest);

@@ -135,7 +135,8 @@ static void norm(struct chunk *chunk, const float *weight) {
     each_token(chunk, norm_token);
 }
 
-void qins_forward(qins_forward_state *state, const int32_t *ids, size_t n, size_t position, qins_rope_set set) {
+bool qins_forward(qins_forward_state *state, const int32_t *ids, size_t n, size_t position, qins_rope_set set,
+                  qins_on_layer *on_layer, void *context) {
     qins_compute *compute = state->compute;
     const qins_config *config = state->config;
     struct chunk chunk = {.state = state, .ids = ids, .n = n, .position = position, .set = set};
@@ -157,8 +158,10 @@ void qins_forward(qins_forward_state *state, const int32_t *ids, size_t n, size_
         each_token(&chunk, activate_token);                                      // act[n, ffn_dim] = up * silu(gate)
         qins_linear(compute, state->normed, state->act, n, &layer->down);        // normed[n, hidden_dim]
         each_token(&chunk, add_token);                                           // x += normed
+        if (on_layer != NULL && !on_layer(context, chunk.layer)) return false;
     }
     norm(&chunk, state->weights.final_norm); // normed[n, hidden_dim]
+    return true;
 }
 
 void qins_forward_logits(qins_forward_state *state, size_t first_row, size_t n_rows) {

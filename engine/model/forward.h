@@ -42,10 +42,15 @@ qins_status qins_forward_init(qins_forward_state *state, const qins_image *image
                               qins_type k_type, qins_type v_type, size_t capacity, qins_error *error);
 void qins_forward_free(qins_forward_state *state);
 
+// Called behind every layer of a chunk; false stops the forward pass.
+typedef bool qins_on_layer(void *context, size_t layer);
+
 // Run tokens ids[n] (1 <= n <= QINS_CHUNK, each below vocab_size) at positions position, position + 1, ...; the cache
-// must hold exactly the tokens before them, rotated with the same set, and have room. Afterwards it holds these too,
-// and state->normed[n, hidden_dim] is the output of the final norm.
-void qins_forward(qins_forward_state *state, const int32_t *ids, size_t n, size_t position, qins_rope_set set);
+// must hold the tokens before them, rotated with the same set, and have room. Afterwards it holds these too, and
+// state->normed[n, hidden_dim] is the output of the final norm. False when on_layer (NULL: nobody watches) stopped it;
+// what the cache holds of these tokens is then incomplete.
+bool qins_forward(qins_forward_state *state, const int32_t *ids, size_t n, size_t position, qins_rope_set set,
+                  qins_on_layer *on_layer, void *context);
 
 // state->logits[n_rows, vocab_size] from rows first_row, ... of the last chunk; n_rows <= QINS_LOGIT_ROWS.
 void qins_forward_logits(qins_forward_state *state, size_t first_row, size_t n_rows);

@@ -42,6 +42,14 @@ static size_t header_room(const qins_header *header, qins_error *error) {
     return qins_align_up(size, QINS_ALIGNMENT);
 }
 
+qins_status qins_writer_layout(qins_header *header, size_t tokenizer_bytes, size_t *header_bytes, uint64_t *file_bytes,
+                               qins_error *error) {
+    header->tokenizer_bytes = tokenizer_bytes;
+    *header_bytes = header_room(header, error);
+    if (error->status != QINS_OK) return error->status;
+    return qins_header_layout(header, *header_bytes, file_bytes, error);
+}
+
 qins_writer *qins_writer_create(int fd, const char *path, qins_header *header, const uint8_t *tokenizer,
                                 size_t tokenizer_bytes, qins_error *error) {
     qins_writer *writer = qins_alloc(1, sizeof *writer, "file writer", error);
@@ -49,13 +57,11 @@ qins_writer *qins_writer_create(int fd, const char *path, qins_header *header, c
     writer->fd = fd;
     writer->path = path;
     writer->header = header;
-    header->tokenizer_bytes = tokenizer_bytes;
     header->tokenizer_hash = XXH3_64bits(tokenizer, tokenizer_bytes);
     writer->hash = XXH3_createState();
     if (writer->hash == NULL || XXH3_64bits_reset(writer->hash) != XXH_OK)
         qins_fail(error, QINS_FAILED, "out of memory for the hash of %s", path);
-    if (error->status == QINS_OK) writer->header_bytes = header_room(header, error);
-    if (error->status == QINS_OK) qins_header_layout(header, writer->header_bytes, &writer->file_bytes, error);
+    qins_writer_layout(header, tokenizer_bytes, &writer->header_bytes, &writer->file_bytes, error);
     if (error->status == QINS_OK)
         qins_file_write_at(fd, path, tokenizer, tokenizer_bytes, header->tokenizer_offset, error);
     if (error->status == QINS_OK) return writer;

@@ -6,6 +6,11 @@
 
 typedef struct qins_writer qins_writer;
 
+// Where everything will lie in the file of a header that is filled in as for qins_writer_create: offsets and sizes in
+// the header, *header_bytes of room for its text, *file_bytes in all. Writes nothing.
+qins_status qins_writer_layout(qins_header *header, size_t tokenizer_bytes, size_t *header_bytes, uint64_t *file_bytes,
+                               qins_error *error);
+
 // Begin a file in `fd` (empty, seekable; not closed here). The header must hold configuration, tensor types, sources,
 // template and V code; the writer fills in offsets, sizes and hashes and keeps a pointer to it. The tokenizer section
 // (NULL, 0: none) is written at once. `path` is for messages. NULL and an error otherwise; release with

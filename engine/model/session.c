@@ -145,20 +145,34 @@ static void rewind_to_prefix(qins_session *session, const int32_t *ids, size_t n
     session->n_cached = common;
 }
 
-// Run the next chunk of ids[n] behind the cached tokens; returns its length. The caller reports progress.
-static size_t run_chunk(qins_session *session, const int32_t *ids, size_t n) {
-    size_t start = session->n_cached;
-    size_t length = n - start < QINS_CHUNK ? n - start : QINS_CHUNK;
-    qins_forward(&session->forward, ids + start, length, start, session->set);
-    memcpy(session->ids + start, ids + start, length * sizeof *ids);
-    session->n_cached = start + length;
-    return length;
+// Progress through a long sequence, layer by layer, in tokens.
+struct progress {
+    const qins_session *session;
+    size_t first, n; // tokens [first, n) are to be computed
+    size_t length;   // of the chunk that runs
+};
+
+static bool report_layer(void *context, size_t layer) {
+    const struct progress *progress = context;
+    const qins_session *session = progress->session;
+    const qins_session_options *options = &session->options;
+    if (options->progress == NULL || progress->n - progress->first == 1) return true;
+    size_t done = session->n_cached - progress->first;
+    done += progress->length * (layer + 1) / session->forward.config->n_layers;
+    return options->progress(options->context, done, progress->n - progress->first);
 }
 
-static qins_status report_progress(const qins_session *session, size_t done, size_t total, qins_error *error) {
-    const qins_session_options *options = &session->options;
-    if (options->progress == NULL || options->progress(options->context, done, total)) return QINS_OK;
-    return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu of %zu tokens", done, total);
+// Run the next chunk of ids[n] behind the cached tokens; *length: its tokens. `first`: where this work began.
+static qins_status run_chunk(qins_session *session, const int32_t *ids, size_t n, size_t first, size_t *length,
+                             qins_error *error) {
+    const size_t start = session->n_cached;
+    *length = n - start < QINS_CHUNK ? n - start : QINS_CHUNK;
+    struct progress progress = {session, first, n, *length};
+    if (!qins_forward(&session->forward, ids + start, *length, start, session->set, report_layer, &progress))
+        return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu of %zu tokens", start, n);
+    memcpy(session->ids + start, ids + start, *length * sizeof *ids);
+    session->n_cached = start + *length;
+    return QINS_OK;
 }
 
 qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
@@ -167,9 +181,7 @@ qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t 
     const size_t first = session->n_cached;
     size_t length = 0;
     while (session->n_cached < n) {
-        length = run_chunk(session, ids, n);
-        if (session->n_cached < n && report_progress(session, session->n_cached - first, n - first, error) != QINS_OK)
-            return error->status;
+        if (run_chunk(session, ids, n, first, &length, error) != QINS_OK) return error->status;
     }
     qins_forward_logits(&session->forward, length - 1, 1);
     session->logits = session->forward.logits;
@@ -192,9 +204,10 @@ qins_status qins_session_score_next(qins_session *session, const float **logits,
     *first = session->next_row;
     if (session->next_row == session->n_scored) return QINS_OK;
     if (session->next_row == session->n_cached) {
+        size_t length;
         session->chunk_start = session->n_cached;
-        run_chunk(session, session->scored_ids, session->n_scored);
-        if (report_progress(session, session->n_cached, session->n_scored, error) != QINS_OK) return error->status;
+        if (run_chunk(session, session->scored_ids, session->n_scored, 0, &length, error) != QINS_OK)
+            return error->status;
     }
     size_t left = session->n_cached - session->next_row;
     *n_rows = left < QINS_LOGIT_ROWS ? left : QINS_LOGIT_ROWS;

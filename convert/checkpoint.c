@@ -1,0 +1,221 @@
+// Opening of single and sharded checkpoints; see checkpoint.h.
+#include "convert/checkpoint.h"
+
+#include "engine/base/file.h"
+#include "engine/base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+static const char SINGLE_NAME[] = "model.safetensors";
+static const char INDEX_NAME[] = "model.safetensors.index.json";
+enum { MAX_INDEX_BYTES = 1 << 24 };
+
+// Read the JSON header behind the prefix and hand it to the parser.
+static void read_header(qins_shard *shard, qins_hf_folder *folder, size_t file_bytes, size_t header_bytes,
+                        qins_error *error) {
+    char *json = qins_alloc(header_bytes, 1, "safetensors header", error);
+    if (json == NULL) return;
+    shard->data_start = QINS_SAFETENSORS_PREFIX + header_bytes;
+    if (qins_file_read_at(shard->fd, shard->name, json, header_bytes, QINS_SAFETENSORS_PREFIX, error) == QINS_OK)
+        qins_safetensors_parse(&shard->header, json, header_bytes, file_bytes - shard->data_start, error);
+    shard->source = folder->n_sources;
+    if (error->status == QINS_OK)
+        qins_hf_record(folder, shard->name, file_bytes, XXH3_64bits(json, header_bytes), error);
+    free(json);
+}
+
+static void open_shard(qins_shard *shard, qins_hf_folder *folder, const char *name, qins_error *error) {
+    size_t file_bytes = 0;
+    shard->path = qins_hf_path(folder, name, error);
+    if (shard->path == NULL) return;
+    shard->name = shard->path + strlen(folder->path) + 1;
+    shard->fd = qins_file_open(shard->path, &file_bytes, QINS_BAD_MODEL, error);
+    if (shard->fd < 0) return;
+    char start[64];
+    size_t n = file_bytes < sizeof start ? file_bytes : sizeof start;
+    if (qins_file_read_at(shard->fd, shard->path, start, n, 0, error) != QINS_OK) return;
+    if (qins_hf_recognize(shard->path, start, n, error) != QINS_OK) return;
+    if (n < QINS_SAFETENSORS_PREFIX) {
+        qins_fail(error, QINS_BAD_MODEL, "%s: %zu bytes are too few for a safetensors file", shard->path, n);
+        return;
+    }
+    size_t header_bytes = qins_safetensors_header_bytes((const uint8_t *)start, file_bytes, error);
+    if (error->status == QINS_OK) read_header(shard, folder, file_bytes, header_bytes, error);
+    qins_error_context(error, "%s", shard->path);
+}
+
+static int by_name(const void *left, const void *right) {
+    return strcmp(((const qins_source_tensor *)left)->name, ((const qins_source_tensor *)right)->name);
+}
+
+// A tensor must not be stored twice, be it in one file or in two. Ties of the sort are only possible for these, and
+// then the conversion ends.
+static void check_duplicates(const qins_checkpoint *checkpoint, qins_problems *problems) {
+    for (size_t i = 1; i < checkpoint->n_tensors; i++) {
+        const qins_source_tensor *a = &checkpoint->tensors[i - 1], *b = &checkpoint->tensors[i];
+        if (strcmp(a->name, b->name) != 0) continue;
+        size_t first = a->shard < b->shard ? a->shard : b->shard, second = a->shard < b->shard ? b->shard : a->shard;
+        if (first == second)
+            qins_problems_add(problems, "tensor %s: stored twice in %s", a->name, checkpoint->shards[first].name);
+        else
+            qins_problems_add(problems, "tensor %s: stored twice, in %s and in %s", a->name,
+                              checkpoint->shards[first].name, checkpoint->shards[second].name);
+    }
+}
+
+// One list of the tensors of all shards that could be opened.
+static void merge_tensors(qins_checkpoint *checkpoint, qins_error *error) {
+    size_t count = 0;
+    for (size_t i = 0; i < checkpoint->n_shards; i++) count += checkpoint->shards[i].header.n_tensors;
+    checkpoint->tensors = qins_alloc(count, sizeof *checkpoint->tensors, "list of tensors", error);
+    if (checkpoint->tensors == NULL) return;
+    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+        const qins_safetensors *header = &checkpoint->shards[i].header;
+        for (size_t j = 0; j < header->n_tensors; j++) {
+            qins_source_tensor *tensor = &checkpoint->tensors[checkpoint->n_tensors++];
+            *tensor = header->tensors[j];
+            tensor->shard = i;
+        }
+    }
+    qsort(checkpoint->tensors, count, sizeof *checkpoint->tensors, by_name);
+}
+
+static int compare_texts(const void *left, const void *right) {
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+// The distinct values of the index's weight_map into names[n], sorted; they stay owned by the index.
+static size_t shard_names(const char **names, const qins_json *weight_map, qins_error *error) {
+    size_t n = 0, n_distinct = 0;
+    for (const qins_json *item = qins_json_first(weight_map); item != NULL; item = qins_json_next(item)) {
+        const char *name = qins_json_text(item);
+        if (name == NULL || name[0] == '\0' || strchr(name, '/') != NULL) {
+            qins_fail(error, QINS_BAD_MODEL, "%s: the file of tensor %s must be a plain file name, not %s%s%s",
+                      INDEX_NAME, qins_json_key(item), name == NULL ? "" : "\"", name == NULL ? "a non-text" : name,
+                      name == NULL ? "" : "\"");
+            return 0;
+        }
+        names[n++] = name;
+    }
+    qsort(names, n, sizeof *names, compare_texts);
+    for (size_t i = 0; i < n; i++) {
+        if (n_distinct == 0 || strcmp(names[n_distinct - 1], names[i]) != 0) names[n_distinct++] = names[i];
+    }
+    if (n_distinct == 0) qins_fail(error, QINS_BAD_MODEL, "%s: \"weight_map\" lists no tensors", INDEX_NAME);
+    return n_distinct;
+}
+
+static qins_status make_shards(qins_checkpoint *checkpoint, size_t count, qins_error *error) {
+    checkpoint->shards = qins_alloc(count, sizeof *checkpoint->shards, "list of shards", error);
+    if (checkpoint->shards == NULL) return error->status;
+    for (size_t i = 0; i < count; i++) checkpoint->shards[i].fd = -1;
+    checkpoint->n_shards = count;
+    return QINS_OK;
+}
+
+// Every missing shard is named before the conversion gives up.
+static void open_shards(qins_checkpoint *checkpoint, qins_hf_folder *folder, const char *const *names,
+                        qins_problems *problems, qins_error *error) {
+    for (size_t i = 0; i < checkpoint->n_shards && error->status == QINS_OK; i++) {
+        if (qins_hf_has(folder, names[i]))
+            open_shard(&checkpoint->shards[i], folder, names[i], error);
+        else
+            qins_problems_add(problems, "file %s: missing; the index names it", names[i]);
+    }
+}
+
+// Does the index say of every tensor what is true, and does it name every tensor?
+static void check_index(const qins_checkpoint *checkpoint, const qins_json *weight_map, qins_problems *problems,
+                        qins_error *error) {
+    bool *named = qins_alloc(checkpoint->n_tensors, sizeof *named, "index check", error);
+    if (named == NULL) return;
+    for (const qins_json *item = qins_json_first(weight_map); item != NULL; item = qins_json_next(item)) {
+        const char *name = qins_json_key(item), *file = qins_json_text(item);
+        const qins_source_tensor *tensor = qins_checkpoint_find(checkpoint, name);
+        if (tensor == NULL) {
+            qins_problems_add(problems, "tensor %s: the index puts it in %s, which does not hold it", name, file);
+            continue;
+        }
+        named[tensor - checkpoint->tensors] = true;
+        const char *holder = checkpoint->shards[tensor->shard].name;
+        if (strcmp(holder, file) != 0)
+            qins_problems_add(problems, "tensor %s: the index puts it in %s, but it is in %s", name, file, holder);
+    }
+    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
+        const qins_source_tensor *tensor = &checkpoint->tensors[i];
+        if (!named[i])
+            qins_problems_add(problems, "tensor %s: in %s, but not in the index", tensor->name,
+                              checkpoint->shards[tensor->shard].name);
+    }
+    free(named);
+}
+
+static void open_indexed(qins_checkpoint *checkpoint, qins_hf_folder *folder, qins_problems *problems,
+                         qins_error *error) {
+    qins_json *index = qins_hf_read_json(folder, INDEX_NAME, MAX_INDEX_BYTES, error);
+    if (index == NULL) return;
+    const qins_json *weight_map = qins_json_get(index, "weight_map");
+    const char **names = qins_alloc(qins_json_count(weight_map), sizeof *names, "list of shards", error);
+    size_t n_names = names == NULL ? 0 : shard_names(names, weight_map, error);
+    if (error->status == QINS_OK && make_shards(checkpoint, n_names, error) == QINS_OK) {
+        open_shards(checkpoint, folder, names, problems, error);
+        if (error->status == QINS_OK && problems->count == 0) merge_tensors(checkpoint, error);
+        if (error->status == QINS_OK && problems->count == 0) check_index(checkpoint, weight_map, problems, error);
+    }
+    free(names);
+    qins_json_free(index);
+}
+
+// Neither a single file nor an index: say what there is instead.
+static void report_no_weights(const qins_hf_folder *folder, qins_error *error) {
+    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
+                                         "pytorch_model-00001-of-00002.bin"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (qins_hf_has(folder, others[i]))
+            qins_fail(error, QINS_BAD_MODEL,
+                      "%s holds its weights in %s; only safetensors are read (save the model again with "
+                      "save_pretrained, or download the safetensors files)",
+                      folder->path, others[i]);
+    }
+    if (qins_hf_has(folder, "model-00001-of-00002.safetensors"))
+        qins_fail(error, QINS_BAD_MODEL, "%s has shards, but not the %s that lists them; download that as well",
+                  folder->path, INDEX_NAME);
+    qins_fail(error, QINS_BAD_MODEL, "%s has neither %s nor %s; download the weights into it", folder->path,
+              SINGLE_NAME, INDEX_NAME);
+}
+
+qins_status qins_checkpoint_open(qins_checkpoint *checkpoint, qins_hf_folder *folder, qins_problems *problems,
+                                 qins_error *error) {
+    *checkpoint = (qins_checkpoint){0};
+    if (qins_hf_has(folder, SINGLE_NAME)) { // as in Hugging Face, the single file goes before the index
+        if (make_shards(checkpoint, 1, error) == QINS_OK) open_shard(checkpoint->shards, folder, SINGLE_NAME, error);
+        if (error->status == QINS_OK) merge_tensors(checkpoint, error);
+    } else if (qins_hf_has(folder, INDEX_NAME)) {
+        open_indexed(checkpoint, folder, problems, error);
+    } else {
+        report_no_weights(folder, error);
+    }
+    if (error->status == QINS_OK) check_duplicates(checkpoint, problems);
+    return error->status;
+}
+
+void qins_checkpoint_close(qins_checkpoint *checkpoint) {
+    for (size_t i = 0; i < checkpoint->n_shards; i++) {
+        qins_shard *shard = &checkpoint->shards[i];
+        if (shard->fd >= 0) close(shard->fd);
+        qins_safetensors_free(&shard->header);
+        free(shard->path);
+    }
+    free(checkpoint->shards);
+    free(checkpoint->tensors);
+    *checkpoint = (qins_checkpoint){0};
+}
+
+const qins_source_tensor *qins_checkpoint_find(const qins_checkpoint *checkpoint, const char *name) {
+    const qins_source_tensor wanted = {.name = name};
+    return bsearch(&wanted, checkpoint->tensors, checkpoint->n_tensors, sizeof wanted, by_name);
+}

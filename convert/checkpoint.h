@@ -1,0 +1,34 @@
+// The weights of a Hugging Face folder: one safetensors file or the shards of an index, opened, with one list of all
+// tensors. Knows nothing of what the tensors mean.
+#ifndef QINS_CONVERT_CHECKPOINT_H
+#define QINS_CONVERT_CHECKPOINT_H
+
+#include "convert/hf_folder.h"
+#include "convert/problems.h"
+#include "convert/safetensors.h"
+
+typedef struct qins_shard {
+    char *path; // owned, with the folder
+    const char *name;
+    int fd;              // -1: not open
+    size_t source;       // its entry in folder->sources
+    uint64_t data_start; // bytes in front of the tensors' data
+    qins_safetensors header;
+} qins_shard;
+
+typedef struct qins_checkpoint {
+    qins_shard *shards; // owned, [n_shards] ordered by name
+    size_t n_shards;
+    qins_source_tensor *tensors; // owned, [n_tensors] ordered by name; names belong to the shards
+    size_t n_tensors;
+} qins_checkpoint;
+
+// Open every file and check the headers, the index and each other; what is merely wrong with single tensors or shards
+// goes to `problems`. Release with qins_checkpoint_close also after a failure.
+qins_status qins_checkpoint_open(qins_checkpoint *checkpoint, qins_hf_folder *folder, qins_problems *problems,
+                                 qins_error *error);
+void qins_checkpoint_close(qins_checkpoint *checkpoint);
+
+const qins_source_tensor *qins_checkpoint_find(const qins_checkpoint *checkpoint, const char *name); // NULL: none
+
+#endif

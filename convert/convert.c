@@ -1,0 +1,281 @@
+// The conversion from folder to file; see convert.h. Reads and checks everything small, plans, then streams the
+// tensors through the encoder into the file.
+#include "convert/convert.h"
+
+#include "convert/checkpoint.h"
+#include "convert/encode.h"
+#include "convert/hf_config.h"
+#include "convert/plan.h"
+#include "engine/base/memory.h"
+#include "engine/model/qinswriter.h"
+#include "tokenizer/chat.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_CONFIG_BYTES = 1 << 20, MAX_TOKENIZER_BYTES = 1 << 26 };
+
+// The curve for V in the KV cache. The projective curve with parameter 1 has the best worst case over Gaussian, Laplace
+// and heavy-tailed values, and V is not known at conversion.
+static const double V_CACHE_PARAMETER = 1.0;
+
+struct conversion {
+    const qins_convert_options *options;
+    qins_convert_report *report; // its header is being filled in
+    qins_hf_folder folder;
+    qins_checkpoint checkpoint;
+    const qins_source_tensor **sources; // owned, [n_tensors]
+    uint8_t *tokenizer;                 // owned, packed; NULL: none
+    size_t tokenizer_bytes;
+    char chat_template[sizeof((qins_header){0}.chat_template)];
+};
+
+// `text` is about the folder.
+static void warn(const struct conversion *conversion, const char *text) {
+    char line[512];
+    snprintf(line, sizeof line, "warning: %s: %s", conversion->folder.path, text);
+    if (conversion->options->notice != NULL) conversion->options->notice(conversion->options->notice_context, line);
+}
+
+static void read_config(struct conversion *conversion, qins_config *config, qins_error *error) {
+    static const char *const generation_name = "generation_config.json";
+    qins_json *json = qins_hf_read_json(&conversion->folder, "config.json", MAX_CONFIG_BYTES, error),
+              *generation = NULL;
+    if (json != NULL && qins_hf_has(&conversion->folder, generation_name))
+        generation = qins_hf_read_json(&conversion->folder, generation_name, MAX_CONFIG_BYTES, error);
+    if (error->status == QINS_OK) {
+        qins_hf_config_read(config, json, generation, error);
+        qins_error_context(error, "%s/config.json", conversion->folder.path);
+    }
+    qins_json_free(generation);
+    qins_json_free(json);
+}
+
+static void read_tokenizer(struct conversion *conversion, const qins_config *config, qins_error *error) {
+    static const char *const name = "tokenizer.json";
+    if (!qins_hf_has(&conversion->folder, name)) {
+        warn(conversion, "there is no tokenizer.json, so the model will take token ids only, no text");
+        return;
+    }
+    size_t size;
+    char *json = qins_hf_read(&conversion->folder, name, MAX_TOKENIZER_BYTES, &size, error);
+    qins_tokenizer *tokenizer = json == NULL ? NULL : qins_tokenizer_from_hf(json, size, error);
+    if (json != NULL) qins_error_context(error, "%s/%s", conversion->folder.path, name);
+    free(json);
+    if (tokenizer == NULL) return;
+    if (qins_tokenizer_vocab_size(tokenizer) > config->vocab_size)
+        qins_fail(error, QINS_BAD_MODEL, "%s/%s: it has ids up to %zu, but the model's vocabulary has %zu rows",
+                  conversion->folder.path, name, qins_tokenizer_vocab_size(tokenizer) - 1, config->vocab_size);
+    if (error->status == QINS_OK)
+        qins_tokenizer_pack(tokenizer, &conversion->tokenizer, &conversion->tokenizer_bytes, error);
+    qins_tokenizer_free(tokenizer);
+}
+
+// The Jinja text in tokenizer_config.json: a string, or a list of named ones of which "default" counts. NULL: none.
+static const char *configured_template(const qins_json *tokenizer_config) {
+    const qins_json *item = qins_json_get(tokenizer_config, "chat_template");
+    if (!qins_json_is_array(item)) return qins_json_text(item);
+    for (item = qins_json_first(item); item != NULL; item = qins_json_next(item)) {
+        const char *name = qins_json_text(qins_json_get(item, "name"));
+        if (name != NULL && strcmp(name, "default") == 0) return qins_json_text(qins_json_get(item, "template"));
+    }
+    return NULL;
+}
+
+// A chat_template.jinja goes before the entry in tokenizer_config.json, as in Hugging Face.
+static void read_chat_template(struct conversion *conversion, qins_error *error) {
+    static const char *const config_name = "tokenizer_config.json", *const file_name = "chat_template.jinja";
+    qins_json *config = NULL;
+    char *text = NULL;
+    size_t size;
+    if (qins_hf_has(&conversion->folder, config_name))
+        config = qins_hf_read_json(&conversion->folder, config_name, MAX_CONFIG_BYTES * 16, error);
+    if (error->status == QINS_OK && qins_hf_has(&conversion->folder, file_name))
+        text = qins_hf_read(&conversion->folder, file_name, MAX_CONFIG_BYTES, &size, error);
+    const char *jinja = text != NULL ? text : configured_template(config);
+    qins_chat_template kind = qins_chat_template_from_jinja(jinja);
+    if (error->status == QINS_OK && jinja != NULL && kind == QINS_CHAT_NONE)
+        warn(conversion, "the chat template is none that is known here, so prompts must be raw");
+    snprintf(conversion->chat_template, sizeof conversion->chat_template, "%s", qins_chat_template_name(kind));
+    free(text);
+    qins_json_free(config);
+}
+
+// Match tensors and make the header, once the weights are open.
+static void plan_tensors(struct conversion *conversion, const qins_config *config, qins_problems *problems,
+                         qins_error *error) {
+    qins_header *header = &conversion->report->header;
+    if (qins_header_init(header, config, error) != QINS_OK) return;
+    conversion->sources = qins_alloc(header->n_tensors, sizeof *conversion->sources, "list of tensors", error);
+    if (conversion->sources == NULL) return;
+    qins_plan_match(header, conversion->sources, &conversion->checkpoint, conversion->options, problems, error);
+}
+
+// What the header says besides the tensors.
+static void fill_header(struct conversion *conversion, qins_error *error) {
+    qins_header *header = &conversion->report->header;
+    memcpy(header->chat_template, conversion->chat_template, sizeof header->chat_template);
+    memcpy(header->converter, QINS_CONVERTER, sizeof QINS_CONVERTER);
+    header->v_code = (qins_code){.curve = QINS_PROJECTIVE, .parameter = V_CACHE_PARAMETER};
+    qins_codebook_make(&header->v_code.book, QINS_PROJECTIVE, V_CACHE_PARAMETER);
+    header->sources = qins_alloc(conversion->folder.n_sources, sizeof *header->sources, "list of sources", error);
+    if (header->sources == NULL) return;
+    header->n_sources = conversion->folder.n_sources;
+    memcpy(header->sources, conversion->folder.sources, header->n_sources * sizeof *header->sources);
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        const qins_tensor *tensor = &header->tensors[i];
+        qins_role_report *role = &conversion->report->roles[tensor->spec.role];
+        size_t bytes = 0; // the layout, which comes later, checks for overflow
+        qins_tensor_bytes(tensor->type, tensor->spec.rows, tensor->spec.cols, &bytes);
+        role->n_tensors++;
+        role->values += (uint64_t)tensor->spec.rows * tensor->spec.cols;
+        role->bytes += bytes;
+        conversion->report->source_bytes += conversion->sources[i]->bytes;
+    }
+}
+
+// Everything up to the first weight.
+static void prepare(struct conversion *conversion, const char *hf_dir, qins_error *error) {
+    const qins_convert_options *options = conversion->options;
+    qins_problems problems = {.notice = options->notice, .context = options->notice_context};
+    qins_config config;
+    if (qins_hf_folder_open(&conversion->folder, hf_dir, error) == QINS_OK) read_config(conversion, &config, error);
+    if (error->status == QINS_OK) read_tokenizer(conversion, &config, error);
+    if (error->status == QINS_OK) read_chat_template(conversion, error);
+    if (error->status == QINS_OK) qins_checkpoint_open(&conversion->checkpoint, &conversion->folder, &problems, error);
+    // With shards missing, most tensors would be; naming the shards says it better.
+    if (error->status == QINS_OK && conversion->checkpoint.tensors != NULL)
+        plan_tensors(conversion, &config, &problems, error);
+    if (error->status == QINS_OK) qins_problems_end(&problems, hf_dir, error);
+    if (error->status == QINS_OK) fill_header(conversion, error);
+}
+
+static void release(struct conversion *conversion) {
+    free(conversion->tokenizer);
+    free(conversion->sources);
+    qins_checkpoint_close(&conversion->checkpoint);
+    qins_hf_folder_close(&conversion->folder);
+}
+
+static qins_rows source_rows(const struct conversion *conversion, size_t index) {
+    const qins_source_tensor *source = conversion->sources[index];
+    const qins_shard *shard = &conversion->checkpoint.shards[source->shard];
+    const qins_tensor_spec *spec = &conversion->report->header.tensors[index].spec;
+    return (qins_rows){.fd = shard->fd,
+                       .path = shard->path,
+                       .offset = shard->data_start + source->offset,
+                       .type = source->dtype->type,
+                       .rows = spec->rows,
+                       .cols = spec->cols};
+}
+
+// The curves of all coded tensors, several at a time: the search within one tensor has no parallel parts.
+struct fitting {
+    struct conversion *conversion;
+    qins_error *errors; // [n_threads]
+};
+
+static void fit_item(void *context, size_t item, size_t worker) {
+    const struct fitting *fitting = context;
+    qins_tensor *tensor = &fitting->conversion->report->header.tensors[item];
+    qins_error *error = &fitting->errors[worker];
+    if (!qins_type_is_coded(tensor->type) || error->status != QINS_OK) return;
+    qins_rows rows = source_rows(fitting->conversion, item);
+    qins_fit_code(&tensor->code, fitting->conversion->options->curve, &rows, error);
+}
+
+static void fit_codes(struct conversion *conversion, qins_pool *pool, qins_error *error) {
+    const size_t n_threads = qins_pool_threads(pool);
+    struct fitting fitting = {conversion, qins_alloc(n_threads, sizeof(qins_error), "errors of threads", error)};
+    if (fitting.errors == NULL) return;
+    qins_pool_run(pool, conversion->report->header.n_tensors, fit_item, &fitting);
+    for (size_t i = 0; i < n_threads && error->status == QINS_OK; i++) *error = fitting.errors[i];
+    free(fitting.errors);
+}
+
+// Where the payload goes: the file, with progress.
+struct output {
+    qins_writer *writer;
+    uint64_t done, total;
+    qins_progress *progress;
+    void *context;
+};
+
+static qins_status write_payload(void *context, const void *bytes, size_t size, qins_error *error) {
+    struct output *output = context;
+    if (qins_writer_append(output->writer, bytes, size, error) != QINS_OK) return error->status;
+    output->done += size;
+    if (output->progress != NULL && !output->progress(output->context, output->done, output->total))
+        return qins_fail(error, QINS_INTERRUPTED, "interrupted");
+    return QINS_OK;
+}
+
+static void encode_tensor(struct conversion *conversion, size_t index, qins_pool *pool, struct output *output,
+                          qins_error *error) {
+    qins_tensor *tensor = &conversion->report->header.tensors[index];
+    qins_rows rows = source_rows(conversion, index);
+    qins_encoded encoded;
+    qins_encode_tensor(pool, &rows, tensor->type, &tensor->code.book, write_payload, output, &encoded, error);
+    if (error->status != QINS_OK) {
+        if (error->status == QINS_BAD_MODEL) qins_error_context(error, "%s: tensor %s", rows.path, tensor->spec.name);
+        return;
+    }
+    tensor->source_hash = encoded.source_hash;
+    tensor->error = encoded.error > 0 ? sqrt(encoded.error / encoded.squares) : 0;
+    conversion->report->roles[tensor->spec.role].squares += encoded.squares;
+    conversion->report->roles[tensor->spec.role].error += encoded.error;
+}
+
+static void encode_all(struct conversion *conversion, qins_pool *pool, struct output *output, qins_error *error) {
+    const qins_header *header = &conversion->report->header;
+    for (size_t i = 0; i < header->n_tensors; i++) output->total += header->tensors[i].bytes;
+    if (output->progress != NULL && !output->progress(output->context, 0, output->total))
+        qins_fail(error, QINS_INTERRUPTED, "interrupted");
+    if (error->status == QINS_OK) fit_codes(conversion, pool, error);
+    for (size_t i = 0; i < header->n_tensors && error->status == QINS_OK; i++)
+        encode_tensor(conversion, i, pool, output, error);
+    if (error->status == QINS_OK) qins_writer_finish(output->writer, error);
+    conversion->report->file_bytes = qins_writer_file_bytes(output->writer);
+}
+
+qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qins_convert_options *options,
+                         qins_progress *progress, void *context, qins_convert_report *report, qins_error *error) {
+    *report = (qins_convert_report){0};
+    struct conversion conversion = {.options = options, .report = report};
+    struct output output = {.progress = progress, .context = context};
+    qins_pool *pool = qins_pool_create(options->n_threads, error);
+    if (error->status == QINS_OK) prepare(&conversion, hf_dir, error);
+    if (error->status == QINS_OK)
+        output.writer =
+            qins_writer_create(fd, name, &report->header, conversion.tokenizer, conversion.tokenizer_bytes, error);
+    if (error->status == QINS_OK) encode_all(&conversion, pool, &output, error);
+    qins_writer_free(output.writer);
+    qins_pool_free(pool);
+    release(&conversion);
+    return error->status;
+}
+
+qins_status qins_convert_plan(const char *hf_dir, const qins_convert_options *options, qins_convert_report *report,
+                              qins_error *error) {
+    *report = (qins_convert_report){0};
+    struct conversion conversion = {.options = options, .report = report};
+    prepare(&conversion, hf_dir, error);
+    qins_header *header = &report->header;
+    size_t header_bytes;
+    if (error->status == QINS_OK)
+        qins_writer_layout(header, conversion.tokenizer_bytes, &header_bytes, &report->file_bytes, error);
+    if (error->status == QINS_OK)
+        report->tensor_source = qins_alloc(header->n_tensors, sizeof *report->tensor_source, "list of tensors", error);
+    for (size_t i = 0; i < header->n_tensors && error->status == QINS_OK; i++)
+        report->tensor_source[i] = conversion.checkpoint.shards[conversion.sources[i]->shard].source;
+    release(&conversion);
+    return error->status;
+}
+
+void qins_convert_report_free(qins_convert_report *report) {
+    qins_header_free(&report->header);
+    free(report->tensor_source);
+    report->tensor_source = NULL;
+}

@@ -1,0 +1,37 @@
+// One tensor from its rows in an open file to the bytes of its type, in pieces of rows on all threads. Knows no folder
+// and no .qins file: where the bytes go is the caller's business. The result does not depend on the number of threads.
+#ifndef QINS_CONVERT_ENCODE_H
+#define QINS_CONVERT_ENCODE_H
+
+#include "engine/base/pool.h"
+#include "engine/model/header.h"
+
+// W[rows, cols], row-major, in an open file.
+typedef struct qins_rows {
+    int fd;
+    const char *path; // for messages
+    uint64_t offset;  // of the first value in the file, bytes
+    qins_type type;   // F32, F16 or BF16
+    size_t rows, cols;
+} qins_rows;
+
+// Takes the next bytes of a tensor's payload.
+typedef qins_status qins_sink(void *context, const void *bytes, size_t size, qins_error *error);
+
+typedef struct qins_encoded {
+    double squares;       // sum source^2, rows in order
+    double error;         // sum (source - stored)^2, rows in order
+    uint64_t source_hash; // XXH3-64 of the source's bytes
+} qins_encoded;
+
+// The code for a tensor: its curve's parameter fitted to evenly spaced rows. Each call reads its own sample, so that
+// several tensors can be fitted at a time.
+qins_status qins_fit_code(qins_code *code, qins_curve curve, const qins_rows *source, qins_error *error);
+
+// Convert `source` to `type` (its own, F32, BF16 or QINS8 with `book`) and hand the payload to the sink. Rounding is to
+// nearest even. NaN, infinity, and values that a narrower type cannot hold are an error (QINS_BAD_MODEL) that names
+// row and column of the first.
+qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, const qins_codebook *book,
+                               qins_sink *sink, void *context, qins_encoded *result, qins_error *error);
+
+#endif

@@ -1,0 +1,208 @@
+// Reading of config.json; see hf_config.h. Sources: transformers 5, models/phi3/configuration_phi3.py and
+// modeling_phi3.py, modeling_rope_utils.py (convert_rope_params_to_dict, standardize_rope_params, longrope).
+#include "convert/hf_config.h"
+
+#include <string.h>
+
+// Phi3Config's values for absent keys.
+static const int64_t DEFAULT_VOCAB = 32064, DEFAULT_HIDDEN = 3072, DEFAULT_FFN = 8192, DEFAULT_LAYERS = 32,
+                     DEFAULT_HEADS = 32, DEFAULT_POSITIONS = 4096, DEFAULT_EOS = 32000;
+static const double DEFAULT_EPS = 1e-5, DEFAULT_ROPE_BASE = 10000.0;
+
+static const int64_t MAX_SIZE = INT64_C(1) << 40; // no bound of the model (qins_config_check has those)
+
+static bool contains_text(const qins_json *array, const char *text) {
+    for (const qins_json *item = qins_json_first(array); item != NULL; item = qins_json_next(item)) {
+        if (qins_json_text(item) != NULL && strcmp(qins_json_text(item), text) == 0) return true;
+    }
+    return false;
+}
+
+static void check_family(const qins_json *config, qins_error *error) {
+    const qins_json *architectures = qins_json_get(config, "architectures");
+    const char *type = qins_json_text(qins_json_get(config, "model_type"));
+    if (contains_text(architectures, "Phi3ForCausalLM") || (type != NULL && strcmp(type, "phi3") == 0)) return;
+    const char *first = qins_json_text(qins_json_first(architectures));
+    qins_fail(error, QINS_BAD_MODEL,
+              "the architecture is %s (model_type %s); this program converts Phi3ForCausalLM (model_type phi3) only",
+              first == NULL ? "not given" : first, type == NULL ? "not given" : type);
+}
+
+// Keys that change what the model computes in a way that the engine does not know.
+static void check_refusals(const qins_json *config, qins_error *error) {
+    static const char *const objects[] = {"quantization_config", "per_layer_config"};
+    static const char *const biases[] = {"attention_bias", "mlp_bias", "lm_head_bias"};
+    for (size_t i = 0; i < sizeof objects / sizeof objects[0]; i++) {
+        if (qins_json_get(config, objects[i]) != NULL)
+            qins_fail(error, QINS_BAD_MODEL,
+                      "it has a \"%s\", which is not supported; use the original 16-bit or 32-bit checkpoint",
+                      objects[i]);
+    }
+    for (size_t i = 0; i < sizeof biases / sizeof biases[0]; i++) {
+        if (qins_json_get_bool_or(config, biases[i], false, error))
+            qins_fail(error, QINS_BAD_MODEL, "\"%s\" is true; biases are not supported", biases[i]);
+    }
+    const qins_json *act = qins_json_get(config, "hidden_act");
+    const char *name = qins_json_text(act);
+    if (act != NULL && (name == NULL || strcmp(name, "silu") != 0))
+        qins_fail(error, QINS_BAD_MODEL, "\"hidden_act\" is \"%s\"; only silu is supported",
+                  name == NULL ? "not a text" : name);
+}
+
+// With window w a position sees the w positions up to itself: one that spans all positions never acts.
+static void check_window(const qins_json *config, size_t max_positions, qins_error *error) {
+    const int64_t none = INT64_MAX;
+    const qins_json *item = qins_json_get(config, "sliding_window");
+    int64_t window = none;
+    if (item != NULL && !qins_json_integer(item, &window))
+        qins_fail(error, QINS_BAD_MODEL, "\"sliding_window\" must be an integer or null");
+    else if (window < (int64_t)max_positions)
+        qins_fail(
+            error, QINS_BAD_MODEL,
+            "\"sliding_window\" is %lld, less than the %zu of \"max_position_embeddings\"; attention limited to a "
+            "window is not supported",
+            (long long)window, max_positions);
+}
+
+static size_t get_size_or(const qins_json *config, const char *key, int64_t fallback, qins_error *error) {
+    return (size_t)qins_json_get_integer_or(config, key, 0, MAX_SIZE, fallback, error);
+}
+
+static void read_sizes(qins_config *result, const qins_json *config, qins_error *error) {
+    result->vocab_size = get_size_or(config, "vocab_size", DEFAULT_VOCAB, error);
+    result->hidden_dim = get_size_or(config, "hidden_size", DEFAULT_HIDDEN, error);
+    result->ffn_dim = get_size_or(config, "intermediate_size", DEFAULT_FFN, error);
+    result->n_layers = get_size_or(config, "num_hidden_layers", DEFAULT_LAYERS, error);
+    result->n_heads = get_size_or(config, "num_attention_heads", DEFAULT_HEADS, error);
+    result->n_kv_heads = get_size_or(config, "num_key_value_heads", (int64_t)result->n_heads, error);
+    result->max_positions = get_size_or(config, "max_position_embeddings", DEFAULT_POSITIONS, error);
+    int64_t head_dim = result->n_heads == 0 ? 0 : (int64_t)(result->hidden_dim / result->n_heads);
+    result->head_dim = get_size_or(config, "head_dim", head_dim, error);
+    result->rms_eps = qins_json_get_number_or(config, "rms_norm_eps", 0, 1, DEFAULT_EPS, error);
+    result->tied_head = qins_json_get_bool_or(config, "tie_word_embeddings", false, error);
+}
+
+// The object that holds the rotation's parameters, NULL if there is none: rope_scaling (until transformers 4) goes
+// before rope_parameters, unless it is empty.
+static const qins_json *rope_object(const qins_json *config, const char **name, qins_error *error) {
+    static const char *const names[] = {"rope_scaling", "rope_parameters"};
+    for (int i = 0; i < 2; i++) {
+        const qins_json *object = qins_json_get(config, names[i]);
+        if (object != NULL && !qins_json_is_object(object))
+            qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be an object or null", names[i]);
+        if (qins_json_first(object) == NULL) continue;
+        *name = names[i];
+        return object;
+    }
+    return NULL;
+}
+
+static void check_rope_keys(const qins_json *rope, const char *name, qins_error *error) {
+    static const char *const known[] = {"type",
+                                        "rope_type",
+                                        "short_factor",
+                                        "long_factor",
+                                        "factor",
+                                        "attention_factor",
+                                        "rope_theta",
+                                        "partial_rotary_factor",
+                                        "original_max_position_embeddings"};
+    for (const qins_json *item = qins_json_first(rope); item != NULL; item = qins_json_next(item)) {
+        bool found = qins_json_get(rope, qins_json_key(item)) == NULL; // null says nothing
+        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) found |= strcmp(qins_json_key(item), known[i]) == 0;
+        if (!found)
+            qins_fail(error, QINS_BAD_MODEL,
+                      "\"%s\" has the key \"%s\", which is not known here and may change the result", name,
+                      qins_json_key(item));
+    }
+}
+
+// rope_type goes before type; "su" and "yarn" are old spellings of longrope in this family.
+static qins_rope_kind rope_kind(const qins_json *rope, const char *name, qins_error *error) {
+    static const char *const long_names[] = {"longrope", "su", "yarn"};
+    const qins_json *item = qins_json_get(rope, "rope_type");
+    if (item == NULL) item = qins_json_get(rope, "type");
+    const char *type = item == NULL ? "default" : qins_json_text(item);
+    for (size_t i = 0; type != NULL && i < sizeof long_names / sizeof long_names[0]; i++) {
+        if (strcmp(type, long_names[i]) == 0) return QINS_ROPE_LONG;
+    }
+    if (type == NULL || strcmp(type, "default") != 0)
+        qins_fail(error, QINS_BAD_MODEL, "\"%s\" has the type \"%s\"; default and longrope are supported", name,
+                  type == NULL ? "not a text" : type);
+    return QINS_ROPE_PLAIN;
+}
+
+// An optional positive number, 0 when absent: 0 itself would be taken for "absent" from here on.
+static double positive_or_absent(const qins_json *rope, const char *key, qins_error *error) {
+    double value = qins_json_get_number_or(rope, key, 0, 1e6, 0, error);
+    if (qins_json_get(rope, key) != NULL && !(value > 0))
+        qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be positive", key);
+    return value;
+}
+
+static void read_rope(qins_config *result, const qins_json *config, qins_error *error) {
+    const char *name = "rope_scaling";
+    const qins_json *rope = rope_object(config, &name, error);
+    check_rope_keys(rope, name, error);
+    result->rope = rope_kind(rope, name, error);
+    // The top level holds what the object leaves out.
+    double base = qins_json_get_number_or(config, "rope_theta", 0, 1e12, DEFAULT_ROPE_BASE, error);
+    result->rope_base = qins_json_get_number_or(rope, "rope_theta", 0, 1e12, base, error);
+    double part = qins_json_get_number_or(config, "partial_rotary_factor", 0, 1, 1, error);
+    part = qins_json_get_number_or(rope, "partial_rotary_factor", 0, 1, part, error);
+    result->rope_dim = (size_t)((double)result->head_dim * part);
+    if (result->rope != QINS_ROPE_LONG || error->status != QINS_OK) return;
+
+    // Phi3Config puts the top level's number, or its default, over one inside the object.
+    result->original_positions = get_size_or(config, "original_max_position_embeddings", DEFAULT_POSITIONS, error);
+    result->attention_factor = positive_or_absent(rope, "attention_factor", error);
+    result->scaling_factor = positive_or_absent(rope, "factor", error);
+    if (result->rope_dim > QINS_MAX_HEAD_DIM) return; // qins_config_check will say so
+    qins_config_factors(result->short_factor, result->rope_dim / 2, rope, "short_factor", error);
+    qins_config_factors(result->long_factor, result->rope_dim / 2, rope, "long_factor", error);
+    qins_error_context(error, "\"%s\"", name);
+}
+
+static void add_stop_id(qins_config *result, const qins_json *item, qins_error *error) {
+    int64_t id;
+    if (!qins_json_integer(item, &id)) {
+        qins_fail(error, QINS_BAD_MODEL, "\"eos_token_id\" must be a token id or a list of them");
+        return;
+    }
+    if (id < 0 || (uint64_t)id >= result->vocab_size) return; // no logit, so it never comes up
+    for (size_t i = 0; i < result->n_stop_ids; i++) {
+        if (result->stop_ids[i] == id) return;
+    }
+    if (result->n_stop_ids == QINS_MAX_STOP_IDS)
+        qins_fail(error, QINS_BAD_MODEL, "\"eos_token_id\" has more than %d ids", QINS_MAX_STOP_IDS);
+    else
+        result->stop_ids[result->n_stop_ids++] = (int32_t)id;
+}
+
+// generation_config.json decides; config.json where it says nothing.
+static void read_stop_ids(qins_config *result, const qins_json *config, const qins_json *generation,
+                          qins_error *error) {
+    const qins_json *eos = qins_json_get(generation, "eos_token_id");
+    if (eos == NULL) eos = qins_json_get(config, "eos_token_id");
+    if (eos == NULL) {
+        if ((uint64_t)DEFAULT_EOS < result->vocab_size) result->stop_ids[result->n_stop_ids++] = (int32_t)DEFAULT_EOS;
+    } else if (!qins_json_is_array(eos)) {
+        add_stop_id(result, eos, error);
+    }
+    if (qins_json_is_array(eos)) {
+        for (const qins_json *item = qins_json_first(eos); item != NULL; item = qins_json_next(item))
+            add_stop_id(result, item, error);
+    }
+}
+
+qins_status qins_hf_config_read(qins_config *result, const qins_json *config, const qins_json *generation,
+                                qins_error *error) {
+    *result = (qins_config){0};
+    check_family(config, error);
+    check_refusals(config, error);
+    read_sizes(result, config, error);
+    check_window(config, result->max_positions, error);
+    read_rope(result, config, error);
+    read_stop_ids(result, config, generation, error);
+    return error->status != QINS_OK ? error->status : qins_config_check(result, error);
+}

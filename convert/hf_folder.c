@@ -1,0 +1,106 @@
+// Files of a Hugging Face folder; see hf_folder.h.
+#include "convert/hf_folder.h"
+
+#include "engine/base/file.h"
+#include "engine/base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+qins_status qins_hf_folder_open(qins_hf_folder *folder, const char *path, qins_error *error) {
+    *folder = (qins_hf_folder){.path = path};
+    struct stat info;
+    if (stat(path, &info) != 0) return qins_fail_errno(error, QINS_BAD_MODEL, "cannot open the folder %s", path);
+    if (!S_ISDIR(info.st_mode))
+        return qins_fail(error, QINS_BAD_MODEL,
+                         "%s is not a folder; give the Hugging Face folder that holds config.json", path);
+    if (qins_hf_has(folder, "config.json")) return QINS_OK;
+    return qins_fail(error, QINS_BAD_MODEL, "%s has no config.json; is it a Hugging Face model folder?", path);
+}
+
+void qins_hf_folder_close(qins_hf_folder *folder) {
+    free(folder->sources);
+    folder->sources = NULL;
+    folder->n_sources = folder->capacity = 0;
+}
+
+char *qins_hf_path(const qins_hf_folder *folder, const char *name, qins_error *error) {
+    size_t size = strlen(folder->path) + strlen(name) + 2;
+    char *path = qins_alloc(size, 1, "path", error);
+    if (path != NULL) snprintf(path, size, "%s/%s", folder->path, name);
+    return path;
+}
+
+bool qins_hf_has(const qins_hf_folder *folder, const char *name) {
+    qins_error error = {0};
+    char *path = qins_hf_path(folder, name, &error);
+    struct stat info;
+    bool found = path != NULL && lstat(path, &info) == 0;
+    free(path);
+    return found;
+}
+
+static bool starts_with(const char *start, size_t size, const char *prefix) {
+    return size >= strlen(prefix) && strncasecmp(start, prefix, strlen(prefix)) == 0;
+}
+
+qins_status qins_hf_recognize(const char *path, const char *start, size_t size, qins_error *error) {
+    if (size == 0) return qins_fail(error, QINS_BAD_MODEL, "%s is empty; download it again", path);
+    if (starts_with(start, size, "version https://git-lfs.github.com/spec/"))
+        return qins_fail(error, QINS_BAD_MODEL,
+                         "%s is a git-lfs pointer, not the file itself; run \"git lfs pull\" in the folder", path);
+    while (size > 0 && strchr(" \t\r\n\xEF\xBB\xBF", *start) != NULL && *start != '\0') start++, size--;
+    if (starts_with(start, size, "<!doctype html") || starts_with(start, size, "<html") ||
+        starts_with(start, size, "<?xml") || starts_with(start, size, "<head"))
+        return qins_fail(error, QINS_BAD_MODEL,
+                         "%s is a web page, not the file itself (a failed download?); download it again", path);
+    return QINS_OK;
+}
+
+qins_status qins_hf_record(qins_hf_folder *folder, const char *name, uint64_t bytes, uint64_t hash, qins_error *error) {
+    if (folder->n_sources == QINS_MAX_SOURCES)
+        return qins_fail(error, QINS_BAD_MODEL, "%s: more than %d files", folder->path, QINS_MAX_SOURCES);
+    void *sources = folder->sources;
+    if (qins_grow(&sources, &folder->capacity, folder->n_sources + 1, sizeof *folder->sources, error) != QINS_OK)
+        return error->status;
+    folder->sources = sources;
+    qins_source *source = &folder->sources[folder->n_sources];
+    *source = (qins_source){.bytes = bytes, .hash = hash};
+    if (strlen(name) >= sizeof source->name)
+        return qins_fail(error, QINS_BAD_MODEL, "%s: the file name %s is longer than %zu bytes", folder->path, name,
+                         sizeof source->name - 1);
+    memcpy(source->name, name, strlen(name) + 1);
+    folder->n_sources++;
+    return QINS_OK;
+}
+
+char *qins_hf_read(qins_hf_folder *folder, const char *name, size_t limit, size_t *size, qins_error *error) {
+    char *path = qins_hf_path(folder, name, error);
+    char *text = NULL;
+    if (path != NULL && qins_file_is_directory(path))
+        qins_fail(error, QINS_BAD_MODEL, "%s is a folder, not a file", path);
+    else if (path != NULL)
+        text = qins_file_read_all(path, limit, size, QINS_BAD_MODEL, error);
+    if (text != NULL && qins_hf_recognize(path, text, *size, error) == QINS_OK)
+        qins_hf_record(folder, name, *size, XXH3_64bits(text, *size), error);
+    free(path);
+    if (error->status == QINS_OK) return text;
+    free(text);
+    return NULL;
+}
+
+qins_json *qins_hf_read_json(qins_hf_folder *folder, const char *name, size_t limit, qins_error *error) {
+    size_t size;
+    char *text = qins_hf_read(folder, name, limit, &size, error);
+    if (text == NULL) return NULL;
+    qins_json *json = qins_json_parse(text, size, error);
+    free(text);
+    if (json != NULL && !qins_json_is_object(json)) qins_fail(error, QINS_BAD_MODEL, "not a JSON object");
+    if (qins_error_context(error, "%s/%s", folder->path, name) == QINS_OK) return json;
+    qins_json_free(json);
+    return NULL;
+}

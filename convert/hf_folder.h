@@ -1,0 +1,39 @@
+// The files of a Hugging Face folder: reading the small ones whole, telling what a file really is when it is not what
+// its name says, and the list of what was read (the provenance in the .qins header).
+#ifndef QINS_CONVERT_HF_FOLDER_H
+#define QINS_CONVERT_HF_FOLDER_H
+
+#include "engine/base/json.h"
+#include "engine/model/header.h"
+
+typedef struct qins_hf_folder {
+    const char *path;     // not owned
+    qins_source *sources; // owned, [n_sources] in the order of reading
+    size_t n_sources, capacity;
+} qins_hf_folder;
+
+// Check that `path` is a folder with a config.json; an error says what is there instead.
+qins_status qins_hf_folder_open(qins_hf_folder *folder, const char *path, qins_error *error);
+void qins_hf_folder_close(qins_hf_folder *folder);
+
+// "FOLDER/NAME", released with free(); NULL and an error when out of memory.
+char *qins_hf_path(const qins_hf_folder *folder, const char *name, qins_error *error);
+
+// Is there something of this name? (Also a link that leads nowhere: reading it then says so.)
+bool qins_hf_has(const qins_hf_folder *folder, const char *name);
+
+// The whole file, NUL-terminated, released with free(), and recorded as a source. More than `limit` bytes, a git-lfs
+// pointer, a web page or an empty file is an error. NULL and an error that names the path otherwise.
+char *qins_hf_read(qins_hf_folder *folder, const char *name, size_t limit, size_t *size, qins_error *error);
+
+// As qins_hf_read, parsed, and an object at its top. Release with qins_json_free.
+qins_json *qins_hf_read_json(qins_hf_folder *folder, const char *name, size_t limit, qins_error *error);
+
+// Record a file that was read (`hash`: header.h).
+qins_status qins_hf_record(qins_hf_folder *folder, const char *name, uint64_t bytes, uint64_t hash, qins_error *error);
+
+// Does the beginning of a file (`size` bytes of it) show that it is no model file at all: empty, a git-lfs pointer, a
+// web page? An error that names the path and says what to do if so.
+qins_status qins_hf_recognize(const char *path, const char *start, size_t size, qins_error *error);
+
+#endif

@@ -1,0 +1,78 @@
+// Matching of tensors and choice of types; see plan.h.
+#include "convert/plan.h"
+
+#include "engine/base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+qins_type qins_plan_type(const qins_convert_options *options, qins_role role, qins_type source) {
+    if (role == QINS_ROLE_EMBEDDING || role == QINS_ROLE_NORM) return source;
+    if (role != QINS_ROLE_HEAD) return options->weight_type;
+    if (options->head_given) return options->head_type;
+    if (options->weight_type == QINS_F32) return QINS_F32;
+    return source == QINS_F32 ? QINS_BF16 : source;
+}
+
+static bool ends_with(const char *text, const char *suffix) {
+    size_t length = strlen(text), suffix_length = strlen(suffix);
+    return length >= suffix_length && strcmp(text + length - suffix_length, suffix) == 0;
+}
+
+// Tensors that checkpoints carry although the model does not need them: a copy of the embedding as a tied head, and
+// the rotation's frequencies, which follow from the configuration.
+static bool ignorable(const qins_config *config, const char *name) {
+    return (config->tied_head && strcmp(name, "lm_head.weight") == 0) || ends_with(name, ".rotary_emb.inv_freq");
+}
+
+static void shape_problem(const qins_tensor_spec *spec, const qins_source_tensor *source, qins_problems *problems) {
+    char found[128], expected[64];
+    const size_t shape[2] = {spec->rows, spec->cols};
+    const bool vector = spec->role == QINS_ROLE_NORM;
+    qins_shape_print(found, sizeof found, source->shape, source->rank);
+    qins_shape_print(expected, sizeof expected, vector ? shape + 1 : shape, vector ? 1 : 2);
+    qins_problems_add(problems, "tensor %s: shape %s found, %s expected", spec->name, found, expected);
+}
+
+static bool shape_fits(const qins_tensor_spec *spec, const qins_source_tensor *source) {
+    if (spec->role == QINS_ROLE_NORM) return source->rank == 1 && source->shape[0] == spec->cols;
+    return source->rank == 2 && source->shape[0] == spec->rows && source->shape[1] == spec->cols;
+}
+
+static void match_tensor(qins_tensor *tensor, const qins_source_tensor *source, const qins_convert_options *options,
+                         qins_problems *problems) {
+    if (source == NULL) {
+        qins_problems_add(problems, "tensor %s: missing", tensor->spec.name);
+        return;
+    }
+    if (!shape_fits(&tensor->spec, source)) shape_problem(&tensor->spec, source, problems);
+    if (!source->dtype->readable) {
+        qins_problems_add(problems, "tensor %s: dtype %s cannot be converted (BF16, F16 and F32 can)",
+                          tensor->spec.name, source->dtype->name);
+        return;
+    }
+    tensor->type = qins_plan_type(options, tensor->spec.role, source->dtype->type);
+    tensor->code.curve = options->curve;
+    memcpy(tensor->source_type, source->dtype->name, strlen(source->dtype->name) + 1);
+}
+
+void qins_plan_match(qins_header *header, const qins_source_tensor **sources, const qins_checkpoint *checkpoint,
+                     const qins_convert_options *options, qins_problems *problems, qins_error *error) {
+    bool *used = qins_alloc(checkpoint->n_tensors, sizeof *used, "list of tensors", error);
+    if (used == NULL) return;
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        sources[i] = qins_checkpoint_find(checkpoint, header->tensors[i].spec.name);
+        if (sources[i] != NULL) used[sources[i] - checkpoint->tensors] = true;
+        match_tensor(&header->tensors[i], sources[i], options, problems);
+    }
+    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
+        const char *name = checkpoint->tensors[i].name;
+        bool duplicate = i > 0 && strcmp(checkpoint->tensors[i - 1].name, name) == 0; // named by the checkpoint already
+        duplicate |= i + 1 < checkpoint->n_tensors && strcmp(checkpoint->tensors[i + 1].name, name) == 0;
+        if (!used[i] && !duplicate && !ignorable(&header->config, name))
+            qins_problems_add(problems, "tensor %s: not part of this model (in %s)", name,
+                              checkpoint->shards[checkpoint->tensors[i].shard].name);
+    }
+    free(used);
+}
