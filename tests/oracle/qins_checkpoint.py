@@ -7,6 +7,7 @@ import json
 import math
 import os
 import struct
+from array import array
 from bisect import bisect_right
 from operator import mul, sub
 
@@ -79,7 +80,7 @@ class NearestCode:
         if entry is None:  # products of a BF16 with a sum of two are exact in a double
             rising = self.rising
             cuts = [scale * (rising[i] + rising[i + 1]) / 2 for i in range(127)]
-            entry = self.of_scale[scale] = cuts, [scale * t for t in rising]
+            entry = self.of_scale[scale] = cuts, array("f", [scale * t for t in rising])
         cuts, levels = entry
         return [math.copysign(levels[bisect_right(cuts, abs(x))], x) for x in source]
 
