@@ -73,16 +73,18 @@ class NearestCode:
 
     def __init__(self, table):
         self.rising = table[::-1]
+        self.middles = [(low + high) / 2 for low, high in zip(self.rising, self.rising[1:])]
         self.of_scale = {}
 
     def values(self, scale, source):
         entry = self.of_scale.get(scale)
-        if entry is None:  # products of a BF16 with a sum of two are exact in a double
-            rising = self.rising
-            cuts = [scale * (rising[i] + rising[i + 1]) / 2 for i in range(127)]
-            entry = self.of_scale[scale] = cuts, array("f", [scale * t for t in rising])
-        cuts, levels = entry
-        return [math.copysign(levels[bisect_right(cuts, abs(x))], x) for x in source]
+        if entry is None:
+            cuts = [scale * middle for middle in self.middles]  # exact in a double
+            above = array("f", [scale * t for t in self.rising]).tolist()
+            entry = self.of_scale[scale] = cuts, above, [-x for x in above]
+        cuts, above, below = entry
+        return [above[bisect_right(cuts, x)] if x >= 0 else below[bisect_right(cuts, -x)]
+                for x in source]
 
 
 def check_nearest(tensor, coded, nearest, first, source, stored, where):
