@@ -243,7 +243,7 @@ static void encode_all(struct conversion *conversion, qins_pool *pool, struct ou
 qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qins_convert_options *options,
                          qins_progress *progress, void *context, qins_convert_report *report, qins_error *error) {
     *report = (qins_convert_report){0};
-    struct conversion conversion = {.options = options, .report = report};
+    struct conversion conversion = {.options = options, .report = report, .folder.fd = -1};
     struct output output = {.progress = progress, .context = context};
     qins_pool *pool = qins_pool_create(options->n_threads, error);
     if (error->status == QINS_OK) prepare(&conversion, hf_dir, error);
@@ -260,7 +260,7 @@ qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qin
 qins_status qins_convert_plan(const char *hf_dir, const qins_convert_options *options, qins_convert_report *report,
                               qins_error *error) {
     *report = (qins_convert_report){0};
-    struct conversion conversion = {.options = options, .report = report};
+    struct conversion conversion = {.options = options, .report = report, .folder.fd = -1};
     prepare(&conversion, hf_dir, error);
     qins_header *header = &report->header;
     size_t header_bytes;

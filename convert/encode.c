@@ -14,8 +14,7 @@
 enum {
     PIECE_BYTES = 1 << 22,   // of the source, read and written at a time
     ITEM_BYTES = 1 << 16,    // of the source, what a thread takes of a piece
-    SAMPLE_ROWS = 64,        // rows that a curve is fitted to,
-    SAMPLE_VALUES = 1 << 18, // but no more than that many numbers
+    SAMPLE_VALUES = 1 << 16, // numbers that a curve is fitted to, in whole rows
     SUM_LANES = 8
 };
 
@@ -258,7 +257,6 @@ qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_ty
 qins_status qins_fit_code(qins_code *code, qins_curve curve, const qins_rows *source, qins_error *error) {
     const size_t cols = source->cols, row_bytes = qins_row_bytes(source->type, cols);
     size_t rows = SAMPLE_VALUES / cols;
-    if (rows > SAMPLE_ROWS) rows = SAMPLE_ROWS;
     if (rows > source->rows) rows = source->rows;
     if (rows == 0) rows = 1;
     uint8_t *bytes = qins_alloc(1, row_bytes, "row of a tensor", error);

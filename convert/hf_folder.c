@@ -4,25 +4,29 @@
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 qins_status qins_hf_folder_open(qins_hf_folder *folder, const char *path, qins_error *error) {
-    *folder = (qins_hf_folder){.path = path};
-    struct stat info;
-    if (stat(path, &info) != 0) return qins_fail_errno(error, QINS_BAD_MODEL, "cannot open the folder %s", path);
-    if (!S_ISDIR(info.st_mode))
+    *folder = (qins_hf_folder){.path = path, .fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (folder->fd < 0 && errno == ENOTDIR)
         return qins_fail(error, QINS_BAD_MODEL,
                          "%s is not a folder; give the Hugging Face folder that holds config.json", path);
+    if (folder->fd < 0) return qins_fail_errno(error, QINS_BAD_MODEL, "cannot open the folder %s", path);
     if (qins_hf_has(folder, "config.json")) return QINS_OK;
     return qins_fail(error, QINS_BAD_MODEL, "%s has no config.json; is it a Hugging Face model folder?", path);
 }
 
 void qins_hf_folder_close(qins_hf_folder *folder) {
+    if (folder->fd >= 0) close(folder->fd);
+    folder->fd = -1;
     free(folder->sources);
     folder->sources = NULL;
     folder->n_sources = folder->capacity = 0;
@@ -36,12 +40,8 @@ char *qins_hf_path(const qins_hf_folder *folder, const char *name, qins_error *e
 }
 
 bool qins_hf_has(const qins_hf_folder *folder, const char *name) {
-    qins_error error = {0};
-    char *path = qins_hf_path(folder, name, &error);
     struct stat info;
-    bool found = path != NULL && lstat(path, &info) == 0;
-    free(path);
-    return found;
+    return fstatat(folder->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static bool starts_with(const char *start, size_t size, const char *prefix) {

@@ -8,11 +8,13 @@
 
 typedef struct qins_hf_folder {
     const char *path;     // not owned
+    int fd;               // of the folder, for looking things up
     qins_source *sources; // owned, [n_sources] in the order of reading
     size_t n_sources, capacity;
 } qins_hf_folder;
 
-// Check that `path` is a folder with a config.json; an error says what is there instead.
+// Check that `path` is a folder with a config.json; an error says what is there instead. Release with
+// qins_hf_folder_close also after a failure.
 qins_status qins_hf_folder_open(qins_hf_folder *folder, const char *path, qins_error *error);
 void qins_hf_folder_close(qins_hf_folder *folder);
 

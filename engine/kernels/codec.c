@@ -194,7 +194,7 @@ static double sample_error(qins_curve curve, double parameter, const float *x, s
 double qins_fit_parameter(qins_curve curve, const float *x, size_t rows, size_t cols) {
     const double low = curve == QINS_LOG ? 1.0 : 0.0, high = curve == QINS_LOG ? 12.0 : 8.0;
     double best = low, best_error = sample_error(curve, low, x, rows, cols);
-    for (double step = 1.0; step >= 0.125; step /= 2) {
+    for (double step = 1.0; step >= 0.03125; step /= 2) {
         double from = step == 1.0 ? low + step : best - step, to = step == 1.0 ? high : best + step;
         for (double parameter = from; parameter <= to; parameter += step) {
             if (parameter < low || parameter > high || parameter == best) continue;

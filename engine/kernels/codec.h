@@ -34,7 +34,7 @@ static inline bool qins_type_is_coded(qins_type type) {
     return qins_types[type].levels != 0;
 }
 
-enum { QINS_LEVELS = 128, QINS_ZERO_CODE = 127, QINS_SCALE_CHOICES = 9, QINS_START_BINS = 1281 };
+enum { QINS_LEVELS = 128, QINS_ZERO_CODE = 127, QINS_SCALE_CHOICES = 17, QINS_START_BINS = 1281 };
 
 typedef enum qins_curve {
     QINS_PROJECTIVE, // t(u) = u / (1 + alpha (1 - u)), parameter alpha >= 0; alpha = 0 is the linear code
@@ -89,7 +89,7 @@ double qins_encode_row(const qins_codebook *book, const float *x, size_t cols, u
 void qins_decode_block(float *values, const qins_codebook *book, const uint8_t *codes, uint16_t scale, size_t n);
 
 // The curve's parameter with the smallest squared error of qins_encode_row over the sample x[rows, cols], cols <= 65536
-// * 64: a search over multiples of 1/8 in [0, 8] (projective) or [1, 12] (log), coarse to fine.
+// * 64: a search over multiples of 1/32 in [0, 8] (projective) or [1, 12] (log), coarse to fine.
 double qins_fit_parameter(qins_curve curve, const float *x, size_t rows, size_t cols);
 
 #endif

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# The same checkpoint gives the same file with every compiler, level of optimization and instruction set at hand.
+# Usage: test_same_bytes.sh BUILD_FOLDER [HF_DIR...]; run from the top of the sources. QINS_TEST_DATA adds checkpoints.
+set -u
+build=$1
+shift
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0 skipped=0
+folders=("$@" tests/data/tiny/*/)
+[ -n "${QINS_TEST_DATA:-}" ] && folders+=("$QINS_TEST_DATA"/models/*/)
+
+sources=$(ls engine/base/*.c engine/kernels/codec.c engine/model/{config,schema,header,qinswriter}.c tokenizer/*.c convert/*.c)
+
+# convert_all PROGRAM NAME: every folder with every curve into $work/NAME.*, and a list of their checksums.
+convert_all() {
+    local folder curve i=0
+    for folder in "${folders[@]}"; do
+        [ -e "$folder/config.json" ] || continue
+        for curve in projective log; do
+            "$1" "$folder" -o "$work/out.qins" --curve $curve --lm-head qins8 --quiet 2> /dev/null || return 1
+            echo "$i $(cksum < "$work/out.qins")"
+            i=$((i + 1))
+        done
+    done > "$work/$2"
+}
+
+if ! convert_all "$build/qinsconvert" reference || [ ! -s "$work/reference" ]; then
+    echo "skip - no checkpoint to convert (set QINS_TEST_DATA or name a folder)"
+    echo "0 passed, 0 failed, 1 skipped"
+    exit 0
+fi
+native=""
+[ "$(uname -m)" = x86_64 ] && grep -q avx2 /proc/cpuinfo && grep -q fma /proc/cpuinfo && native="-O3 -mavx2 -mfma"
+for compiler in gcc clang; do
+    if ! command -v $compiler > /dev/null; then
+        skipped=$((skipped + 1))
+        echo "skip - $compiler is not installed"
+        continue
+    fi
+    for flags in "-O0" "-O3" "$native"; do
+        [ -n "$flags" ] || continue
+        # shellcheck disable=SC2086
+        if $compiler -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -I. $flags -o "$work/program" $sources -lcjson -lxxhash \
+            -lm -lpthread 2> "$work/log" && convert_all "$work/program" other && cmp -s "$work/reference" "$work/other"; then
+            passed=$((passed + 1))
+            echo "ok - same bytes with $compiler $flags"
+        else
+            failed=$((failed + 1))
+            echo "FAIL - same bytes with $compiler $flags"
+            head -n 20 "$work/log"
+        fi
+    done
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
