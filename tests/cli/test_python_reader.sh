@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# What qinsconvert writes, read back by the reader that was written from FORMAT.md alone, and compared with the
+# checkpoint; and damaged files, which it and `qinsrun verify` both refuse. Usage: test_python_reader.sh BUILD_DIR
+# PYTHON: the interpreter, python3 by default; with the module xxhash it checks hashes too.
+set -u
+build=$(cd "$1" && pwd) || exit 1
+cd "$(dirname "$0")/../.." || exit 1
+python=${PYTHON:-python3}
+export PYTHONDONTWRITEBYTECODE=1
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+sample= # an intact file to damage
+
+ok() { echo "ok - $1"; }
+fail() { echo "FAIL - $1: $2"; failed=1; }
+skip() { echo "skip - $1: $2"; }
+reader() { "$python" tests/oracle/read_qins.py "$@" >"$tmp/out" 2>"$tmp/err"; }
+verify() { "$build/qinsrun" verify -m "$1" >"$tmp/verify" 2>&1; }
+
+# agree HF_DIR OPTION VALUE: convert, read, compare with the checkpoint, verify.
+agree() {
+    local name="python reader, $(basename "$1") $2 $3" file=$tmp/model.qins
+    if ! "$build/qinsconvert" "$1" -o "$file" "$2" "$3" --quiet 2>"$tmp/err"; then fail "$name" "$(tail -n 1 "$tmp/err")"
+    elif ! reader "$file" --against "$1"; then fail "$name" "$(tail -n 1 "$tmp/err")"
+    elif ! verify "$file"; then fail "$name" "the reader accepts it, verify does not: $(tail -n 1 "$tmp/verify")"
+    else
+        ok "$name"
+        [ -n "$sample" ] || { sample=$tmp/sample.qins && cp "$file" "$sample"; }
+    fi
+}
+
+# flip FILE OFFSET: the lowest bit of one byte; a negative offset counts from the end.
+flip() {
+    "$python" -c 'import sys
+data = bytearray(open(sys.argv[1], "rb").read())
+data[int(sys.argv[2])] ^= 1
+open(sys.argv[1], "wb").write(data)' "$1" "$2"
+}
+
+# refused NAME FILE WANTED [nohash]: by both, the reader saying WANTED (a regular expression); nohash: it cannot know.
+refused() {
+    local name="$1 is refused" code
+    verify "$2"
+    code=$?
+    if [ $code -eq 3 ]; then ok "verify: $name"; else fail "verify: $name" "exit code $code, expected 3"; fi
+    if [ "${4-}" = nohash ]; then skip "python reader: $name" "$python has no module xxhash"; return; fi
+    reader "$2"
+    code=$?
+    if [ $code -ne 1 ]; then fail "python reader: $name" "exit code $code, expected 1"
+    elif ! grep -qE -- "$3" "$tmp/err"; then fail "python reader: $name" "no '$3' in: $(tail -n 1 "$tmp/err")"
+    else ok "python reader: $name"; fi
+}
+
+if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null; then
+    skip "python reader" "there is no $python (3.6 or later)"
+    exit 0
+fi
+nohash=
+"$python" -c 'import xxhash' 2>/dev/null || { nohash=nohash && skip "python reader, hashes" "$python has no module xxhash"; }
+
+for folder in tests/data/demo tests/data/tiny/*; do
+    if [ ! -f "$folder/config.json" ]; then skip "python reader, $folder" "it is not there"; continue; fi
+    agree "$folder" --type qins8
+    agree "$folder" --type bf16
+    agree "$folder" --type f32
+    agree "$folder" --lm-head qins8
+    agree "$folder" --curve log
+done
+
+if [ -n "$sample" ]; then
+    size=$(wc -c <"$sample")
+    damaged=$tmp/damaged.qins
+    head -c $((size - 1)) "$sample" >"$damaged"
+    refused "a file without its last byte" "$damaged" "should have $size bytes"
+    head -c 50 "$sample" >"$damaged"
+    refused "a file cut off in the preamble" "$damaged" 'preamble'
+    { cat "$sample"; printf x; } >"$damaged"
+    refused "a file with one more byte" "$damaged" "should have $size bytes"
+    cp "$sample" "$damaged"
+    flip "$damaged" 8
+    refused "a flipped preamble byte" "$damaged" 'version'
+    cp "$sample" "$damaged"
+    flip "$damaged" 67 # in the name of "config"
+    refused "a flipped header byte" "$damaged" 'header'
+    cp "$sample" "$damaged"
+    flip "$damaged" -1
+    refused "a flipped payload byte" "$damaged" 'tensor .*hash' $nohash
+fi
+exit $failed

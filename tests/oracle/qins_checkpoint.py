@@ -1,0 +1,227 @@
+"""Compares a .qins file with the Hugging Face folder it was made from.
+
+Reads safetensors and tokenizer.json by itself. Called by read_qins.py --against.
+"""
+
+import json
+import math
+import os
+import struct
+from array import array
+from bisect import bisect_right
+from operator import mul, sub
+
+from qins_format import (ADDED_IN_MODEL, ADDED_RSTRIP, ADDED_SPECIAL, BLOCK, BYTE_FALLBACK,
+                         FUSE_UNKNOWNS, NO_ID, PLAIN_OF_SOURCE, PlainRows, Refused, check_hash,
+                         payload_bytes, payload_of, require)
+
+
+class Safetensors:
+    """u64 length of the JSON header, the header, then the tensors' bytes."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "rb") as file:
+            self.data = file.read()
+        require(len(self.data) >= 8, path, "shorter than 8 bytes")
+        (size,) = struct.unpack_from("<Q", self.data, 0)
+        require(size <= len(self.data) - 8, path, f"a header of {size} bytes")
+        self.header = self.data[8:8 + size]
+        self.tensors = json.loads(self.header)
+        self.tensors.pop("__metadata__", None)
+
+    def tensor(self, name):
+        """(dtype, shape, bytes)"""
+        entry = self.tensors[name]
+        base = 8 + len(self.header)
+        begin, end = entry["data_offsets"]
+        require(0 <= begin <= end <= len(self.data) - base, self.path, f"{name} is outside the file")
+        return entry["dtype"], entry["shape"], self.data[base + begin:base + end]
+
+
+class Checkpoint:
+    def __init__(self, folder):
+        self.folder = folder
+        index = os.path.join(folder, "model.safetensors.index.json")
+        names = ["model.safetensors"]
+        if os.path.exists(index):
+            with open(index, encoding="utf-8") as file:
+                names = sorted(set(json.load(file)["weight_map"].values()))
+        self.files = {name: Safetensors(os.path.join(folder, name)) for name in names}
+        self.file_of = {tensor: file for file in self.files.values() for tensor in file.tensors}
+
+    def tensor(self, name):
+        require(name in self.file_of, self.folder, f"there is no tensor {name}")
+        return self.file_of[name].tensor(name)
+
+    def check_sources(self, sources):
+        for source in sources:
+            where = f"provenance, {source['name']}"
+            path = os.path.join(self.folder, source["name"])
+            require(os.path.isfile(path), where, f"there is no {path}")
+            size = os.path.getsize(path)
+            require(size == source["bytes"], where, f"has {size} bytes, not {source['bytes']}")
+            if source["name"] in self.files:
+                check_hash(self.files[source["name"]].header, source["hash"], where)
+            else:
+                with open(path, "rb") as file:
+                    check_hash(file.read(), source["hash"], where)
+
+
+class NearestCode:
+    """What the nearest code makes of a value: T[s] nearest to |value| / d, ties to the larger."""
+
+    def __init__(self, table):
+        self.rising = table[::-1]
+        self.middles = [(low + high) / 2 for low, high in zip(self.rising, self.rising[1:])]
+        self.of_scale = {}
+
+    def values(self, scale, source):
+        entry = self.of_scale.get(scale)
+        if entry is None:
+            cuts = [scale * middle for middle in self.middles]  # exact in a double
+            above = array("f", [scale * t for t in self.rising]).tolist()
+            entry = self.of_scale[scale] = cuts, above, [-x for x in above]
+        cuts, above, below = entry
+        return [above[bisect_right(cuts, x)] if x >= 0 else below[bisect_right(cuts, -x)]
+                for x in source]
+
+
+def check_nearest(tensor, coded, nearest, first, source, stored, where):
+    """Every code of the rows from `first` is the one nearest to its source value."""
+    cols, per_row = coded.cols, coded.padded // BLOCK
+    for row in range(len(source) // cols):
+        for block in range(per_row):
+            begin = row * cols + block * BLOCK
+            end = min(begin + BLOCK, (row + 1) * cols)
+            scale = coded.scales[(first + row) * per_row + block]
+            best = nearest.values(scale, source[begin:end])
+            if best != list(stored[begin:end]):
+                i = next(i for i in range(end - begin) if best[i] != stored[begin + i])
+                raise Refused(f"{where}: row {first + row}, column {block * BLOCK + i}: stored "
+                              f"{stored[begin + i]!r}, but nearest to {source[begin + i]!r} is "
+                              f"{best[i]!r}")
+
+
+def check_error(tensor, lost, total, where):
+    require(total > 0 or lost == 0, where, "something was stored for nothing but zeros")
+    computed = math.sqrt(lost / total) if lost else 0.0
+    stored = tensor["error"]
+    require(abs(computed - stored) <= 1e-6 * computed, where,
+            f'"error" is {stored!r}, but the values differ by {computed!r}')
+    return computed
+
+
+def compare_tensor(qins, checkpoint, tensor):
+    """Returns the relative RMS of source - stored."""
+    where = f"tensor {tensor['name']}"
+    rows, cols = tensor["rows"], tensor["cols"]
+    dtype, shape, raw = checkpoint.tensor(tensor["name"])
+    require(dtype == tensor["source_type"], where,
+            f'"source_type" is {tensor["source_type"]}, but the checkpoint has {dtype}')
+    require(shape == [rows, cols] or (rows == 1 and shape == [cols]), where,
+            f"is {[rows, cols]}, but {shape} in the checkpoint")
+    kind = PLAIN_OF_SOURCE[dtype]
+    require(len(raw) == payload_bytes(kind, rows, cols), where, f"{len(raw)} bytes in the checkpoint")
+    check_hash(raw, tensor["source_hash"], where + ", source_hash")
+    if kind == tensor["type"]:
+        require(raw == payload_of(qins.data, tensor), where, "bytes differ from the checkpoint's")
+        return check_error(tensor, 0.0, 0.0, where)
+    source_rows, stored_rows = PlainRows({"type": kind, "cols": cols}, raw), qins.rows(tensor)
+    nearest = NearestCode(tensor["T"]) if tensor["type"] == "qins8" else None
+    lost = total = 0.0
+    step = max(1, 65536 // cols)
+    for first in range(0, rows, step):
+        count = min(step, rows - first)
+        source, stored = source_rows.decode(first, count), stored_rows.decode(first, count)
+        if nearest is not None:
+            check_nearest(tensor, stored_rows, nearest, first, source, stored, where)
+        difference = list(map(sub, source, stored))
+        lost += sum(map(mul, difference, difference))
+        total += sum(map(mul, source, source))
+    return check_error(tensor, lost, total, where)
+
+
+def template_ids(spec):
+    """Ids that tokenizer.json puts before and behind a text."""
+    processor = spec.get("post_processor")
+    if processor is None:
+        return (), ()
+    require(processor["type"] == "TemplateProcessing", "tokenizer.json",
+            f"post-processor {processor['type']}")
+    around = [], []
+    behind = 0
+    for part in processor["single"]:
+        if "Sequence" in part:
+            behind = 1
+        else:
+            around[behind].extend(processor["special_tokens"][part["SpecialToken"]["id"]]["ids"])
+    return tuple(around[0]), tuple(around[1])
+
+
+def compare_pieces(tokenizer, spec):
+    vocab = spec["model"]["vocab"]
+    id_of = {piece.encode("utf-8"): token for piece, token in vocab.items()}
+    wanted_added = []
+    for token in sorted(spec.get("added_tokens") or [], key=lambda token: token["id"]):
+        piece = token["content"].encode("utf-8")
+        flags = (ADDED_SPECIAL * token["special"] | ADDED_RSTRIP * token["rstrip"]
+                 | ADDED_IN_MODEL * (piece in id_of))
+        wanted_added.append((token["id"], flags))
+    id_of.update((token["content"].encode("utf-8"), token["id"])
+                 for token in spec.get("added_tokens") or [])
+    found = {piece: token for token, piece in enumerate(tokenizer.pieces) if piece}
+    for piece in id_of.keys() | found.keys():
+        if found.get(piece) != id_of.get(piece):
+            raise Refused(f"tokenizer: {piece!r} is id {found.get(piece)}, "
+                          f"but {id_of.get(piece)} in tokenizer.json")
+    for at, (has, wants) in enumerate(zip(tokenizer.added, wanted_added)):
+        require(has == wants, "tokenizer", f"added token {at} is {has}, but {wants} in tokenizer.json")
+    require(len(tokenizer.added) == len(wanted_added), "tokenizer",
+            f"{len(tokenizer.added)} added tokens, but {len(wanted_added)} in tokenizer.json")
+
+
+def compare_merges(tokenizer, spec):
+    merges = spec["model"]["merges"]
+    require(len(merges) == tokenizer.n_merges, "tokenizer",
+            f"{tokenizer.n_merges} merges, but {len(merges)} in tokenizer.json")
+    pieces = tokenizer.pieces
+    for rank, (merge, (left, right, _)) in enumerate(zip(merges, tokenizer.merges)):
+        first, second = merge.split(" ") if isinstance(merge, str) else merge
+        if (first.encode("utf-8"), second.encode("utf-8")) != (pieces[left], pieces[right]):
+            raise Refused(f"tokenizer: merge {rank} is of {pieces[left]!r} and {pieces[right]!r}, "
+                          f"but of {first!r} and {second!r} in tokenizer.json")
+
+
+def compare_tokenizer(tokenizer, path):
+    with open(path, encoding="utf-8") as file:
+        spec = json.load(file)
+    compare_pieces(tokenizer, spec)
+    compare_merges(tokenizer, spec)
+    model = spec["model"]
+    flags = (BYTE_FALLBACK * bool(model.get("byte_fallback"))
+             | FUSE_UNKNOWNS * bool(model.get("fuse_unk")))
+    require(tokenizer.flags == flags, "tokenizer",
+            f"flags are {tokenizer.flags}, but {flags} in tokenizer.json")
+    unknown = model.get("unk_token")
+    unk_id = NO_ID if unknown is None else model["vocab"].get(unknown, NO_ID)
+    require(tokenizer.unk_id == unk_id, "tokenizer",
+            f"unk_id is {tokenizer.unk_id}, but {unk_id} in tokenizer.json")
+    around = template_ids(spec)
+    require((tokenizer.prefix, tokenizer.suffix) == around, "tokenizer",
+            f"ids {tokenizer.prefix} and {tokenizer.suffix} go around a text, "
+            f"but {around[0]} and {around[1]} in tokenizer.json")
+
+
+def compare(qins, folder):
+    """Everything that the file took from the checkpoint; returns what was compared."""
+    checkpoint = Checkpoint(folder)
+    checkpoint.check_sources(qins.header["provenance"]["sources"])
+    errors = {name: compare_tensor(qins, checkpoint, tensor)
+              for name, tensor in qins.tensors.items()}
+    path = os.path.join(folder, "tokenizer.json")
+    if qins.tokenizer is not None:
+        require(os.path.exists(path), "tokenizer", f"there is no {path}")
+        compare_tokenizer(qins.tokenizer, path)
+    return {"tensors": len(errors), "lossless": sum(e == 0 for e in errors.values()),
+            "tokenizer": qins.tokenizer is not None, "errors": errors}

@@ -1,0 +1,562 @@
+"""The .qins format as engine/model/FORMAT.md describes it: QinsFile refuses everything else.
+
+Knows nothing of checkpoints. Called by read_qins.py and qins_checkpoint.py.
+"""
+
+import json
+import math
+import re
+import struct
+import sys
+from array import array
+
+try:
+    import xxhash
+except ImportError:
+    xxhash = None
+
+MAGIC = b"QINS\r\n\x1a\n"
+BLOCK = 64  # values of a row that share a scale
+PLAIN_BYTES = {"f32": 4, "f16": 2, "bf16": 2}  # bytes per value
+PLAIN_OF_SOURCE = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
+NO_ID = 0xFFFFFFFF
+MAX_IDS = 4194304
+LARGEST_SIZE = 1 << 53  # of the sizes in the header
+ADDED_SPECIAL, ADDED_RSTRIP, ADDED_IN_MODEL = 1, 2, 4
+BYTE_FALLBACK, FUSE_UNKNOWNS = 1, 2
+
+
+class Refused(Exception):
+    """The file (or the checkpoint beside it) is not what it has to be."""
+
+
+def require(condition, where, what):
+    if not condition:
+        raise Refused(f"{where}: {what}")
+
+
+# --- bytes and numbers -------------------------------------------------------
+
+
+def up_to_64(n):
+    return (n + 63) // 64 * 64
+
+
+def check_hash(data, expected, where):
+    """XXH3, 64 bits, seed 0; `expected` is 16 hexadecimal digits."""
+    if xxhash is not None:
+        found = xxhash.xxh3_64_hexdigest(data)
+        require(found == expected, where, f"hash is {found}, expected {expected}")
+
+
+def little_endian(typecode, data):
+    values = array(typecode)
+    values.frombytes(data)
+    if sys.byteorder == "big":
+        values.byteswap()
+    return values
+
+
+def plain_values(kind, data):
+    """The numbers in `data`, as a sequence of floats."""
+    if kind == "f32":
+        return little_endian("f", data)
+    if kind == "f16":
+        return struct.unpack(f"<{len(data) // 2}e", data)
+    widened = bytearray(2 * len(data))  # BF16 is the upper half of an FP32
+    widened[2::4] = data[0::2]
+    widened[3::4] = data[1::2]
+    return little_endian("f", widened)
+
+
+def to_bf16_bits(value):
+    """By way of FP32, each time to the nearest, ties to even."""
+    (bits,) = struct.unpack("<I", struct.pack("<f", value))
+    return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+
+
+# --- JSON members ------------------------------------------------------------
+
+
+def no_duplicates(pairs):
+    members = dict(pairs)
+    require(len(members) == len(pairs), "header", "an object has the same member twice")
+    return members
+
+
+def no_constant(text):
+    raise Refused(f"header: {text} is not JSON")
+
+
+def member(owner, name, where):
+    require(isinstance(owner, dict), where, "not an object")
+    require(name in owner, where, f'no "{name}"')
+    return owner[name]
+
+
+def whole(value):
+    """The int that a JSON number is (it may be spelt 2.0), or None."""
+    if type(value) is float and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None
+
+
+def integer(owner, name, where, least=0, most=LARGEST_SIZE):
+    value = whole(member(owner, name, where))
+    require(value is not None, where, f'"{name}" is not an integer')
+    require(least <= value <= most, where, f'"{name}" is {value}')
+    owner[name] = value
+    return value
+
+
+def number(owner, name, where, least, most):
+    value = member(owner, name, where)
+    require(type(value) in (int, float), where, f'"{name}" is not a number')
+    require(least <= value <= most, where, f'"{name}" is {value}')
+    return value
+
+
+def text(owner, name, where, most_bytes=None):
+    value = member(owner, name, where)
+    require(isinstance(value, str), where, f'"{name}" is not a string')
+    require(most_bytes is None or len(value.encode("utf-8")) <= most_bytes, where,
+            f'"{name}" is longer than {most_bytes} bytes')
+    return value
+
+
+def hash_text(owner, name, where):
+    value = text(owner, name, where)
+    require(re.fullmatch("[0-9a-f]{16}", value), where,
+            f'"{name}" is not 16 lower-case hexadecimal digits')
+    return value
+
+
+def items(owner, name, where, most=None):
+    value = member(owner, name, where)
+    require(isinstance(value, list), where, f'"{name}" is not a list')
+    require(most is None or len(value) <= most, where, f'"{name}" has more than {most} entries')
+    return value
+
+
+# --- preamble and header -----------------------------------------------------
+
+
+def read_preamble(data):
+    """Returns (header bytes, hash of the header)."""
+    require(len(data) >= 64, "preamble", f"the file has only {len(data)} bytes")
+    require(data[:8] == MAGIC, "preamble, offset 0", "not the magic of a .qins file")
+    version, zero = struct.unpack_from("<II", data, 8)
+    require(version == 1, "preamble, offset 8", f"version {version}, expected 1")
+    require(zero == 0, "preamble, offset 12", "not zero")
+    file_bytes, header_bytes, header_hash = struct.unpack_from("<QQQ", data, 16)
+    require(file_bytes == len(data), "preamble, offset 16",
+            f"the file should have {file_bytes} bytes, but has {len(data)}")
+    require(header_bytes % 64 == 0 and 0 < header_bytes <= len(data) - 64,
+            "preamble, offset 24", f"a header of {header_bytes} bytes")
+    require(not any(data[40:64]), "preamble, offset 40", "not zero")
+    return header_bytes, header_hash
+
+
+def read_header(data):
+    """Returns (the header's JSON object, offset of the first byte behind it)."""
+    header_bytes, header_hash = read_preamble(data)
+    header = data[64:64 + header_bytes]
+    check_hash(header, f"{header_hash:016x}", "header")
+    try:
+        parsed = json.loads(header.decode("utf-8"), object_pairs_hook=no_duplicates,
+                            parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"header: not JSON: {error}") from None
+    require(isinstance(parsed, dict), "header", "not a JSON object")
+    return parsed, 64 + header_bytes
+
+
+def check_longrope(longrope, rope_dim):
+    where = "config, longrope"
+    integer(longrope, "original_positions", where, 2)
+    for name in ("short_factor", "long_factor"):
+        factors = items(longrope, name, where)
+        require(len(factors) == rope_dim // 2, where,
+                f'"{name}" has {len(factors)} numbers, expected {rope_dim // 2}')
+        require(all(type(x) in (int, float) and 0 < x < math.inf for x in factors),
+                where, f'"{name}" has something else than positive numbers')
+    for name in ("attention_factor", "scaling_factor"):
+        if name in longrope:
+            number(longrope, name, where, 0, 1e6)
+
+
+def check_config(config):
+    where = "config"
+    for name in ("n_layers", "hidden_dim", "ffn_dim", "n_heads", "n_kv_heads",
+                 "head_dim", "vocab_size", "max_positions", "rope_dim"):
+        integer(config, name, where, 1)
+    rope_dim = config["rope_dim"]
+    require(rope_dim % 2 == 0 and rope_dim <= config["head_dim"], where,
+            f'"rope_dim" is {rope_dim} with heads of {config["head_dim"]}')
+    require(config["n_heads"] % config["n_kv_heads"] == 0, where,
+            '"n_heads" is no multiple of "n_kv_heads"')
+    require(0 < number(config, "rms_eps", where, 0, 1) < 1, where, '"rms_eps" is 0 or 1')
+    require(number(config, "rope_base", where, 1, 1e12) > 1, where, '"rope_base" is 1')
+    require(type(member(config, "tied_head", where)) is bool, where,
+            '"tied_head" is not true or false')
+    stop_ids = items(config, "stop_ids", where, 16)
+    for stop_id in map(whole, stop_ids):
+        require(stop_id is not None and 0 <= stop_id < config["vocab_size"], where,
+                f'"stop_ids" are {stop_ids}')
+    if "longrope" in config:
+        check_longrope(config["longrope"], rope_dim)
+
+
+def check_provenance(header):
+    provenance = member(header, "provenance", "header")
+    text(provenance, "converter", "provenance", 63)
+    for source in items(provenance, "sources", "provenance", 1024):
+        text(source, "name", "provenance, sources", 255)
+        integer(source, "bytes", "provenance, sources")
+        hash_text(source, "hash", "provenance, sources")
+
+
+# --- codes -------------------------------------------------------------------
+
+
+def made_table(curve, parameter):
+    """T[0] .. T[127] of a curve, as BF16 bit patterns."""
+    def at(s):
+        u = 1 - s / 127
+        if curve == "projective":
+            return u / (1 + parameter * (1 - u))
+        return math.exp(-parameter * (1 - u)) if s < 127 else 0.0
+    return [to_bf16_bits(at(s)) for s in range(128)]
+
+
+def read_code(owner, where):
+    """Checks curve, parameter and table; returns T[0] .. T[127]."""
+    curve = text(owner, "curve", where)
+    require(curve in ("projective", "log"), where, f'curve "{curve}"')
+    parameter = number(owner, "parameter", where, 0, 1000)
+    digits = text(owner, "table", where)
+    require(re.fullmatch("[0-9a-f]{512}", digits), where,
+            '"table" is not 512 lower-case hexadecimal digits')
+    patterns = [int(digits[i:i + 4], 16) for i in range(0, 512, 4)]
+    table = list(plain_values("bf16", struct.pack("<128H", *patterns)))
+    require(all(map(math.isfinite, table)), where, '"table" has a NaN or an infinity')
+    require(table[0] <= 1, where, f"T[0] is {table[0]}, above 1")
+    for s in range(127):
+        require(table[s] >= table[s + 1], where, f"T[{s + 1}] is above T[{s}]")
+    require(patterns[127] == 0, where, f"T[127] is {table[127]}, not 0")
+    require(patterns == made_table(curve, parameter), where,
+            f'"table" is not that of curve "{curve}" with parameter {parameter}')
+    return table
+
+
+class CodedRows:
+    """Decodes rows of a qins8 payload: codes [rows, padded], scales [rows, padded / 64]."""
+
+    def __init__(self, tensor, payload):
+        self.cols, self.padded = tensor["cols"], up_to_64(tensor["cols"])
+        n_codes = tensor["rows"] * self.padded
+        self.codes = payload[:n_codes]
+        self.scale_bits = little_endian("H", payload[n_codes:])
+        self.scales = plain_values("bf16", payload[n_codes:])
+        self.table = tensor["T"]
+        self.value_of_code = {}  # bits of a scale: the values of its 256 codes
+
+    def values_at(self, block):
+        bits = self.scale_bits[block]
+        values = self.value_of_code.get(bits)
+        if values is None:
+            upper = array("f", [self.scales[block] * t for t in self.table])
+            values = self.value_of_code[bits] = upper + array("f", [-x for x in upper])
+        return values
+
+    def decode(self, first, count):
+        """Rows first .. first + count - 1, as one flat list."""
+        out = []
+        per_row = self.padded // BLOCK
+        for row in range(first, first + count):
+            for block in range(row * per_row, (row + 1) * per_row):
+                codes = self.codes[block * BLOCK:(block + 1) * BLOCK]
+                out.extend(map(self.values_at(block).__getitem__, codes))
+            if self.padded != self.cols:
+                del out[len(out) - (self.padded - self.cols):]
+        return out
+
+
+class PlainRows:
+    def __init__(self, tensor, payload):
+        self.kind, self.payload = tensor["type"], payload
+        self.row_bytes = tensor["cols"] * PLAIN_BYTES[self.kind]
+
+    def decode(self, first, count):
+        return plain_values(self.kind, self.payload[first * self.row_bytes:
+                                                    (first + count) * self.row_bytes])
+
+
+def rows_of(tensor, payload):
+    return (CodedRows if tensor["type"] == "qins8" else PlainRows)(tensor, payload)
+
+
+# --- tensors -----------------------------------------------------------------
+
+
+def demanded_tensors(config):
+    """[(name, rows, cols, may be coded)], in file order."""
+    hidden, ffn = config["hidden_dim"], config["ffn_dim"]
+    q_dim = config["n_heads"] * config["head_dim"]
+    qkv_dim = (config["n_heads"] + 2 * config["n_kv_heads"]) * config["head_dim"]
+    yield "model.embed_tokens.weight", config["vocab_size"], hidden, False
+    for layer in range(config["n_layers"]):
+        prefix = f"model.layers.{layer}."
+        yield prefix + "input_layernorm.weight", 1, hidden, False
+        yield prefix + "self_attn.qkv_proj.weight", qkv_dim, hidden, True
+        yield prefix + "self_attn.o_proj.weight", hidden, q_dim, True
+        yield prefix + "post_attention_layernorm.weight", 1, hidden, False
+        yield prefix + "mlp.gate_up_proj.weight", 2 * ffn, hidden, True
+        yield prefix + "mlp.down_proj.weight", hidden, ffn, True
+    yield "model.norm.weight", 1, hidden, False
+    if not config["tied_head"]:
+        yield "lm_head.weight", config["vocab_size"], hidden, True
+
+
+def payload_bytes(kind, rows, cols):
+    if kind == "qins8":
+        return rows * up_to_64(cols) + rows * (up_to_64(cols) // BLOCK) * 2
+    return rows * cols * PLAIN_BYTES[kind]
+
+
+def check_tensor(tensor, index, demanded):
+    """One entry of the list, without its place in the file."""
+    name, rows, cols, may_be_coded = demanded
+    where = f"tensor {index}"
+    found = text(tensor, "name", where)
+    require(found == name, where, f'is "{found}", but the configuration demands "{name}"')
+    where = f"tensor {name}"
+    shape = integer(tensor, "rows", where), integer(tensor, "cols", where)
+    require(shape == (rows, cols), where,
+            f"is {list(shape)}, but the configuration demands {[rows, cols]}")
+    kind = text(tensor, "type", where)
+    require(kind == "qins8" or kind in PLAIN_BYTES, where, f'type "{kind}"')
+    require(may_be_coded or kind != "qins8", where, "may not be of a coded type")
+    size = payload_bytes(kind, rows, cols)
+    require(integer(tensor, "bytes", where) == size, where,
+            f'"bytes" is {tensor["bytes"]}, but the shape demands {size}')
+    hash_text(tensor, "hash", where)
+    hash_text(tensor, "source_hash", where)
+    source_type = text(tensor, "source_type", where)
+    require(source_type in PLAIN_OF_SOURCE, where, f'source type "{source_type}"')
+    number(tensor, "error", where, 0, sys.float_info.max)
+    require(kind != PLAIN_OF_SOURCE[source_type] or tensor["error"] == 0, where,
+            f'"error" is {tensor["error"]}, though the type is that of the source')
+    if kind == "qins8":
+        tensor["T"] = read_code(tensor, where)
+
+
+def check_coded_payload(tensor, payload, where):
+    rows, cols, padded = tensor["rows"], tensor["cols"], up_to_64(tensor["cols"])
+    coded = CodedRows(tensor, payload)
+    if padded != cols:
+        padding = bytes([127]) * (padded - cols)
+        for row in range(rows):
+            require(coded.codes[row * padded + cols:(row + 1) * padded] == padding, where,
+                    f"row {row}: padding is not code 127")
+    at = coded.codes.find(255)
+    require(at < 0, where, f"row {at // padded}, column {at % padded}: code 255")
+    if max(coded.scale_bits) >= 0x7F80:  # what follows the largest finite BF16, and the negative ones
+        block = next(i for i, bits in enumerate(coded.scale_bits) if bits >= 0x7F80)
+        raise Refused(f"{where}: block {block}: scale is {coded.scales[block]}")
+
+
+def check_gap(data, end, offset, where):
+    """The bytes skipped for alignment between `end` and `offset`."""
+    require(not any(data[end:offset]), where, f"the bytes skipped before offset {offset} are not zero")
+
+
+def check_place(data, section, end, where):
+    """Offset follows from what comes before; returns the offset behind the section."""
+    offset, size = integer(section, "offset", where), integer(section, "bytes", where)
+    require(offset == up_to_64(end), where,
+            f'"offset" is {offset}, but the sizes before it demand {up_to_64(end)}')
+    require(offset + size <= len(data), where,
+            f"ends at {offset + size}, but the file has {len(data)} bytes")
+    check_gap(data, end, offset, where)
+    return offset + size
+
+
+def payload_of(data, tensor):
+    return data[tensor["offset"]:tensor["offset"] + tensor["bytes"]]
+
+
+def check_tensors(data, header, end):
+    tensors = items(header, "tensors", "header")
+    config = header["config"]
+    n_demanded = 2 + 6 * config["n_layers"] + (not config["tied_head"])
+    require(len(tensors) == n_demanded, "header",
+            f"{len(tensors)} tensors, but the configuration demands {n_demanded}")
+    for index, demanded in enumerate(demanded_tensors(config)):
+        tensor = tensors[index]
+        check_tensor(tensor, index, demanded)
+        where = f"tensor {tensor['name']}"
+        end = check_place(data, tensor, end, where)
+        payload = payload_of(data, tensor)
+        where = f"tensor {tensor['name']}, payload at offset {tensor['offset']}"
+        check_hash(payload, tensor["hash"], where)
+        if tensor["type"] == "qins8":
+            check_coded_payload(tensor, payload, where)
+    require(end == len(data), "layout", f"the last tensor ends at {end}, the file at {len(data)}")
+
+
+# --- tokenizer section -------------------------------------------------------
+
+
+class Tokenizer:
+    """The section, taken apart; `where` names it in messages."""
+
+    COUNTS = ("n_ids", "n_added", "n_merges", "n_prefix", "n_suffix",
+              "piece_bytes", "unk_id", "flags")
+
+    def __init__(self, section):
+        self.section = section
+        self.read_counts()
+        self.read_lists()
+        self.read_pieces()
+        self.check_ids()
+        self.check_merges()
+
+    def refuse(self, what):
+        raise Refused(f"tokenizer: {what}")
+
+    def require(self, condition, what):
+        require(condition, "tokenizer", what)
+
+    def read_counts(self):
+        self.require(len(self.section) >= 40, f"only {len(self.section)} bytes")
+        self.require(self.section[:4] == b"QTOK", "not the magic QTOK")
+        version, *counts = struct.unpack_from("<9I", self.section, 4)
+        self.require(version == 1, f"version {version}, expected 1")
+        for name, count in zip(self.COUNTS, counts):
+            setattr(self, name, count)
+        self.require(self.n_ids <= MAX_IDS, f"n_ids is {self.n_ids}")
+        self.require(self.flags & ~(BYTE_FALLBACK | FUSE_UNKNOWNS) == 0,
+                     f"unknown flags in {self.flags:#x}")
+        size = (40 + 4 * (self.n_prefix + self.n_suffix) + 8 * self.n_added + 2 * self.n_ids
+                + self.piece_bytes + 12 * self.n_merges)
+        self.require(size == len(self.section),
+                     f"has {len(self.section)} bytes, but its counts demand {size}")
+
+    def read_lists(self):
+        at = 40
+
+        def take(typecode, count, width):
+            nonlocal at
+            values = struct.unpack_from(f"<{count}{typecode}", self.section, at)
+            at += count * width
+            return values
+        self.prefix = take("I", self.n_prefix, 4)
+        self.suffix = take("I", self.n_suffix, 4)
+        added = take("I", 2 * self.n_added, 4)
+        self.added = list(zip(added[0::2], added[1::2]))
+        self.piece_sizes = take("H", self.n_ids, 2)
+        self.pieces_at = at
+        at += self.piece_bytes
+        merges = take("I", 3 * self.n_merges, 4)
+        self.merges = list(zip(merges[0::3], merges[1::3], merges[2::3]))
+
+    def read_pieces(self):
+        total = sum(self.piece_sizes)
+        self.require(total == self.piece_bytes,
+                     f"the pieces have {total} bytes, but piece_bytes is {self.piece_bytes}")
+        self.require(self.n_ids == 0 or self.piece_sizes[-1] > 0, "the last id has no token")
+        self.pieces, id_of, at = [], {}, self.pieces_at  # pieces: bytes, empty without a token
+        for token, size in enumerate(self.piece_sizes):
+            piece = self.section[at:at + size]
+            at += size
+            self.pieces.append(piece)
+            if size == 0:
+                continue
+            if id_of.setdefault(piece, token) != token:
+                self.refuse(f"ids {id_of[piece]} and {token} have the same piece {piece!r}")
+            try:
+                piece.decode("utf-8")
+            except UnicodeDecodeError:
+                self.refuse(f"the piece of id {token} is not UTF-8: {piece!r}")
+
+    def has_token(self, token):
+        return token < self.n_ids and self.piece_sizes[token] > 0
+
+    def check_ids(self):
+        self.in_model = [size > 0 for size in self.piece_sizes]
+        last = -1
+        for token, flags in self.added:
+            self.require(token > last, f"added token {token} behind {last}")
+            last = token
+            self.require(flags < 8, f"added token {token} has unknown flags in {flags:#x}")
+            self.require(self.has_token(token), f"added token {token} has no piece")
+            self.in_model[token] = bool(flags & ADDED_IN_MODEL)
+        for name, ids in (("prefix", self.prefix), ("suffix", self.suffix)):
+            for token in ids:
+                self.require(self.has_token(token), f"id {token} in the {name} has no token")
+        self.require(self.unk_id == NO_ID or self.knows(self.unk_id),
+                     f"unk_id {self.unk_id} is not in the model")
+
+    def knows(self, token):
+        return token < self.n_ids and self.in_model[token]
+
+    def check_merges(self):
+        rank_of, pieces = {}, self.pieces
+        for rank, (left, right, result) in enumerate(self.merges):
+            if not (self.knows(left) and self.knows(right) and self.knows(result)):
+                self.refuse(f"merge {rank}: {left}, {right} or {result} is not in the model")
+            if pieces[left] + pieces[right] != pieces[result]:
+                self.refuse(f"merge {rank}: {pieces[left]!r} and {pieces[right]!r} do not give "
+                            f"{pieces[result]!r}")
+            if rank_of.setdefault((left, right), rank) != rank:
+                self.refuse(f"merges {rank_of[left, right]} and {rank} are of the same pair")
+
+
+# --- the whole file ----------------------------------------------------------
+
+
+class QinsFile:
+    def __init__(self, data):
+        self.data = data
+        self.header, end = read_header(data)
+        header = self.header
+        check_config(member(header, "config", "header"))
+        template = text(header, "chat_template", "header")
+        require(template in ("phi3", "none"), "header", f'chat template "{template}"')
+        read_code(member(header, "v_cache", "header"), "v_cache")
+        check_provenance(header)
+        self.tokenizer = None
+        if "tokenizer" in header:
+            place = header["tokenizer"]
+            end = check_place(data, place, end, "tokenizer")
+            section = data[place["offset"]:end]
+            check_hash(section, hash_text(place, "hash", "tokenizer"), "tokenizer")
+            self.tokenizer = Tokenizer(section)
+        check_tensors(data, header, end)
+        self.tensors = {tensor["name"]: tensor for tensor in header["tensors"]}
+
+    def rows(self, tensor):
+        return rows_of(tensor, payload_of(self.data, tensor))
+
+    def summary(self):
+        types = {}
+        for tensor in self.header["tensors"]:
+            entry = types.setdefault(tensor["type"], {"tensors": 0, "bytes": 0, "largest_error": 0})
+            entry["tensors"] += 1
+            entry["bytes"] += tensor["bytes"]
+            entry["largest_error"] = max(entry["largest_error"], tensor["error"])
+        tokenizer = self.tokenizer and {name: getattr(self.tokenizer, name)
+                                        for name in Tokenizer.COUNTS}
+        v_cache = self.header["v_cache"]
+        return {
+            "version": 1,
+            "bytes": len(self.data),
+            "hashes": "checked" if xxhash else "not checked: there is no module xxhash",
+            "config": self.header["config"],
+            "chat_template": self.header["chat_template"],
+            "tokenizer": tokenizer,
+            "v_cache": {name: v_cache[name] for name in ("curve", "parameter")},
+            "converter": self.header["provenance"]["converter"],
+            "types": types,
+        }
