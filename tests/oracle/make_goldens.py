@@ -219,7 +219,7 @@ def demo_golden(folder):
     story = chat_case("long story across the boundary", STORY, 400)
     golden["chats"].append({key: story[key] for key in ("name", "messages", "prompt", "ids", "text", "gap")})
 
-    tokens = story["prompt"] + story["ids"]
+    tokens = 2 * (story["prompt"] + story["ids"])  # one telling may be shorter than twice the original length
     golden["cases"] = [prompt_case(model, f"{n} tokens of the story in one forward", tokens[:n], [n - 1], n == original + 1)
                        for n in (original - 1, original, original + 1, 2 * original)]
     around = {original - 3, original, original + 1, original + 9}
