@@ -11,6 +11,7 @@
 #include "tokenizer/chat.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,30 +172,6 @@ static qins_rows source_rows(const struct conversion *conversion, size_t index) 
                        .cols = spec->cols};
 }
 
-// The curves of all coded tensors, several at a time: the search within one tensor has no parallel parts.
-struct fitting {
-    struct conversion *conversion;
-    qins_error *errors; // [n_threads]
-};
-
-static void fit_item(void *context, size_t item, size_t worker) {
-    const struct fitting *fitting = context;
-    qins_tensor *tensor = &fitting->conversion->report->header.tensors[item];
-    qins_error *error = &fitting->errors[worker];
-    if (!qins_type_is_coded(tensor->type) || error->status != QINS_OK) return;
-    qins_rows rows = source_rows(fitting->conversion, item);
-    qins_fit_code(&tensor->code, fitting->conversion->options->curve, &rows, error);
-}
-
-static void fit_codes(struct conversion *conversion, qins_pool *pool, qins_error *error) {
-    const size_t n_threads = qins_pool_threads(pool);
-    struct fitting fitting = {conversion, qins_alloc(n_threads, sizeof(qins_error), "errors of threads", error)};
-    if (fitting.errors == NULL) return;
-    qins_pool_run(pool, conversion->report->header.n_tensors, fit_item, &fitting);
-    for (size_t i = 0; i < n_threads && error->status == QINS_OK; i++) *error = fitting.errors[i];
-    free(fitting.errors);
-}
-
 // Where the payload goes: the file, with progress.
 struct output {
     qins_writer *writer;
@@ -203,13 +180,45 @@ struct output {
     void *context;
 };
 
+static qins_status report_progress(const struct output *output, qins_error *error) {
+    if (output->progress == NULL || output->progress(output->context, output->done, output->total)) return QINS_OK;
+    return qins_fail(error, QINS_INTERRUPTED, "interrupted");
+}
+
 static qins_status write_payload(void *context, const void *bytes, size_t size, qins_error *error) {
     struct output *output = context;
     if (qins_writer_append(output->writer, bytes, size, error) != QINS_OK) return error->status;
     output->done += size;
-    if (output->progress != NULL && !output->progress(output->context, output->done, output->total))
-        return qins_fail(error, QINS_INTERRUPTED, "interrupted");
-    return QINS_OK;
+    return report_progress(output, error);
+}
+
+// The curves of all coded tensors, several at a time: the search within one tensor has no parallel parts.
+struct fitting {
+    struct conversion *conversion;
+    const struct output *output;
+    qins_error *errors;   // [n_threads]
+    atomic_bool stopping; // one of them is set
+};
+
+static void fit_item(void *context, size_t item, size_t worker) {
+    struct fitting *fitting = context;
+    qins_tensor *tensor = &fitting->conversion->report->header.tensors[item];
+    qins_error *error = &fitting->errors[worker];
+    if (!qins_type_is_coded(tensor->type) || atomic_load(&fitting->stopping)) return;
+    qins_rows rows = source_rows(fitting->conversion, item);
+    qins_fit_code(&tensor->code, fitting->conversion->options->curve, &rows, error);
+    if (worker == 0) report_progress(fitting->output, error); // nothing is written yet, but it may ask to stop
+    if (error->status != QINS_OK) atomic_store(&fitting->stopping, true);
+}
+
+static void fit_codes(struct conversion *conversion, qins_pool *pool, const struct output *output, qins_error *error) {
+    const size_t n_threads = qins_pool_threads(pool);
+    struct fitting fitting = {.conversion = conversion, .output = output};
+    fitting.errors = qins_alloc(n_threads, sizeof(qins_error), "errors of threads", error);
+    if (fitting.errors == NULL) return;
+    qins_pool_run(pool, conversion->report->header.n_tensors, fit_item, &fitting);
+    for (size_t i = 0; i < n_threads && error->status == QINS_OK; i++) *error = fitting.errors[i];
+    free(fitting.errors);
 }
 
 static void encode_tensor(struct conversion *conversion, size_t index, qins_pool *pool, struct output *output,
@@ -231,9 +240,7 @@ static void encode_tensor(struct conversion *conversion, size_t index, qins_pool
 static void encode_all(struct conversion *conversion, qins_pool *pool, struct output *output, qins_error *error) {
     const qins_header *header = &conversion->report->header;
     for (size_t i = 0; i < header->n_tensors; i++) output->total += header->tensors[i].bytes;
-    if (output->progress != NULL && !output->progress(output->context, 0, output->total))
-        qins_fail(error, QINS_INTERRUPTED, "interrupted");
-    if (error->status == QINS_OK) fit_codes(conversion, pool, error);
+    fit_codes(conversion, pool, output, error);
     for (size_t i = 0; i < header->n_tensors && error->status == QINS_OK; i++)
         encode_tensor(conversion, i, pool, output, error);
     if (error->status == QINS_OK) qins_writer_finish(output->writer, error);
