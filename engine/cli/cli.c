@@ -27,6 +27,11 @@ void qins_catch_interrupts(void) {
 
 enum { MAX_TEXT_BYTES = 1 << 28 };
 
+void qins_release_interrupts(void) {
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
 static void print_notice(void *context, const char *line) {
     (void)context;
     fprintf(stderr, "qinsrun: %s\n", line);
@@ -50,6 +55,7 @@ static void convert_in_memory(qins_model *model, const char *path, const qins_op
 qins_status qins_model_open(qins_model *model, const char *path, const qins_options *options, qins_error *error) {
     *model = (qins_model){0};
     if (path == NULL) return qins_fail(error, QINS_USAGE, "no model was given; use -m MODEL");
+    qins_catch_interrupts();
     if (qins_file_is_directory(path))
         convert_in_memory(model, path, options, error);
     else

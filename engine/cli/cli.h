@@ -11,8 +11,10 @@
 // Becomes nonzero with SIGINT or SIGTERM.
 extern volatile sig_atomic_t qins_interrupted;
 
-// Catch both from now on and forget an earlier one. A second signal while the first is being handled ends the program.
+// Catch both from now on and forget an earlier one; a second signal ends the program. Until then, and after
+// qins_release_interrupts, a signal ends the program at once: nothing is lost while it waits for input.
 void qins_catch_interrupts(void);
+void qins_release_interrupts(void);
 
 // An open model with what its file says about text.
 typedef struct qins_model {
@@ -21,8 +23,8 @@ typedef struct qins_model {
     qins_chat_template chat_template;
 } qins_model;
 
-// Open a .qins file, or convert a Hugging Face folder into memory and open that. Release with qins_model_close, also
-// after a failure.
+// Catches interrupts, then opens a .qins file, or converts a Hugging Face folder into memory and opens that. Release
+// with qins_model_close, also after a failure.
 qins_status qins_model_open(qins_model *model, const char *path, const qins_options *options, qins_error *error);
 void qins_model_close(qins_model *model);
 

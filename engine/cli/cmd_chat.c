@@ -12,8 +12,8 @@
 
 // Next line of the user without its newline, released with free(); NULL at the end of input.
 static char *read_line(bool terminal, qins_error *error) {
+    qins_release_interrupts(); // the line editor restores the terminal when a signal comes
     if (terminal) {
-        signal(SIGINT, SIG_DFL); // the line editor restores the terminal and lets the signal end the program
         char *line = readline("> ");
         if (line != NULL && line[0] != '\0') add_history(line);
         return line;

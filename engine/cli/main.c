@@ -39,7 +39,6 @@ static command_function *default_command(const qins_options *options) {
 int main(int argc, char **argv) {
     qins_guard_standard_streams();
     signal(SIGPIPE, SIG_IGN);
-    qins_catch_interrupts();
     qins_error error = {0};
     qins_options options;
     bool help = false;

@@ -19,7 +19,7 @@ expect() {
     "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
     got=$?
     if [ "$got" -ne "$code" ]; then fail "$name" "exit code $got, expected $code: $(tail -n 2 "$tmp/err")"
-    elif ! grep -qE -- "$text" "$tmp/err"; then fail "$name" "no '$text' in: $(cat "$tmp/err")"
+    elif [ -n "$text" ] && ! grep -qE -- "$text" "$tmp/err"; then fail "$name" "no '$text' in: $(cat "$tmp/err")"
     else ok "$name"; fi
 }
 
@@ -53,7 +53,11 @@ echo "$ids" >"$tmp/ids"
 lines=$("$run" score -m "$demo" --ids "$tmp/ids" --top 3 2>/dev/null)
 equal "score prints a line per position" "$(wc -w <"$tmp/ids")" "$(echo "$lines" | wc -l)"
 for t in 1 2 3; do equal "the same logits with $t threads" "$lines" "$("$run" score -m "$demo" --ids "$tmp/ids" --top 3 -t $t 2>/dev/null)"; done
-equal "--ids gives a prompt as ids" 0 "$("$run" -m "$demo" --ids "$tmp/ids" -n 3 --ids-out >"$tmp/out" 2>/dev/null; echo $?)"
+printf '<|user|>\n%s<|end|>\n<|assistant|>\n' "$question" >"$tmp/chat"
+"$run" tokenize -m "$demo" -f "$tmp/chat" >"$tmp/chat_ids" 2>/dev/null
+equal "--ids gives a prompt as ids" "$answer" "$("$run" -m "$demo" --ids "$tmp/chat_ids" 2>/dev/null)"
+equal "--raw completes a text with its markers" "$answer" "$("$run" -m "$demo" --raw -f "$tmp/chat" 2>/dev/null)"
+"$run" -m "$demo" --ids "$tmp/chat_ids" -n 3 --ids-out >"$tmp/out" 2>/dev/null
 equal "--ids-out prints ids" 3 "$(wc -w <"$tmp/out")"
 equal "the same seed gives the same text" "$("$run" -m "$demo" -p 'Tell me a story.' --temp 1 -s 7 -n 30 2>/dev/null)" "$("$run" -m "$demo" -p 'Tell me a story.' --temp 1 -s 7 -n 30 2>/dev/null)"
 expect "the seed that was used is printed" 0 'seed [0-9]+' "$run" -m "$demo" -p "Hello" --temp 1 -n 3
@@ -98,5 +102,6 @@ if [ -w /dev/full ]; then
     "$run" tokenize -m "$demo" -p "$question" >/dev/full 2>"$tmp/err"; equal "full disk with tokenize" 1 $?
 fi
 "$run" -m "$demo" -p 'Tell me a story.' --ids "$tmp/ids" >/dev/null 2>&1; equal "prompt given twice" 2 $?
-timeout -s INT 2 "$run" chat -m "$demo" < <(sleep 5) >/dev/null 2>&1; equal "interrupted while waiting for input" 130 $?
+timeout --preserve-status -s INT 1 "$run" chat -m "$demo" < <(sleep 3) >/dev/null 2>&1; equal "chat interrupted while it waits for input" 130 $?
+timeout --preserve-status -s INT 1 "$run" -m "$demo" < <(sleep 3) >/dev/null 2>&1; equal "interrupted while it waits for the prompt" 130 $?
 exit $failed
