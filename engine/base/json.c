@@ -3,6 +3,8 @@
 
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 qins_json *qins_json_parse(const char *text, size_t size, qins_error *error) {
@@ -144,8 +146,22 @@ void qins_json_add_string(qins_json *object, const char *key, const char *value,
     checked(cJSON_AddStringToObject(object, key, value), error);
 }
 
+// cJSON itself takes 15 digits as exact when they are merely close.
+static cJSON *number_item(double value) {
+    char text[32];
+    if (!isfinite(value)) return cJSON_CreateNull();
+    snprintf(text, sizeof text, "%.15g", value);
+    if (strtod(text, NULL) != value) snprintf(text, sizeof text, "%.17g", value);
+    return cJSON_CreateRaw(text);
+}
+
 void qins_json_add_number(qins_json *object, const char *key, double value, qins_error *error) {
-    checked(cJSON_AddNumberToObject(object, key, value), error);
+    cJSON *item = number_item(value);
+    if (item != NULL && !cJSON_AddItemToObject(object, key, item)) {
+        cJSON_Delete(item);
+        item = NULL;
+    }
+    checked(item, error);
 }
 
 void qins_json_add_bool(qins_json *object, const char *key, bool value, qins_error *error) {
@@ -162,7 +178,7 @@ static cJSON *append(cJSON *array, cJSON *item, qins_error *error) {
 }
 
 void qins_json_append_number(qins_json *array, double value, qins_error *error) {
-    append(array, cJSON_CreateNumber(value), error);
+    append(array, number_item(value), error);
 }
 
 void qins_json_append_string(qins_json *array, const char *value, qins_error *error) {

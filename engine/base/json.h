@@ -55,7 +55,7 @@ void qins_json_append_string(qins_json *array, const char *value, qins_error *er
 qins_json *qins_json_append_object(qins_json *array, qins_error *error);
 
 // Compact text, NUL-terminated, released with free(). Numbers are printed with the fewest of 15 or 17 digits that
-// read back exactly. NULL and an error when out of memory.
+// read back exactly, what is not finite as null. NULL and an error when out of memory.
 char *qins_json_print(const qins_json *json, qins_error *error);
 
 #endif

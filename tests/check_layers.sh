@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Who may include whom (ARCHITECTURE.md, "Where things are"), and two rules on ending a program. First checks itself:
+# made-up trees with one violation each must be refused. Usage: tests/check_layers.sh
+set -u
+cd "$(dirname "$0")/.." || exit 2
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+# A file of engine/model may include headers of its own layer and of those in front of it.
+model_layer() {
+    case $(basename "$1" | sed 's/\.[ch]$//') in
+    config) echo 1 ;; schema) echo 2 ;; header) echo 3 ;; qinsfile | qinswriter) echo 4 ;; weights) echo 5 ;;
+    rope | kvcache) echo 6 ;; attention) echo 7 ;; forward) echo 8 ;; session) echo 9 ;;
+    sampler) echo alone ;; *) echo unknown ;;
+    esac
+}
+
+# Headers of the C library and of POSIX; everything else in <> must be named below.
+is_libc() {
+    case $1 in
+    ctype.h | dirent.h | errno.h | fcntl.h | float.h | getopt.h | inttypes.h | limits.h | math.h | sched.h | signal.h | \
+        std*.h | string.h | strings.h | sys/random.h | sys/stat.h | sys/types.h | time.h | unistd.h) true ;;
+    *) false ;;
+    esac
+}
+
+may_include_library() { # FILE HEADER
+    case $2 in
+    cjson/*) [ "$1" = engine/base/json.c ] ;;
+    sys/mman.h) [ "$1" = engine/base/map.c ] ;;
+    pthread.h) [ "$1" = engine/base/pool.c ] ;;
+    cblas.h) [ "$1" = engine/kernels/linear.c ] ;;
+    xxhash.h) case $1 in engine/model/qinsfile.c | engine/model/qinswriter.c | convert/*) true ;; *) false ;; esac ;;
+    editline/*) case $1 in engine/cli/*) true ;; *) false ;; esac ;;
+    cpuid.h | *intrin.h | arm_neon.h) case $1 in engine/kernels/kernels_?*.c) [ "$1" != engine/kernels/kernels_scalar.c ] ;; *) false ;; esac ;;
+    sys/auxv.h | asm/hwcap.h) [ "$1" = engine/kernels/kernels.c ] || [ "$1" = engine/base/cpu.c ] ;;
+    *) is_libc "$2" ;;
+    esac
+}
+
+may_include_model() { # FILE HEADER, both in engine/model
+    local own other
+    own=$(model_layer "$1") other=$(model_layer "$2")
+    case $own$other in *unknown*) return 1 ;; *alone*) [ "$own" = "$other" ]; return ;; esac
+    [ "$other" -lt "$own" ] || [ "$(basename "$1" .c).h" = "$(basename "$2")" ]
+}
+
+may_include_own() { # FILE HEADER
+    case $1 in
+    engine/base/*) case $2 in engine/base/*) ;; *) false ;; esac ;;
+    engine/kernels/*) case $2 in engine/base/* | engine/kernels/*) ;; *) false ;; esac ;;
+    engine/model/*) case $2 in engine/base/* | engine/kernels/*) ;; engine/model/*) may_include_model "$1" "$2" ;; *) false ;; esac ;;
+    tokenizer/*) case $2 in engine/base/* | tokenizer/*) ;; *) false ;; esac ;;
+    convert/*) case $2 in
+        engine/base/* | engine/kernels/codec.h | tokenizer/tokenizer.h | tokenizer/chat.h | convert/*) ;;
+        engine/model/config.h | engine/model/schema.h | engine/model/header.h | engine/model/qinsfile.h | engine/model/qinswriter.h) ;;
+        *) false ;; esac ;;
+    engine/cli/*) case $2 in
+        engine/base/* | tokenizer/tokenizer.h | tokenizer/chat.h | convert/convert.h | engine/cli/*) ;;
+        engine/model/session.h | engine/model/sampler.h | engine/model/config.h | engine/model/qinsfile.h | engine/model/rope.h) ;;
+        *) false ;; esac ;;
+    *) false ;;
+    esac
+}
+
+# FILE:LINE:text of every match in the product's sources.
+search() {
+    grep -rnE --include='*.[ch]' -- "$1" engine tokenizer convert 2>/dev/null
+}
+
+# Violations of the tree in the current folder, one line each.
+violations() {
+    local file line rest header
+    search '^[[:space:]]*#[[:space:]]*include' | while IFS=: read -r file line rest; do
+        header=$(sed -E 's/.*include[[:space:]]*[<"]([^>"]*)[>"].*/\1/' <<<"$rest")
+        case $header in
+        /* | *..*) echo "$file:$line: includes a path: $header" ;;
+        *) case $rest in
+            *\"*) may_include_own "$file" "$header" || echo "$file:$line: may not include $header" ;;
+            *\<*) may_include_library "$file" "$header" || echo "$file:$line: may not include <$header>" ;;
+            *) echo "$file:$line: cannot be judged: $rest" ;;
+            esac ;;
+        esac
+    done
+    search '(^|[^A-Za-z0-9_])(_?_?[Ee]xit|quick_exit|abort)[[:space:]]*\(' | grep -vE '^[^:]*:[0-9]+:[[:space:]]*//' |
+        grep -vE '^[a-z/]*/main\.c:' | sed 's/$/: only a main.c may end the program/'
+    search '(^|[^A-Za-z0-9_])assert[[:space:]]*\(|<assert\.h>' | grep -vE '^[^:]*:[0-9]+:[[:space:]]*//' |
+        sed 's/$/: no assert in the product/'
+}
+
+# check_sample NAME FILE LINE [accepted]: a tree with this one file of one line is refused, or accepted.
+check_sample() {
+    local tree=$tmp/tree found
+    rm -rf "$tree"
+    mkdir -p "$tree/$(dirname "$2")"
+    printf '%s\n' "$3" >"$tree/$2"
+    found=$(cd "$tree" && violations)
+    if [ "${4-refused}" = accepted ] && [ -n "$found" ]; then echo "FAIL - self-test: $1: refused: $found"
+    elif [ "${4-refused}" = refused ] && [ -z "$found" ]; then echo "FAIL - self-test: $1: was not noticed"
+    else echo "ok - self-test: $1"; fi
+}
+
+self_test() {
+    check_sample "base may not include kernels" engine/base/file.c '#include "engine/kernels/codec.h"'
+    check_sample "base may include itself" engine/base/file.c '#include "engine/base/memory.h"' accepted
+    check_sample "cJSON only in json.c" engine/base/file.c '#include <cjson/cJSON.h>'
+    check_sample "mmap only in map.c" engine/base/file.c '#include <sys/mman.h>'
+    check_sample "threads only in pool.c" engine/model/session.c '#include <pthread.h>'
+    check_sample "no unknown library" engine/base/file.c '#include <zlib.h>'
+    check_sample "kernels may not include model" engine/kernels/linear.c '#include "engine/model/config.h"'
+    check_sample "BLAS only in linear.c" engine/kernels/kernels.c '  #  include <cblas.h>'
+    check_sample "BLAS in linear.c" engine/kernels/linear.c '#include <cblas.h>' accepted
+    check_sample "no intrinsics in the scalar tier" engine/kernels/kernels_scalar.c '#include <immintrin.h>'
+    check_sample "intrinsics in a tier" engine/kernels/kernels_avx2.c '#include <immintrin.h>' accepted
+    check_sample "config may not include schema" engine/model/config.c '#include "engine/model/schema.h"'
+    check_sample "schema may include config" engine/model/schema.h '#include "engine/model/config.h"' accepted
+    check_sample "rope may not include kvcache" engine/model/rope.c '#include "engine/model/kvcache.h"'
+    check_sample "forward may not include session" engine/model/forward.c '#include "engine/model/session.h"'
+    check_sample "the sampler stands alone" engine/model/sampler.c '#include "engine/model/config.h"'
+    check_sample "nobody includes the sampler" engine/model/session.c '#include "engine/model/sampler.h"'
+    check_sample "a new file of model needs a place" engine/model/new.c '#include "engine/model/config.h"'
+    check_sample "hashes not in header.c" engine/model/header.c '#include <xxhash.h>'
+    check_sample "tokenizer may not include model" tokenizer/bpe.c '#include "engine/model/config.h"'
+    check_sample "convert may not include kernels.h" convert/encode.c '#include "engine/kernels/kernels.h"'
+    check_sample "convert may not include the tokenizer's inside" convert/convert.c '#include "tokenizer/tokenizer_internal.h"'
+    check_sample "cli may not include forward" engine/cli/cmd_run.c '#include "engine/model/forward.h"'
+    check_sample "cli may include the session" engine/cli/cmd_run.c '#include "engine/model/session.h"' accepted
+    check_sample "no absolute path" engine/base/file.c '#include "/usr/include/stdio.h"'
+    check_sample "no path upwards" engine/base/file.c '#include "../base/memory.h"'
+    check_sample "no exit outside main" engine/cli/cli.c '    if (failed) exit(1);'
+    check_sample "exit in main" convert/main.c '    exit(1);' accepted
+    check_sample "a name that ends in exit is no exit" engine/cli/cli.c '    on_exit_request(1);' accepted
+    check_sample "no abort" engine/base/memory.c '    abort();'
+    check_sample "no assert" engine/base/memory.c '    assert(size > 0);'
+    check_sample "a static assertion is fine" engine/base/half.h '_Static_assert(sizeof(float) == 4, "");' accepted
+}
+
+self_test
+[ -n "$(search '#include')" ] || echo "FAIL - layers: no sources found"
+found=$(violations)
+if [ -z "$found" ]; then echo "ok - layers: every include and every exit is where it may be"
+else while IFS= read -r line; do echo "FAIL - layers: $line"; done <<<"$found"; fi

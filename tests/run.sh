@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Run every test and count: the Criterion binary, the scripts over the programs, the layer rules. What passes is
+# only counted, what fails is shown in full. Usage: tests/run.sh BUILD_DIR
+set -u
+[ $# -eq 1 ] && [ -d "$1" ] || { echo "usage: tests/run.sh BUILD_DIR" >&2; exit 2; }
+build=$(realpath "$1")
+cd "$(dirname "$0")/.." || exit 2
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+passed=0 failed=0 skipped=0
+
+# The sanitizers stop at the first finding; a stack says where.
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:exitcode=66}
+
+# count NAME PASSED FAILED SKIPPED
+count() {
+    passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+    printf '== %s: %d passed, %d failed, %d skipped\n' "$@"
+}
+
+# Criterion prints failures and one synthesis line, which leaves skipped tests out; those are in its TAP report. A
+# test that leaks passes for Criterion, as LeakSanitizer speaks up after it has reported: its reports are counted.
+run_criterion() {
+    local name=qinstests numbers code tested ok bad skips leaks
+    printf '== %s\n' "$name"
+    LC_ALL=C TERM=dumb timeout -k 10 3600 "$build/qinstests" -j"$(nproc)" --color=never --tap="$tmp/tap" >"$tmp/out" 2>&1
+    code=$?
+    grep -v 'Synthesis: Tested:' "$tmp/out"
+    numbers=$(sed -nE 's/.*Synthesis: Tested: ([0-9]+) \| Passing: ([0-9]+) .*/\1 \2/p' "$tmp/out" | tail -n 1)
+    if [ -z "$numbers" ]; then
+        echo "FAIL - $name: it ended with exit code $code before its summary"
+        count "$name" 0 1 0
+        return
+    fi
+    read -r tested ok <<<"$numbers"
+    bad=$((tested - ok))
+    leaks=$(grep -c 'ERROR: LeakSanitizer' "$tmp/out")
+    [ "$leaks" -gt 0 ] && echo "FAIL - $name: $leaks tests leak memory (reports above)"
+    [ "$leaks" -gt "$ok" ] && leaks=$ok
+    if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        echo "FAIL - $name: exit code $code"
+        bad=1
+    fi
+    sed -nE 's/^ok - ([^ ]+) +# SKIP (.*)/skip - \1: \2/p' "$tmp/tap"
+    skips=$(grep -c '# SKIP' "$tmp/tap")
+    count "$name" $((ok - leaks)) $((bad + leaks)) "$skips"
+}
+
+# run_script SCRIPT [ARGUMENT]: counts its lines 'ok - ', 'FAIL - ', 'skip - ' and shows all but the first kind.
+run_script() {
+    local code bad
+    printf '== %s\n' "$1"
+    timeout -k 10 3600 "$@" >"$tmp/out" 2>&1
+    code=$?
+    grep -v '^ok - ' "$tmp/out"
+    bad=$(grep -c '^FAIL - ' "$tmp/out")
+    if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        echo "FAIL - $1: exit code $code"
+        bad=1
+    fi
+    count "$1" "$(grep -c '^ok - ' "$tmp/out")" "$bad" "$(grep -c '^skip - ' "$tmp/out")"
+}
+
+run_criterion
+for script in tests/cli/test_*.sh; do
+    [ -e "$script" ] && run_script "$script" "$build"
+done
+run_script tests/check_layers.sh
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]
