@@ -82,12 +82,23 @@ bool qins_json_number(const qins_json *item, double *value) {
     return true;
 }
 
+static void require(const qins_json *object, const char *key, qins_error *error) {
+    if (qins_json_get(object, key) == NULL) qins_fail(error, QINS_BAD_MODEL, "\"%s\" is missing", key);
+}
+
 int64_t qins_json_get_integer(const qins_json *object, const char *key, int64_t min, int64_t max, qins_error *error) {
-    if (qins_json_get(object, key) == NULL) {
-        qins_fail(error, QINS_BAD_MODEL, "\"%s\" is missing", key);
-        return min;
-    }
+    require(object, key, error);
     return qins_json_get_integer_or(object, key, min, max, min, error);
+}
+
+double qins_json_get_number(const qins_json *object, const char *key, double min, double max, qins_error *error) {
+    require(object, key, error);
+    return qins_json_get_number_or(object, key, min, max, min, error);
+}
+
+bool qins_json_get_bool(const qins_json *object, const char *key, qins_error *error) {
+    require(object, key, error);
+    return qins_json_get_bool_or(object, key, false, error);
 }
 
 int64_t qins_json_get_integer_or(const qins_json *object, const char *key, int64_t min, int64_t max, int64_t fallback,

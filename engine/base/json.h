@@ -40,6 +40,8 @@ int64_t qins_json_get_integer_or(const qins_json *object, const char *key, int64
 double qins_json_get_number_or(const qins_json *object, const char *key, double min, double max, double fallback,
                                qins_error *error);
 bool qins_json_get_bool_or(const qins_json *object, const char *key, bool fallback, qins_error *error);
+double qins_json_get_number(const qins_json *object, const char *key, double min, double max, qins_error *error);
+bool qins_json_get_bool(const qins_json *object, const char *key, qins_error *error);
 // The string is owned by the document; "" on failure.
 const char *qins_json_get_string(const qins_json *object, const char *key, qins_error *error);
 

@@ -5,6 +5,7 @@
 
 #include <editline/readline.h>
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,7 @@ static qins_status converse(qins_generator *generator, qins_ids *ids, qins_error
 
 qins_status qins_cmd_chat(const qins_options *given, qins_error *error) {
     qins_options options = *given;
+    setlocale(LC_CTYPE, ""); // the line editor reads multi-byte characters by it
     qins_model model;
     qins_watch watch;
     qins_generator generator = {0};

@@ -131,12 +131,13 @@ qins_status qins_config_from_json(qins_config *config, const qins_json *object, 
         size_t value = (size_t)qins_json_get_integer(object, size_fields[i].key, 0, MAX_POSITIONS, error);
         memcpy((char *)config + size_fields[i].offset, &value, sizeof value);
     }
-    config->rms_eps = qins_json_get_number_or(object, "rms_eps", 0, 1, 0, error);
-    config->tied_head = qins_json_get_bool_or(object, "tied_head", false, error);
-    config->rope_base = qins_json_get_number_or(object, "rope_base", 0, 1e12, 0, error);
+    config->rms_eps = qins_json_get_number(object, "rms_eps", 0, 1, error);
+    config->tied_head = qins_json_get_bool(object, "tied_head", error);
+    config->rope_base = qins_json_get_number(object, "rope_base", 0, 1e12, error);
     const qins_json *rope = qins_json_get(object, "longrope");
     if (rope != NULL && error->status == QINS_OK) read_longrope(config, rope, error);
     const qins_json *stops = qins_json_get(object, "stop_ids");
+    if (!qins_json_is_array(stops)) qins_fail(error, QINS_BAD_MODEL, "\"stop_ids\" must be a list");
     for (const qins_json *item = qins_json_first(stops); item != NULL; item = qins_json_next(item)) {
         int64_t id;
         if (!qins_json_integer(item, &id) || id < 0 || id > MAX_VOCAB || config->n_stop_ids == QINS_MAX_STOP_IDS)

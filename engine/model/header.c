@@ -137,7 +137,7 @@ static uint64_t get_size(const qins_json *object, const char *key, qins_error *e
 static void get_code(qins_code *code, const qins_json *object, qins_error *error) {
     if (!qins_curve_from_name(qins_json_get_string(object, "curve", error), &code->curve))
         qins_fail(error, QINS_BAD_MODEL, "\"curve\" must be projective or log");
-    code->parameter = qins_json_get_number_or(object, "parameter", 0, 1000, 0, error);
+    code->parameter = qins_json_get_number(object, "parameter", 0, 1000, error);
     const char *table = qins_json_get_string(object, "table", error);
     uint16_t magnitude[QINS_LEVELS];
     bool valid = strlen(table) == 4 * QINS_LEVELS;
@@ -169,7 +169,7 @@ static void get_tensor(qins_tensor *tensor, const qins_json *object, qins_error 
     tensor->hash = get_hash(object, "hash", error);
     get_text(tensor->source_type, sizeof tensor->source_type, object, "source_type", error);
     tensor->source_hash = get_hash(object, "source_hash", error);
-    tensor->error = qins_json_get_number_or(object, "error", 0, 1e300, 0, error);
+    tensor->error = qins_json_get_number(object, "error", 0, 1e300, error);
     if (qins_type_is_coded(tensor->type)) get_code(&tensor->code, object, error);
     qins_error_context(error, "tensor %s", spec->name);
 }
@@ -177,6 +177,7 @@ static void get_tensor(qins_tensor *tensor, const qins_json *object, qins_error 
 static void get_provenance(qins_header *header, const qins_json *provenance, qins_error *error) {
     get_text(header->converter, sizeof header->converter, provenance, "converter", error);
     const qins_json *sources = qins_json_get(provenance, "sources");
+    if (!qins_json_is_array(sources)) qins_fail(error, QINS_BAD_MODEL, "\"sources\" must be a list");
     size_t count = qins_json_count(sources);
     if (count > QINS_MAX_SOURCES) {
         qins_fail(error, QINS_BAD_MODEL, "%zu sources; at most %d are allowed", count, QINS_MAX_SOURCES);
@@ -212,6 +213,7 @@ static void get_header(qins_header *header, const qins_json *root, qins_error *e
     if (tokenizer != NULL) {
         header->tokenizer_offset = get_size(tokenizer, "offset", error);
         header->tokenizer_bytes = get_size(tokenizer, "bytes", error);
+        if (header->tokenizer_bytes == 0) qins_fail(error, QINS_BAD_MODEL, "the tokenizer section is empty");
         header->tokenizer_hash = get_hash(tokenizer, "hash", error);
     }
     get_code(&header->v_code, qins_json_get(root, "v_cache"), error);

@@ -158,6 +158,14 @@ const uint8_t *qins_image_tokenizer(const qins_image *image, size_t *size) {
     return *size == 0 ? NULL : image->data + image->header.tokenizer_offset;
 }
 
+// Scales must be finite and not negative: BF16 bit patterns below infinity's.
+static bool scales_are_sound(const qins_matrix *matrix) {
+    const size_t n = matrix->rows * qins_blocks(matrix->type, matrix->cols);
+    uint16_t largest = 0;
+    for (size_t i = 0; i < n; i++) largest = matrix->scales[i] > largest ? matrix->scales[i] : largest;
+    return largest < 0x7F80;
+}
+
 struct verification {
     const qins_image *image;
     bool *damaged; // [n_tensors + 1], the last one: the tokenizer
@@ -178,6 +186,10 @@ static void verify_section(void *context, size_t item, size_t worker) {
     bool damaged = XXH3_64bits(image->data + offset, (size_t)bytes) != hash;
     for (uint64_t end = offset + bytes; end % QINS_ALIGNMENT != 0 && end < image->size; end++)
         damaged |= image->data[end] != 0;
+    if (!is_tokenizer && qins_type_is_coded(tensor->type)) {
+        const qins_matrix matrix = qins_image_matrix(image, item);
+        damaged |= !scales_are_sound(&matrix);
+    }
     verification->damaged[item] = damaged;
 }
 
