@@ -18,7 +18,7 @@ model_layer() {
 # Headers of the C library and of POSIX; everything else in <> must be named below.
 is_libc() {
     case $1 in
-    ctype.h | dirent.h | errno.h locale.h | fcntl.h | float.h | getopt.h | inttypes.h | limits.h | math.h | sched.h | signal.h | \
+    ctype.h | dirent.h | errno.h | locale.h | fcntl.h | float.h | getopt.h | inttypes.h | limits.h | math.h | sched.h | signal.h | \
         std*.h | string.h | strings.h | sys/random.h | sys/stat.h | sys/types.h | time.h | unistd.h) true ;;
     *) false ;;
     esac

@@ -127,6 +127,7 @@ static qins_status output_failed(qins_error *error) {
 }
 
 qins_status qins_print(const void *text, size_t size, qins_error *error) {
+    if (size == 0) return QINS_OK; // `text` may be NULL then
     return fwrite(text, 1, size, stdout) == size ? QINS_OK : output_failed(error);
 }
 
