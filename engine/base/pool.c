@@ -112,11 +112,12 @@ static void wake_workers(qins_pool *pool) {
 
 qins_pool *qins_pool_create(size_t n_threads, qins_error *error) {
     size_t bytes;
-    if (n_threads == 0 || !qins_multiply(n_threads, sizeof(struct worker), &bytes)) {
+    if (n_threads == 0 || !qins_multiply(n_threads, sizeof(struct worker), &bytes) ||
+        !qins_add(bytes, sizeof(qins_pool), &bytes)) {
         qins_fail(error, QINS_USAGE, "%zu threads cannot be started", n_threads);
         return NULL;
     }
-    qins_pool *pool = qins_alloc(1, sizeof *pool + bytes, "thread pool", error);
+    qins_pool *pool = qins_alloc(1, bytes, "thread pool", error);
     if (pool == NULL) return NULL;
     pool->n_threads = n_threads;
     atomic_store(&pool->ticket, make_ticket(0, CLOSED));

@@ -38,10 +38,20 @@ qins_status qins_stop_text_push(qins_stop_text *stream, const char *text, size_t
     return held->error->status;
 }
 
+// A longer stop text that did not come after all may have hidden a shorter one behind its beginning.
 void qins_stop_text_finish(qins_stop_text *stream, const char **out, size_t *out_size) {
-    *out = (const char *)stream->held.data + stream->shown;
-    *out_size = stream->held.size - stream->shown;
-    stream->shown = stream->held.size;
+    const qins_buffer *held = &stream->held;
+    size_t end = stream->shown;
+    for (; end < held->size && stream->found == NULL; end++) {
+        for (size_t i = 0; i < stream->n_stops && stream->found == NULL; i++) {
+            if (strlen(stream->stops[i]) <= held->size - end && agrees(stream->stops[i], held->data + end, SIZE_MAX))
+                stream->found = stream->stops[i];
+        }
+        if (stream->found != NULL) break;
+    }
+    *out = held->data == NULL ? NULL : (const char *)held->data + stream->shown;
+    *out_size = end - stream->shown;
+    stream->shown = held->size;
 }
 
 void qins_stop_text_free(qins_stop_text *stream) {

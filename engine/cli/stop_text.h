@@ -16,7 +16,7 @@ typedef struct qins_stop_text {
 // set.
 qins_status qins_stop_text_push(qins_stop_text *stream, const char *text, size_t size, const char **out,
                                 size_t *out_size);
-// What was held back, at the end of the text.
+// What was held back, at the end of the text, up to the first stop text in it.
 void qins_stop_text_finish(qins_stop_text *stream, const char **out, size_t *out_size);
 void qins_stop_text_free(qins_stop_text *stream);
 

@@ -1,0 +1,133 @@
+// Small random models; see support.h.
+#include "engine/base/half.h"
+#include "engine/base/map.h"
+#include "engine/model/qinswriter.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+qins_config phi35_config(void) {
+    qins_config config = {.n_layers = 32,
+                          .hidden_dim = 3072,
+                          .ffn_dim = 8192,
+                          .n_heads = 32,
+                          .n_kv_heads = 32,
+                          .head_dim = 96,
+                          .vocab_size = 32064,
+                          .max_positions = 131072,
+                          .rms_eps = 1e-5,
+                          .rope = QINS_ROPE_LONG,
+                          .rope_dim = 96,
+                          .rope_base = 10000,
+                          .original_positions = 4096,
+                          .stop_ids = {32007, 32001, 32000},
+                          .n_stop_ids = 3};
+    for (int i = 0; i < 48; i++) {
+        config.short_factor[i] = 1.0 + i / 16.0;
+        config.long_factor[i] = 1.0 + i;
+    }
+    return config;
+}
+
+qins_config tiny_config(void) {
+    qins_config config = phi35_config();
+    config.n_layers = 2;
+    config.hidden_dim = 48;
+    config.ffn_dim = 80;
+    config.n_heads = 4;
+    config.n_kv_heads = 2;
+    config.head_dim = config.rope_dim = 12;
+    config.vocab_size = 50;
+    config.max_positions = 32;
+    config.original_positions = 8;
+    config.n_stop_ids = 1;
+    config.stop_ids[0] = 7;
+    return config;
+}
+
+void model_header(qins_header *header, const qins_config *config, qins_type type, qins_error *error) {
+    if (qins_header_init(header, config, error) != QINS_OK) return;
+    strcpy(header->chat_template, "none");
+    strcpy(header->converter, "tests");
+    header->v_code = (qins_code){.curve = QINS_PROJECTIVE, .parameter = 1};
+    qins_codebook_make(&header->v_code.book, QINS_PROJECTIVE, 1);
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        qins_tensor *tensor = &header->tensors[i];
+        bool matrix = tensor->spec.role != QINS_ROLE_HEAD && qins_schema_allows(tensor->spec.role, QINS_QINS8);
+        tensor->type = matrix ? type : QINS_BF16;
+        if (qins_type_is_coded(tensor->type)) tensor->code = header->v_code;
+        strcpy(tensor->source_type, "F32");
+    }
+}
+
+// The payload of a tensor: random weights that keep activations near 1, norms near 1.
+static void write_tensor(qins_writer *writer, qins_tensor *tensor, test_random *random, qins_error *error) {
+    const size_t cols = tensor->spec.cols, padded = qins_row_bytes(QINS_QINS8, cols);
+    const size_t n_scales = tensor->spec.rows * qins_blocks(tensor->type, cols);
+    const float spread = tensor->spec.role == QINS_ROLE_EMBEDDING ? 1.0f : 1.0f / (float)(1 + cols / 8);
+    float *row = malloc(cols * sizeof *row);
+    uint16_t *scales = malloc((n_scales + 1) * sizeof *scales), *halves = malloc(cols * sizeof *halves);
+    uint8_t *codes = malloc(padded);
+    cr_assert(row != NULL && scales != NULL && halves != NULL && codes != NULL);
+    for (size_t r = 0; r < tensor->spec.rows; r++) {
+        for (size_t i = 0; i < cols; i++) {
+            row[i] = random_bell(random) * spread + (tensor->spec.role == QINS_ROLE_NORM ? 1.0f : 0.0f);
+            halves[i] = tensor->type == QINS_F16 ? qins_f16_from_f32(row[i]) : qins_bf16_from_f32(row[i]);
+        }
+        if (tensor->type == QINS_F32) {
+            qins_writer_append(writer, row, cols * sizeof *row, error);
+        } else if (tensor->type == QINS_QINS8) {
+            qins_encode_row(&tensor->code.book, row, cols, codes, scales + r * qins_blocks(QINS_QINS8, cols));
+            qins_writer_append(writer, codes, padded, error);
+        } else {
+            qins_writer_append(writer, halves, cols * sizeof *halves, error);
+        }
+    }
+    if (n_scales > 0) qins_writer_append(writer, scales, n_scales * sizeof *scales, error);
+    tensor->source_hash = UINT64_C(0x0123456789abcdef);
+    tensor->error = tensor->type == QINS_QINS8 ? 0.0078125 : 0.0;
+    free(row);
+    free(scales);
+    free(halves);
+    free(codes);
+}
+
+uint8_t *model_bytes(const qins_config *config, uint64_t seed, qins_type type, size_t *size) {
+    static const uint8_t tokenizer[] = "no tokenizer";
+    qins_error error = {0};
+    qins_header header;
+    test_random random = {seed};
+    model_header(&header, config, type, &error);
+    int fd = qins_memory_file("test-model", &error);
+    expect_ok(&error);
+    qins_writer *writer = qins_writer_create(fd, "test-model", &header, tokenizer, sizeof tokenizer, &error);
+    expect_ok(&error);
+    for (size_t i = 0; i < header.n_tensors; i++) write_tensor(writer, &header.tensors[i], &random, &error);
+    qins_writer_finish(writer, &error);
+    expect_ok(&error);
+    *size = (size_t)qins_writer_file_bytes(writer);
+    uint8_t *bytes = aligned_alloc(64, (*size + 63) / 64 * 64);
+    cr_assert_not_null(bytes);
+    cr_assert_eq(pread(fd, bytes, *size, 0), (ssize_t)*size);
+    qins_writer_free(writer);
+    qins_header_free(&header);
+    close(fd);
+    return bytes;
+}
+
+qins_image *model_image(const qins_config *config, uint64_t seed, qins_type type) {
+    qins_error error = {0};
+    size_t size;
+    uint8_t *bytes = model_bytes(config, seed, type, &size);
+    int fd = qins_memory_file("test-model", &error);
+    expect_ok(&error);
+    cr_assert_eq(pwrite(fd, bytes, size, 0), (ssize_t)size);
+    qins_image *image = qins_image_from_fd(fd, "test-model", &error);
+    expect_ok(&error);
+    close(fd);
+    free(bytes);
+    return image;
+}
