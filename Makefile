@@ -24,17 +24,24 @@ object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 .PHONY: all test demo deps check-deps format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
 
+# V=1 shows whole commands.
+Q := $(if $(V),,@)
+define link
+@echo "  LD $@"
+$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+endef
 $(BUILD)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS) -ledit
+	$(link) -ledit
 $(BUILD)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+	$(link)
 # --wrap: tests/failing_allocation.c makes single allocations of our own code fail.
 $(BUILD)/qinstests: LDFLAGS += -Wl,--wrap=malloc,--wrap=realloc,--wrap=aligned_alloc
 $(BUILD)/qinstests: $(call object,$(SOURCES) $(TESTS))
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS) -ledit -lcriterion
+	$(link) -ledit -lcriterion
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	@echo "  CC $<"
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more data, if you have it)
 	tests/run.sh $(BUILD)
@@ -54,6 +61,6 @@ clean: ## remove everything built
 	rm -rf build
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 12
 
 -include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS))

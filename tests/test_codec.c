@@ -105,8 +105,8 @@ static void expect_table(qins_curve curve, double parameter) {
 }
 
 Test(codec, tables_are_the_rounded_curves) {
-    for (int i = 0; i <= 64; i++) expect_table(QINS_PROJECTIVE, i / 8.0);
-    for (int i = 8; i <= 96; i++) expect_table(QINS_LOG, i / 8.0);
+    for (int i = 0; i <= 256; i++) expect_table(QINS_PROJECTIVE, i / 32.0);
+    for (int i = 32; i <= 384; i++) expect_table(QINS_LOG, i / 32.0);
 }
 
 // C libraries agree on exp to better than 1e-15, and the product rounds through FP32, which moves a value by up to
@@ -404,12 +404,12 @@ Test(codec, the_fit_beats_the_linear_code_and_its_neighbours) {
     random_fill(&random, x, ROWS * COLS);
     double alpha = qins_fit_parameter(QINS_PROJECTIVE, x, ROWS, COLS);
     double error = error_with(QINS_PROJECTIVE, alpha, x, ROWS, COLS);
-    cr_expect(alpha >= 0 && alpha <= 8 && alpha * 8 == floor(alpha * 8));
+    cr_expect(alpha >= 0 && alpha <= 8 && alpha * 32 == floor(alpha * 32));
     cr_expect_lt(error, 0.99 * error_with(QINS_PROJECTIVE, 0, x, ROWS, COLS), "near-normal values need a curve");
     for (int i = 0; i <= 8; i++) cr_expect_leq(error, error_with(QINS_PROJECTIVE, i, x, ROWS, COLS));
     double range = qins_fit_parameter(QINS_LOG, x, ROWS, COLS);
     error = error_with(QINS_LOG, range, x, ROWS, COLS);
-    cr_expect(range >= 1 && range <= 12 && range * 8 == floor(range * 8));
+    cr_expect(range >= 1 && range <= 12 && range * 32 == floor(range * 32));
     for (int i = 1; i <= 12; i++) cr_expect_leq(error, error_with(QINS_LOG, i, x, ROWS, COLS));
 }
 
