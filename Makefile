@@ -7,8 +7,9 @@ CFLAGS_release := -O3 -g
 CFLAGS_debug := -O0 -g3
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 ifeq ($(CFLAGS_$(config)),)
-$(error config=$(config) is unknown; use release, debug, asan or tsan)
+$(error config=$(config) is unknown; use release, debug, asan, tsan or fuzz)
 endif
 
 # No FMA contraction and no fast-math: the bytes of the codec and the logits must not depend on the compiler.
@@ -21,7 +22,7 @@ SOURCES := $(filter-out $(PROGRAM_MAINS),$(wildcard engine/*/*.c tokenizer/*.c c
 TESTS := $(wildcard tests/*.c)
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: all test demo deps check-deps format clean help
+.PHONY: all test demo deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -49,6 +50,12 @@ test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more d
 demo: all ## convert the demo model that comes with the sources and let it answer
 	$(BUILD)/qinsconvert tests/data/demo -o $(BUILD)/demo.qins
 	$(BUILD)/qinsrun -m $(BUILD)/demo.qins -p "What is the capital of France?"
+
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
+fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang)
+	@$(MAKE) config=fuzz CC=clang $(FUZZERS)
+build/fuzz/fuzz_%: $(call object,tests/fuzz/fuzz_%.c $(filter-out engine/cli/%,$(SOURCES)))
+	$(link) -fsanitize=fuzzer
 
 DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev libedit-dev
 deps: ## install what is missing (Debian and its relatives; the README lists other systems)

@@ -1,7 +1,4 @@
-// libFuzzer: arbitrary bytes as a safetensors file. Build, from the top of the sources:
-//   clang -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -fsanitize=fuzzer,address,undefined -I.
-//   tests/fuzz/fuzz_safetensors.c
-//       convert/safetensors.c engine/base/{cursor,error,json,memory}.c -lcjson -o fuzz_safetensors
+// libFuzzer: arbitrary bytes as a safetensors file. Built by `make fuzz`.
 #include "convert/safetensors.h"
 
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 // libFuzzer target: the input is a packed tokenizer, or (when it starts with '{') a tokenizer.json. What is accepted
-// must pack, unpack to the same bytes, and encode and decode the input itself.
-//   clang -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_tokenizer.c
-//   tokenizer/*.c engine/base/*.c -lcjson -lm -lpthread -o fuzz_tokenizer && ./fuzz_tokenizer corpus/
+// must pack, unpack to the same bytes, and encode and decode the input itself. Built by
+// `make fuzz`.
 #include "tokenizer/chat.h"
 
 #include <stdlib.h>
