@@ -297,10 +297,10 @@ qins_status qins_options_parse(qins_options *options, int argc, char **argv, boo
         .session = {.k_type = QINS_F16, .v_type = QINS_QINS8},
         .convert = {.weight_type = QINS_QINS8, .curve = QINS_PROJECTIVE, .n_threads = qins_processor_count()}};
     opterr = 0;
-    optind = 1;
+    optind = 0; // forgets an earlier parse that ended early, as 1 does not
     for (;;) {
-        int index = -1, at = optind;
-        int code = getopt_long(argc, argv, ":m:p:f:n:c:t:s:h", long_options, &index);
+        int index = -1, at = optind == 0 ? 1 : optind;
+        int code = getopt_long(argc, argv, "+:m:p:f:n:c:t:s:h", long_options, &index); // +: nothing is reordered
         if (code == -1) break;
         if (code == '?' || code == ':')
             return qins_fail(error, QINS_USAGE, "%s %s; see qinsrun --help", argv[at < argc ? at : argc - 1],

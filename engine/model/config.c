@@ -137,7 +137,7 @@ qins_status qins_config_from_json(qins_config *config, const qins_json *object, 
     const qins_json *rope = qins_json_get(object, "longrope");
     if (rope != NULL && error->status == QINS_OK) read_longrope(config, rope, error);
     const qins_json *stops = qins_json_get(object, "stop_ids");
-    if (!qins_json_is_array(stops)) qins_fail(error, QINS_BAD_MODEL, "\"stop_ids\" must be a list");
+    if (!qins_json_is_array(stops)) qins_fail(error, QINS_BAD_MODEL, "\"stop_ids\" must be an array of token ids");
     for (const qins_json *item = qins_json_first(stops); item != NULL; item = qins_json_next(item)) {
         int64_t id;
         if (!qins_json_integer(item, &id) || id < 0 || id > MAX_VOCAB || config->n_stop_ids == QINS_MAX_STOP_IDS)

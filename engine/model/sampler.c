@@ -92,8 +92,10 @@ static int by_logit(const void *a, const void *b) {
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static double probability_weight(const struct candidate *candidates, size_t i) {
-    return exp((double)candidates[i].logit - (double)candidates[0].logit);
+// Probability relative to the first one's. The temperature divides the difference: dividing logits by a tiny one would
+// overflow.
+static double probability_weight(const qins_sampler_options *options, const struct candidate *candidates, size_t i) {
+    return exp(((double)candidates[i].logit - (double)candidates[0].logit) / (double)options->temperature);
 }
 
 // How many of the sorted candidates survive top-k, top-p and min-p; at least one.
@@ -101,14 +103,15 @@ static size_t count_kept(const qins_sampler_options *options, const struct candi
     size_t kept = options->top_k > 0 && options->top_k < n ? options->top_k : n;
     if (options->top_p < 1.0f) {
         double total = 0.0, sum = 0.0;
-        for (size_t i = 0; i < kept; i++) total += probability_weight(candidates, i);
+        for (size_t i = 0; i < kept; i++) total += probability_weight(options, candidates, i);
         size_t count = 0;
-        while (count < kept && sum < (double)options->top_p * total) sum += probability_weight(candidates, count++);
+        while (count < kept && sum < (double)options->top_p * total)
+            sum += probability_weight(options, candidates, count++);
         kept = count;
     }
     if (options->min_p > 0.0f) {
         size_t count = 1;
-        while (count < kept && probability_weight(candidates, count) >= (double)options->min_p) count++;
+        while (count < kept && probability_weight(options, candidates, count) >= (double)options->min_p) count++;
         kept = count;
     }
     return kept == 0 ? 1 : kept;
@@ -118,17 +121,17 @@ int32_t qins_sampler_next(qins_sampler *sampler, const float *logits, const int3
     penalize(sampler, logits, history, n_history);
     if (sampler->options.temperature == 0.0f) return arg_max(sampler->logits, sampler->vocab_size);
 
+    const qins_sampler_options *options = &sampler->options;
     struct candidate *candidates = sampler->candidates;
-    for (size_t i = 0; i < sampler->vocab_size; i++)
-        candidates[i] = (struct candidate){sampler->logits[i] / sampler->options.temperature, (int32_t)i};
+    for (size_t i = 0; i < sampler->vocab_size; i++) candidates[i] = (struct candidate){sampler->logits[i], (int32_t)i};
     qsort(candidates, sampler->vocab_size, sizeof *candidates, by_logit);
-    size_t kept = count_kept(&sampler->options, candidates, sampler->vocab_size);
+    size_t kept = count_kept(options, candidates, sampler->vocab_size);
 
     double total = 0.0;
-    for (size_t i = 0; i < kept; i++) total += probability_weight(candidates, i);
+    for (size_t i = 0; i < kept; i++) total += probability_weight(options, candidates, i);
     double target = next_uniform(sampler) * total, sum = 0.0;
     for (size_t i = 0; i + 1 < kept; i++) {
-        sum += probability_weight(candidates, i);
+        sum += probability_weight(options, candidates, i);
         if (target < sum) return candidates[i].id;
     }
     return candidates[kept - 1].id;

@@ -1,0 +1,185 @@
+// Options of qinsrun: each one lands in its field, ranges and misuse are refused by name.
+#include "engine/cli/options.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_ARGUMENTS = 24 };
+
+// Parse a command line that is cut at its spaces.
+static qins_status parse(qins_options *options, const char *line, bool *help, qins_error *error) {
+    static char text[1024];
+    char *arguments[MAX_ARGUMENTS + 1] = {"qinsrun"};
+    int count = 1;
+    cr_assert_lt(strlen(line), sizeof text);
+    strcpy(text, line);
+    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {
+        cr_assert_lt(count, MAX_ARGUMENTS);
+        arguments[count++] = strcmp(word, "''") == 0 ? "" : word;
+    }
+    *help = false;
+    return qins_options_parse(options, count, arguments, help, error);
+}
+
+static qins_options parsed(const char *line) {
+    qins_options options;
+    qins_error error = {0};
+    bool help;
+    parse(&options, line, &help, &error);
+    expect_ok(&error);
+    cr_assert(!help);
+    return options;
+}
+
+static void expect_usage(const char *line, const char *message) {
+    qins_options options;
+    qins_error error = {0};
+    bool help;
+    cr_expect_eq(parse(&options, line, &help, &error), QINS_USAGE, "%s", line);
+    expect_error(&error, QINS_USAGE, message);
+}
+
+Test(options, defaults) {
+    qins_options options = parsed("");
+    cr_expect(options.model == NULL && options.prompt == NULL && options.prompt_file == NULL && options.ids == NULL);
+    cr_expect(options.n_predict == SIZE_MAX && !options.n_predict_given && options.n_stops == 0);
+    cr_expect(options.sampler.temperature == 0 && options.sampler.top_k == 0 && options.sampler.top_p == 1);
+    cr_expect(options.sampler.min_p == 0 && options.sampler.repeat_penalty == 1 && !options.seed_given);
+    cr_expect(options.session.n_ctx == 0 && options.session.n_threads == 0 && !options.session.rope_long);
+    cr_expect(options.session.k_type == QINS_F16 && options.session.v_type == QINS_QINS8);
+    cr_expect(options.convert.weight_type == QINS_QINS8 && !options.convert.head_given);
+    cr_expect(options.convert.curve == QINS_PROJECTIVE && options.convert.n_threads >= 1);
+    cr_expect(options.bos == -1 && options.top == 5 && options.max_windows == SIZE_MAX && !options.json);
+}
+
+Test(options, texts_and_files) {
+    cr_expect_str_eq(parsed("-m model.qins").model, "model.qins");
+    cr_expect_str_eq(parsed("--model model.qins").model, "model.qins");
+    cr_expect_str_eq(parsed("--model=model.qins").model, "model.qins");
+    cr_expect_str_eq(parsed("-p hello").prompt, "hello");
+    cr_expect_str_eq(parsed("-p ''").prompt, "");
+    cr_expect_str_eq(parsed("--prompt hello").prompt, "hello");
+    cr_expect_str_eq(parsed("-f -").prompt_file, "-");
+    cr_expect_str_eq(parsed("--file text").prompt_file, "text");
+    cr_expect_str_eq(parsed("--ids ids").ids, "ids");
+    cr_expect_str_eq(parsed("--ids-file ids").ids_file, "ids");
+    cr_expect_str_eq(parsed("--system be-kind").system, "be-kind");
+    cr_expect_str_eq(parsed("--ref other").ref, "other");
+    qins_options options = parsed("--stop one --stop two");
+    cr_expect(options.n_stops == 2 && strcmp(options.stops[0], "one") == 0 && strcmp(options.stops[1], "two") == 0);
+}
+
+Test(options, switches) {
+    qins_options options = parsed("--raw --parse-special --no-special --ids-out --decode --json");
+    cr_expect(options.raw && options.parse_special && options.no_special && options.ids_out);
+    cr_expect(options.decode && options.json);
+    options = parsed("");
+    cr_expect(!options.raw && !options.parse_special && !options.no_special && !options.ids_out);
+    cr_expect(!options.decode && !options.json);
+}
+
+Test(options, numbers) {
+    qins_options options =
+        parsed("-n 7 -c 300 -t 3 -s 18446744073709551615 --top-k 40 --top 9 --bos 1 --max-windows 12");
+    cr_expect(options.n_predict == 7 && options.n_predict_given);
+    cr_expect(options.session.n_ctx == 300 && options.window == 300);
+    cr_expect(options.session.n_threads == 3 && options.convert.n_threads == 3);
+    cr_expect(options.sampler.seed == UINT64_MAX && options.seed_given);
+    cr_expect(options.sampler.top_k == 40 && options.top == 9 && options.bos == 1 && options.max_windows == 12);
+    options = parsed("--n-predict 0 --ctx-size 0 --threads 1024 --seed 0");
+    cr_expect(options.n_predict == 0 && options.n_predict_given && options.session.n_ctx == 0);
+    cr_expect(options.session.n_threads == 1024 && options.sampler.seed == 0 && options.seed_given);
+    cr_expect_eq(parsed("--window 64").window, 64);
+    options = parsed("--temp 0.75 --top-p 0.5 --min-p 0.25 --repeat-penalty 1.5");
+    cr_expect(options.sampler.temperature == 0.75f && options.sampler.top_p == 0.5f);
+    cr_expect(options.sampler.min_p == 0.25f && options.sampler.repeat_penalty == 1.5f);
+}
+
+Test(options, names) {
+    qins_options options = parsed("--kv-k f32 --kv-v f16 --rope long --type bf16 --lm-head qins8 --curve log");
+    cr_expect(options.session.k_type == QINS_F32 && options.session.v_type == QINS_F16 && options.session.rope_long);
+    cr_expect(options.convert.weight_type == QINS_BF16 && options.convert.curve == QINS_LOG);
+    cr_expect(options.convert.head_given && options.convert.head_type == QINS_QINS8);
+    options = parsed("--kv-v f32 --rope auto --type f32 --lm-head bf16 --curve projective");
+    cr_expect(options.session.v_type == QINS_F32 && !options.session.rope_long);
+    cr_expect(options.convert.weight_type == QINS_F32 && options.convert.curve == QINS_PROJECTIVE);
+    cr_expect_eq(options.convert.head_type, QINS_BF16);
+}
+
+Test(options, wrong_numbers_are_refused) {
+    static const char *const counts[] = {"-n", "-c", "-t", "-s", "--top-k", "--top", "--bos", "--max-windows"};
+    static const char *const bad[] = {"-1", "x", "1x", "''", "1.5", "0x10", "+1", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        for (size_t j = 0; j < sizeof bad / sizeof bad[0]; j++) {
+            char line[64];
+            snprintf(line, sizeof line, "%s %s", counts[i], bad[j]);
+            expect_usage(line, "takes a whole number");
+        }
+    }
+    expect_usage("-t 0", "from 1 to 1024");
+    expect_usage("-t 1025", "from 1 to 1024");
+    expect_usage("--max-windows 0", "takes a whole number");
+    expect_usage("--bos 2147483648", "--bos takes a whole number from 0 to 2147483647");
+    expect_usage("-n 16777217", "takes a whole number from 0 to 16777216");
+    static const char *const numbers[] = {"--temp", "--top-p", "--min-p", "--repeat-penalty"};
+    static const char *const no_numbers[] = {"x", "1x", "''", "nan", "inf", "1e99"};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        for (size_t j = 0; j < sizeof no_numbers / sizeof no_numbers[0]; j++) {
+            char line[64];
+            snprintf(line, sizeof line, "%s %s", numbers[i], no_numbers[j]);
+            expect_usage(line, numbers[i]);
+        }
+    }
+}
+
+Test(options, wrong_names_are_refused) {
+    expect_usage("--kv-k qins8", "--kv-k takes f16|f32, not \"qins8\"");
+    expect_usage("--kv-k f1", "--kv-k takes");
+    expect_usage("--kv-k ''", "--kv-k takes");
+    expect_usage("--kv-k 16", "--kv-k takes");
+    expect_usage("--kv-k f16|f32", "--kv-k takes");
+    expect_usage("--kv-v bf16", "--kv-v takes qins8|f16|f32");
+    expect_usage("--type f16", "--type takes qins8|bf16|f32");
+    expect_usage("--lm-head f32", "--lm-head takes bf16|qins8");
+    expect_usage("--curve linear", "--curve takes projective|log");
+    expect_usage("--rope short", "--rope takes auto|long");
+}
+
+Test(options, misuse_is_refused) {
+    expect_usage("--frobnicate", "--frobnicate is not an option");
+    expect_usage("-x", "-x is not an option");
+    expect_usage("--raw=yes", "is not an option");
+    expect_usage("-m", "-m needs a value");
+    expect_usage("-p hello --model", "--model needs a value");
+    expect_usage("stray", "\"stray\" is neither a command nor an option");
+    expect_usage("-p x stray", "\"stray\" is neither");
+    expect_usage("stray --frobnicate", "\"stray\" is neither");
+    expect_usage("-p -x --frobnicate", "--frobnicate is not an option");
+    expect_usage("-p x -f y", "-f: the prompt was given already");
+    expect_usage("--ids x -p y", "-p: the prompt was given already");
+    expect_usage("--ids-file x --ids y", "--ids: the prompt was given already");
+    expect_usage("-p x -p y", "given already");
+    expect_usage("--stop ''", "--stop takes a text");
+    expect_usage("--stop a --stop b -n x", "-n takes a whole number");
+}
+
+Test(options, stop_texts_are_limited) {
+    char line[512] = "";
+    for (int i = 0; i < QINS_MAX_STOP_TEXTS; i++) strcat(line, "--stop=x ");
+    cr_expect_eq(parsed(line).n_stops, QINS_MAX_STOP_TEXTS);
+    strcat(line, "--stop=x");
+    expect_usage(line, "--stop may be given at most 16 times");
+}
+
+Test(options, help_and_a_second_parse) {
+    qins_options options;
+    qins_error error = {0};
+    bool help;
+    parse(&options, "-h", &help, &error);
+    expect_ok(&error);
+    cr_expect(help);
+    parse(&options, "-m model --help", &help, &error);
+    cr_expect(help && error.status == QINS_OK);
+    cr_expect_str_eq(parsed("-m again").model, "again"); // getopt starts anew
+}
