@@ -45,6 +45,9 @@ static size_t read_preamble(qins_cursor *cursor, qins_error *error) {
     if (header_bytes == 0 || header_bytes > qins_cursor_left(cursor))
         qins_fail(error, QINS_BAD_MODEL, "the header's length of %" PRIu64 " bytes does not fit the file",
                   header_bytes);
+    if (header_bytes % QINS_ALIGNMENT != 0) // else the bytes up to the first section would be nobody's
+        qins_fail(error, QINS_BAD_MODEL, "the header's length of %" PRIu64 " bytes is not a multiple of %d",
+                  header_bytes, QINS_ALIGNMENT);
     if (error->status != QINS_OK) return 0;
     if (XXH3_64bits(cursor->data + cursor->offset, (size_t)header_bytes) != header_hash) {
         qins_fail(error, QINS_BAD_MODEL, "the header is damaged (its hash differs); copy or convert the file again");
