@@ -28,8 +28,9 @@ $(BUILD)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS) -ledit
 $(BUILD)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
-# --wrap: tests/failing_allocation.c makes single allocations of our own code fail.
-$(BUILD)/qinstests: LDFLAGS += -Wl,--wrap=malloc,--wrap=realloc,--wrap=aligned_alloc
+# --wrap: tests/failing_allocation.c makes single allocations, mappings and thread starts of our own code fail.
+WRAPPED := malloc calloc realloc aligned_alloc mmap pthread_create XXH3_createState
+$(BUILD)/qinstests: LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
 $(BUILD)/qinstests: $(call object,$(SOURCES) $(TESTS))
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS) -ledit -lcriterion
 $(BUILD)/%.o: %.c
