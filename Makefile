@@ -29,10 +29,16 @@ $(BUILD)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
 $(BUILD)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
 # --wrap: tests/failing_allocation.c makes single allocations, mappings and thread starts of our own code fail.
-WRAPPED := malloc calloc realloc aligned_alloc mmap pthread_create XXH3_createState
+WRAPPED := malloc calloc realloc aligned_alloc mmap munmap pthread_create XXH3_createState
 $(BUILD)/qinstests: LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
+# ThreadSanitizer and Criterion's sandbox exclude each other.
+TEST_RUNNER := -lcriterion
+ifeq ($(config),tsan)
+TESTS += tests/tsan/runner.c
+TEST_RUNNER :=
+endif
 $(BUILD)/qinstests: $(call object,$(SOURCES) $(TESTS))
-	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS) -ledit -lcriterion
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS) -ledit $(TEST_RUNNER)
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<

@@ -9,6 +9,7 @@
 
 static atomic_size_t countdown;
 static atomic_bool hit;
+static atomic_long n_mappings;
 
 void failing_allocation_set(size_t n) {
     countdown = n;
@@ -17,6 +18,10 @@ void failing_allocation_set(size_t n) {
 
 bool failing_allocation_hit(void) {
     return hit;
+}
+
+long failing_allocation_mappings(void) {
+    return n_mappings;
 }
 
 static bool fails_now(void) {
@@ -35,6 +40,7 @@ void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *memory, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__real_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+int __real_munmap(void *address, size_t size);
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
                           void *context);
 XXH3_state_t *__real_XXH3_createState(void);
@@ -43,6 +49,7 @@ void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset);
+int __wrap_munmap(void *address, size_t size);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
                           void *context);
 XXH3_state_t *__wrap_XXH3_createState(void);
@@ -64,7 +71,15 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size) {
 }
 
 void *__wrap_mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset) {
-    return fails_now() ? MAP_FAILED : __real_mmap(address, size, protection, flags, fd, offset);
+    void *memory = fails_now() ? MAP_FAILED : __real_mmap(address, size, protection, flags, fd, offset);
+    n_mappings += memory != MAP_FAILED;
+    return memory;
+}
+
+int __wrap_munmap(void *address, size_t size) {
+    int result = __real_munmap(address, size);
+    n_mappings -= result == 0;
+    return result;
 }
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *),
