@@ -35,10 +35,17 @@ $(BUILD)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
 	$(link) -ledit
 $(BUILD)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(link)
-# --wrap: tests/failing_allocation.c makes single allocations of our own code fail.
-$(BUILD)/qinstests: LDFLAGS += -Wl,--wrap=malloc,--wrap=realloc,--wrap=aligned_alloc
+# --wrap: tests/failing_allocation.c makes single allocations, mappings and thread starts of our own code fail.
+WRAPPED := malloc calloc realloc aligned_alloc mmap munmap pthread_create XXH3_createState
+$(BUILD)/qinstests: LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
+# ThreadSanitizer and Criterion's sandbox exclude each other.
+TEST_RUNNER := -lcriterion
+ifeq ($(config),tsan)
+TESTS += tests/tsan/runner.c
+TEST_RUNNER :=
+endif
 $(BUILD)/qinstests: $(call object,$(SOURCES) $(TESTS))
-	$(link) -ledit -lcriterion
+	$(link) -ledit $(TEST_RUNNER)
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC $<"

@@ -9,9 +9,10 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 passed=0 failed=0 skipped=0
 
-# The sanitizers stop at the first finding; a stack says where.
+# The sanitizers stop at the first finding; a stack says where. Tests ask for more memory than there is.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1:detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:exitcode=66}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:exitcode=66:allocator_may_return_null=1}
 
 # count NAME PASSED FAILED SKIPPED
 count() {
@@ -26,7 +27,7 @@ run_criterion() {
     printf '== %s\n' "$name"
     LC_ALL=C TERM=dumb timeout -k 10 3600 "$build/qinstests" -j"$(nproc)" --color=never --tap="$tmp/tap" >"$tmp/out" 2>&1
     code=$?
-    grep -v 'Synthesis: Tested:' "$tmp/out"
+    grep -av 'Synthesis: Tested:' "$tmp/out"
     numbers=$(sed -nE 's/.*Synthesis: Tested: ([0-9]+) \| Passing: ([0-9]+) .*/\1 \2/p' "$tmp/out" | tail -n 1)
     if [ -z "$numbers" ]; then
         echo "FAIL - $name: it ended with exit code $code before its summary"
@@ -35,7 +36,7 @@ run_criterion() {
     fi
     read -r tested ok <<<"$numbers"
     bad=$((tested - ok))
-    leaks=$(grep -c 'ERROR: LeakSanitizer' "$tmp/out")
+    leaks=$(grep -ac 'ERROR: LeakSanitizer' "$tmp/out")
     [ "$leaks" -gt 0 ] && echo "FAIL - $name: $leaks tests leak memory (reports above)"
     [ "$leaks" -gt "$ok" ] && leaks=$ok
     if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ]; then
@@ -43,7 +44,7 @@ run_criterion() {
         bad=1
     fi
     sed -nE 's/^ok - ([^ ]+) +# SKIP (.*)/skip - \1: \2/p' "$tmp/tap"
-    skips=$(grep -c '# SKIP' "$tmp/tap")
+    skips=$(grep -ac '# SKIP' "$tmp/tap")
     count "$name" $((ok - leaks)) $((bad + leaks)) "$skips"
 }
 
@@ -53,13 +54,13 @@ run_script() {
     printf '== %s\n' "$1"
     timeout -k 10 3600 "$@" >"$tmp/out" 2>&1
     code=$?
-    grep -v '^ok - ' "$tmp/out"
-    bad=$(grep -c '^FAIL - ' "$tmp/out")
+    grep -av '^ok - ' "$tmp/out"
+    bad=$(grep -ac '^FAIL - ' "$tmp/out")
     if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ]; then
         echo "FAIL - $1: exit code $code"
         bad=1
     fi
-    count "$1" "$(grep -c '^ok - ' "$tmp/out")" "$bad" "$(grep -c '^skip - ' "$tmp/out")"
+    count "$1" "$(grep -ac '^ok - ' "$tmp/out")" "$bad" "$(grep -ac '^skip - ' "$tmp/out")"
 }
 
 run_criterion

@@ -55,7 +55,7 @@ static void draw_many(const qins_sampler_options *options, const float *logits, 
 // chi-square below 30, which true draws exceed once in 10^5 at 5 degrees of freedom. The seed is fixed.
 static void expect_distribution(const char *what, const qins_sampler_options *options, const double *probabilities,
                                 size_t n, const double *expected) {
-    float logits[MAX_VOCAB];
+    float logits[MAX_VOCAB] = {0};
     int counts[MAX_VOCAB];
     double chi_square = 0;
     for (size_t i = 0; i < n; i++) logits[i] = (float)log(probabilities[i]) + 3.5f;

@@ -42,8 +42,11 @@ static size_t read_preamble(qins_cursor *cursor, qins_error *error) {
                   file_bytes, cursor->size < file_bytes ? "it was cut off: copy it again" : "something was appended");
     for (int i = 0; i < 3; i++) reserved |= qins_cursor_u64(cursor, "preamble") != 0;
     if (reserved != 0) qins_fail(error, QINS_BAD_MODEL, "the preamble's reserved bytes are not zero");
-    if (header_bytes == 0 || header_bytes % QINS_ALIGNMENT != 0 || header_bytes > qins_cursor_left(cursor))
-        qins_fail(error, QINS_BAD_MODEL, "the header's length of %" PRIu64 " bytes is no multiple of %d in the file",
+    if (header_bytes == 0 || header_bytes > qins_cursor_left(cursor))
+        qins_fail(error, QINS_BAD_MODEL, "the header's length of %" PRIu64 " bytes does not fit the file",
+                  header_bytes);
+    if (header_bytes % QINS_ALIGNMENT != 0) // else the bytes up to the first section would be nobody's
+        qins_fail(error, QINS_BAD_MODEL, "the header's length of %" PRIu64 " bytes is not a multiple of %d",
                   header_bytes, QINS_ALIGNMENT);
     if (error->status != QINS_OK) return 0;
     if (XXH3_64bits(cursor->data + cursor->offset, (size_t)header_bytes) != header_hash) {

@@ -1,0 +1,236 @@
+// Out of memory, address space or threads at every single place of base, kernels and model: an error with a message, no
+// result, nothing lost (mappings are counted, the address sanitizer looks for leaks).
+#include "engine/base/buffer.h"
+#include "engine/base/file.h"
+#include "engine/base/map.h"
+#include "engine/model/attention.h"
+#include "engine/model/qinswriter.h"
+#include "engine/model/sampler.h"
+#include "engine/model/session.h"
+#include "tests/failing_allocation.h"
+#include "tests/support.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// One operation from start to release; whether it succeeded must be what it returns.
+typedef qins_status operation(void *context, qins_error *error);
+
+static void fail_each_call(const char *name, operation *run, void *context) {
+    for (size_t n = 1;; n++) {
+        qins_error error = {0};
+        const long mappings = failing_allocation_mappings();
+        failing_allocation_set(n);
+        qins_status status = run(context, &error);
+        bool hit = failing_allocation_hit();
+        failing_allocation_set(0);
+        cr_assert_eq(failing_allocation_mappings(), mappings, "%s, call %zu: a mapping is lost", name, n);
+        cr_assert_eq(status, error.status, "%s, call %zu", name, n);
+        cr_assert_eq(status != QINS_OK, hit, "%s, call %zu: %s", name, n, error.message);
+        cr_assert(!hit || error.message[0] != '\0', "%s, call %zu: no message", name, n);
+        if (!hit) {
+            cr_assert(n > 1, "%s allocates nothing?", name);
+            return;
+        }
+    }
+}
+
+static void *counted_malloc(size_t size) {
+    return malloc(size);
+}
+
+// cJSON's own allocations count as well.
+static void count_json(void) {
+    cJSON_InitHooks(&(cJSON_Hooks){counted_malloc, free});
+}
+
+static qins_status make_pool(void *context, qins_error *error) {
+    (void)context;
+    qins_pool *pool = qins_pool_create(4, error);
+    cr_assert_eq(pool == NULL, error->status != QINS_OK);
+    qins_pool_free(pool);
+    return error->status;
+}
+
+static qins_status make_compute(void *context, qins_error *error) {
+    (void)context;
+    qins_compute compute;
+    qins_status status = qins_compute_init(&compute, 3, error);
+    qins_compute_free(&compute);
+    return status;
+}
+
+static qins_status make_cache(void *context, qins_error *error) {
+    const qins_config config = tiny_config();
+    qins_kvcache cache;
+    (void)context;
+    qins_status status = qins_kvcache_init(&cache, &config, QINS_F16, QINS_QINS8, NULL, 100, error);
+    qins_kvcache_free(&cache);
+    return status;
+}
+
+static qins_status make_sampler(void *context, qins_error *error) {
+    const qins_sampler_options options = {1, 0, 1, 0, 1, 0};
+    (void)context;
+    qins_sampler *sampler = qins_sampler_create(&options, 1000, error);
+    cr_assert_eq(sampler == NULL, error->status != QINS_OK);
+    qins_sampler_free(sampler);
+    return error->status;
+}
+
+static qins_status fill_buffer(void *context, qins_error *error) {
+    (void)context;
+    qins_buffer buffer = {.error = error};
+    for (uint32_t i = 0; i < 100; i++) qins_buffer_u32(&buffer, i);
+    cr_assert_eq(buffer.size == 400, error->status == QINS_OK);
+    qins_buffer_free(&buffer);
+    return error->status;
+}
+
+Test(faults, base_and_kernels) {
+    fail_each_call("pool", make_pool, NULL);
+    fail_each_call("compute", make_compute, NULL);
+    fail_each_call("KV cache", make_cache, NULL);
+    fail_each_call("sampler", make_sampler, NULL);
+    fail_each_call("buffer", fill_buffer, NULL);
+}
+
+static qins_status parse_json(void *context, qins_error *error) {
+    qins_json *json = qins_json_parse(context, strlen(context), error);
+    cr_assert_eq(json == NULL, error->status != QINS_OK);
+    qins_json_free(json);
+    return error->status;
+}
+
+static qins_status build_json(void *context, qins_error *error) {
+    (void)context;
+    qins_json *root = qins_json_new_object(error);
+    qins_json_add_string(root, "s", "text", error);
+    qins_json_add_number(root, "n", 1.5, error);
+    qins_json_add_bool(root, "b", true, error);
+    qins_json *array = qins_json_add_array(root, "a", error);
+    qins_json_append_number(array, 2, error);
+    qins_json_append_string(array, "x", error);
+    qins_json_add_number(qins_json_append_object(array, error), "k", 3, error);
+    qins_json_add_object(root, "o", error);
+    char *text = error->status == QINS_OK ? qins_json_print(root, error) : NULL;
+    cr_assert_eq(text == NULL, error->status != QINS_OK);
+    free(text);
+    qins_json_free(root);
+    return error->status;
+}
+
+Test(faults, json) {
+    count_json();
+    char text[] = "{\"a\": [1, \"two\", {\"b\": true}], \"c\": 1.5}";
+    fail_each_call("parse", parse_json, text);
+    fail_each_call("build", build_json, NULL);
+}
+
+// --- the model file ---
+
+static qins_status open_path(void *path, qins_error *error) {
+    qins_image *image = qins_image_open(path, error);
+    cr_assert_eq(image == NULL, error->status != QINS_OK);
+    qins_image_close(image);
+    return error->status;
+}
+
+static qins_status read_all(void *path, qins_error *error) {
+    size_t size;
+    char *text = qins_file_read_all(path, 1 << 20, &size, QINS_FAILED, error);
+    cr_assert_eq(text == NULL, error->status != QINS_OK);
+    free(text);
+    return error->status;
+}
+
+static qins_status verify(void *context, qins_error *error) {
+    qins_pool *pool = qins_pool_create(2, error);
+    if (pool == NULL) return error->status;
+    qins_image_verify(context, pool, error);
+    qins_pool_free(pool);
+    return error->status;
+}
+
+// A whole file, as the converter writes one.
+static qins_status write_model(void *context, qins_error *error) {
+    static const uint8_t zeros[1 << 16];
+    const qins_config config = tiny_config();
+    qins_header header;
+    qins_writer *writer = NULL;
+    int fd = *(int *)context;
+    model_header(&header, &config, QINS_QINS8, error);
+    if (error->status == QINS_OK) writer = qins_writer_create(fd, "model", &header, (const uint8_t *)"token", 5, error);
+    for (size_t i = 0; i < header.n_tensors && error->status == QINS_OK; i++)
+        qins_writer_append(writer, zeros, (size_t)header.tensors[i].bytes, error);
+    if (error->status == QINS_OK) qins_writer_finish(writer, error);
+    qins_writer_free(writer);
+    qins_header_free(&header);
+    return error->status;
+}
+
+Test(faults, model_file) {
+    const qins_config config = tiny_config();
+    qins_error error = {0};
+    size_t size;
+    count_json();
+    char *folder = temporary_folder();
+    uint8_t *bytes = model_bytes(&config, 1, QINS_QINS8, &size);
+    char *path = strdup(write_file(folder, "model.qins", bytes, size));
+    cr_assert_not_null(path);
+    fail_each_call("open", open_path, path);
+    fail_each_call("read all", read_all, path);
+    qins_image *image = qins_image_from_memory(bytes, size, "model", &error);
+    expect_ok(&error);
+    fail_each_call("verify", verify, image);
+    qins_image_close(image);
+    int fd = qins_memory_file("model", &error);
+    fail_each_call("write", write_model, &fd);
+    close(fd);
+    free(path);
+    free(bytes);
+    remove_folder(folder);
+}
+
+// --- the session ---
+
+static qins_status make_session(void *context, qins_error *error) {
+    const qins_session_options options = {.n_threads = 3, .k_type = QINS_F16, .v_type = QINS_QINS8};
+    qins_session *session = qins_session_create(context, &options, error);
+    cr_assert_eq(session == NULL, error->status != QINS_OK);
+    qins_session_free(session);
+    return error->status;
+}
+
+Test(faults, session) {
+    const qins_config config = tiny_config();
+    qins_image *image = model_image(&config, 1, QINS_QINS8);
+    fail_each_call("session", make_session, image);
+    qins_image_close(image);
+}
+
+Test(faults, a_session_that_runs_allocates_nothing) {
+    const qins_config config = tiny_config();
+    const qins_session_options options = {.n_threads = 2, .k_type = QINS_F16, .v_type = QINS_QINS8};
+    qins_image *image = model_image(&config, 1, QINS_QINS8);
+    qins_error error = {0};
+    qins_session *session = qins_session_create(image, &options, &error);
+    expect_ok(&error);
+    const int32_t ids[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    const float *logits;
+    size_t first, n_rows;
+    failing_allocation_set(1);
+    for (size_t n = 1; n <= 12; n++) qins_session_sync(session, ids, n, &error); // across the switch of LongRoPE
+    qins_session_sync(session, ids, 5, &error);
+    qins_session_score_begin(session, ids, 12, &error);
+    do qins_session_score_next(session, &logits, &first, &n_rows, &error);
+    while (n_rows > 0 && error.status == QINS_OK);
+    bool hit = failing_allocation_hit();
+    failing_allocation_set(0);
+    expect_ok(&error);
+    cr_expect(!hit, "something was allocated behind the session's creation");
+    qins_session_free(session);
+    qins_image_close(image);
+}

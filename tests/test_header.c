@@ -1,0 +1,212 @@
+// The header: structure to JSON and back, the layout rule, and refusal of hostile JSON by name.
+#include "engine/model/header.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A header of tiny_config with every field set to something of its own.
+static void full_header(qins_header *header) {
+    const qins_config config = tiny_config();
+    qins_error error = {0};
+    uint64_t file_bytes;
+    model_header(header, &config, QINS_QINS8, &error);
+    strcpy(header->chat_template, "phi3");
+    header->tokenizer_bytes = 77;
+    header->tokenizer_hash = UINT64_C(0xFEDCBA9876543210);
+    header->v_code = (qins_code){.curve = QINS_LOG, .parameter = 4.125};
+    qins_codebook_make(&header->v_code.book, QINS_LOG, 4.125);
+    header->n_sources = 2;
+    header->sources = calloc(2, sizeof *header->sources);
+    cr_assert_not_null(header->sources);
+    header->sources[0] = (qins_source){"config.json", 3451, UINT64_C(0x123456789ABCDEF0)};
+    header->sources[1] = (qins_source){"model \"quoted\".safetensors", 4972489328, 1};
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        header->tensors[i].hash = i * UINT64_C(0x9E3779B97F4A7C15);
+        header->tensors[i].source_hash = ~header->tensors[i].hash;
+        header->tensors[i].error = (double)i / 3;
+    }
+    qins_header_layout(header, 6400, &file_bytes, &error);
+    expect_ok(&error);
+}
+
+static void expect_code(const qins_code *a, const qins_code *b) {
+    cr_expect(a->curve == b->curve && a->parameter == b->parameter);
+    cr_expect_eq(memcmp(&a->book, &b->book, sizeof a->book), 0);
+}
+
+Test(header, comes_back_from_json) {
+    qins_header header, again;
+    qins_error error = {0};
+    size_t size;
+    full_header(&header);
+    char *text = qins_header_print(&header, &size, &error);
+    qins_header_parse(&again, text, size, &error);
+    expect_ok(&error);
+    cr_expect_str_eq(again.chat_template, "phi3");
+    cr_expect_str_eq(again.converter, "tests");
+    cr_expect(again.tokenizer_offset == header.tokenizer_offset && again.tokenizer_bytes == 77);
+    cr_expect_eq(again.tokenizer_hash, header.tokenizer_hash);
+    expect_code(&again.v_code, &header.v_code);
+    cr_assert_eq(again.n_sources, 2);
+    for (size_t i = 0; i < 2; i++) {
+        cr_expect_str_eq(again.sources[i].name, header.sources[i].name);
+        cr_expect(again.sources[i].bytes == header.sources[i].bytes && again.sources[i].hash == header.sources[i].hash);
+    }
+    cr_assert_eq(again.n_tensors, 15);
+    for (size_t i = 0; i < 15; i++) {
+        const qins_tensor *a = &again.tensors[i], *b = &header.tensors[i];
+        cr_expect_str_eq(a->spec.name, b->spec.name);
+        cr_expect(a->type == b->type && a->offset == b->offset && a->bytes == b->bytes && a->hash == b->hash);
+        cr_expect(a->source_hash == b->source_hash && a->error == b->error, "%s", a->spec.name);
+        cr_expect_str_eq(a->source_type, b->source_type);
+        if (qins_type_is_coded(a->type)) expect_code(&a->code, &b->code);
+    }
+    free(text);
+    qins_header_free(&again);
+    qins_header_free(&header);
+}
+
+Test(header, sections_follow_each_other_on_multiples_of_64) {
+    qins_header header;
+    qins_error error = {0};
+    uint64_t file_bytes, end;
+    full_header(&header);
+    for (uint64_t header_bytes = 6400; header_bytes < 6400 + 200; header_bytes += 33) {
+        qins_header_layout(&header, header_bytes, &file_bytes, &error);
+        expect_ok(&error);
+        end = 64 + header_bytes;
+        cr_assert(header.tokenizer_offset >= end && header.tokenizer_offset < end + 64);
+        cr_assert_eq(header.tokenizer_offset % 64, 0);
+        end = header.tokenizer_offset + 77;
+        for (size_t i = 0; i < header.n_tensors; i++) {
+            const qins_tensor *tensor = &header.tensors[i];
+            size_t bytes;
+            cr_assert(qins_tensor_bytes(tensor->type, tensor->spec.rows, tensor->spec.cols, &bytes));
+            cr_assert(tensor->bytes == bytes && tensor->offset % 64 == 0);
+            cr_assert(tensor->offset >= end && tensor->offset < end + 64);
+            end = tensor->offset + bytes;
+        }
+        cr_assert_eq(file_bytes, end);
+    }
+    header.tokenizer_bytes = UINT64_MAX / 2;
+    qins_header_layout(&header, 6400, &file_bytes, &error);
+    expect_error(&error, QINS_BAD_MODEL, "larger than this machine can address");
+    qins_header_free(&header);
+}
+
+// The JSON with one piece replaced is refused with this message, which never takes more than the error holds.
+static void expect_refused(const char *from, const char *to, const char *message) {
+    qins_header header;
+    qins_error error = {0};
+    size_t size;
+    full_header(&header);
+    char *text = qins_header_print(&header, &size, &error), *place = strstr(text, from);
+    expect_ok(&error);
+    cr_assert_not_null(place, "%s", from);
+    const size_t before = (size_t)(place - text), behind = size - before - strlen(from);
+    char *changed = malloc(before + strlen(to) + behind);
+    cr_assert_not_null(changed);
+    memcpy(changed, text, before);
+    memcpy(changed + before, to, strlen(to));
+    memcpy(changed + before + strlen(to), place + strlen(from), behind);
+    qins_header_free(&header);
+    cr_expect_neq(qins_header_parse(&header, changed, before + strlen(to) + behind, &error), QINS_OK, "%s -> %s", from,
+                  to);
+    expect_error(&error, QINS_BAD_MODEL, message);
+    qins_header_free(&header);
+    free(changed);
+    free(text);
+}
+
+Test(header, hostile_counts_are_refused_before_anything_is_allocated) {
+    expect_refused("\"n_layers\":2", "\"n_layers\":1000", "15 tensors listed, 6003 expected for 1000 layers");
+    expect_refused("\"n_layers\":2", "\"n_layers\":1000000", "n_layers is 1000000");
+    expect_refused("\"n_layers\":2", "\"n_layers\":1e300", "\"n_layers\" must be an integer");
+    expect_refused("\"n_layers\":2", "\"n_layers\":1", "15 tensors listed, 9 expected for 1 layers");
+    expect_refused("\"vocab_size\":50", "\"vocab_size\":4194304", "[50, 48] found, [4194304, 48] expected");
+    expect_refused("\"hidden_dim\":48", "\"hidden_dim\":262144", "[50, 48] found, [50, 262144] expected");
+    expect_refused("\"tied_head\":false", "\"tied_head\":true", "15 tensors listed, 14 expected");
+    expect_refused("\"tensors\":[", "\"tensors\":[],\"x\":[", "0 tensors listed");
+    expect_refused("\"tensors\":[", "\"tensors\":[5,", "16 tensors listed");
+    expect_refused("\"tensors\":", "\"tensors\":true,\"x\":", "0 tensors listed");
+}
+
+Test(header, hostile_tensors_are_refused_by_name) {
+    expect_refused("model.embed_tokens", "model.embed_tokenz",
+                   "found tensor \"model.embed_tokenz.weight\" where \"model.embed_tokens.weight\" belongs");
+    expect_refused("\"name\":\"lm_head.weight\"", "\"x\":1", "tensor lm_head.weight: \"name\" must be a string");
+    expect_refused("\"type\":\"bf16\"", "\"type\":\"qins8\"", "type qins8 is not allowed for the role embedding");
+    expect_refused("\"type\":\"bf16\"", "\"type\":\"qins4\"", "type \"qins4\" is unknown");
+    expect_refused("\"rows\":50", "\"rows\":51", "tensor model.embed_tokens.weight: shape [51, 48]");
+    expect_refused("\"rows\":50", "\"rows\":-50", "\"rows\" must be an integer");
+    expect_refused("\"rows\":50", "\"rows\":1e17", "\"rows\" must be an integer");
+    expect_refused("\"cols\":48", "\"cols\":48.5", "\"cols\" must be an integer");
+    expect_refused("\"offset\":", "\"offset\":-", "\"offset\" must be an integer");
+    expect_refused("\"bytes\":", "\"x\":", "\"bytes\" is missing");
+    expect_refused("\"source_type\":\"F32\"", "\"source_type\":\"FLOAT32X\"", "\"source_type\" is longer than 7");
+    expect_refused("\"error\":0", "\"error\":-1", "\"error\" must be a number");
+    expect_refused("{\"name\":\"lm_head", "[{\"name\":\"lm_head", "");
+}
+
+Test(header, hostile_hashes_and_tables_are_refused) {
+    expect_refused("\"hash\":\"fedcba9876543210\"", "\"hash\":\"fedcba987654321\"",
+                   "\"hash\" must be 16 hexadecimal digits");
+    expect_refused("\"hash\":\"fedcba9876543210\"", "\"hash\":\"FEDCBA9876543210\"", "\"hash\" must be 16 hexadecimal");
+    expect_refused("\"hash\":\"fedcba9876543210\"", "\"hash\":\"fedcba987654321g\"", "\"hash\" must be 16 hexadecimal");
+    expect_refused("\"hash\":\"fedcba9876543210\"", "\"hash\":7", "\"hash\" must be a string");
+    expect_refused("\"table\":\"3f80", "\"table\":\"3f81", "\"table\" must be 128 BF16 numbers");
+    expect_refused("\"table\":\"3f80", "\"table\":\"3F80", "\"table\" must be 128 BF16 numbers");
+    expect_refused("\"table\":\"3f80", "\"table\":\"3f8", "\"table\" must be 128 BF16 numbers");
+    expect_refused("\"table\":\"3f80", "\"table\":\"3f803f80", "\"table\" must be 128 BF16 numbers");
+    expect_refused("\"table\":\"3f80", "\"table\":\"\\u00003f80", "\"table\" must be 128 BF16 numbers");
+    expect_refused("0000\"", "0001\"", "\"table\" must be 128 BF16 numbers");
+    expect_refused("\"curve\":\"log\"", "\"curve\":\"linear\"", "\"curve\" must be projective or log");
+    expect_refused("\"parameter\":4.125", "\"parameter\":-1", "\"parameter\" must be a number");
+}
+
+Test(header, missing_and_oversized_members_are_refused) {
+    expect_refused("\"config\":", "\"x\":", "config: \"n_layers\" is missing");
+    expect_refused("\"v_cache\":", "\"x\":", "\"curve\" must be a string");
+    expect_refused("\"provenance\":", "\"x\":", "\"converter\" must be a string");
+    expect_refused("\"chat_template\":", "\"x\":", "\"chat_template\" must be a string");
+    expect_refused("\"phi3\"", "\"a_template_with_a_very_long_name_\"", "\"chat_template\" is longer than 31");
+    char name[400] = "\"";
+    memset(name + 1, 'n', 256);
+    strcat(name, "\"");
+    expect_refused("\"config.json\"", name, "\"name\" is longer than 255");
+    char *sources = malloc(3 * 1100 + 32);
+    cr_assert_not_null(sources);
+    strcpy(sources, "\"sources\":[");
+    for (int i = 0; i < 1023; i++) strcat(sources, "{},");
+    expect_refused("\"sources\":[", sources, "1025 sources; at most 1024 are allowed");
+    free(sources);
+    expect_refused("\"sources\":[", "\"sources\":[5,", "\"name\" must be a string");
+    expect_refused("{\"config\"", "[\"config\"", "not valid JSON");
+}
+
+// Whatever is flipped, the reader says so or takes it, without touching a byte that is not there.
+Test(header, flipped_bits_and_truncations_do_no_harm) {
+    qins_header header, again;
+    qins_error error = {0};
+    size_t size;
+    full_header(&header);
+    char *text = qins_header_print(&header, &size, &error);
+    expect_ok(&error);
+    for (size_t i = 0; i < size; i += 3) {
+        text[i] ^= (char)(1 << i % 7);
+        qins_header_parse(&again, text, size, &error);
+        cr_assert(error.status == QINS_OK || error.message[0] != '\0');
+        qins_header_free(&again);
+        error = (qins_error){0};
+        text[i] ^= (char)(1 << i % 7);
+    }
+    for (size_t i = 0; i < size; i += 5) {
+        cr_assert_neq(qins_header_parse(&again, text, i, &error), QINS_OK);
+        qins_header_free(&again);
+        error = (qins_error){0};
+    }
+    free(text);
+    qins_header_free(&header);
+}

@@ -1,0 +1,311 @@
+// Reading .qins files: what the writer wrote comes back; whatever is missing, added or changed is refused by name.
+#include "engine/base/half.h"
+#include "engine/base/map.h"
+#include "engine/model/qinsfile.h"
+#include "tests/support.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+// A small file in memory and the places in it.
+typedef struct sample {
+    uint8_t *bytes;
+    size_t size, header_bytes;
+    qins_image *image; // of bytes
+} sample;
+
+static sample make_sample(qins_type type) {
+    const qins_config config = tiny_config();
+    qins_error error = {0};
+    sample made;
+    made.bytes = model_bytes(&config, 5, type, &made.size);
+    made.header_bytes = (size_t)made.bytes[24] | (size_t)made.bytes[25] << 8;
+    made.image = qins_image_from_memory(made.bytes, made.size, "sample", &error);
+    expect_ok(&error);
+    return made;
+}
+
+static void free_sample(sample *made) {
+    qins_image_close(made->image);
+    free(made->bytes);
+}
+
+static void store_u64(uint8_t *bytes, uint64_t value) {
+    for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(value >> (8 * i));
+}
+
+// bytes[size] is refused with this message; a copy in front of a guard page shows that nothing behind it is read.
+static void expect_refused(const uint8_t *bytes, size_t size, const char *message) {
+    test_guards guards = {0};
+    qins_error error = {0};
+    cr_assert_null(qins_image_from_memory(guarded_copy(&guards, bytes, size), size, "sample", &error), "%zu bytes",
+                   size);
+    cr_assert_eq(strncmp(error.message, "sample: ", 8), 0, "%s", error.message);
+    expect_error(&error, QINS_BAD_MODEL, message);
+    guards_free(&guards);
+}
+
+Test(qinsfile, comes_back_as_written) {
+    const qins_type types[] = {QINS_F32, QINS_F16, QINS_BF16, QINS_QINS8};
+    for (size_t t = 0; t < 4; t++) {
+        const qins_config config = tiny_config();
+        sample made = make_sample(types[t]);
+        const qins_header *header = qins_image_header(made.image);
+        cr_assert_eq(header->n_tensors, 15);
+        cr_expect_eq(qins_image_bytes(made.image), made.size);
+        size_t tokenizer_size;
+        const uint8_t *tokenizer = qins_image_tokenizer(made.image, &tokenizer_size);
+        cr_expect(tokenizer_size == 13 && memcmp(tokenizer, "no tokenizer", 13) == 0);
+        test_random random = {5}; // the same numbers as support_model.c draws
+        for (size_t i = 0; i < header->n_tensors; i++) {
+            qins_tensor_spec spec = qins_schema_entry(&config, i);
+            qins_matrix matrix = qins_image_matrix(made.image, i);
+            cr_assert(matrix.rows == spec.rows && matrix.cols == spec.cols);
+            const float spread = spec.role == QINS_ROLE_EMBEDDING ? 1.0f : 1.0f / (float)(1 + spec.cols / 8);
+            const float offset = spec.role == QINS_ROLE_NORM ? 1.0f : 0.0f;
+            // relative error of the type, then of the codec: half a gap of T below a scale of up to 8 BF16 steps more
+            const float error[] = {[QINS_F32] = 0, [QINS_F16] = 0x1p-11f, [QINS_BF16] = 0x1p-8f, [QINS_QINS8] = 0};
+            for (size_t row = 0; row < spec.rows; row++) {
+                float values[80];
+                qins_kernels_scalar.decode_rows(values, &matrix, row, 1);
+                for (size_t col = 0; col < spec.cols; col++) {
+                    float expected = random_bell(&random) * spread + offset, largest = 6 * spread;
+                    float tolerance = expected < 0 ? -expected : expected;
+                    tolerance = matrix.type == QINS_QINS8 ? largest / 60 : tolerance * error[matrix.type] + 1e-7f;
+                    float difference = values[col] - expected;
+                    cr_assert(difference <= tolerance && -difference <= tolerance, "%s [%zu, %zu]: %g instead of %g",
+                              spec.name, row, col, (double)values[col], (double)expected);
+                }
+            }
+        }
+        free_sample(&made);
+    }
+}
+
+Test(qinsfile, every_truncation_is_refused) {
+    sample made = make_sample(QINS_QINS8);
+    for (size_t size = 0; size < made.size; size++) {
+        expect_refused(made.bytes, size, size < 8 ? "not a .qins file" : size < 40 ? "bytes needed" : "it was cut off");
+    }
+    uint8_t *copy = malloc(made.size + 1);
+    cr_assert_not_null(copy);
+    memcpy(copy, made.bytes, made.size);
+    for (size_t size = 64; size < made.size; size += 11) { // the same with a preamble that agrees
+        store_u64(copy + 16, size);
+        expect_refused(copy, size, size < 64 + made.header_bytes ? "does not fit the file" : "the tensors end at byte");
+    }
+    free(copy);
+    free_sample(&made);
+}
+
+Test(qinsfile, one_extra_byte_is_refused) {
+    sample made = make_sample(QINS_QINS8);
+    uint8_t *longer = calloc(made.size + 1, 1);
+    cr_assert_not_null(longer);
+    memcpy(longer, made.bytes, made.size);
+    expect_refused(longer, made.size + 1, "something was appended");
+    store_u64(longer + 16, made.size + 1);
+    expect_refused(longer, made.size + 1, "the tensors end at byte");
+    free(longer);
+    free_sample(&made);
+}
+
+Test(qinsfile, every_flipped_byte_of_preamble_and_header_is_refused) {
+    sample made = make_sample(QINS_QINS8);
+    for (size_t i = 0; i < 64 + made.header_bytes; i++) {
+        made.bytes[i] ^= (uint8_t)(1 << i % 8);
+        const char *message = i < 8    ? "this is not a .qins file"
+                              : i < 12 ? "format version"
+                              : i < 16 ? "reserved bytes"
+                              : i < 24 ? "was written with"
+                              : i < 32 ? "header"
+                              : i < 40 ? "the header is damaged"
+                              : i < 64 ? "reserved bytes"
+                                       : "the header is damaged";
+        qins_error error = {0};
+        cr_assert_null(qins_image_from_memory(made.bytes, made.size, "sample", &error), "byte %zu", i);
+        expect_error(&error, QINS_BAD_MODEL, message);
+        made.bytes[i] ^= (uint8_t)(1 << i % 8);
+    }
+    free_sample(&made);
+}
+
+// --- hostile headers: the hash agrees with them ---
+
+// One piece of the header's JSON is replaced, the hash is made again: refused with this message.
+static void expect_header_refused(const char *from, const char *to, const char *message) {
+    sample made = make_sample(QINS_QINS8);
+    char *json = (char *)made.bytes + 64, *place = NULL;
+    const size_t from_size = strlen(from), to_size = strlen(to);
+    for (size_t i = 0; i + from_size <= made.header_bytes && place == NULL; i++)
+        place = memcmp(json + i, from, from_size) == 0 ? json + i : NULL;
+    cr_assert_not_null(place, "%s", from);
+    size_t behind = made.header_bytes - (size_t)(place - json) - from_size;
+    if (to_size > from_size) { // at the cost of the padding
+        for (size_t i = 1; i <= to_size - from_size; i++) cr_assert_eq(json[made.header_bytes - i], ' ');
+        behind -= to_size - from_size;
+    }
+    memmove(place + to_size, place + from_size, behind);
+    memcpy(place, to, to_size);
+    for (char *rest = place + to_size + behind; rest < json + made.header_bytes; rest++) *rest = ' ';
+    store_u64(made.bytes + 32, XXH3_64bits(json, made.header_bytes));
+    expect_refused(made.bytes, made.size, message);
+    free_sample(&made);
+}
+
+Test(qinsfile, hostile_headers_are_refused) {
+    sample made = make_sample(QINS_QINS8);
+    const qins_header *header = qins_image_header(made.image);
+    char first[40], second[40], moved[40], tokenizer[40];
+    snprintf(first, sizeof first, "\"offset\":%" PRIu64 ",", header->tensors[0].offset);
+    snprintf(second, sizeof second, "\"offset\":%" PRIu64 ",", header->tensors[1].offset);
+    snprintf(moved, sizeof moved, "\"offset\":%" PRIu64 ",", header->tensors[1].offset + 64);
+    snprintf(tokenizer, sizeof tokenizer, "\"offset\":%" PRIu64 ",", header->tokenizer_offset);
+    free_sample(&made);
+    expect_header_refused(second, first, "tensor model.layers.0.input_layernorm.weight: 96 bytes at");
+    expect_header_refused(second, moved, "expected");
+    expect_header_refused(first, "\"offset\":9007199254740992,", "9007199254740992 found");
+    expect_header_refused(first, "\"offset\":0,", "model.embed_tokens.weight: 4800 bytes at 0 found");
+    expect_header_refused(first, "\"offset\":-64,", "\"offset\" must be an integer");
+    expect_header_refused("\"bytes\":4800", "\"bytes\":4799", "4799 bytes at");
+    expect_header_refused("\"bytes\":4800", "\"bytes\":1e15", "expected");
+    expect_header_refused(tokenizer, "\"offset\":64,", "tokenizer section at 64, expected at");
+    expect_header_refused("\"bytes\":13", "\"bytes\":9007199254740992", "expected");
+    expect_header_refused("\"bytes\":13", "\"bytes\":0", "");
+    expect_header_refused("\"n_layers\":2", "\"n_layers\":1024", "tensors listed");
+    expect_header_refused("\"type\":\"bf16\"", "\"type\":\"qins8\"", "not allowed for the role embedding");
+    expect_header_refused("\"type\":\"bf16\"", "\"type\":\"f32\"", "4800 bytes at");
+    expect_header_refused("\"type\":\"qins8\"", "\"type\":\"bf16\"", "bytes at");
+    expect_header_refused("\"type\":\"qins8\"", "\"type\":\"qins9\"", "type \"qins9\" is unknown");
+    expect_header_refused("embed_tokens", "embed_tokenx", "found tensor");
+    expect_header_refused("{\"config\"", " \"config\"", "JSON ends at byte 9");
+}
+
+// The specification pads the header to a multiple of 64: otherwise bytes between it and the first section would belong
+// to nobody.
+Test(qinsfile, a_header_that_is_not_padded_is_refused) {
+    sample made = make_sample(QINS_QINS8);
+    size_t used = made.header_bytes;
+    while (made.bytes[64 + used - 1] == ' ') used--;
+    cr_assert_lt(made.header_bytes - used, 64 * 50);
+    for (size_t size = made.header_bytes - 63; size < made.header_bytes; size++) {
+        store_u64(made.bytes + 24, size);
+        store_u64(made.bytes + 32, XXH3_64bits(made.bytes + 64, size));
+        expect_refused(made.bytes, made.size, "multiple of 64");
+    }
+    free_sample(&made);
+}
+
+Test(qinsfile, hostile_header_lengths_are_refused) {
+    sample made = make_sample(QINS_QINS8);
+    const uint64_t lengths[] = {0, made.size, made.size - 63, UINT64_MAX, UINT64_MAX - 63, INT64_MAX};
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        store_u64(made.bytes + 24, lengths[i]);
+        expect_refused(made.bytes, made.size, "the header's length");
+    }
+    free_sample(&made);
+}
+
+// --- verify ---
+
+static void expect_damaged(sample *made, qins_pool *pool, size_t offset, const char *name) {
+    qins_error error = {0};
+    made->bytes[offset] ^= 0x10;
+    cr_assert_eq(qins_image_verify(made->image, pool, &error), QINS_BAD_MODEL, "byte %zu", offset);
+    cr_assert(strstr(error.message, "1 damaged sections") != NULL, "byte %zu: %s", offset, error.message);
+    expect_error(&error, QINS_BAD_MODEL, name);
+    made->bytes[offset] ^= 0x10;
+}
+
+Test(qinsfile, verify_names_what_is_damaged) {
+    for (size_t n_threads = 1; n_threads <= 3; n_threads++) {
+        sample made = make_sample(QINS_QINS8);
+        qins_error error = {0};
+        qins_pool *pool = qins_pool_create(n_threads, &error);
+        const qins_header *header = qins_image_header(made.image);
+        qins_image_verify(made.image, pool, &error);
+        expect_ok(&error);
+        for (size_t i = 0; i < header->n_tensors; i++) {
+            const qins_tensor *tensor = &header->tensors[i];
+            const size_t start = (size_t)tensor->offset, end = start + (size_t)tensor->bytes;
+            expect_damaged(&made, pool, start, tensor->spec.name);
+            expect_damaged(&made, pool, (start + end) / 2, tensor->spec.name);
+            expect_damaged(&made, pool, end - 1, tensor->spec.name);
+            if (end % 64 != 0 && end < made.size) expect_damaged(&made, pool, end, tensor->spec.name); // padding
+            if (end % 64 != 0 && end < made.size) expect_damaged(&made, pool, end / 64 * 64 + 63, tensor->spec.name);
+        }
+        expect_damaged(&made, pool, (size_t)header->tokenizer_offset, "tokenizer");
+        expect_damaged(&made, pool, (size_t)header->tokenizer_offset + 13, "tokenizer");
+        for (size_t i = 0; i < header->n_tensors; i += 2) made.bytes[header->tensors[i].offset] ^= 1;
+        cr_expect_eq(qins_image_verify(made.image, pool, &error), QINS_BAD_MODEL);
+        cr_expect(strstr(error.message, "model.norm.weight") == NULL || header->n_tensors % 2 == 0);
+        expect_error(&error, QINS_BAD_MODEL, "8 damaged sections");
+        qins_pool_free(pool);
+        free_sample(&made);
+    }
+}
+
+Test(qinsfile, a_long_list_of_damage_is_cut) {
+    qins_config config = tiny_config();
+    qins_error error = {0};
+    size_t size;
+    config.n_layers = 100;
+    uint8_t *bytes = model_bytes(&config, 1, QINS_BF16, &size);
+    qins_image *image = qins_image_from_memory(bytes, size, "sample", &error);
+    qins_pool *pool = qins_pool_create(2, &error);
+    expect_ok(&error);
+    const qins_header *header = qins_image_header(image);
+    for (size_t i = 0; i < header->n_tensors; i++) bytes[header->tensors[i].offset] ^= 1;
+    qins_image_verify(image, pool, &error);
+    expect_error(&error, QINS_BAD_MODEL, "603 damaged sections");
+    qins_pool_free(pool);
+    qins_image_close(image);
+    free(bytes);
+}
+
+// --- opening ---
+
+Test(qinsfile, opens_files_and_names_their_paths) {
+    char *folder = temporary_folder();
+    sample made = make_sample(QINS_BF16);
+    qins_error error = {0};
+    const char *path = write_file(folder, "model.qins", made.bytes, made.size);
+    qins_image *image = qins_image_open(path, &error);
+    expect_ok(&error);
+    cr_expect_eq(qins_image_bytes(image), made.size);
+    qins_image_close(image);
+    path = write_file(folder, "short.qins", made.bytes, 63);
+    cr_expect_null(qins_image_open(path, &error));
+    expect_error(&error, QINS_BAD_MODEL, "short.qins: 63 bytes are too few");
+    path = write_file(folder, "empty.qins", "", 0);
+    cr_expect_null(qins_image_open(path, &error));
+    expect_error(&error, QINS_BAD_MODEL, "empty.qins: 0 bytes are too few");
+    path = write_file(folder, "cut.qins", made.bytes, made.size - 1);
+    cr_expect_null(qins_image_open(path, &error));
+    expect_error(&error, QINS_BAD_MODEL, "cut.qins: the file has");
+    cr_expect_null(qins_image_open(folder, &error));
+    expect_error(&error, QINS_BAD_MODEL, "is not a regular file");
+    cr_expect_null(qins_image_open("/nonexistent/model.qins", &error));
+    expect_error(&error, QINS_BAD_MODEL, "cannot open /nonexistent/model.qins");
+    cr_expect_null(qins_image_from_fd(-1, "descriptor", &error));
+    expect_error(&error, QINS_BAD_MODEL, "cannot examine descriptor");
+    qins_image_close(NULL);
+    free_sample(&made);
+    remove_folder(folder);
+}
+
+Test(qinsfile, a_file_without_tokenizer_says_so) {
+    const qins_config config = tiny_config();
+    qins_error error = {0};
+    qins_image *image = model_image(&config, 1, QINS_BF16);
+    size_t size = 1;
+    cr_expect_not_null(qins_image_tokenizer(image, &size));
+    cr_expect_eq(size, 13);
+    qins_image_close(image);
+    expect_ok(&error);
+}
