@@ -39,7 +39,7 @@ Test(qinswriter, writes_the_golden_file) {
     }
     char *golden = qins_file_read_all(GOLDEN, 1 << 20, &golden_size, QINS_FAILED, &error);
     expect_ok(&error);
-    cr_expect_eq(XXH3_64bits(golden, golden_size), UINT64_C(0x7a8912073830fa43), "%s itself has changed: %016llx",
+    cr_expect_eq(XXH3_64bits(golden, golden_size), UINT64_C(0x188f7b3395065373), "%s itself has changed: %016llx",
                  GOLDEN, (unsigned long long)XXH3_64bits(golden, golden_size));
     for (size_t i = 0; i < size && i < golden_size; i++)
         cr_assert_eq(bytes[i], (uint8_t)golden[i], "byte %zu of %zu differs from %s", i, size, GOLDEN);
