@@ -74,6 +74,7 @@ static void read_sizes(qins_config *result, const qins_json *config, qins_error 
     result->ffn_dim = get_size_or(config, "intermediate_size", DEFAULT_FFN, error);
     result->n_layers = get_size_or(config, "num_hidden_layers", DEFAULT_LAYERS, error);
     result->n_heads = get_size_or(config, "num_attention_heads", DEFAULT_HEADS, error);
+    if (result->n_heads == 0) qins_fail(error, QINS_BAD_MODEL, "\"num_attention_heads\" is 0");
     result->n_kv_heads = get_size_or(config, "num_key_value_heads", (int64_t)result->n_heads, error);
     result->max_positions = get_size_or(config, "max_position_embeddings", DEFAULT_POSITIONS, error);
     int64_t head_dim = result->n_heads == 0 ? 0 : (int64_t)(result->hidden_dim / result->n_heads);

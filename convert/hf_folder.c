@@ -81,8 +81,9 @@ qins_status qins_hf_record(qins_hf_folder *folder, const char *name, uint64_t by
 char *qins_hf_read(qins_hf_folder *folder, const char *name, size_t limit, size_t *size, qins_error *error) {
     char *path = qins_hf_path(folder, name, error);
     char *text = NULL;
-    if (path != NULL && qins_file_is_directory(path))
-        qins_fail(error, QINS_BAD_MODEL, "%s is a folder, not a file", path);
+    struct stat info;
+    if (path != NULL && stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        qins_fail(error, QINS_BAD_MODEL, "%s is not a regular file", path);
     else if (path != NULL)
         text = qins_file_read_all(path, limit, size, QINS_BAD_MODEL, error);
     if (text != NULL && qins_hf_recognize(path, text, *size, error) == QINS_OK)

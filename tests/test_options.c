@@ -8,7 +8,7 @@
 enum { MAX_ARGUMENTS = 24 };
 
 // Parse a command line that is cut at its spaces.
-static qins_status parse(qins_options *options, const char *line, bool *help, qins_error *error) {
+static qins_status parse(qins_options *options, const char *line, qins_error *error) {
     static char text[1024];
     char *arguments[MAX_ARGUMENTS + 1] = {"qinsrun"};
     int count = 1;
@@ -18,25 +18,22 @@ static qins_status parse(qins_options *options, const char *line, bool *help, qi
         cr_assert_lt(count, MAX_ARGUMENTS);
         arguments[count++] = strcmp(word, "''") == 0 ? "" : word;
     }
-    *help = false;
-    return qins_options_parse(options, count, arguments, help, error);
+    return qins_options_parse(options, count, arguments, error);
 }
 
 static qins_options parsed(const char *line) {
     qins_options options;
     qins_error error = {0};
-    bool help;
-    parse(&options, line, &help, &error);
+    parse(&options, line, &error);
     expect_ok(&error);
-    cr_assert(!help);
+    cr_assert(!options.help);
     return options;
 }
 
 static void expect_usage(const char *line, const char *message) {
     qins_options options;
     qins_error error = {0};
-    bool help;
-    cr_expect_eq(parse(&options, line, &help, &error), QINS_USAGE, "%s", line);
+    cr_expect_eq(parse(&options, line, &error), QINS_USAGE, "%s", line);
     expect_error(&error, QINS_USAGE, message);
 }
 
@@ -152,9 +149,9 @@ Test(options, misuse_is_refused) {
     expect_usage("--raw=yes", "is not an option");
     expect_usage("-m", "-m needs a value");
     expect_usage("-p hello --model", "--model needs a value");
-    expect_usage("stray", "\"stray\" is neither a command nor an option");
-    expect_usage("-p x stray", "\"stray\" is neither");
-    expect_usage("stray --frobnicate", "\"stray\" is neither");
+    expect_usage("stray", "\"stray\" is no option");
+    expect_usage("-p x stray", "\"stray\" is no option");
+    expect_usage("stray --frobnicate", "\"stray\" is no option");
     expect_usage("-p -x --frobnicate", "--frobnicate is not an option");
     expect_usage("-p x -f y", "-f: the prompt was given already");
     expect_usage("--ids x -p y", "-p: the prompt was given already");
@@ -175,11 +172,10 @@ Test(options, stop_texts_are_limited) {
 Test(options, help_and_a_second_parse) {
     qins_options options;
     qins_error error = {0};
-    bool help;
-    parse(&options, "-h", &help, &error);
+    parse(&options, "-h", &error);
     expect_ok(&error);
-    cr_expect(help);
-    parse(&options, "-m model --help", &help, &error);
-    cr_expect(help && error.status == QINS_OK);
+    cr_expect(options.help);
+    parse(&options, "-m model --help", &error);
+    cr_expect(options.help && error.status == QINS_OK);
     cr_expect_str_eq(parsed("-m again").model, "again"); // getopt starts anew
 }

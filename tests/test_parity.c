@@ -94,7 +94,7 @@ static size_t check_generation(hf_model *model, const qins_json *item, size_t vo
             low = fmin(low, (double)row[i]);
             high = fmax(high, (double)row[i]);
         }
-        if (gap > 2 * TOLERANCE * (high - low))
+        if (gap > TOLERANCE * (high - low))
             cr_expect_eq((int32_t)arg_max(row, vocab_size), steps[step], "%s, step %zu", name, step);
     }
     if (qins_json_get(item, "rows") != NULL) n_rows = check_rows(qins_json_get(item, "rows"), logits, vocab_size, name);

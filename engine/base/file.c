@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 int qins_file_open(const char *path, size_t *size, qins_status status, qins_error *error) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe must not make us wait for its writer
     if (fd < 0) {
         qins_fail_errno(error, status, "cannot open %s", path);
         return -1;

@@ -68,6 +68,11 @@ size_t qins_memory_available(void) {
     size_t limit = system_number("/sys/fs/cgroup/memory.max", "");
     size_t used = system_number("/sys/fs/cgroup/memory.current", "");
     if (limit != SIZE_MAX && used != SIZE_MAX) {
+        const char *const cache[] = {"inactive_file ", "active_file "}; // counted as used, given up when needed
+        for (int i = 0; i < 2; i++) {
+            size_t bytes = system_number("/sys/fs/cgroup/memory.stat", cache[i]);
+            if (bytes != SIZE_MAX) used -= bytes < used ? bytes : used;
+        }
         size_t left = limit > used ? limit - used : 0;
         if (left < available) available = left;
     }

@@ -3,6 +3,7 @@
 
 #include "engine/base/file.h"
 #include "engine/base/map.h"
+#include "engine/base/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,7 +21,6 @@ static void on_interrupt(int signal_number) {
 void qins_catch_interrupts(void) {
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
-    qins_interrupted = 0;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }
@@ -39,11 +39,19 @@ static void print_notice(void *context, const char *line) {
 
 // Convert a folder into a file in memory and open that.
 static void convert_in_memory(qins_model *model, const char *path, const qins_options *options, qins_error *error) {
-    int fd = qins_memory_file("qins-model", error);
-    if (fd < 0) return;
     qins_convert_options convert = options->convert;
-    convert.notice = print_notice;
     qins_convert_report report = {0};
+    qins_convert_plan(path, &convert, &report, error);
+    const uint64_t bytes = report.file_bytes, available = qins_memory_available();
+    qins_convert_report_free(&report);
+    if (error->status == QINS_OK && bytes > available)
+        qins_fail(error, QINS_FAILED,
+                  "converting %s in memory takes %.0f MiB, %.0f MiB are available; convert it to a file: "
+                  "qinsconvert %s -o model.qins",
+                  path, (double)bytes / (1 << 20), (double)available / (1 << 20), path);
+    int fd = error->status == QINS_OK ? qins_memory_file("qins-model", error) : -1;
+    if (fd < 0) return;
+    convert.notice = print_notice;
     qins_meter meter = qins_meter_start("converting", "MB", 1e6, &qins_interrupted);
     qins_convert(path, fd, path, &convert, qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
@@ -79,8 +87,9 @@ void qins_model_close(qins_model *model) {
 
 const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *error) {
     if (model->tokenizer == NULL)
-        qins_fail(error, QINS_BAD_MODEL,
-                  "this model was converted without a tokenizer; it takes token ids only (--ids)");
+        qins_fail(error, QINS_USAGE,
+                  "this model was converted without a tokenizer: give the prompt with --ids and take the reply with "
+                  "--ids-out");
     return model->tokenizer;
 }
 

@@ -11,8 +11,8 @@
 // Becomes nonzero with SIGINT or SIGTERM.
 extern volatile sig_atomic_t qins_interrupted;
 
-// Catch both from now on and forget an earlier one; a second signal ends the program. Until then, and after
-// qins_release_interrupts, a signal ends the program at once: nothing is lost while it waits for input.
+// Catch both from now on; a second signal ends the program. Until then, and after qins_release_interrupts, a signal
+// ends the program at once: nothing is lost while it waits for input.
 void qins_catch_interrupts(void);
 void qins_release_interrupts(void);
 

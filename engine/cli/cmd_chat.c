@@ -12,19 +12,24 @@
 #include <unistd.h>
 
 // Next line of the user without its newline, released with free(); NULL at the end of input.
-static char *read_line(bool terminal, qins_error *error) {
+static char *read_line(bool terminal, size_t *size, qins_error *error) {
     qins_release_interrupts(); // the line editor restores the terminal when a signal comes
     if (terminal) {
         char *line = readline("> ");
         if (line != NULL && line[0] != '\0') add_history(line);
+        *size = line == NULL ? 0 : strlen(line);
         return line;
     }
     char *line = NULL;
     size_t capacity = 0;
     errno = 0;
-    ssize_t size = getline(&line, &capacity, stdin);
-    if (size > 0 && line[size - 1] == '\n') line[size - 1] = '\0';
-    if (size >= 0) return line;
+    ssize_t n_read = getline(&line, &capacity, stdin);
+    if (n_read >= 0) {
+        bool whole = n_read > 0 && line[n_read - 1] == '\n';
+        *size = (size_t)n_read - whole;
+        line[*size] = '\0';
+        return line;
+    }
     if (ferror(stdin)) qins_fail_errno(error, QINS_USAGE, "cannot read standard input");
     free(line);
     return NULL;
@@ -36,14 +41,15 @@ static qins_status end_turn(const qins_model *model, const qins_reply *reply, qi
     return qins_ids_append(ids, qins_tokenizer_added_id(model->tokenizer, "<|end|>"), error);
 }
 
-// One turn. A turn that fails for want of room leaves the conversation as it was.
-static qins_status take_turn(qins_generator *generator, const char *line, qins_ids *ids, qins_error *error) {
+// One turn. A turn that fails for want of room leaves the conversation as it was: a person may start anew.
+static qins_status take_turn(qins_generator *generator, const char *line, size_t size, bool terminal, qins_ids *ids,
+                             qins_error *error) {
     const qins_options *options = generator->options;
     const size_t before = ids->count;
     qins_reply reply;
-    qins_encode_turn(options, generator->model, before == 0 ? options->system : NULL, line, strlen(line), ids, error);
+    qins_encode_turn(options, generator->model, before == 0 ? options->system : NULL, line, size, ids, error);
     if (error->status == QINS_OK) qins_check_room(generator, ids->count, error);
-    if (error->status == QINS_CONTEXT_OVERFLOW) {
+    if (error->status == QINS_CONTEXT_OVERFLOW && terminal) {
         fprintf(stderr, "qinsrun: %s (/reset starts a new conversation)\n", error->message);
         *error = (qins_error){0};
         ids->count = before;
@@ -61,13 +67,15 @@ static qins_status converse(qins_generator *generator, qins_ids *ids, qins_error
         fprintf(stderr, "Type a message; /reset starts anew, /exit or Ctrl-D ends, Ctrl-C stops a reply.\n");
     }
     char *line;
-    while (error->status == QINS_OK && (line = read_line(terminal, error)) != NULL) {
+    size_t size;
+    while (error->status == QINS_OK && (line = read_line(terminal, &size, error)) != NULL) {
         bool leave = strcmp(line, "/exit") == 0;
+        qins_interrupted = 0;
         qins_catch_interrupts();
         if (strcmp(line, "/reset") == 0)
             ids->count = 0;
-        else if (line[0] != '\0' && !leave)
-            take_turn(generator, line, ids, error);
+        else if (size > 0 && !leave)
+            take_turn(generator, line, size, terminal, ids, error);
         free(line);
         if (leave) break;
         if (qins_interrupted && !terminal) return qins_fail(error, QINS_INTERRUPTED, "interrupted");

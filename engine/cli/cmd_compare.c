@@ -99,20 +99,19 @@ static qins_status print_comparison(struct comparison *comparison, bool json, qi
     return qins_flush(error);
 }
 
-static qins_status compare(qins_session *session, qins_session *reference, qins_windows *windows, bool json,
-                           qins_error *error) {
+static qins_status compare(qins_session *session, qins_session *reference, qins_windows *windows,
+                           qins_windows_meter *meter, bool json, qins_error *error) {
     struct comparison comparison = {.vocab_size = qins_session_config(session)->vocab_size};
     if (qins_session_config(reference)->vocab_size != comparison.vocab_size)
         return qins_fail(error, QINS_USAGE,
                          "the models have vocabularies of %zu and %zu tokens; they cannot be compared",
                          comparison.vocab_size, qins_session_config(reference)->vocab_size);
-    qins_meter meter = qins_meter_start("comparing", "windows", 1, &qins_interrupted);
     for (size_t i = 0; i < windows->count && error->status == QINS_OK; i++) {
         size_t n = qins_windows_load(windows, i);
         compare_window(session, reference, windows->window, n, &comparison, error);
-        if (!qins_meter_update(&meter, i + 1, windows->count)) qins_fail(error, QINS_INTERRUPTED, "interrupted");
+        meter->before += n;
     }
-    qins_meter_end(&meter);
+    qins_meter_end(&meter->meter);
     if (error->status == QINS_OK) print_comparison(&comparison, json, error);
     free(comparison.kld);
     return error->status;
@@ -131,15 +130,19 @@ qins_status qins_cmd_compare(const qins_options *given, qins_error *error) {
     qins_options options = *given, ref_options = *given;
     qins_model model = {0}, ref_model = {0};
     qins_windows windows = {0};
+    qins_windows_meter meter;
     qins_session *session = NULL, *reference = NULL;
     if (qins_model_open(&model, options.model, &options, error) == QINS_OK &&
         open_reference(&ref_model, &ref_options, error) == QINS_OK &&
         qins_windows_open(&windows, &options, &model, error) == QINS_OK) {
         options.session.n_ctx = ref_options.session.n_ctx = windows.size;
+        qins_windows_watch(&meter, &windows, "comparing", &options.session);
+        ref_options.session.progress = options.session.progress;
+        ref_options.session.context = options.session.context;
         session = qins_session_create(model.image, &options.session, error);
         if (session != NULL) reference = qins_session_create(ref_model.image, &ref_options.session, error);
     }
-    if (reference != NULL) compare(session, reference, &windows, options.json, error);
+    if (reference != NULL) compare(session, reference, &windows, &meter, options.json, error);
     qins_session_free(reference);
     qins_session_free(session);
     qins_windows_free(&windows);

@@ -87,7 +87,9 @@ qins_status qins_cmd_verify(const qins_options *options, qins_error *error) {
     qins_model model;
     qins_pool *pool = NULL;
     size_t n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_processor_count();
-    if (qins_model_open(&model, options->model, options, error) == QINS_OK) pool = qins_pool_create(n_threads, error);
+    bool opened = qins_model_open(&model, options->model, options, error) == QINS_OK;
+    qins_release_interrupts(); // nothing is lost
+    if (opened) pool = qins_pool_create(n_threads, error);
     if (pool != NULL && qins_image_verify(model.image, pool, error) == QINS_OK) {
         const qins_header *header = qins_image_header(model.image);
         if (options->json)

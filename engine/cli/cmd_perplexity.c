@@ -25,16 +25,15 @@ static qins_status measure_window(qins_session *session, const int32_t *ids, siz
     return error->status;
 }
 
-static qins_status measure(qins_session *session, qins_windows *windows, const qins_options *options,
-                           qins_error *error) {
+static qins_status measure(qins_session *session, qins_windows *windows, qins_windows_meter *meter,
+                           const qins_options *options, qins_error *error) {
     struct tally tally = {0};
-    qins_meter meter = qins_meter_start("perplexity", "windows", 1, &qins_interrupted);
     for (size_t i = 0; i < windows->count && error->status == QINS_OK; i++) {
         size_t n = qins_windows_load(windows, i);
         measure_window(session, windows->window, n, &tally, error);
-        if (!qins_meter_update(&meter, i + 1, windows->count)) qins_fail(error, QINS_INTERRUPTED, "interrupted");
+        meter->before += n;
     }
-    qins_meter_end(&meter);
+    qins_meter_end(&meter->meter);
     if (error->status != QINS_OK) return error->status;
     const double mean = tally.nll / (double)tally.n_predicted;
     if (options->json)
@@ -50,13 +49,15 @@ qins_status qins_cmd_perplexity(const qins_options *given, qins_error *error) {
     qins_options options = *given;
     qins_model model;
     qins_windows windows = {0};
+    qins_windows_meter meter;
     qins_session *session = NULL;
     if (qins_model_open(&model, options.model, &options, error) == QINS_OK &&
         qins_windows_open(&windows, &options, &model, error) == QINS_OK) {
         options.session.n_ctx = windows.size;
+        qins_windows_watch(&meter, &windows, "perplexity", &options.session);
         session = qins_session_create(model.image, &options.session, error);
     }
-    if (session != NULL) measure(session, &windows, &options, error);
+    if (session != NULL) measure(session, &windows, &meter, &options, error);
     qins_session_free(session);
     qins_windows_free(&windows);
     qins_model_close(&model);

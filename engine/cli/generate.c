@@ -151,7 +151,7 @@ static qins_status generate_tokens(qins_generator *generator, struct printer *pr
 }
 
 qins_status qins_generate(qins_generator *generator, qins_ids *ids, qins_reply *reply, qins_error *error) {
-    *reply = (qins_reply){.n_prompt = ids->count};
+    *reply = (qins_reply){.n_prompt = ids->count, .n_computed = ids->count};
     struct printer printer;
     if (printer_open(&printer, generator, error) == QINS_OK) {
         generator->watch->meter = qins_meter_start("prompt", "tok", 1, &qins_interrupted);
@@ -205,6 +205,7 @@ void qins_print_statistics(const qins_generator *generator, const qins_reply *re
     if (generator->options->sampler.temperature > 0)
         fprintf(stderr, "; seed %llu", (unsigned long long)generator->options->sampler.seed);
     size_t saturated = qins_session_saturated(generator->session);
-    if (saturated > 0) fprintf(stderr, "; %zu keys clamped to FP16's range (--kv-k f32 keeps them)", saturated);
+    if (saturated > 0)
+        fprintf(stderr, "; %zu cached values clamped to FP16's range (--kv-k f32 and --kv-v f32 keep them)", saturated);
     fputc('\n', stderr);
 }

@@ -7,53 +7,84 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef qins_status command_function(const qins_options *options, qins_error *error);
+// Where a command takes its text or ids from.
+enum { FROM_PROMPT = 1, FROM_FILE = 2, FROM_IDS = 4, FROM_IDS_FILE = 8, FROM_TEXT = FROM_PROMPT | FROM_FILE };
 
-static const struct command {
+typedef struct command {
     const char *name;
-    command_function *function;
-} commands[] = {
-    {"run", qins_cmd_run},           {"chat", qins_cmd_chat},       {"score", qins_cmd_score},
-    {"tokenize", qins_cmd_tokenize}, {"compare", qins_cmd_compare}, {"perplexity", qins_cmd_perplexity},
-    {"info", qins_cmd_info},         {"verify", qins_cmd_verify},
-};
+    qins_status (*function)(const qins_options *options, qins_error *error);
+    unsigned sources;
+} command;
 
-// The command named by argv[1], if there is one; otherwise a run, or a chat when a person sits at both ends.
-static command_function *find_command(int *argc, char ***argv) {
-    if (*argc < 2 || (*argv)[1][0] == '-') return NULL;
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (strcmp((*argv)[1], commands[i].name) != 0) continue;
-        (*argc)--;
-        (*argv)++;
-        return commands[i].function;
+static const command commands[] = {
+    {"run", qins_cmd_run, FROM_TEXT | FROM_IDS},
+    {"chat", qins_cmd_chat, 0},
+    {"score", qins_cmd_score, FROM_IDS},
+    {"perplexity", qins_cmd_perplexity, FROM_TEXT | FROM_IDS_FILE},
+    {"compare", qins_cmd_compare, FROM_TEXT | FROM_IDS_FILE},
+    {"tokenize", qins_cmd_tokenize, FROM_TEXT | FROM_IDS},
+    {"info", qins_cmd_info, 0},
+    {"verify", qins_cmd_verify, 0},
+};
+enum { RUN, CHAT, N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static const command *find_command(const char *name) {
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(name, commands[i].name) == 0) return &commands[i];
     }
     return NULL;
 }
 
-static command_function *default_command(const qins_options *options) {
-    bool has_prompt = options->prompt != NULL || options->prompt_file != NULL || options->ids != NULL;
+// Without a command: a run, or a chat when a person sits at both ends and brought no prompt.
+static const command *default_command(const qins_options *options) {
+    bool has_prompt =
+        options->prompt != NULL || options->prompt_file != NULL || options->ids != NULL || options->ids_file != NULL;
     bool person = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    return person && !has_prompt ? qins_cmd_chat : qins_cmd_run;
+    return &commands[person && !has_prompt ? CHAT : RUN];
+}
+
+// An option that a command would silently ignore is a mistake: say so.
+static qins_status check_options(const command *chosen, const qins_options *options, qins_error *error) {
+    const struct {
+        const char *option;
+        bool given, allowed;
+    } checks[] = {
+        {"-p", options->prompt != NULL, chosen->sources & FROM_PROMPT},
+        {"-f", options->prompt_file != NULL, chosen->sources & FROM_FILE},
+        {"--ids", options->ids != NULL, chosen->sources & FROM_IDS},
+        {"--ids-file", options->ids_file != NULL, chosen->sources & FROM_IDS_FILE},
+        {"--raw", options->raw, chosen == &commands[RUN] && options->ids == NULL},
+        {"--system", options->system != NULL,
+         chosen == &commands[CHAT] || (chosen == &commands[RUN] && !options->raw && options->ids == NULL)},
+    };
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+        if (checks[i].given && !checks[i].allowed)
+            return qins_fail(error, QINS_USAGE, "%s has no meaning for \"%s\" as it is called here; see qinsrun --help",
+                             checks[i].option, chosen->name);
+    }
+    return QINS_OK;
+}
+
+static qins_status run(int argc, char **argv, qins_error *error) {
+    qins_options options;
+    const command *chosen = argc > 1 ? find_command(argv[1]) : NULL;
+    if (chosen != NULL) {
+        argc--;
+        argv++;
+    }
+    if (qins_options_parse(&options, argc, argv, error) != QINS_OK) return error->status;
+    if (options.help) return qins_printf(error, "%s", qins_options_help);
+    if (options.version) return qins_printf(error, "qinsrun " QINS_VERSION "\n");
+    if (chosen == NULL) chosen = default_command(&options);
+    if (check_options(chosen, &options, error) != QINS_OK) return error->status;
+    return chosen->function(&options, error);
 }
 
 int main(int argc, char **argv) {
     qins_guard_standard_streams();
     signal(SIGPIPE, SIG_IGN);
     qins_error error = {0};
-    qins_options options;
-    bool help = false;
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        qins_printf(&error, "qinsrun " QINS_VERSION "\n");
-        qins_flush(&error);
-        return error.status;
-    }
-    command_function *command = find_command(&argc, &argv);
-    qins_options_parse(&options, argc, argv, &help, &error);
-    if (help) {
-        qins_options_help();
-        return qins_flush(&error);
-    }
-    if (error.status == QINS_OK) (command != NULL ? command : default_command(&options))(&options, &error);
+    if (run(argc, argv, &error) == QINS_OK) qins_flush(&error);
     if (error.status != QINS_OK) fprintf(stderr, "qinsrun: %s\n", error.message);
     return error.status;
 }

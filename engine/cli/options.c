@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help_text[] =
+const char qins_options_help[] =
     "qinsrun -m MODEL -p PROMPT        answer one prompt (or: -f FILE, or a prompt on standard input)\n"
     "qinsrun chat -m MODEL             talk, turn by turn\n"
     "qinsrun COMMAND -m MODEL ...      score, perplexity, compare, tokenize, info, verify\n"
@@ -43,17 +43,14 @@ static const char help_text[] =
     "Commands\n"
     "  score --ids FILE [--top K]   one JSON line per position: log-probability, log-sum-exp, best tokens\n"
     "  perplexity -f TEXT | --ids-file FILE.i32 [-c WINDOW] [--bos ID] [--max-windows N]\n"
-    "  compare --ref MODEL, and as perplexity: KL divergence from the reference\n"
+    "  compare --ref MODEL, and as perplexity: KL divergence from the reference, which always keeps K and V in FP32\n"
+    "                               (a folder as reference: weights in FP32 as well)\n"
     "  tokenize -p TEXT [--no-special]   ids of a text;  --decode: text of ids\n"
     "  info, verify                 what a file holds; check every hash\n"
     "      --json                   machine-readable output\n"
     "  -h, --help  --version\n"
     "\n"
     "Exit codes: 0 ok, 1 run-time failure, 2 usage, 3 bad model file, 4 context overflow, 130 interrupted.\n";
-
-void qins_options_help(void) {
-    fputs(help_text, stdout);
-}
 
 enum {
     OPT_IDS = 256,
@@ -80,7 +77,8 @@ enum {
     OPT_BOS,
     OPT_MAX_WINDOWS,
     OPT_DECODE,
-    OPT_JSON
+    OPT_JSON,
+    OPT_VERSION
 };
 
 static const struct option long_options[] = {{"model", required_argument, NULL, 'm'},
@@ -117,6 +115,7 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
                                              {"decode", no_argument, NULL, OPT_DECODE},
                                              {"json", no_argument, NULL, OPT_JSON},
                                              {"help", no_argument, NULL, 'h'},
+                                             {"version", no_argument, NULL, OPT_VERSION},
                                              {NULL, 0, NULL, 0}};
 
 // What the option at hand is called, for messages.
@@ -174,7 +173,7 @@ static void add_stop(qins_options *options, const option_text *option) {
     }
 }
 
-static void apply(qins_options *options, int code, const option_text *option, bool *help) {
+static void apply(qins_options *options, int code, const option_text *option) {
     const size_t max_count = 1 << 24;
     switch (code) {
     case 'm':
@@ -280,14 +279,17 @@ static void apply(qins_options *options, int code, const option_text *option, bo
         options->json = true;
         break;
     case 'h':
-        *help = true;
+        options->help = true;
+        break;
+    case OPT_VERSION:
+        options->version = true;
         break;
     default:
         break; // '?' was reported by the caller
     }
 }
 
-qins_status qins_options_parse(qins_options *options, int argc, char **argv, bool *help, qins_error *error) {
+qins_status qins_options_parse(qins_options *options, int argc, char **argv, qins_error *error) {
     *options = (qins_options){
         .n_predict = SIZE_MAX,
         .max_windows = SIZE_MAX,
@@ -310,9 +312,9 @@ qins_status qins_options_parse(qins_options *options, int argc, char **argv, boo
             snprintf(option.name, sizeof option.name, "--%s", long_options[index].name);
         else
             snprintf(option.name, sizeof option.name, "-%c", code);
-        apply(options, code, &option, help);
+        apply(options, code, &option);
     }
     if (optind < argc)
-        qins_fail(error, QINS_USAGE, "\"%s\" is neither a command nor an option; see qinsrun --help", argv[optind]);
+        qins_fail(error, QINS_USAGE, "\"%s\" is no option (a command comes first); see qinsrun --help", argv[optind]);
     return error->status;
 }

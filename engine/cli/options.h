@@ -30,6 +30,7 @@ typedef struct qins_options {
     bool decode;        // tokenize: ids to text
     bool ids_out;       // print ids instead of text
     bool json;
+    bool help, version; // nothing else was asked for
 
     size_t window;      // perplexity, compare: tokens of a window, BOS included
     size_t max_windows; // SIZE_MAX: all
@@ -43,9 +44,8 @@ typedef struct qins_options {
 } qins_options;
 
 // Parse argv[1..] (argv[0] is skipped: the program's or the command's name). QINS_USAGE and a message otherwise.
-// *help is set when help was asked for.
-qins_status qins_options_parse(qins_options *options, int argc, char **argv, bool *help, qins_error *error);
+qins_status qins_options_parse(qins_options *options, int argc, char **argv, qins_error *error);
 
-void qins_options_help(void); // to stdout
+extern const char qins_options_help[]; // what --help prints
 
 #endif

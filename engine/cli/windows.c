@@ -57,6 +57,20 @@ qins_status qins_windows_open(qins_windows *windows, const qins_options *options
     return error->status;
 }
 
+static bool show_progress(void *context, uint64_t done, uint64_t total) {
+    (void)total; // of one window
+    qins_windows_meter *meter = context;
+    return qins_meter_update(&meter->meter, meter->before + done, meter->total);
+}
+
+void qins_windows_watch(qins_windows_meter *meter, const qins_windows *windows, const char *label,
+                        qins_session_options *options) {
+    *meter = (qins_windows_meter){.meter = qins_meter_start(label, "tok", 1, &qins_interrupted),
+                                  .total = (uint64_t)windows->count * windows->size};
+    options->progress = show_progress;
+    options->context = meter;
+}
+
 void qins_windows_free(qins_windows *windows) {
     qins_ids_free(&windows->ids);
     free(windows->window);

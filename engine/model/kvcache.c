@@ -67,10 +67,6 @@ static size_t row_index(const qins_kvcache *cache, size_t layer, size_t head, si
     return (layer * cache->n_kv_heads + head) * cache->capacity + position;
 }
 
-static void store_f16(uint16_t *out, const float *x, size_t n) {
-    for (size_t i = 0; i < n; i++) out[i] = qins_f16_from_f32(x[i]);
-}
-
 // FP16 with values beyond its range clamped; returns how many were. NaN stays NaN.
 static size_t store_f16_saturating(uint16_t *out, const float *x, size_t n) {
     size_t n_saturated = 0;
@@ -82,21 +78,27 @@ static size_t store_f16_saturating(uint16_t *out, const float *x, size_t n) {
     return n_saturated;
 }
 
+// Codes cannot hold what is not finite: the scale becomes NaN then, so that it shows in the logits.
+static void store_coded(uint8_t *codes, uint16_t *scale, const float *x, size_t n, const qins_codebook *book) {
+    const uint16_t bf16_nan = 0x7FC0;
+    if (!isfinite(qins_encode_block(book, x, n, codes, scale))) *scale = bf16_nan;
+}
+
 void qins_kvcache_store(qins_kvcache *cache, size_t layer, size_t head, size_t position, const float *k,
                         const float *v) {
     const size_t n = cache->head_dim, row = row_index(cache, layer, head, position);
-    if (cache->k_type == QINS_F16) {
-        size_t n_saturated = store_f16_saturating((uint16_t *)cache->k + row * n, k, n);
-        if (n_saturated > 0) atomic_fetch_add(&cache->n_saturated, n_saturated);
-    } else {
+    size_t n_saturated = 0;
+    if (cache->k_type == QINS_F16)
+        n_saturated += store_f16_saturating((uint16_t *)cache->k + row * n, k, n);
+    else
         memcpy((float *)cache->k + row * n, k, n * sizeof(float));
-    }
     if (cache->v_type == QINS_QINS8)
-        qins_encode_block(cache->v_book, v, n, cache->v + row * n, &cache->v_scales[row]);
+        store_coded(cache->v + row * n, &cache->v_scales[row], v, n, cache->v_book);
     else if (cache->v_type == QINS_F16)
-        store_f16((uint16_t *)cache->v + row * n, v, n);
+        n_saturated += store_f16_saturating((uint16_t *)cache->v + row * n, v, n);
     else
         memcpy((float *)cache->v + row * n, v, n * sizeof(float));
+    if (n_saturated > 0) atomic_fetch_add(&cache->n_saturated, n_saturated);
 }
 
 static qins_matrix head_matrix(const qins_kvcache *cache, qins_type type, const uint8_t *data, size_t first_row) {

@@ -18,7 +18,7 @@ typedef struct qins_kvcache {
     uint8_t *k;
     uint8_t *v;
     uint16_t *v_scales;
-    atomic_size_t n_saturated; // K values beyond FP16's +-65504 that were clamped
+    atomic_size_t n_saturated; // values beyond FP16's +-65504 that were clamped
 } qins_kvcache;
 
 // Bytes of K and V (scales included) of one token.

@@ -42,7 +42,7 @@ void qins_session_free(qins_session *session);
 const qins_config *qins_session_config(const qins_session *session);
 size_t qins_session_n_ctx(const qins_session *session);
 size_t qins_session_threads(const qins_session *session);
-// K values clamped to FP16's range so far.
+// Keys and values clamped to FP16's range so far.
 size_t qins_session_saturated(const qins_session *session);
 
 // Make ids[n] (n >= 1) the current sequence: what it shares with the cached one is kept, the rest is rewound or
