@@ -1,6 +1,8 @@
 // qinsrun: finds the command, runs it, turns its status into the exit code.
 #include "engine/cli/cli.h"
 
+#include "engine/base/cpu.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,6 +63,7 @@ int main(int argc, char **argv) {
         qins_options_help();
         return qins_flush(&error);
     }
+    if (error.status == QINS_OK) qins_cpu_select(options.cpu, &error);
     if (error.status == QINS_OK) (command != NULL ? command : default_command(&options))(&options, &error);
     if (error.status != QINS_OK) fprintf(stderr, "qinsrun: %s\n", error.message);
     return error.status;
