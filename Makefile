@@ -22,6 +22,11 @@ SOURCES := $(filter-out $(PROGRAM_MAINS),$(wildcard engine/*/*.c tokenizer/*.c c
 TESTS := $(wildcard tests/*.c)
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
+# Instructions beyond the platform's minimum are for the files of their tier alone.
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+$(call object,$(wildcard engine/kernels/kernels_avx2*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
+endif
+
 .PHONY: all test demo deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
 

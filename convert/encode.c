@@ -5,6 +5,7 @@
 #include "engine/base/file.h"
 #include "engine/base/half.h"
 #include "engine/base/memory.h"
+#include "engine/kernels/kernels.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct encoder {
     const qins_rows *source;
     qins_type type;
     const qins_codebook *book;
+    const qins_kernels *kernels;
     size_t input_row_bytes, output_row_bytes;
     size_t piece_rows, item_rows;
     struct piece pieces[2];
@@ -119,8 +121,8 @@ static void encode_row(struct encoder *encoder, struct piece *piece, size_t row,
     else if (encoder->type == QINS_BF16)
         piece->errors[slot] = narrow(output, values, cols, &piece->bad_col[slot]);
     else
-        piece->errors[slot] = qins_encode_row(encoder->book, values, cols, output,
-                                              encoder->scales + row * qins_blocks(encoder->type, cols));
+        piece->errors[slot] = encoder->kernels->encode_row(encoder->book, values, cols, output,
+                                                           encoder->scales + row * qins_blocks(encoder->type, cols));
 }
 
 // Hash the piece before the current one and pass it on: one thread does this while the others encode.
@@ -230,6 +232,7 @@ qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_ty
     struct encoder encoder = {.source = source,
                               .type = type,
                               .book = book,
+                              .kernels = qins_kernels_get(),
                               .input_row_bytes = qins_row_bytes(source->type, source->cols),
                               .output_row_bytes = qins_row_bytes(type, source->cols),
                               .sink = sink,

@@ -3,6 +3,7 @@
 #include "convert/output_file.h"
 #include "convert/print.h"
 #include "engine/base/clock.h"
+#include "engine/base/cpu.h"
 #include "engine/base/file.h"
 #include "engine/base/pool.h"
 
@@ -202,6 +203,7 @@ int main(int argc, char **argv) {
     qins_error error = {0};
     struct settings settings;
     parse_options(&settings, argc, argv, &error);
+    if (error.status == QINS_OK) qins_cpu_select(NULL, &error);
     if (error.status != QINS_OK) {
         // said below
     } else if (settings.help) {

@@ -35,6 +35,7 @@ const char qins_options_help[] =
     "  -s, --seed N            seed of the random numbers (default: a new one, printed)\n"
     "Engine\n"
     "  -t, --threads N         threads (default: all processors)\n"
+    "      --cpu scalar|avx2|auto  instructions to use (default: the best of this machine)\n"
     "      --kv-k f16|f32      keys in the cache (default f16)\n"
     "      --kv-v qins8|f16|f32  values in the cache (default qins8)\n"
     "      --rope auto|long    LongRoPE factors: by the sequence's length, or long from the first token\n"
@@ -66,6 +67,7 @@ enum {
     OPT_TOP_P,
     OPT_MIN_P,
     OPT_REPEAT_PENALTY,
+    OPT_CPU,
     OPT_KV_K,
     OPT_KV_V,
     OPT_ROPE,
@@ -102,6 +104,7 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
                                              {"repeat-penalty", required_argument, NULL, OPT_REPEAT_PENALTY},
                                              {"seed", required_argument, NULL, 's'},
                                              {"threads", required_argument, NULL, 't'},
+                                             {"cpu", required_argument, NULL, OPT_CPU},
                                              {"kv-k", required_argument, NULL, OPT_KV_K},
                                              {"kv-v", required_argument, NULL, OPT_KV_V},
                                              {"rope", required_argument, NULL, OPT_ROPE},
@@ -237,6 +240,9 @@ static void apply(qins_options *options, int code, const option_text *option) {
         break;
     case 't':
         options->session.n_threads = options->convert.n_threads = parse_count(option, 1, 1024);
+        break;
+    case OPT_CPU:
+        options->cpu = option->value;
         break;
     case OPT_KV_K:
         options->session.k_type = parse_type(option, "f16|f32");

@@ -37,6 +37,7 @@ typedef struct qins_options {
     int64_t bos;        // token in front of every window, -1: none
     size_t top;         // score: how many of the best tokens to print
 
+    const char *cpu; // --cpu: tier of kernels, NULL: as the environment or the machine says
     bool seed_given;
     qins_sampler_options sampler;
     qins_session_options session;

@@ -16,8 +16,6 @@ const qins_type_info qins_types[QINS_TYPE_COUNT] = {
     [QINS_QINS8] = {"qins8", 8, 64, QINS_LEVELS},
 };
 
-enum { BF16_MAX = 0x7F7F }; // bits of the largest finite BF16
-
 static const char *const curve_names[] = {[QINS_PROJECTIVE] = "projective", [QINS_LOG] = "log"};
 
 bool qins_type_from_name(const char *name, qins_type *type) {
@@ -42,14 +40,6 @@ bool qins_curve_from_name(const char *name, qins_curve *curve) {
     return false;
 }
 
-// Magnitudes from 2^-20 to 1 fall into bins of 64 an octave, by the bits of the FP32; what is below shares bin 0, what
-// is above the last one.
-static unsigned bin_of(float magnitude) {
-    const int lowest = (127 - 20) * 64;
-    int bin = (int)(qins_f32_bits(magnitude) >> 17) - lowest;
-    return bin < 0 ? 0 : bin >= QINS_START_BINS ? QINS_START_BINS - 1 : (unsigned)bin;
-}
-
 static void codebook_derive(qins_codebook *book) {
     for (int s = 0; s < QINS_LEVELS; s++) {
         book->value[s] = qins_f32_from_bf16(book->magnitude[s]);
@@ -59,7 +49,7 @@ static void codebook_derive(qins_codebook *book) {
     book->boundary[QINS_ZERO_CODE] = 0.0f;
     int s = QINS_ZERO_CODE; // from small magnitudes up: a search starts at the smallest code that its bin can hold
     for (int bin = 0; bin < QINS_START_BINS; bin++) {
-        while (s > 0 && bin_of(book->boundary[s - 1]) <= (unsigned)bin) s--;
+        while (s > 0 && qins_start_bin(book->boundary[s - 1]) <= (unsigned)bin) s--;
         book->start[bin] = (uint8_t)s;
     }
 }
@@ -103,13 +93,13 @@ bool qins_tensor_bytes(qins_type type, size_t rows, size_t cols, size_t *bytes) 
 // `largest` rounded up to BF16, at most the largest finite BF16.
 static uint16_t scale_for(float largest) {
     uint32_t up = (qins_f32_bits(largest) + 0xFFFFu) >> 16;
-    return up > BF16_MAX ? BF16_MAX : (uint16_t)up;
+    return up > QINS_BF16_MAX ? QINS_BF16_MAX : (uint16_t)up;
 }
 
 uint8_t qins_encode_value(const qins_codebook *book, float value, float d) {
     if (d == 0.0f) return QINS_ZERO_CODE;
     const float ratio = fabsf(value) / d;
-    unsigned s = book->start[bin_of(ratio)];
+    unsigned s = book->start[qins_start_bin(ratio)];
     s += ratio < book->boundary[s]; // the curves have at most two boundaries in a bin: no branch for these
     s += ratio < book->boundary[s];
     while (ratio < book->boundary[s]) s++;
@@ -117,9 +107,8 @@ uint8_t qins_encode_value(const qins_codebook *book, float value, float d) {
     return (uint8_t)(s | sign << 7);
 }
 
-// Encode x[n]; returns the squared error, or, as soon as that is certain, some value above `limit`.
-static double encode_with_scale(const qins_codebook *book, const float *x, size_t n, uint16_t scale, double limit,
-                                uint8_t *codes) {
+double qins_encode_with_scale(const qins_codebook *book, const float *x, size_t n, uint16_t scale, double limit,
+                              uint8_t *codes) {
     const float d = qins_f32_from_bf16(scale);
     double squared_error = 0.0;
     for (size_t i = 0; i < n && !(squared_error > limit);) {
@@ -132,15 +121,15 @@ static double encode_with_scale(const qins_codebook *book, const float *x, size_
     return squared_error;
 }
 
-static uint16_t smallest_scale(const float *x, size_t n) {
+uint16_t qins_smallest_scale(const float *x, size_t n) {
     float largest = 0.0f;
     for (size_t i = 0; i < n; i++) largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
     return scale_for(largest);
 }
 
 double qins_encode_block(const qins_codebook *book, const float *x, size_t n, uint8_t *codes, uint16_t *scale) {
-    *scale = smallest_scale(x, n);
-    return encode_with_scale(book, x, n, *scale, INFINITY, codes);
+    *scale = qins_smallest_scale(x, n);
+    return qins_encode_with_scale(book, x, n, *scale, INFINITY, codes);
 }
 
 // qins_encode_block with the search over scales that qins_encode_row promises; n <= 64.
@@ -148,9 +137,9 @@ static double encode_block_searching(const qins_codebook *book, const float *x, 
                                      uint16_t *scale) {
     double best = qins_encode_block(book, x, n, codes, scale);
     const uint16_t smallest = *scale;
-    for (int step = 1; step < QINS_SCALE_CHOICES && best > 0.0 && smallest + step <= BF16_MAX; step++) {
+    for (int step = 1; step < QINS_SCALE_CHOICES && best > 0.0 && smallest + step <= QINS_BF16_MAX; step++) {
         uint8_t tried[64];
-        double squared_error = encode_with_scale(book, x, n, (uint16_t)(smallest + step), best, tried);
+        double squared_error = qins_encode_with_scale(book, x, n, (uint16_t)(smallest + step), best, tried);
         if (squared_error >= best) continue;
         best = squared_error;
         *scale = (uint16_t)(smallest + step);
@@ -173,37 +162,4 @@ double qins_encode_row(const qins_codebook *book, const float *x, size_t cols, u
 void qins_decode_block(float *values, const qins_codebook *book, const uint8_t *codes, uint16_t scale, size_t n) {
     float d = qins_f32_from_bf16(scale);
     for (size_t i = 0; i < n; i++) values[i] = d * book->value[codes[i]];
-}
-
-static double sample_error(qins_curve curve, double parameter, const float *x, size_t rows, size_t cols) {
-    const size_t block = qins_types[QINS_QINS8].block;
-    qins_codebook book;
-    qins_codebook_make(&book, curve, parameter);
-    double squared_error = 0.0;
-    for (size_t row = 0; row < rows; row++) {
-        for (size_t start = 0; start < cols; start += block) {
-            uint8_t codes[64];
-            uint16_t scale;
-            size_t n = cols - start < block ? cols - start : block;
-            squared_error += encode_block_searching(&book, x + row * cols + start, n, codes, &scale);
-        }
-    }
-    return squared_error;
-}
-
-double qins_fit_parameter(qins_curve curve, const float *x, size_t rows, size_t cols) {
-    const double low = curve == QINS_LOG ? 1.0 : 0.0, high = curve == QINS_LOG ? 12.0 : 8.0;
-    double best = low, best_error = sample_error(curve, low, x, rows, cols);
-    for (double step = 1.0; step >= 0.03125; step /= 2) {
-        double from = step == 1.0 ? low + step : best - step, to = step == 1.0 ? high : best + step;
-        for (double parameter = from; parameter <= to; parameter += step) {
-            if (parameter < low || parameter > high || parameter == best) continue;
-            double error = sample_error(curve, parameter, x, rows, cols);
-            if (error < best_error) {
-                best = parameter;
-                best_error = error;
-            }
-        }
-    }
-    return best;
 }

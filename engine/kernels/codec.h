@@ -12,6 +12,7 @@
 #define QINS_KERNELS_CODEC_H
 
 #include "engine/base/error.h"
+#include "engine/base/half.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -34,7 +35,13 @@ static inline bool qins_type_is_coded(qins_type type) {
     return qins_types[type].levels != 0;
 }
 
-enum { QINS_LEVELS = 128, QINS_ZERO_CODE = 127, QINS_SCALE_CHOICES = 17, QINS_START_BINS = 1281 };
+enum {
+    QINS_LEVELS = 128,
+    QINS_ZERO_CODE = 127,
+    QINS_SCALE_CHOICES = 17,
+    QINS_START_BINS = 1281,
+    QINS_BF16_MAX = 0x7F7F // bits of the largest finite BF16
+};
 
 typedef enum qins_curve {
     QINS_PROJECTIVE, // t(u) = u / (1 + alpha (1 - u)), parameter alpha >= 0; alpha = 0 is the linear code
@@ -49,8 +56,16 @@ typedef struct qins_codebook {
     uint16_t magnitude[QINS_LEVELS]; // T[s], BF16, not increasing, T[127] = 0
     float value[256];                // signed value of every code byte, for d = 1
     float boundary[QINS_LEVELS];     // (T[s] + T[s+1]) / 2, exact: the smallest magnitude that takes code s; last: 0
-    uint8_t start[QINS_START_BINS];  // where the search for a magnitude's code may begin (see codec.c)
+    uint8_t start[QINS_START_BINS];  // where the search for a magnitude's code may begin
 } qins_codebook;
+
+// Index into `start`: magnitudes from 2^-20 to 1 fall into bins of 64 an octave, by the bits of the FP32; what is below
+// shares bin 0, what is above the last one.
+static inline unsigned qins_start_bin(float magnitude) {
+    const int lowest = (127 - 20) * 64;
+    int bin = (int)(qins_f32_bits(magnitude) >> 17) - lowest;
+    return bin < 0 ? 0 : bin >= QINS_START_BINS ? QINS_START_BINS - 1 : (unsigned)bin;
+}
 
 // Codebook of a curve.
 void qins_codebook_make(qins_codebook *book, qins_curve curve, double parameter);
@@ -79,6 +94,13 @@ uint8_t qins_encode_value(const qins_codebook *book, float value, float d);
 // Encode one block x[n], all finite, n <= 65536: codes[n] and the BF16 scale d. Returns sum (x - decoded)^2,
 // accumulated in double in order.
 double qins_encode_block(const qins_codebook *book, const float *x, size_t n, uint8_t *codes, uint16_t *scale);
+
+// The parts of a search over scales. The scale of qins_encode_block: the largest |x| rounded up to BF16, at most
+// QINS_BF16_MAX. And the block under a given scale: returns the squared error as qins_encode_block does, or, as soon as
+// that is certain, some value above `limit`.
+uint16_t qins_smallest_scale(const float *x, size_t n);
+double qins_encode_with_scale(const qins_codebook *book, const float *x, size_t n, uint16_t scale, double limit,
+                              uint8_t *codes);
 
 // Encode one row x[cols] of a QINS8 tensor into codes[padded cols] and scales[blocks]; returns the squared error. Of
 // the QINS_SCALE_CHOICES scales from qins_encode_block's upwards, one BF16 step (0.4 to 0.8 %) apart, each block takes

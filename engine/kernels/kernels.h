@@ -1,6 +1,6 @@
 // The table of kernels: numbers in, numbers out, one thread. Filled by kernels_scalar.c; a faster tier overrides
 // entries in a file of its own. Decoded values are bit-exact on every tier; sums may differ in their order within a
-// tier's written tolerance.
+// tier's written tolerance. Encoding gives the same bytes on every tier.
 #ifndef QINS_KERNELS_H
 #define QINS_KERNELS_H
 
@@ -22,11 +22,17 @@ typedef struct qins_kernels {
     void (*swiglu)(float *out, const float *gate, const float *up, size_t n);
     // x[n] = exp(x - max); returns the sum of the new x
     float (*exp_sum)(float *x, size_t n, float max);
+
+    // qins_encode_row of codec.h, bit by bit: codes, scales and the returned error
+    double (*encode_row)(const qins_codebook *book, const float *x, size_t cols, uint8_t *codes, uint16_t *scales);
 } qins_kernels;
 
 extern const qins_kernels qins_kernels_scalar;
+#ifdef __x86_64__
+extern const qins_kernels qins_kernels_avx2; // runs where qins_cpu_has(QINS_CPU_AVX2)
+#endif
 
-// The best tier of this machine.
+// The tier that qins_cpu_tier (cpu.h) names.
 const qins_kernels *qins_kernels_get(void);
 
 #endif

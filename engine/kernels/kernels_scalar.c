@@ -113,4 +113,5 @@ const qins_kernels qins_kernels_scalar = {.name = "scalar",
                                           .add_rows = add_rows,
                                           .rmsnorm = rmsnorm,
                                           .swiglu = swiglu,
-                                          .exp_sum = exp_sum};
+                                          .exp_sum = exp_sum,
+                                          .encode_row = qins_encode_row};

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The same checkpoint gives the same file with every compiler, level of optimization and instruction set at hand.
+# The same checkpoint gives the same file with every compiler, level of optimization, instruction set and tier of
+# kernels at hand.
 # Usage: test_same_bytes.sh BUILD_FOLDER [HF_DIR...]; run from the top of the sources. QINS_TEST_DATA adds checkpoints.
 set -u
-build=$1
+programs=$1
 shift
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -10,7 +11,21 @@ passed=0 failed=0 skipped=0
 folders=("$@" tests/data/tiny/*/)
 [ -n "${QINS_TEST_DATA:-}" ] && folders+=("$QINS_TEST_DATA"/models/*/)
 
-sources=$(ls engine/base/*.c engine/kernels/codec.c engine/model/{config,schema,header,qinswriter}.c tokenizer/*.c convert/*.c)
+sources=$(ls engine/base/*.c engine/kernels/{codec,fit,kernels,kernels_scalar}.c engine/model/{config,schema,header,qinswriter}.c tokenizer/*.c convert/*.c)
+
+# build COMPILER FLAGS...: $work/program; the files of a tier get its flags on top.
+build() {
+    local file objects=()
+    if [ "$(uname -m)" = x86_64 ]; then
+        for file in engine/kernels/kernels_avx2*.c; do
+            objects+=("$work/$(basename "$file" .c).o")
+            "$@" -std=c11 -ffp-contract=off -I. -mavx2 -mfma -mf16c -c -o "${objects[-1]}" "$file" || return 1
+        done
+    fi
+    # shellcheck disable=SC2086
+    "$@" -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -I. -o "$work/program" $sources "${objects[@]}" \
+        -lcjson -lxxhash -lm -lpthread
+}
 
 # convert_all PROGRAM NAME: every folder with every curve into $work/NAME.*, and a list of their checksums.
 convert_all() {
@@ -25,7 +40,7 @@ convert_all() {
     done > "$work/$2"
 }
 
-if ! convert_all "$build/qinsconvert" reference || [ ! -s "$work/reference" ]; then
+if ! convert_all "$programs/qinsconvert" reference || [ ! -s "$work/reference" ]; then
     echo "skip - no checkpoint to convert (set QINS_TEST_DATA or name a folder)"
     echo "0 passed, 0 failed, 1 skipped"
     exit 0
@@ -41,8 +56,9 @@ for compiler in gcc clang; do
     for flags in "-O0" "-O3" "$native"; do
         [ -n "$flags" ] || continue
         # shellcheck disable=SC2086
-        if $compiler -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -I. $flags -o "$work/program" $sources -lcjson -lxxhash \
-            -lm -lpthread 2> "$work/log" && convert_all "$work/program" other && cmp -s "$work/reference" "$work/other"; then
+        if build $compiler $flags 2> "$work/log" &&
+            QINS_CPU=scalar convert_all "$work/program" scalar && cmp -s "$work/reference" "$work/scalar" &&
+            QINS_CPU=auto convert_all "$work/program" best && cmp -s "$work/reference" "$work/best"; then
             passed=$((passed + 1))
             echo "ok - same bytes with $compiler $flags"
         else
