@@ -2,6 +2,7 @@
 #define _GNU_SOURCE // MAP_ANONYMOUS
 #include "tests/support.h"
 
+#include "engine/base/cpu.h"
 #include "engine/base/half.h"
 
 #include <dirent.h>
@@ -174,7 +175,11 @@ void matrix_free(test_matrix *matrix) {
 }
 
 const qins_kernels *const *kernel_tiers(size_t *n) {
-    static const qins_kernels *const tiers[] = {&qins_kernels_scalar};
-    *n = sizeof tiers / sizeof tiers[0];
+    static const qins_kernels *tiers[QINS_CPU_COUNT];
+    *n = 0;
+    tiers[(*n)++] = &qins_kernels_scalar;
+#ifdef __x86_64__
+    if (qins_cpu_has(QINS_CPU_AVX2)) tiers[(*n)++] = &qins_kernels_avx2;
+#endif
     return tiers;
 }
