@@ -74,9 +74,9 @@ static qins_status run(int argc, char **argv, qins_error *error) {
         argv++;
     }
     if (qins_options_parse(&options, argc, argv, error) != QINS_OK) return error->status;
+    if (qins_cpu_select(options.cpu, error) != QINS_OK) return error->status;
     if (options.help) return qins_printf(error, "%s", qins_options_help);
     if (options.version) return qins_printf(error, "qinsrun " QINS_VERSION "\n");
-    if (qins_cpu_select(options.cpu, error) != QINS_OK) return error->status;
     if (chosen == NULL) chosen = default_command(&options);
     if (check_options(chosen, &options, error) != QINS_OK) return error->status;
     return chosen->function(&options, error);
