@@ -22,16 +22,13 @@ Test(map, a_failed_mapping_names_the_path) {
     expect_error(&error, QINS_FAILED, "cannot map model.qins (8 bytes): ");
 }
 
-Test(map, reserved_memory_is_zero_and_given_back) {
+Test(map, reserved_memory_is_zero_and_writable) {
     const size_t size = (size_t)1 << 36; // far more than is touched
     qins_error error = {0};
     uint8_t *memory = qins_reserve(size, "cache", &error);
     expect_ok(&error);
     cr_expect(memory[0] == 0 && memory[size / 2] == 0 && memory[size - 1] == 0);
     memory[0] = memory[size / 2] = memory[size - 1] = 7;
-    qins_unreserve(memory, size);
-    cr_expect(memory[0] == 0 && memory[size / 2] == 0 && memory[size - 1] == 0);
-    memory[size - 1] = 1; // usable again
     qins_unmap(memory, size);
 }
 

@@ -55,10 +55,6 @@ bool qins_json_is_array(const qins_json *item) {
     return cJSON_IsArray(item);
 }
 
-bool qins_json_is_bool(const qins_json *item) {
-    return cJSON_IsBool(item);
-}
-
 const char *qins_json_key(const qins_json *member) {
     return member->string == NULL ? "" : member->string;
 }

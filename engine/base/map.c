@@ -24,10 +24,6 @@ void *qins_reserve(size_t size, const char *what, qins_error *error) {
     return NULL;
 }
 
-void qins_unreserve(void *memory, size_t size) {
-    madvise(memory, size, MADV_DONTNEED);
-}
-
 void qins_unmap(const void *memory, size_t size) {
     if (memory != NULL) munmap((void *)(uintptr_t)memory, size);
 }

@@ -18,9 +18,6 @@ int qins_memory_file(const char *name, qins_error *error);
 // `size` zero bytes that take memory only page by page as they are first touched. Released with qins_unmap.
 void *qins_reserve(size_t size, const char *what, qins_error *error);
 
-// Give the memory of a reserved range back; its bytes read as zero again.
-void qins_unreserve(void *memory, size_t size);
-
 void qins_unmap(const void *memory, size_t size); // NULL is fine
 
 #endif
