@@ -27,7 +27,7 @@ ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 $(call object,$(wildcard engine/kernels/kernels_avx2*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
 endif
 
-.PHONY: all test demo deps fuzz format clean help
+.PHONY: all test demo bench deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -62,6 +62,12 @@ test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more d
 demo: all ## convert the demo model that comes with the sources and let it answer
 	$(BUILD)/qinsconvert tests/data/demo -o $(BUILD)/demo.qins
 	$(BUILD)/qinsrun -m $(BUILD)/demo.qins -p "What is the capital of France?"
+
+# MODEL: a .qins file or a Hugging Face folder; ARGS: more options of qinsrun bench.
+MODEL ?= tests/data/demo
+ARGS ?= -p 256 -n 64
+bench: all ## speed of MODEL (default: the demo model) beside the machine's
+	$(BUILD)/qinsrun bench -m $(MODEL) $(ARGS)
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang)

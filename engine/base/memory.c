@@ -62,6 +62,11 @@ static size_t system_number(const char *path, const char *key) {
     return found;
 }
 
+size_t qins_memory_peak(void) {
+    size_t kibibytes = system_number("/proc/self/status", "VmHWM:");
+    return kibibytes > SIZE_MAX / 1024 ? 0 : kibibytes * 1024;
+}
+
 size_t qins_memory_available(void) {
     size_t kibibytes = system_number("/proc/meminfo", "MemAvailable:");
     size_t available = kibibytes > SIZE_MAX / 1024 ? SIZE_MAX : kibibytes * 1024;

@@ -24,6 +24,9 @@ void *qins_alloc(size_t count, size_t size, const char *what, qins_error *error)
 // elements, doubling. On failure the array is left as it was.
 qins_status qins_grow(void **items, size_t *capacity, size_t needed, size_t size, qins_error *error);
 
+// Most bytes of memory that this process has held at a time, mapped files included; 0 where the system does not say.
+size_t qins_memory_peak(void);
+
 // Bytes of memory that can be used without swapping (MemAvailable, and the cgroup's limit if there is one);
 // SIZE_MAX where the system does not say.
 size_t qins_memory_available(void);

@@ -12,7 +12,7 @@
 const char qins_options_help[] =
     "qinsrun -m MODEL -p PROMPT        answer one prompt (or: -f FILE, or a prompt on standard input)\n"
     "qinsrun chat -m MODEL             talk, turn by turn\n"
-    "qinsrun COMMAND -m MODEL ...      score, perplexity, compare, tokenize, info, verify\n"
+    "qinsrun COMMAND -m MODEL ...      score, perplexity, compare, bench, tokenize, info, verify\n"
     "\n"
     "MODEL is a .qins file (made by qinsconvert) or a Hugging Face folder, converted in memory on the way in.\n"
     "\n"
@@ -47,6 +47,8 @@ const char qins_options_help[] =
     "  compare --ref MODEL, and as perplexity: KL divergence from the reference, which always keeps K and V in FP32\n"
     "                               (a folder as reference: weights in FP32 as well)\n"
     "  tokenize -p TEXT [--no-special]   ids of a text;  --decode: text of ids\n"
+    "  bench [-p TOKENS,..] [-n TOKENS] [-d DEPTH,..] [-r REPEATS]   speed of prompts and of generation behind DEPTH\n"
+    "                               tokens, beside what the machine can do (default -p 512 -n 128 -d 0 -r 3)\n"
     "  info, verify                 what a file holds; check every hash\n"
     "      --json                   machine-readable output\n"
     "  -h, --help  --version\n"
@@ -137,6 +139,23 @@ static uint64_t parse_count(const option_text *option, uint64_t min, uint64_t ma
     qins_fail(option->error, QINS_USAGE, "%s takes a whole number from %llu to %llu, not \"%s\"", option->name,
               (unsigned long long)min, (unsigned long long)max, option->value);
     return min;
+}
+
+size_t qins_options_counts(const char *name, const char *text, size_t max, size_t *counts, size_t max_counts,
+                           qins_error *error) {
+    size_t n = 0;
+    for (const char *at = text; n < max_counts && *at >= '0' && *at <= '9'; n++) {
+        char *end;
+        errno = 0;
+        const unsigned long long value = strtoull(at, &end, 10);
+        if (errno != 0 || value > max) break;
+        counts[n] = (size_t)value;
+        if (*end == '\0') return n + 1;
+        at = *end == ',' ? end + 1 : "";
+    }
+    qins_fail(error, QINS_USAGE, "%s takes up to %zu whole numbers from 0 to %zu with commas between them, not \"%s\"",
+              name, max_counts, max, text);
+    return 0;
 }
 
 static float parse_number(const option_text *option) {
@@ -278,6 +297,12 @@ static void apply(qins_options *options, int code, const option_text *option) {
     case OPT_MAX_WINDOWS:
         options->max_windows = parse_count(option, 1, SIZE_MAX);
         break;
+    case 'd':
+        options->depths = option->value;
+        break;
+    case 'r':
+        options->repeats = parse_count(option, 1, 100);
+        break;
     case OPT_DECODE:
         options->decode = true;
         break;
@@ -308,7 +333,7 @@ qins_status qins_options_parse(qins_options *options, int argc, char **argv, qin
     optind = 0; // forgets an earlier parse that ended early, as 1 does not
     for (;;) {
         int index = -1, at = optind == 0 ? 1 : optind;
-        int code = getopt_long(argc, argv, "+:m:p:f:n:c:t:s:h", long_options, &index); // +: nothing is reordered
+        int code = getopt_long(argc, argv, "+:m:p:f:n:c:t:s:d:r:h", long_options, &index); // +: nothing is reordered
         if (code == -1) break;
         if (code == '?' || code == ':')
             return qins_fail(error, QINS_USAGE, "%s %s; see qinsrun --help", argv[at < argc ? at : argc - 1],

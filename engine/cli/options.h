@@ -14,7 +14,7 @@ typedef struct qins_options {
     const char *ref;   // --ref: the model to compare with
 
     // Where the prompt or text comes from; at most one.
-    const char *prompt;      // -p
+    const char *prompt;      // -p; bench: lengths of prompts, a list
     const char *prompt_file; // -f, "-": standard input
     const char *ids;         // --ids: ids as text, "-": standard input
     const char *ids_file;    // --ids-file: raw int32
@@ -35,6 +35,8 @@ typedef struct qins_options {
     size_t window;      // perplexity, compare: tokens of a window, BOS included
     size_t max_windows; // SIZE_MAX: all
     int64_t bos;        // token in front of every window, -1: none
+    const char *depths; // bench: tokens in front of the measured ones, a list
+    size_t repeats;     // bench; 0: not given
     size_t top;         // score: how many of the best tokens to print
 
     const char *cpu; // --cpu: tier of kernels, NULL: as the environment or the machine says
@@ -46,6 +48,11 @@ typedef struct qins_options {
 
 // Parse argv[1..] (argv[0] is skipped: the program's or the command's name). QINS_USAGE and a message otherwise.
 qins_status qins_options_parse(qins_options *options, int argc, char **argv, qins_error *error);
+
+// A list of whole numbers such as "0,4096", each at most `max`, into counts[max_counts]; returns how many there are, 0
+// with QINS_USAGE when it is no such list. `name`: the option's.
+size_t qins_options_counts(const char *name, const char *text, size_t max, size_t *counts, size_t max_counts,
+                           qins_error *error);
 
 extern const char qins_options_help[]; // what --help prints
 

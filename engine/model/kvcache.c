@@ -101,6 +101,37 @@ void qins_kvcache_store(qins_kvcache *cache, size_t layer, size_t head, size_t p
     if (n_saturated > 0) atomic_fetch_add(&cache->n_saturated, n_saturated);
 }
 
+struct repeat_job {
+    qins_kvcache *cache;
+    size_t n_stored, n;
+};
+
+static void repeat_rows(void *first_row, size_t bytes, const struct repeat_job *job) {
+    uint8_t *rows = first_row;
+    for (size_t done = job->n_stored; done < job->n; done += job->n_stored) {
+        size_t left = job->n - done;
+        memcpy(rows + done * bytes, rows, (left < job->n_stored ? left : job->n_stored) * bytes);
+    }
+}
+
+// An item is one head of one layer.
+static void repeat_head(void *context, size_t item, size_t worker) {
+    (void)worker;
+    const struct repeat_job *job = context;
+    const qins_kvcache *cache = job->cache;
+    const size_t row = row_index(cache, 0, item, 0);
+    const size_t k_bytes = row_bytes(cache->k_type, cache->head_dim),
+                 v_bytes = row_bytes(cache->v_type, cache->head_dim);
+    repeat_rows(cache->k + row * k_bytes, k_bytes, job);
+    repeat_rows(cache->v + row * v_bytes, v_bytes, job);
+    if (cache->v_scales != NULL) repeat_rows(cache->v_scales + row, sizeof *cache->v_scales, job);
+}
+
+void qins_kvcache_repeat(qins_kvcache *cache, qins_pool *pool, size_t n_stored, size_t n) {
+    struct repeat_job job = {cache, n_stored, n};
+    qins_pool_run(pool, cache->n_layers * cache->n_kv_heads, repeat_head, &job);
+}
+
 static qins_matrix head_matrix(const qins_kvcache *cache, qins_type type, const uint8_t *data, size_t first_row) {
     return (qins_matrix){.type = type,
                          .rows = cache->capacity,

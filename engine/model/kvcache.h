@@ -3,6 +3,7 @@
 #ifndef QINS_MODEL_KVCACHE_H
 #define QINS_MODEL_KVCACHE_H
 
+#include "engine/base/pool.h"
 #include "engine/kernels/codec.h"
 #include "engine/model/config.h"
 
@@ -33,6 +34,10 @@ void qins_kvcache_free(qins_kvcache *cache);
 // different threads at the same time.
 void qins_kvcache_store(qins_kvcache *cache, size_t layer, size_t head, size_t position, const float *k,
                         const float *v);
+
+// Fill positions n_stored .. n - 1 by repeating what positions 0 .. n_stored - 1 hold (n_stored >= 1): a full cache
+// that nobody computed, for benchmarks.
+void qins_kvcache_repeat(qins_kvcache *cache, qins_pool *pool, size_t n_stored, size_t n);
 
 // Keys or values of one KV head as a matrix [capacity, head_dim]; rows from the number of stored tokens on are zero
 // or stale.

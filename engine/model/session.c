@@ -136,9 +136,13 @@ static qins_status check_finite(const float *logits, size_t vocab_size, size_t p
     return QINS_OK;
 }
 
+static qins_rope_set rope_set(const qins_session *session, size_t n) {
+    return session->options.rope_long ? QINS_ROPE_LONG_SET : qins_rope_set_for(session->forward.config, n);
+}
+
 // Keep the cached tokens that ids[n] begins with, all rotated alike, but leave at least the last one to compute.
 static void rewind_to_prefix(qins_session *session, const int32_t *ids, size_t n) {
-    qins_rope_set set = session->options.rope_long ? QINS_ROPE_LONG_SET : qins_rope_set_for(session->forward.config, n);
+    qins_rope_set set = rope_set(session, n);
     if (set != session->set && session->n_cached > 0) {
         if (session->options.on_recompute != NULL)
             session->options.on_recompute(session->options.context, n, set == QINS_ROPE_LONG_SET);
@@ -192,6 +196,28 @@ qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t 
     qins_forward_logits(&session->forward, length - 1, 1);
     session->logits = session->forward.logits;
     return check_finite(session->logits, session->forward.config->vocab_size, n - 1, error);
+}
+
+qins_pool *qins_session_pool(const qins_session *session) {
+    return session->compute.pool;
+}
+
+size_t qins_session_chunk(const qins_session *session) {
+    (void)session;
+    return QINS_CHUNK;
+}
+
+qins_status qins_session_pretend(qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
+    const size_t most_run = 16, n_run = n < most_run ? n : most_run;
+    session->n_cached = 0;
+    if (n == 0) return QINS_OK;
+    if (check_ids(session, ids, n, error) != QINS_OK) return error->status;
+    if (qins_session_sync(session, ids, n_run, error) != QINS_OK) return error->status;
+    qins_kvcache_repeat(&session->forward.cache, session->compute.pool, n_run, n);
+    memcpy(session->ids, ids, n * sizeof *ids);
+    session->n_cached = n;
+    session->set = rope_set(session, n);
+    return QINS_OK;
 }
 
 qins_status qins_session_score_begin(qins_session *session, const int32_t *ids, size_t n, qins_error *error) {

@@ -55,6 +55,14 @@ size_t qins_session_computed(const qins_session *session);
 // logits[vocab_size] behind the last token of the current sequence; valid until the next call.
 const float *qins_session_logits(const qins_session *session);
 
+// For benchmarks. The threads; most tokens of one forward pass (longer prompts are cut); and make ids[n] the current
+// sequence without computing it: a few of its tokens are run, their keys and values repeated up to position n - 1
+// (n = 0: the cache is empty). The next token takes the time that it would take, as that depends on the number of
+// stored values alone; its logits mean nothing.
+qins_pool *qins_session_pool(const qins_session *session);
+size_t qins_session_chunk(const qins_session *session);
+qins_status qins_session_pretend(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
+
 // Score a sequence: begin with ids[n], which must stay valid, then take the logits behind every token in order, a few
 // rows at a time, so that memory does not grow with the sequence. The cache starts out empty.
 qins_status qins_session_score_begin(qins_session *session, const int32_t *ids, size_t n, qins_error *error);

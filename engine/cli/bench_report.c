@@ -1,0 +1,211 @@
+// The report of qinsrun bench; see bench.h. Every figure is a median with its smallest and largest value; shares are
+// quotients of medians of the same run.
+#include "engine/cli/bench.h"
+
+#include "engine/base/cpu.h"
+#include "engine/base/json.h"
+#include "engine/base/memory.h"
+#include "engine/model/cost.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct figure {
+    double median, min, max;
+};
+
+static int compare_doubles(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+// Sorts values[n], n >= 1.
+static struct figure figure_of(double *values, size_t n) {
+    qsort(values, n, sizeof *values, compare_doubles);
+    return (struct figure){(values[(n - 1) / 2] + values[n / 2]) / 2, values[0], values[n - 1]};
+}
+
+// The variant with the best median: a lucky moment of another one does not count.
+static struct figure best_variant(const qins_bench_yardstick *yardstick) {
+    struct figure best = {0};
+    for (size_t i = 0; i < yardstick->n_variants; i++) {
+        struct figure variant = figure_of(yardstick->rates + i * yardstick->max_samples, yardstick->n_samples);
+        if (variant.median > best.median) best = variant;
+    }
+    return best;
+}
+
+// A test's results; NAN where something does not apply.
+struct result {
+    struct figure tok_s;
+    double seconds;      // median of a run
+    double kv_bytes;     // that the run had to read
+    double rate;         // FLOP/s of a prompt, bytes/s of generation
+    double share;        // of the machine's rate
+    double kv_rate;      // KV bytes beyond those at depth 0 over the time beyond that at depth 0
+    double kv_share;     // of the machine's read rate
+    double end_to_start; // time of the last chunk over the first's
+};
+
+static struct result result_of(const qins_bench *bench, const qins_bench_test *test, double machine_rate) {
+    double values[BENCH_MAX_REPEATS];
+    const qins_header *header = qins_image_header(bench->model.image);
+    const qins_session_options *types = &bench->options->session;
+    struct result result = {.kv_rate = NAN, .kv_share = NAN, .end_to_start = NAN};
+    memcpy(values, test->seconds, test->n_runs * sizeof *values);
+    result.seconds = figure_of(values, test->n_runs).median;
+    for (size_t i = 0; i < test->n_runs; i++) values[i] = (double)test->n / test->seconds[i];
+    result.tok_s = figure_of(values, test->n_runs);
+    if (test->is_prompt) {
+        result.rate = qins_pass_cost(header, types->k_type, types->v_type, test->depth, test->n).flops / result.seconds;
+        memcpy(values, test->end_to_start, test->n_runs * sizeof *values);
+        const double end_to_start = figure_of(values, test->n_runs).median;
+        if (end_to_start > 0) result.end_to_start = end_to_start;
+    } else {
+        double weight_bytes = 0;
+        for (size_t i = 0; i < test->n; i++) {
+            qins_cost cost = qins_pass_cost(header, types->k_type, types->v_type, test->depth + i, 1);
+            weight_bytes += cost.weight_bytes;
+            result.kv_bytes += cost.kv_bytes;
+        }
+        result.rate = (weight_bytes + result.kv_bytes) / result.seconds;
+    }
+    result.share = result.rate / machine_rate;
+    return result;
+}
+
+// What generation at a depth takes more than at depth 0.
+static void compare_to_depth_0(const qins_bench *bench, struct result *results, double read_rate) {
+    for (size_t i = 0; i < bench->n_tests; i++) {
+        if (bench->tests[i].is_prompt || bench->tests[i].depth == 0) continue;
+        for (size_t j = 0; j < bench->n_tests; j++) {
+            if (bench->tests[j].is_prompt || bench->tests[j].depth != 0) continue;
+            results[i].kv_rate =
+                (results[i].kv_bytes - results[j].kv_bytes) / (results[i].seconds - results[j].seconds);
+            results[i].kv_share = results[i].kv_rate / read_rate;
+        }
+    }
+}
+
+qins_bench_name qins_bench_test_name(const qins_bench_test *test) {
+    qins_bench_name name;
+    int length = snprintf(name.text, sizeof name.text, "%s%zu", test->is_prompt ? "pp" : "tg", test->n);
+    if (test->depth > 0) snprintf(name.text + length, sizeof name.text - (size_t)length, "@d%zu", test->depth);
+    return name;
+}
+
+static void print_row(const qins_bench_test *test, const struct result *result, qins_error *error) {
+    qins_printf(error, "| %s | %.2f | %.2f to %.2f | %.1f %s | %.0f %%", qins_bench_test_name(test).text,
+                result->tok_s.median, result->tok_s.min, result->tok_s.max, result->rate / 1e9,
+                test->is_prompt ? "GFLOP/s" : "GB/s", 100 * result->share);
+    if (!isnan(result->kv_rate))
+        qins_printf(error, "; KV at %.1f GB/s, %.0f %%", result->kv_rate / 1e9, 100 * result->kv_share);
+    if (!isnan(result->end_to_start)) qins_printf(error, "; last chunk %.2f x the first", result->end_to_start);
+    qins_printf(error, " |\n");
+}
+
+// Most memory that was held at a time, the operands of the sgemm yardstick left out.
+static double peak_mib(const qins_bench *bench) {
+    const size_t peak = qins_memory_peak(), own = qins_sgemm_gauge_bytes(&bench->gauge);
+    return (double)(peak > own ? peak - own : 0) / (1 << 20);
+}
+
+static void print_table(const qins_bench *bench, const struct result *results, struct figure read, struct figure sgemm,
+                        qins_error *error) {
+    qins_printf(error, "| test | tok/s | min to max | rate | of the machine's |\n| --- | ---: | ---: | ---: | --- |\n");
+    for (size_t i = 0; i < bench->n_tests; i++) print_row(&bench->tests[i], &results[i], error);
+    qins_printf(error, "| reading | | %.1f to %.1f | %.1f GB/s | |\n", read.min / 1e9, read.max / 1e9,
+                read.median / 1e9);
+    qins_printf(error, "| sgemm | | %.0f to %.0f | %.1f GFLOP/s | |\n", sgemm.min / 1e9, sgemm.max / 1e9,
+                sgemm.median / 1e9);
+    qins_printf(error,
+                "\n%zu threads, %s, %s. Open in %.1f ms; first token behind %d in %.0f ms, %.1f ms of them outside the "
+                "forward pass; peak memory %.0f MiB.\n",
+                qins_session_threads(bench->session), qins_cpu_name(qins_cpu_tier()), qins_blas_name(),
+                1e3 * bench->open, BENCH_FIRST_PROMPT, 1e3 * bench->first_token,
+                1e3 * (bench->first_token - bench->first_pass), peak_mib(bench));
+}
+
+static void add_machine(qins_json *root, const qins_bench *bench, struct figure read, struct figure sgemm,
+                        qins_error *error) {
+    qins_json *machine = qins_json_add_object(root, "machine", error);
+    qins_json_add_number(machine, "read_gbs", read.median / 1e9, error);
+    qins_json_add_number(machine, "read_gbs_min", read.min / 1e9, error);
+    qins_json_add_number(machine, "read_gbs_max", read.max / 1e9, error);
+    qins_json_add_number(machine, "sgemm_gflops", sgemm.median / 1e9, error);
+    qins_json_add_number(machine, "sgemm_gflops_min", sgemm.min / 1e9, error);
+    qins_json_add_number(machine, "sgemm_gflops_max", sgemm.max / 1e9, error);
+    qins_json_add_number(machine, "bf16_gflops", NAN, error); // null: there is no such path
+    qins_json_add_number(machine, "threads", (double)qins_session_threads(bench->session), error);
+    qins_json_add_string(machine, "cpu", qins_cpu_name(qins_cpu_tier()), error);
+    qins_json_add_string(machine, "blas", qins_blas_name(), error);
+}
+
+static void add_result(qins_json *list, const qins_bench_test *test, const struct result *result, qins_error *error) {
+    qins_json *row = qins_json_append_object(list, error);
+    char name[32];
+    snprintf(name, sizeof name, "%s%zu", test->is_prompt ? "pp" : "tg", test->n);
+    qins_json_add_string(row, "test", name, error);
+    qins_json_add_number(row, "depth", (double)test->depth, error);
+    if (test->is_prompt) qins_json_add_string(row, "matmul", "sgemm", error);
+    qins_json_add_number(row, "tok_s", result->tok_s.median, error);
+    qins_json_add_number(row, "tok_s_min", result->tok_s.min, error);
+    qins_json_add_number(row, "tok_s_max", result->tok_s.max, error);
+    qins_json_add_number(row, test->is_prompt ? "gflops" : "gbs", result->rate / 1e9, error);
+    qins_json_add_number(row, "share", result->share, error);
+    if (!isnan(result->kv_rate)) {
+        qins_json_add_number(row, "kv_gbs", result->kv_rate / 1e9, error);
+        qins_json_add_number(row, "kv_share", result->kv_share, error);
+    }
+    if (!isnan(result->end_to_start)) qins_json_add_number(row, "end_to_start", result->end_to_start, error);
+}
+
+static void print_json(const qins_bench *bench, const struct result *results, struct figure read, struct figure sgemm,
+                       qins_error *error) {
+    qins_json *root = qins_json_new_object(error);
+    add_machine(root, bench, read, sgemm, error);
+    qins_json *list = qins_json_add_array(root, "results", error);
+    for (size_t i = 0; i < bench->n_tests; i++) add_result(list, &bench->tests[i], &results[i], error);
+    qins_json_add_number(root, "peak_mib", peak_mib(bench), error);
+    qins_json_add_number(root, "open_ms", 1e3 * bench->open, error);
+    qins_json_add_number(root, "first_token_ms", 1e3 * bench->first_token, error);
+    qins_json_add_number(root, "first_token_overhead_ms", 1e3 * (bench->first_token - bench->first_pass), error);
+    qins_json_add_number(root, "first_pass_ms", 1e3 * bench->first_pass, error);
+    qins_json_add_number(root, "second_pass_ms", 1e3 * bench->second_pass, error);
+    char *text = error->status == QINS_OK ? qins_json_print(root, error) : NULL;
+    if (text != NULL) qins_printf(error, "%s\n", text);
+    free(text);
+    qins_json_free(root);
+}
+
+// A spread of more than 30 % says that somebody else used the machine.
+static void warn_when_busy(struct figure figure, const char *what) {
+    if (figure.max - figure.min > 0.3 * figure.median)
+        fprintf(
+            stderr,
+            "qinsrun: the machine was busy with other things: %s varied by %.0f %% between rounds; measure again or "
+            "raise -r\n",
+            what, 100 * (figure.max - figure.min) / figure.median);
+}
+
+qins_status qins_bench_report(const qins_bench *bench, qins_error *error) {
+    struct result *results = qins_alloc(bench->n_tests, sizeof *results, "results", error);
+    if (results == NULL) return error->status;
+    const struct figure read = best_variant(&bench->read), sgemm = best_variant(&bench->sgemm);
+    warn_when_busy(read, "reading memory");
+    warn_when_busy(sgemm, "sgemm");
+    for (size_t i = 0; i < bench->n_tests; i++) {
+        const qins_bench_test *test = &bench->tests[i];
+        results[i] = result_of(bench, test, test->is_prompt ? sgemm.median : read.median);
+        warn_when_busy(results[i].tok_s, qins_bench_test_name(test).text);
+    }
+    compare_to_depth_0(bench, results, read.median);
+    if (bench->options->json)
+        print_json(bench, results, read, sgemm, error);
+    else
+        print_table(bench, results, read, sgemm, error);
+    free(results);
+    return error->status;
+}

@@ -1,0 +1,209 @@
+// qinsrun bench: how fast prompts and generation are, beside what the machine can do, measured in turns: the speed of a
+// machine that is shared changes from minute to minute.
+#include "engine/cli/bench.h"
+
+#include "engine/base/clock.h"
+#include "engine/base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { DEFAULT_PROMPT = 512, DEFAULT_GENERATED = 128, DEFAULT_REPEATS = 3, MAX_TOKENS = 1 << 24 };
+
+static void add_test(qins_bench *bench, bool is_prompt, size_t n, size_t depth) {
+    if (n > 0) bench->tests[bench->n_tests++] = (qins_bench_test){.is_prompt = is_prompt, .n = n, .depth = depth};
+}
+
+// Every prompt length and the generation at every depth.
+static qins_status plan_tests(qins_bench *bench, qins_error *error) {
+    const qins_options *options = bench->options;
+    size_t prompts[BENCH_MAX_LIST] = {DEFAULT_PROMPT}, depths[BENCH_MAX_LIST] = {0}, n_prompts = 1, n_depths = 1;
+    const size_t n_generated = options->n_predict_given ? options->n_predict : DEFAULT_GENERATED;
+    if (options->prompt != NULL)
+        n_prompts = qins_options_counts("-p", options->prompt, MAX_TOKENS, prompts, BENCH_MAX_LIST, error);
+    if (options->depths != NULL)
+        n_depths = qins_options_counts("-d", options->depths, MAX_TOKENS, depths, BENCH_MAX_LIST, error);
+    if (error->status != QINS_OK) return error->status;
+    bench->repeats = options->repeats > 0 ? options->repeats : DEFAULT_REPEATS;
+    bench->tests = qins_alloc(BENCH_MAX_TESTS, sizeof *bench->tests, "tests", error);
+    if (bench->tests == NULL) return error->status;
+    for (size_t depth = 0; depth < n_depths; depth++) {
+        for (size_t i = 0; i < n_prompts; i++) add_test(bench, true, prompts[i], depths[depth]);
+        add_test(bench, false, n_generated, depths[depth]);
+    }
+    if (bench->n_tests == 0) return qins_fail(error, QINS_USAGE, "-p 0 and -n 0 leave nothing to measure");
+    return QINS_OK;
+}
+
+// Tokens of the longest test.
+static size_t longest_sequence(const qins_bench *bench) {
+    size_t longest = BENCH_FIRST_PROMPT;
+    for (size_t i = 0; i < bench->n_tests; i++) {
+        size_t n = bench->tests[i].depth + bench->tests[i].n;
+        longest = n > longest ? n : longest;
+    }
+    return longest;
+}
+
+static qins_status make_ids(qins_bench *bench, size_t n, qins_error *error) {
+    const size_t vocab_size = qins_image_header(bench->model.image)->config.vocab_size;
+    bench->ids = qins_alloc(n, sizeof *bench->ids, "token ids", error);
+    if (bench->ids == NULL) return error->status;
+    uint32_t random = 1;
+    for (size_t i = 0; i < n; i++) {
+        random = random * 1664525u + 1013904223u; // Numerical Recipes' generator
+        bench->ids[i] = (int32_t)((random >> 8) % vocab_size);
+    }
+    return QINS_OK;
+}
+
+// Notes when the first and the last whole chunk of a prompt begin and end.
+struct chunk_clock {
+    size_t chunk; // tokens
+    double start, first_end, last_start, last_end;
+};
+
+// A qins_progress, called behind every layer.
+static bool mark_chunks(void *context, uint64_t done, uint64_t total) {
+    struct chunk_clock *clock = context;
+    const uint64_t whole = total / clock->chunk * clock->chunk;
+    if (done == clock->chunk) clock->first_end = qins_clock();
+    if (done + clock->chunk == whole) clock->last_start = qins_clock();
+    if (done == whole) clock->last_end = qins_clock();
+    return qins_interrupted == 0;
+}
+
+static double last_over_first(const struct chunk_clock *clock) {
+    if (clock->last_start == 0 || clock->first_end == 0) return 0; // a prompt of less than two chunks
+    return (clock->last_end - clock->last_start) / (clock->first_end - clock->start);
+}
+
+static qins_status run_test(qins_bench *bench, qins_bench_test *test, struct chunk_clock *clock, qins_error *error) {
+    if (qins_session_pretend(bench->session, bench->ids, test->depth, error) != QINS_OK) return error->status;
+    const size_t end = test->depth + test->n;
+    *clock = (struct chunk_clock){.chunk = qins_session_chunk(bench->session), .start = qins_clock()};
+    for (size_t n = test->is_prompt ? end : test->depth + 1; n <= end; n++) {
+        if (qins_session_sync(bench->session, bench->ids, n, error) != QINS_OK) return error->status;
+        if (qins_interrupted) return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu tokens", n);
+    }
+    test->seconds[test->n_runs] = qins_clock() - clock->start;
+    test->end_to_start[test->n_runs++] = test->is_prompt ? last_over_first(clock) : 0;
+    return QINS_OK;
+}
+
+static void add_sample(qins_bench_yardstick *yardstick, const double *rates) {
+    for (size_t i = 0; i < yardstick->n_variants; i++)
+        yardstick->rates[i * yardstick->max_samples + yardstick->n_samples] = rates[i];
+    yardstick->n_samples++;
+}
+
+// What the machine can do right now.
+static void measure_machine(qins_bench *bench) {
+    double read[QINS_READ_PATTERNS], sgemm[QINS_SGEMM_SPLITS];
+    const qins_matrix first = qins_image_matrix(bench->model.image, 0);
+    const qins_header *header = qins_image_header(bench->model.image);
+    const size_t bytes = qins_image_bytes(bench->model.image) - (size_t)header->tensors[0].offset;
+    qins_machine_read(qins_session_pool(bench->session), first.data, bytes, read);
+    add_sample(&bench->read, read);
+    qins_sgemm_gauge_run(&bench->gauge, sgemm);
+    add_sample(&bench->sgemm, sgemm);
+}
+
+// "qinsrun: WHAT" on a line of a terminal that the next one replaces; NULL clears it.
+static void show(const char *what, size_t round, size_t n_rounds) {
+    if (!isatty(STDERR_FILENO)) return;
+    fputs("\r\033[K", stderr);
+    if (what != NULL) fprintf(stderr, "qinsrun: round %zu of %zu: %s", round + 1, n_rounds, what);
+    fflush(stderr);
+}
+
+static qins_status run_rounds(qins_bench *bench, struct chunk_clock *clock, qins_error *error) {
+    for (size_t round = 0; round < bench->repeats; round++) {
+        for (size_t i = 0; i < bench->n_tests && error->status == QINS_OK; i++) {
+            show("the machine", round, bench->repeats);
+            measure_machine(bench);
+            show(qins_bench_test_name(&bench->tests[i]).text, round, bench->repeats);
+            run_test(bench, &bench->tests[i], clock, error);
+        }
+    }
+    if (error->status == QINS_OK) measure_machine(bench);
+    show(NULL, 0, 0);
+    return error->status;
+}
+
+static qins_status yardstick_init(qins_bench_yardstick *yardstick, const qins_bench *bench, size_t n_variants,
+                                  qins_error *error) {
+    *yardstick = (qins_bench_yardstick){.n_variants = n_variants, .max_samples = bench->repeats * bench->n_tests + 1};
+    yardstick->rates = qins_alloc(n_variants * yardstick->max_samples, sizeof(double), "samples", error);
+    return error->status;
+}
+
+// The yardsticks for this model: its matrices at the prompt's chunk.
+static qins_status prepare_machine(qins_bench *bench, qins_error *error) {
+    static const size_t matrices[] = {QINS_QKV, QINS_OUTPUT, QINS_GATE_UP, QINS_DOWN};
+    enum { N_MATRICES = sizeof matrices / sizeof matrices[0] };
+    const qins_header *header = qins_image_header(bench->model.image);
+    qins_sgemm_shape shapes[N_MATRICES];
+    for (size_t i = 0; i < N_MATRICES; i++) {
+        const qins_tensor_spec *spec = &header->tensors[QINS_LAYER_INDEX + matrices[i]].spec;
+        shapes[i] = (qins_sgemm_shape){spec->rows, spec->cols};
+    }
+    if (yardstick_init(&bench->read, bench, QINS_READ_PATTERNS, error) != QINS_OK ||
+        yardstick_init(&bench->sgemm, bench, QINS_SGEMM_SPLITS, error) != QINS_OK)
+        return error->status;
+    return qins_sgemm_gauge_init(&bench->gauge, qins_session_pool(bench->session), qins_session_chunk(bench->session),
+                                 shapes, N_MATRICES, error);
+}
+
+// Open everything and produce one token, the way a short run does.
+static qins_status first_token(qins_bench *bench, qins_session_options *session_options, qins_error *error) {
+    const double start = qins_clock();
+    if (qins_model_open(&bench->model, bench->options->model, bench->options, error) != QINS_OK) return error->status;
+    const qins_config *config = &qins_image_header(bench->model.image)->config;
+    const size_t longest = longest_sequence(bench);
+    if (session_options->n_ctx < longest) session_options->n_ctx = longest;
+    // One set of factors for all tests: a switch amidst one would compute its tokens twice.
+    if (longest > config->original_positions) session_options->rope_long = true;
+    bench->session = qins_session_create(bench->model.image, session_options, error);
+    qins_sampler *sampler = qins_sampler_create(&bench->options->sampler, config->vocab_size, error);
+    bench->open = qins_clock() - start;
+    if (error->status == QINS_OK && make_ids(bench, longest, error) == QINS_OK) {
+        const double pass = qins_clock();
+        qins_session_sync(bench->session, bench->ids, BENCH_FIRST_PROMPT, error);
+        bench->first_pass = qins_clock() - pass;
+    }
+    if (error->status == QINS_OK)
+        qins_sampler_next(sampler, qins_session_logits(bench->session), bench->ids, BENCH_FIRST_PROMPT);
+    bench->first_token = qins_clock() - start;
+    qins_sampler_free(sampler);
+    return error->status;
+}
+
+static qins_status second_pass(qins_bench *bench, qins_error *error) {
+    const double start = qins_clock();
+    qins_session_pretend(bench->session, NULL, 0, error);
+    qins_session_sync(bench->session, bench->ids, BENCH_FIRST_PROMPT, error);
+    bench->second_pass = qins_clock() - start;
+    return error->status;
+}
+
+qins_status qins_cmd_bench(const qins_options *options, qins_error *error) {
+    qins_bench bench = {.options = options};
+    struct chunk_clock clock = {.chunk = 1};
+    qins_session_options session_options = options->session;
+    session_options.progress = mark_chunks;
+    session_options.context = &clock;
+    if (plan_tests(&bench, error) == QINS_OK && first_token(&bench, &session_options, error) == QINS_OK &&
+        second_pass(&bench, error) == QINS_OK && prepare_machine(&bench, error) == QINS_OK &&
+        run_rounds(&bench, &clock, error) == QINS_OK)
+        qins_bench_report(&bench, error);
+    qins_sgemm_gauge_free(&bench.gauge);
+    qins_session_free(bench.session);
+    qins_model_close(&bench.model);
+    free(bench.read.rates);
+    free(bench.sgemm.rates);
+    free(bench.tests);
+    free(bench.ids);
+    return error->status == QINS_OK ? qins_flush(error) : error->status;
+}

@@ -1,0 +1,25 @@
+// Cost of a forward pass; see cost.h.
+#include "engine/model/cost.h"
+
+#include "engine/model/kvcache.h"
+
+qins_cost qins_pass_cost(const qins_header *header, qins_type k_type, qins_type v_type, size_t position, size_t n) {
+    const qins_config *config = &header->config;
+    const double tokens = (double)n, end = (double)(position + n);
+    qins_cost cost = {.kv_bytes = end * (double)qins_kvcache_token_bytes(config, k_type, v_type)};
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        const qins_tensor *tensor = &header->tensors[i];
+        const double values = (double)tensor->spec.rows * (double)tensor->spec.cols;
+        const bool is_embedding = tensor->spec.role == QINS_ROLE_EMBEDDING;
+        const bool is_head = tensor->spec.role == QINS_ROLE_HEAD || (is_embedding && config->tied_head);
+        if (is_embedding) cost.weight_bytes += tokens * (double)tensor->bytes / (double)tensor->spec.rows;
+        if (!is_embedding || is_head) cost.weight_bytes += (double)tensor->bytes;
+        if (is_head)
+            cost.flops += 2 * values; // of the last token alone
+        else if (!is_embedding && tensor->spec.role != QINS_ROLE_NORM)
+            cost.flops += 2 * values * tokens;
+    }
+    const double met = tokens * (double)position + tokens * (tokens + 1) / 2; // (query, key) pairs of a head
+    cost.flops += (double)config->n_layers * 4 * (double)qins_config_q_dim(config) * met; // q k^T, and weights times V
+    return cost;
+}
