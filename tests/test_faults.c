@@ -3,6 +3,7 @@
 #include "engine/base/buffer.h"
 #include "engine/base/file.h"
 #include "engine/base/map.h"
+#include "engine/kernels/machine.h"
 #include "engine/model/attention.h"
 #include "engine/model/qinswriter.h"
 #include "engine/model/sampler.h"
@@ -62,6 +63,15 @@ static qins_status make_compute(void *context, qins_error *error) {
     return status;
 }
 
+static qins_status make_sgemm_gauge(void *context, qins_error *error) {
+    const qins_sgemm_shape shape = {20, 30};
+    qins_sgemm_gauge gauge;
+    (void)context;
+    qins_status status = qins_sgemm_gauge_init(&gauge, NULL, 10, &shape, 1, error);
+    qins_sgemm_gauge_free(&gauge);
+    return status;
+}
+
 static qins_status make_cache(void *context, qins_error *error) {
     const qins_config config = tiny_config();
     qins_kvcache cache;
@@ -92,6 +102,7 @@ static qins_status fill_buffer(void *context, qins_error *error) {
 Test(faults, base_and_kernels) {
     fail_each_call("pool", make_pool, NULL);
     fail_each_call("compute", make_compute, NULL);
+    fail_each_call("sgemm gauge", make_sgemm_gauge, NULL);
     fail_each_call("KV cache", make_cache, NULL);
     fail_each_call("sampler", make_sampler, NULL);
     fail_each_call("buffer", fill_buffer, NULL);

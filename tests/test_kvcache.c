@@ -158,3 +158,41 @@ Test(kvcache, impossible_capacities_are_refused) {
     expect_error(&error, QINS_FAILED, "keys"); // fits into 64 bits, not into an address space
     qins_kvcache_free(&cache);
 }
+
+// Rows that nobody stored are those of the first three positions again; what lies behind `n` stays as it was.
+Test(kvcache, repeats_what_is_stored) {
+    enum { STORED = 3, FILLED = 8 };
+    qins_config config = tiny_config();
+    qins_codebook book;
+    qins_error error = {0};
+    qins_codebook_make(&book, QINS_PROJECTIVE, 1);
+    qins_kvcache cache = make_cache(&config, QINS_F16, QINS_QINS8, &book);
+    qins_pool *pool = qins_pool_create(2, &error);
+    cr_assert_not_null(pool, "%s", error.message);
+    float k[64], v[64];
+    for (size_t i = 0; i < config.n_layers * config.n_kv_heads * STORED; i++) {
+        const size_t position = i % STORED, head = i / STORED % config.n_kv_heads;
+        const size_t layer = i / STORED / config.n_kv_heads;
+        fill_row(k, config.head_dim, layer, head, position, 0);
+        fill_row(v, config.head_dim, layer, head, position, 1);
+        qins_kvcache_store(&cache, layer, head, position, k, v);
+    }
+    qins_kvcache_repeat(&cache, pool, STORED, FILLED);
+    for (size_t i = 0; i < config.n_layers * config.n_kv_heads * CAPACITY; i++) {
+        const size_t position = i % CAPACITY, head = i / CAPACITY % config.n_kv_heads;
+        const size_t layer = i / CAPACITY / config.n_kv_heads;
+        const qins_matrix keys = qins_kvcache_keys(&cache, layer, head),
+                          values = qins_kvcache_values(&cache, layer, head);
+        fill_row(k, config.head_dim, layer, head, position % STORED, 0);
+        fill_row(v, config.head_dim, layer, head, position % STORED, 1);
+        if (position < FILLED) {
+            expect_row(&keys, position, k, "keys");
+            expect_row(&values, position, v, "values");
+        } else {
+            cr_expect_eq(((const uint16_t *)keys.data)[position * config.head_dim], 0);
+            cr_expect_eq(values.scales[position], 0);
+        }
+    }
+    qins_pool_free(pool);
+    qins_kvcache_free(&cache);
+}

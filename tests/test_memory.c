@@ -74,3 +74,13 @@ Test(memory, available_memory_is_plausible) {
     size_t available = qins_memory_available();
     cr_expect(available > 1 << 20 && (available == SIZE_MAX || available % 1024 == 0 || available > 1 << 24));
 }
+
+Test(memory, peak_holds_what_was_touched) {
+    const size_t size = 64 << 20;
+    qins_error error = {0};
+    void *touched = qins_alloc(1, size, "test", &error);
+    cr_assert_not_null(touched);
+    cr_expect_geq(qins_memory_peak(), size);
+    free(touched);
+    cr_expect_geq(qins_memory_peak(), size);
+}

@@ -84,6 +84,8 @@ Test(options, numbers) {
     cr_expect(options.session.n_threads == 3 && options.convert.n_threads == 3);
     cr_expect(options.sampler.seed == UINT64_MAX && options.seed_given);
     cr_expect(options.sampler.top_k == 40 && options.top == 9 && options.bos == 1 && options.max_windows == 12);
+    options = parsed("-r 5 -d 0,16");
+    cr_expect(options.repeats == 5 && strcmp(options.depths, "0,16") == 0);
     options = parsed("--n-predict 0 --ctx-size 0 --threads 1024 --seed 0");
     cr_expect(options.n_predict == 0 && options.n_predict_given && options.session.n_ctx == 0);
     cr_expect(options.session.n_threads == 1024 && options.sampler.seed == 0 && options.seed_given);
@@ -116,6 +118,8 @@ Test(options, wrong_numbers_are_refused) {
     }
     expect_usage("-t 0", "from 1 to 1024");
     expect_usage("-t 1025", "from 1 to 1024");
+    expect_usage("-r 0", "from 1 to 100");
+    expect_usage("-r 101", "from 1 to 100");
     expect_usage("--max-windows 0", "takes a whole number");
     expect_usage("--bos 2147483648", "--bos takes a whole number from 0 to 2147483647");
     expect_usage("-n 16777217", "takes a whole number from 0 to 16777216");
@@ -178,4 +182,24 @@ Test(options, help_and_a_second_parse) {
     parse(&options, "-m model --help", &error);
     cr_expect(options.help && error.status == QINS_OK);
     cr_expect_str_eq(parsed("-m again").model, "again"); // getopt starts anew
+}
+
+static void expect_no_counts(const char *text) {
+    size_t counts[4];
+    qins_error error = {0};
+    cr_expect_eq(qins_options_counts("-d", text, 1000, counts, 4, &error), 0, "%s", text);
+    expect_error(&error, QINS_USAGE, "-d takes up to 4 whole numbers from 0 to 1000");
+}
+
+Test(options, lists_of_counts) {
+    size_t counts[4];
+    qins_error error = {0};
+    cr_expect_eq(qins_options_counts("-d", "7", 1000, counts, 4, &error), 1);
+    cr_expect_eq(counts[0], 7);
+    cr_expect_eq(qins_options_counts("-d", "0,1000,3,2", 1000, counts, 4, &error), 4);
+    cr_expect(counts[0] == 0 && counts[1] == 1000 && counts[2] == 3 && counts[3] == 2);
+    expect_ok(&error);
+    static const char *const bad[] = {"",     ",",    "1,",   "1,,2", "1;2", "x",         "-1",
+                                      "1, 2", "1001", "1,2x", "0x1",  "1.5", "1,2,3,4,5", "99999999999999999999999999"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) expect_no_counts(bad[i]);
 }

@@ -225,3 +225,26 @@ Test(session, an_interrupted_prompt_leaves_it_usable) {
     hf_model_close(&model);
     hf_model_close(&fresh);
 }
+
+// A pretended sequence counts as cached up to its end; one that begins otherwise is computed as ever.
+Test(session, pretends_to_have_computed) {
+    hf_model model = hf_model_open(PLAIN, (hf_mode){0}), fresh = hf_model_open(PLAIN, (hf_mode){0});
+    int32_t ids[50], other[50];
+    fill_ids(ids, 50, 7);
+    fill_ids(other, 50, 8);
+    other[0] = ids[0] == 7 ? 8 : 7; // nothing in common
+    qins_error error = {0};
+    cr_assert_eq(qins_session_pretend(model.session, ids, 40, &error), QINS_OK, "%s", error.message);
+    sync(&model, ids, 50);
+    cr_expect_eq(qins_session_computed(model.session), 10);
+    cr_expect_gt(difference(&model, sync(&fresh, ids, 50)), 10 * ORDER_TOLERANCE); // other keys, other numbers
+    sync(&model, other, 50);
+    cr_expect_lt(difference(&model, sync(&fresh, other, 50)), ORDER_TOLERANCE);
+    cr_assert_eq(qins_session_pretend(model.session, other, 0, &error), QINS_OK);
+    sync(&model, other, 50);
+    cr_expect_eq(qins_session_computed(model.session), 50);
+    ids[3] = -1;
+    cr_expect_eq(qins_session_pretend(model.session, ids, 40, &error), QINS_USAGE);
+    hf_model_close(&model);
+    hf_model_close(&fresh);
+}

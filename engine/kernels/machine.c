@@ -29,7 +29,7 @@ struct read_pattern {
 // Which one is best differs between machines, and on one machine with the load of its neighbours.
 static const struct read_pattern patterns[QINS_READ_PATTERNS] = {
     {0, 1, 0},          {64 << 10, 1, 1024}, {256 << 10, 2, 512}, {2 << 20, 4, 0},
-    {2 << 20, 4, 1024}, {16 << 20, 2, 0},    {16 << 20, 4, 1024},
+    {2 << 20, 4, 1024}, {16 << 20, 4, 512},  {16 << 20, 4, 1024},
 };
 
 enum { LINE_WORDS = 8 }; // uint64_t of a cache line
@@ -71,7 +71,7 @@ void qins_machine_read(qins_pool *pool, const void *data, size_t bytes, double r
 }
 
 // Rows of an item: a thread's whole share, or less, for BLAS libraries that do better on blocks.
-static const size_t split_rows[QINS_SGEMM_SPLITS] = {0, 1024, 256};
+static const size_t split_rows[QINS_SGEMM_SPLITS] = {0, 512, 256};
 
 struct sgemm_job {
     const qins_sgemm_gauge *gauge;
