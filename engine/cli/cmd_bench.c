@@ -98,16 +98,18 @@ static void add_sample(qins_bench_yardstick *yardstick, const double *rates) {
     yardstick->n_samples++;
 }
 
-// What the machine can do right now.
-static void measure_machine(qins_bench *bench) {
-    double read[QINS_READ_PATTERNS], sgemm[QINS_SGEMM_SPLITS];
-    const qins_matrix first = qins_image_matrix(bench->model.image, 0);
-    const qins_header *header = qins_image_header(bench->model.image);
-    const size_t bytes = qins_image_bytes(bench->model.image) - (size_t)header->tensors[0].offset;
-    qins_machine_read(qins_session_pool(bench->session), first.data, bytes, read);
-    add_sample(&bench->read, read);
-    qins_sgemm_gauge_run(&bench->gauge, sgemm);
-    add_sample(&bench->sgemm, sgemm);
+static void measure_read(qins_bench *bench) {
+    double rates[QINS_READ_PATTERNS];
+    const qins_image *image = bench->model.image;
+    const size_t bytes = qins_image_bytes(image) - (size_t)qins_image_header(image)->tensors[0].offset;
+    qins_machine_read(qins_session_pool(bench->session), qins_image_matrix(image, 0).data, bytes, rates);
+    add_sample(&bench->read, rates);
+}
+
+static void measure_sgemm(qins_bench *bench) {
+    double rates[QINS_SGEMM_SPLITS];
+    qins_sgemm_gauge_run(&bench->gauge, rates);
+    add_sample(&bench->sgemm, rates);
 }
 
 // "qinsrun: WHAT" on a line of a terminal that the next one replaces; NULL clears it.
@@ -118,18 +120,21 @@ static void show(const char *what, size_t round, size_t n_rounds) {
     fflush(stderr);
 }
 
+// In front of every test the machine's rate that it is set against, and at the end both: a run has each of them.
 static qins_status run_rounds(qins_bench *bench, struct chunk_clock *clock, qins_error *error) {
     for (size_t round = 0; round < bench->repeats; round++) {
         for (size_t i = 0; i < bench->n_tests && error->status == QINS_OK; i++) {
-            show("the machine", round, bench->repeats);
-            measure_machine(bench);
-            show(qins_bench_test_name(&bench->tests[i]).text, round, bench->repeats);
-            run_test(bench, &bench->tests[i], clock, error);
+            qins_bench_test *test = &bench->tests[i];
+            show(qins_bench_test_name(test).text, round, bench->repeats);
+            test->is_prompt ? measure_sgemm(bench) : measure_read(bench);
+            run_test(bench, test, clock, error);
         }
     }
-    if (error->status == QINS_OK) measure_machine(bench);
     show(NULL, 0, 0);
-    return error->status;
+    if (error->status != QINS_OK) return error->status;
+    measure_read(bench);
+    measure_sgemm(bench);
+    return QINS_OK;
 }
 
 static qins_status yardstick_init(qins_bench_yardstick *yardstick, const qins_bench *bench, size_t n_variants,
