@@ -85,11 +85,16 @@ static double tolerance(size_t n, double absolute) {
     return 2.0 * (double)(n + 16) * 0x1p-24 * absolute + (double)n * 1e-44;
 }
 
+static void dot(const qins_kernels *tier, float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x) {
+    float *arranged = guarded((w->cols + 63) / 64 * 64 * sizeof *arranged);
+    tier->dot_rows(out, w, row, n_rows, qins_arranged(tier, arranged, w, x));
+}
+
 static void check_dot(const qins_kernels *tier, const qins_matrix *w, const float *x, size_t row, size_t n_rows,
                       const float *decoded) {
     float expected[MAX_ROWS], *got = guarded(n_rows * sizeof *got);
-    qins_kernels_scalar.dot_rows(expected, w, row, n_rows, x);
-    tier->dot_rows(got, w, row, n_rows, x);
+    dot(&qins_kernels_scalar, expected, w, row, n_rows, x);
+    dot(tier, got, w, row, n_rows, x);
     for (size_t r = 0; r < n_rows; r++) {
         double absolute = 0;
         for (size_t i = 0; i < w->cols; i++) absolute += fabs((double)decoded[(row + r) * w->cols + i] * (double)x[i]);
@@ -125,8 +130,10 @@ static void check_matrix(const qins_kernels *tier, const qins_matrix *w) {
         tier->decode_rows(got, w, 1, 1);
         expect_same_bits(tier, w, got, expected + w->cols, w->cols);
     }
-    check_dot(tier, w, x, 0, w->rows, expected);
-    check_dot(tier, w, x, w->rows / 2, w->rows - w->rows / 2, expected);
+    if (w->block == 0 || w->block == 64) {
+        check_dot(tier, w, x, 0, w->rows, expected);
+        check_dot(tier, w, x, w->rows / 2, w->rows - w->rows / 2, expected);
+    }
     check_add(tier, w, expected);
     free(expected);
 }
@@ -194,9 +201,9 @@ Test(kernels_tiers, rows_do_not_depend_on_each_other) {
             qins_matrix w = random_matrix((qins_type)type, MAX_ROWS, MAX_COLS, 64, &book);
             float x[MAX_COLS], together[MAX_ROWS], alone;
             for (size_t i = 0; i < MAX_COLS; i++) x[i] = random_float();
-            tier->dot_rows(together, &w, 0, MAX_ROWS, x);
+            dot(tier, together, &w, 0, MAX_ROWS, x);
             for (size_t r = 0; r < MAX_ROWS; r++) {
-                tier->dot_rows(&alone, &w, r, 1, x);
+                dot(tier, &alone, &w, r, 1, x);
                 expect_same_bits(tier, &w, &alone, &together[r], 1);
             }
         }

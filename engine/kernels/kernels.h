@@ -11,7 +11,10 @@ typedef struct qins_kernels {
 
     // out[n_rows, cols] = W[row .. row + n_rows, :] in FP32
     void (*decode_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows);
-    // out[i] = W[row + i, :] . x, i < n_rows; decoding and product in one pass
+    // x[cols] in the form in which this tier's dot_rows reads it beside coded weights; arranged: cols rounded up to 64
+    void (*arrange)(float *arranged, const float *x, size_t cols);
+    // out[i] = W[row + i, :] . x, i < n_rows; decoding and product in one pass. x as qins_arranged hands it over; coded
+    // matrices have blocks of 64 here
     void (*dot_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x);
     // out[cols] += sum over i < n_rows of weights[i] * W[row + i, :]
     void (*add_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *weights);
@@ -26,6 +29,14 @@ typedef struct qins_kernels {
     // qins_encode_row of codec.h, bit by bit: codes, scales and the returned error
     double (*encode_row)(const qins_codebook *book, const float *x, size_t cols, uint8_t *codes, uint16_t *scales);
 } qins_kernels;
+
+// What dot_rows takes for the vector x[w->cols]: itself, or for coded weights what it was arranged into.
+static inline const float *qins_arranged(const qins_kernels *kernels, float *arranged, const qins_matrix *w,
+                                         const float *x) {
+    if (!qins_type_is_coded(w->type)) return x;
+    kernels->arrange(arranged, x, w->cols);
+    return arranged;
+}
 
 extern const qins_kernels qins_kernels_scalar;
 #ifdef __x86_64__

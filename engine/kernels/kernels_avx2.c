@@ -11,8 +11,9 @@ enum { WIDTH = 8 };
 
 // x[n], n <= WIDTH, with zeros behind it.
 static inline __m256 load(const float *x, size_t n) {
+    if (n == WIDTH) return _mm256_loadu_ps(x);
     float padded[WIDTH] = {0};
-    return _mm256_loadu_ps(n < WIDTH ? memcpy(padded, x, n * sizeof *x) : x);
+    return _mm256_loadu_ps(memcpy(padded, x, n * sizeof *x));
 }
 
 static inline void store(float *x, __m256 v, size_t n) {
@@ -86,6 +87,7 @@ static float exp_sum(float *x, size_t n, float max) {
 
 const qins_kernels qins_kernels_avx2 = {.name = "avx2",
                                         .decode_rows = qins_avx2_decode_rows,
+                                        .arrange = qins_avx2_arrange,
                                         .dot_rows = qins_avx2_dot_rows,
                                         .add_rows = qins_avx2_add_rows,
                                         .rmsnorm = rmsnorm,

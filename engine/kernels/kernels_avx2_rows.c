@@ -11,28 +11,55 @@
 #include <string.h>
 
 enum {
-    WIDTH = 32,        // values that are loaded at once: four registers
-    PIECE_BLOCKS = 32, // of a row that are decoded, then multiplied: activations and weights stay in L1
-    CODED_ROWS = 32,   // rows that share the rearranged activations
-    BLOCK = 64,
-    PAIRS = BLOCK / 16 // a block of weights, and its registers of 16 BF16
+    WIDTH = 32,            // values that are loaded at once: four registers
+    BLOCK = 64,            // weights that share a scale
+    PAIRS = BLOCK / 16,    // registers of 16 BF16 that hold a block
+    FIRST_TAIL_CODE = 112, // where the last of the 8 tables of 16 entries begins
+    PREFETCH_BYTES = 1024  // how far ahead of the product weights are fetched
 };
 
 // The low bytes of T have no pattern: 8 shuffles and a tree of blends. The high bytes (exponents without their last
-// bit) fall slowly: within 8 codes, up to code 111, at most once and by 1 for every curve. Then they are a base and the
-// last code that has it, 16 entries each, and the last 16 codes have a table of their own.
+// bit) fall slowly: up to code 112 they take three values at most, each one below the one before it, for the curves
+// that weights are fitted with. Then they are a table for the last 16 codes and two comparisons.
 struct lookup {
     __m256i low[8], high[8];
-    __m256i base, last; // [code / 8]; 0 and 127 for codes from 112 on
-    bool is_smooth;     // the high bytes fall as described; otherwise they take 8 shuffles too
+    __m256i tail;           // high[7] with what the comparisons subtract added
+    __m256i last_of_first;  // the last codes of the first and of the second value; 127: of all
+    __m256i last_of_second; //
+    bool is_smooth;         // the high bytes fall as described; otherwise they take 8 shuffles too
 };
 
 static inline __m256i lookup_repeat(const uint8_t table[16]) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
 }
 
-static inline void lookup_make(struct lookup *lookup, const qins_codebook *book) {
-    uint8_t low[QINS_LEVELS], high[QINS_LEVELS], base[16] = {0}, last[16] = {[14] = 127, [15] = 127};
+// The last code of the run of equal bytes that begins at `first`, FIRST_TAIL_CODE at most: 127 then, there is no next.
+static uint8_t last_of_run(const uint8_t *bytes, int first) {
+    int last = first;
+    while (last < FIRST_TAIL_CODE && bytes[last + 1] == bytes[first]) last++;
+    return last < FIRST_TAIL_CODE ? (uint8_t)last : QINS_ZERO_CODE;
+}
+
+static void lookup_make_high(struct lookup *lookup, const uint8_t high[QINS_LEVELS]) {
+    const uint8_t last1 = last_of_run(high, 0);
+    const uint8_t last2 = last1 == QINS_ZERO_CODE ? QINS_ZERO_CODE : last_of_run(high, last1 + 1);
+    uint8_t tail[16];
+    for (int i = 0; i < 16; i++) {
+        int code = FIRST_TAIL_CODE + i;
+        tail[i] = (uint8_t)(high[i == 0 ? 0 : code] + (i != 0 && code > last1) + (i != 0 && code > last2));
+    }
+    lookup->tail = lookup_repeat(tail);
+    lookup->last_of_first = _mm256_set1_epi8((char)last1);
+    lookup->last_of_second = _mm256_set1_epi8((char)last2);
+    lookup->is_smooth = true;
+    for (int s = 0; s < QINS_LEVELS; s++) {
+        uint8_t made = (uint8_t)(tail[s < FIRST_TAIL_CODE ? 0 : s - FIRST_TAIL_CODE] - (s > last1) - (s > last2));
+        if (made != high[s]) lookup->is_smooth = false;
+    }
+}
+
+static void lookup_make(struct lookup *lookup, const qins_codebook *book) {
+    uint8_t low[QINS_LEVELS], high[QINS_LEVELS];
     for (int s = 0; s < QINS_LEVELS; s++) {
         low[s] = (uint8_t)book->magnitude[s];
         high[s] = (uint8_t)(book->magnitude[s] >> 8);
@@ -41,71 +68,66 @@ static inline void lookup_make(struct lookup *lookup, const qins_codebook *book)
         lookup->low[k] = lookup_repeat(low + 16 * k);
         lookup->high[k] = lookup_repeat(high + 16 * k);
     }
-    lookup->is_smooth = true;
-    for (int group = 0; group < 14; group++) {
-        const uint8_t *of_group = high + 8 * group;
-        int n_base = 0, sum = 0;
-        for (int i = 0; i < 8; i++) {
-            n_base += of_group[i] == of_group[0];
-            sum += of_group[i];
-        }
-        base[group] = of_group[0];
-        last[group] = (uint8_t)(8 * group + n_base - 1);
-        if (sum != 8 * of_group[0] - (8 - n_base)) lookup->is_smooth = false;
-    }
-    lookup->base = lookup_repeat(base);
-    lookup->last = lookup_repeat(last);
+    lookup_make_high(lookup, high);
 }
 
-// What a register of 32 codes is looked up with: bits 4, 5 and 6 of each code moved to the top, where blends look.
+// Codes are looked up a register of 32, or two, at a time: then both share the loads of the tables. A blend looks at
+// the top bit of each byte: bits 6, 5 and 4 of the codes, moved there, choose one of 8 tables.
+enum { MOST_REGISTERS = 2 };
+
 struct lookup_index {
-    __m256i magnitude, sign, bit4, bit5, bit6;
+    __m256i magnitude[MOST_REGISTERS], bit6[MOST_REGISTERS], bit5[MOST_REGISTERS], bit4[MOST_REGISTERS];
 };
 
-static inline struct lookup_index lookup_index(__m256i codes) {
-    struct lookup_index index = {.magnitude = _mm256_and_si256(codes, _mm256_set1_epi8(0x7F))};
-    index.sign = _mm256_xor_si256(codes, index.magnitude);
-    index.bit6 = _mm256_add_epi8(codes, codes);
-    index.bit5 = _mm256_add_epi8(index.bit6, index.bit6);
-    index.bit4 = _mm256_add_epi8(index.bit5, index.bit5);
-    return index;
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+// out = table[code % 16] of tables 0, 2, 4 and 6, as bits 6 and 5 say.
+ALWAYS_INLINE void lookup_every_other(__m256i *out, const __m256i *table, const struct lookup_index *index, int n) {
+    __m256i other[MOST_REGISTERS];
+    for (int r = 0; r < n; r++) out[r] = _mm256_shuffle_epi8(table[0], index->magnitude[r]);
+    for (int r = 0; r < n; r++)
+        out[r] = _mm256_blendv_epi8(out[r], _mm256_shuffle_epi8(table[4], index->magnitude[r]), index->bit6[r]);
+    for (int r = 0; r < n; r++) other[r] = _mm256_shuffle_epi8(table[2], index->magnitude[r]);
+    for (int r = 0; r < n; r++)
+        other[r] = _mm256_blendv_epi8(other[r], _mm256_shuffle_epi8(table[6], index->magnitude[r]), index->bit6[r]);
+    for (int r = 0; r < n; r++) out[r] = _mm256_blendv_epi8(out[r], other[r], index->bit5[r]);
 }
 
-static inline __m256i lookup_32_of(const __m256i *table, const struct lookup_index *index) {
-    __m256i v0 = _mm256_blendv_epi8(_mm256_shuffle_epi8(table[0], index->magnitude),
-                                    _mm256_shuffle_epi8(table[1], index->magnitude), index->bit4);
-    __m256i v1 = _mm256_blendv_epi8(_mm256_shuffle_epi8(table[2], index->magnitude),
-                                    _mm256_shuffle_epi8(table[3], index->magnitude), index->bit4);
-    return _mm256_blendv_epi8(v0, v1, index->bit5);
+ALWAYS_INLINE void lookup_bytes(__m256i *out, const __m256i *table, const struct lookup_index *index, int n) {
+    __m256i odd[MOST_REGISTERS];
+    lookup_every_other(out, table, index, n);
+    lookup_every_other(odd, table + 1, index, n);
+    for (int r = 0; r < n; r++) out[r] = _mm256_blendv_epi8(out[r], odd[r], index->bit4[r]);
 }
 
-static inline __m256i lookup_bytes(const __m256i *table, const struct lookup_index *index) {
-    return _mm256_blendv_epi8(lookup_32_of(table, index), lookup_32_of(table + 4, index), index->bit6);
+ALWAYS_INLINE __m256i lookup_smooth_high(const struct lookup *lookup, __m256i magnitude) {
+    __m256i in_tail = _mm256_max_epu8(magnitude, _mm256_set1_epi8(FIRST_TAIL_CODE)); // shuffles take its low 4 bits
+    __m256i high = _mm256_shuffle_epi8(lookup->tail, in_tail);
+    high = _mm256_add_epi8(high, _mm256_cmpgt_epi8(magnitude, lookup->last_of_first)); // adds -1 or 0
+    return _mm256_add_epi8(high, _mm256_cmpgt_epi8(magnitude, lookup->last_of_second));
 }
 
-static inline __m256i lookup_smooth_high(const struct lookup *lookup, const struct lookup_index *index) {
-    __m256i group = _mm256_and_si256(_mm256_srli_epi16(index->magnitude, 3), _mm256_set1_epi8(15));
-    __m256i below = _mm256_cmpgt_epi8(index->magnitude, _mm256_shuffle_epi8(lookup->last, group)); // -1 or 0
-    __m256i high = _mm256_add_epi8(_mm256_shuffle_epi8(lookup->base, group), below);
-    // a negative index gives 0
-    __m256i tail = _mm256_shuffle_epi8(lookup->high[7], _mm256_sub_epi8(index->magnitude, _mm256_set1_epi8(112)));
-    return _mm256_xor_si256(high, tail);
-}
-
-// pairs[0]: codes 0..7 and 16..23 as BF16, pairs[1]: codes 8..15 and 24..31.
-static inline void lookup_32(__m256i pairs[2], const struct lookup *lookup, const uint8_t *codes) {
-    struct lookup_index index = lookup_index(_mm256_loadu_si256((const __m256i *)codes));
-    __m256i low = lookup_bytes(lookup->low, &index);
-    __m256i high = lookup->is_smooth ? lookup_smooth_high(lookup, &index) : lookup_bytes(lookup->high, &index);
-    high = _mm256_xor_si256(high, index.sign);
-    pairs[0] = _mm256_unpacklo_epi8(low, high);
-    pairs[1] = _mm256_unpackhi_epi8(low, high);
-}
-
-// Two times lookup_32.
-static inline void lookup_64(__m256i pairs[4], const struct lookup *lookup, const uint8_t *codes) {
-    lookup_32(pairs, lookup, codes);
-    lookup_32(pairs + 2, lookup, codes + 32);
+// Codes [32 * n] as signed BF16: pairs[2r] holds codes 0..7 and 16..23 of register r, pairs[2r + 1] the others.
+ALWAYS_INLINE void lookup_codes(__m256i *pairs, const struct lookup *lookup, const uint8_t *codes, int n) {
+    struct lookup_index index;
+    __m256i low[MOST_REGISTERS], high[MOST_REGISTERS];
+    for (int r = 0; r < n; r++) {
+        index.magnitude[r] = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)codes + r), _mm256_set1_epi8(0x7F));
+        index.bit6[r] = _mm256_add_epi8(index.magnitude[r], index.magnitude[r]);
+        index.bit5[r] = _mm256_add_epi8(index.bit6[r], index.bit6[r]);
+        index.bit4[r] = _mm256_add_epi8(index.bit5[r], index.bit5[r]);
+    }
+    lookup_bytes(low, lookup->low, &index, n);
+    if (lookup->is_smooth)
+        for (int r = 0; r < n; r++) high[r] = lookup_smooth_high(lookup, index.magnitude[r]);
+    else
+        lookup_bytes(high, lookup->high, &index, n);
+    for (int r = 0; r < n; r++) {
+        __m256i sign = _mm256_xor_si256(index.magnitude[r], _mm256_loadu_si256((const __m256i *)codes + r));
+        high[r] = _mm256_xor_si256(high[r], sign);
+        pairs[2 * r] = _mm256_unpacklo_epi8(low[r], high[r]);
+        pairs[2 * r + 1] = _mm256_unpackhi_epi8(low[r], high[r]);
+    }
 }
 
 static inline float sum8(__m256 v) {
@@ -129,8 +151,11 @@ static inline __m256 widen_bf16(__m128i half) {
 
 // x[n], n <= WIDTH, with zeros behind it.
 static inline void load_floats(__m256 v[4], const float *x, size_t n) {
-    float padded[WIDTH] = {0};
-    if (n < WIDTH) x = memcpy(padded, x, n * sizeof *x);
+    float padded[WIDTH];
+    if (n < WIDTH) {
+        memset(padded, 0, sizeof padded);
+        x = memcpy(padded, x, n * sizeof *x);
+    }
     for (int i = 0; i < 4; i++) v[i] = _mm256_loadu_ps(x + 8 * i);
 }
 
@@ -141,8 +166,11 @@ static inline void store_floats(float *x, const __m256 v[4], size_t n) {
 }
 
 static inline void load_halves(__m256 v[4], const uint16_t *half, size_t n, bool is_bf16) {
-    uint16_t padded[WIDTH] = {0};
-    if (n < WIDTH) half = memcpy(padded, half, n * sizeof *half);
+    uint16_t padded[WIDTH];
+    if (n < WIDTH) {
+        memset(padded, 0, sizeof padded);
+        half = memcpy(padded, half, n * sizeof *half);
+    }
     for (int i = 0; i < 4; i++) {
         __m128i eight = _mm_loadu_si128((const __m128i *)(half + 8 * i));
         v[i] = is_bf16 ? widen_bf16(eight) : _mm256_cvtph_ps(eight);
@@ -157,7 +185,7 @@ static inline void load_codes(__m256 v[4], const struct lookup *lookup, const ui
         codes = memcpy(padded, codes, n);
     }
     __m256i pairs[2];
-    lookup_32(pairs, lookup, codes);
+    lookup_codes(pairs, lookup, codes, 1);
     for (int i = 0; i < 2; i++) { // pairs[0] holds codes 0..7 and 16..23, pairs[1] the others
         __m256 d = bf16_scale(scale);
         v[i] = _mm256_mul_ps(d, widen_bf16(_mm256_castsi256_si128(pairs[i])));
@@ -229,19 +257,19 @@ void qins_avx2_add_rows(float *out, const qins_matrix *w, size_t row, size_t n_r
     }
 }
 
-// Activations of a piece in the order of the registers that even() and odd() make of looked up weights.
-static void rearrange(__m256 *out, const float *x, size_t n, size_t n_blocks) {
-    for (size_t i = 0; i < n_blocks * BLOCK; i += WIDTH, out += 4) {
+// Activations in the order of the registers that even() and odd() make of looked up weights.
+void qins_avx2_arrange(float *arranged, const float *x, size_t cols) {
+    for (size_t i = 0; i < cols; i += WIDTH, arranged += WIDTH) {
         __m256 v[4];
-        size_t left = i < n ? n - i : 0;
-        load_floats(v, x + (left > 0 ? i : 0), left < WIDTH ? left : WIDTH);
+        load_floats(v, x + i, cols - i < WIDTH ? cols - i : WIDTH);
         for (int k = 0; k < 2; k++) { // codes 0..7 and 16..23, then the others
-            __m256 low = _mm256_permute2f128_ps(v[k], v[k + 2], 0x20),
-                   high = _mm256_permute2f128_ps(v[k], v[k + 2], 0x31);
-            out[2 * k] = _mm256_shuffle_ps(low, high, 0x88);
-            out[2 * k + 1] = _mm256_shuffle_ps(low, high, 0xDD);
+            __m256 first = _mm256_permute2f128_ps(v[k], v[k + 2], 0x20),
+                   second = _mm256_permute2f128_ps(v[k], v[k + 2], 0x31);
+            _mm256_storeu_ps(arranged + 16 * k, _mm256_shuffle_ps(first, second, 0x88));
+            _mm256_storeu_ps(arranged + 16 * k + 8, _mm256_shuffle_ps(first, second, 0xDD));
         }
     }
+    if (cols % BLOCK != 0 && cols % BLOCK <= WIDTH) memset(arranged, 0, WIDTH * sizeof *arranged);
 }
 
 static inline __m256 even(__m256i pair) {
@@ -253,69 +281,54 @@ static inline __m256 odd(__m256i pair) {
 }
 
 // One block's dot product without its scale, in 8 lanes.
-static inline __m256 dot_block(const __m256i *pairs, const __m256 *x) {
-    __m256 sum[4];
-    for (int i = 0; i < 2; i++) {
-        sum[2 * i] = _mm256_mul_ps(even(pairs[i]), x[2 * i]);
-        sum[2 * i + 1] = _mm256_mul_ps(odd(pairs[i]), x[2 * i + 1]);
+static inline __m256 dot_block(const __m256i *pairs, const float *x) {
+    __m256 sum_even = _mm256_mul_ps(even(pairs[0]), _mm256_loadu_ps(x));
+    __m256 sum_odd = _mm256_mul_ps(odd(pairs[0]), _mm256_loadu_ps(x + 8));
+    for (int i = 1; i < PAIRS; i++) {
+        sum_even = _mm256_fmadd_ps(even(pairs[i]), _mm256_loadu_ps(x + 16 * i), sum_even);
+        sum_odd = _mm256_fmadd_ps(odd(pairs[i]), _mm256_loadu_ps(x + 16 * i + 8), sum_odd);
     }
-    for (int i = 0; i < 2; i++) {
-        sum[2 * i] = _mm256_fmadd_ps(even(pairs[i + 2]), x[2 * i + 4], sum[2 * i]);
-        sum[2 * i + 1] = _mm256_fmadd_ps(odd(pairs[i + 2]), x[2 * i + 5], sum[2 * i + 1]);
-    }
-    return _mm256_add_ps(_mm256_add_ps(sum[0], sum[1]), _mm256_add_ps(sum[2], sum[3]));
+    return _mm256_add_ps(sum_even, sum_odd);
 }
 
-// sum += W[row, piece] . x. All weights are looked up before the first is multiplied: two short chains of dependent
-// instructions a block instead of one long one keep more blocks in flight.
-static inline __m256 dot_piece(const struct lookup *lookup, const uint8_t *codes, const uint16_t *scales,
-                               const __m256 *x, size_t n_blocks, const uint8_t *next, __m256 sum) {
-    __m256i pairs[PIECE_BLOCKS * PAIRS];
-    for (size_t b = 0; b < n_blocks; b++) {
-        _mm_prefetch((const char *)(next + b * BLOCK), _MM_HINT_T0);
-        lookup_64(pairs + b * PAIRS, lookup, codes + b * BLOCK);
+// A row's dot product. The codes of the next block are looked up in front of the product of this one: two short chains
+// of dependent instructions instead of one long one keep more of the processor busy.
+ALWAYS_INLINE float dot_coded_row(const struct lookup *lookup, const uint8_t *codes, const uint16_t *scales,
+                                  size_t blocks, const float *x) {
+    __m256i pairs[PAIRS], next[PAIRS];
+    __m256 sum = _mm256_setzero_ps();
+    lookup_codes(pairs, lookup, codes, 2);
+    for (size_t b = 0; b < blocks; b++) {
+        const uint8_t *next_codes = codes + (b + 1 < blocks ? b + 1 : b) * BLOCK;
+        _mm_prefetch((const char *)(codes + b * BLOCK + PREFETCH_BYTES), _MM_HINT_T0);
+        lookup_codes(next, lookup, next_codes, 2);
+        sum = _mm256_fmadd_ps(bf16_scale(scales[b]), dot_block(pairs, x + b * BLOCK), sum);
+        for (int i = 0; i < PAIRS; i++) pairs[i] = next[i];
     }
-    for (size_t b = 0; b < n_blocks; b++)
-        sum = _mm256_fmadd_ps(bf16_scale(scales[b]), dot_block(pairs + b * PAIRS, x + b * 2 * PAIRS), sum);
-    return sum;
+    return sum8(sum);
 }
 
 // dot_rows of weights in blocks of 64: the product that generation consists of.
-static void dot_coded_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x) {
+static void dot_coded_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *arranged) {
     const size_t blocks = (w->cols + BLOCK - 1) / BLOCK;
-    const uint8_t *codes = (const uint8_t *)w->data + row * blocks * BLOCK;
-    const uint16_t *scales = w->scales + row * blocks;
     struct lookup lookup;
     lookup_make(&lookup, w->book);
-    __m256 sums[CODED_ROWS], activations[PIECE_BLOCKS * 2 * PAIRS];
-    for (size_t r = 0; r < n_rows; r++) sums[r] = _mm256_setzero_ps();
-    for (size_t b = 0, n; b < blocks; b += n) {
-        n = blocks - b < PIECE_BLOCKS ? blocks - b : PIECE_BLOCKS;
-        rearrange(activations, x + b * BLOCK, w->cols - b * BLOCK, n);
-        for (size_t r = 0; r < n_rows; r++) {
-            const uint8_t *at = codes + (r * blocks + b) * BLOCK,
-                          *next = r + 1 < n_rows ? at + blocks * BLOCK : codes + (b + n) * BLOCK;
-            sums[r] = dot_piece(&lookup, at, scales + r * blocks + b, activations, n, next, sums[r]);
-        }
-    }
-    for (size_t r = 0; r < n_rows; r++) out[r] = sum8(sums[r]);
+    for (size_t r = row; r < row + n_rows; r++)
+        *out++ = dot_coded_row(&lookup, (const uint8_t *)w->data + r * blocks * BLOCK, w->scales + r * blocks, blocks,
+                               arranged);
 }
 
 void qins_avx2_dot_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x) {
-    if (w->type == QINS_QINS8 && w->block == BLOCK) {
-        for (size_t r = 0, n; r < n_rows; r += n) {
-            n = n_rows - r < CODED_ROWS ? n_rows - r : CODED_ROWS;
-            dot_coded_rows(out + r, w, row + r, n, x);
-        }
+    if (qins_type_is_coded(w->type)) {
+        dot_coded_rows(out, w, row, n_rows, x);
         return;
     }
-    const struct lookup lookup = lookup_of(w);
     for (size_t r = 0; r < n_rows; r++) {
         __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
         for (size_t start = 0, n; start < w->cols; start += n) {
             __m256 v[4], a[4];
             n = piece(w, start);
-            load(v, w, &lookup, row + r, start, n);
+            load(v, w, NULL, row + r, start, n);
             load_floats(a, x + start, n);
             for (int i = 0; i < 4; i++) sum[i] = _mm256_fmadd_ps(v[i], a[i], sum[i]);
         }

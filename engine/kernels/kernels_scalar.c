@@ -65,6 +65,10 @@ static void decode_rows(float *out, const qins_matrix *w, size_t row, size_t n_r
     }
 }
 
+static void arrange(float *arranged, const float *x, size_t cols) {
+    memcpy(arranged, x, cols * sizeof *x);
+}
+
 static void dot_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x) {
     for (size_t r = 0; r < n_rows; r++) {
         float lanes[LANES] = {0}, values[CHUNK];
@@ -109,6 +113,7 @@ static float exp_sum(float *x, size_t n, float max) {
 
 const qins_kernels qins_kernels_scalar = {.name = "scalar",
                                           .decode_rows = decode_rows,
+                                          .arrange = arrange,
                                           .dot_rows = dot_rows,
                                           .add_rows = add_rows,
                                           .rmsnorm = rmsnorm,

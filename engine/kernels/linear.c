@@ -76,7 +76,9 @@ static void sgemm_item(void *context, size_t item, size_t worker) {
 
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w) {
     struct linear_job job = {compute, y, x, n, w, DOT_ROWS};
-    if (n > 1) {
+    if (n == 1) {
+        job.x = qins_arranged(compute->kernels, compute->tiles, w, x); // tiles are not needed otherwise
+    } else {
         size_t rows = QINS_TILE_FLOATS / w->cols;
         job.tile_rows = rows > MAX_TILE_ROWS ? MAX_TILE_ROWS : rows >= 16 ? rows / 8 * 8 : rows;
     }
