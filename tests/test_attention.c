@@ -56,8 +56,8 @@ static void expect_attention(const attention_case *c, const qins_kvcache *cache,
     cr_assert(keys != NULL && values != NULL && weights != NULL);
     for (size_t h = 0; h < c->n_heads; h++) {
         qins_matrix k = qins_kvcache_keys(cache, LAYER, h / group), v = qins_kvcache_values(cache, LAYER, h / group);
-        qins_kernels_scalar.decode_rows(keys, &k, 0, n_keys_all);
-        qins_kernels_scalar.decode_rows(values, &v, 0, n_keys_all);
+        qins_decode_rows(&qins_kernels_scalar, keys, &k, 0, n_keys_all);
+        qins_decode_rows(&qins_kernels_scalar, values, &v, 0, n_keys_all);
         for (size_t t = 0; t < c->n; t++) {
             const size_t n_keys = c->position + t + 1;
             double max = -INFINITY, sum = 0, largest_score = 0;

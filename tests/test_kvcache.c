@@ -29,7 +29,7 @@ static void fill_row(float *row, size_t n, size_t layer, size_t head, size_t pos
 static void expect_row(const qins_matrix *matrix, size_t position, const float *stored, const char *what) {
     const size_t n = matrix->cols;
     float read[64], expected[64];
-    qins_kernels_scalar.decode_rows(read, matrix, position, 1);
+    qins_decode_rows(&qins_kernels_scalar, read, matrix, position, 1);
     if (matrix->type == QINS_QINS8) { // the head is one block under its own scale
         uint8_t codes[64];
         uint16_t scale;
@@ -106,7 +106,7 @@ Test(kvcache, keys_beyond_fp16_are_clamped_and_counted) {
     qins_kvcache_store(&cache, 1, 1, 3, k, v);
     cr_expect_eq(cache.n_saturated, 10);
     qins_matrix keys = qins_kvcache_keys(&cache, 0, 0);
-    qins_kernels_scalar.decode_rows(read, &keys, 0, 1);
+    qins_decode_rows(&qins_kernels_scalar, read, &keys, 0, 1);
     for (int i = 0; i < 9; i++)
         cr_expect(i == 7 ? isnan(read[i]) : read[i] == expected[i], "%d: %g", i, (double)read[i]);
     qins_kvcache_free(&cache);

@@ -72,7 +72,7 @@ Test(qinsfile, comes_back_as_written) {
             const float error[] = {[QINS_F32] = 0, [QINS_F16] = 0x1p-11f, [QINS_BF16] = 0x1p-8f, [QINS_QINS8] = 0};
             for (size_t row = 0; row < spec.rows; row++) {
                 float values[80];
-                qins_kernels_scalar.decode_rows(values, &matrix, row, 1);
+                qins_decode_rows(&qins_kernels_scalar, values, &matrix, row, 1);
                 for (size_t col = 0; col < spec.cols; col++) {
                     float expected = random_bell(&random) * spread + offset, largest = 6 * spread;
                     float tolerance = expected < 0 ? -expected : expected;

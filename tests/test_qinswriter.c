@@ -59,10 +59,10 @@ Test(qinswriter, the_golden_file_is_read) {
     // Values at the ends of rows, worked out from the bytes by hand, with the specification alone.
     float row[70];
     qins_matrix embedding = qins_image_matrix(image, QINS_EMBEDDING_INDEX);
-    qins_kernels_scalar.decode_rows(row, &embedding, 0, 1);
+    qins_decode_rows(&qins_kernels_scalar, row, &embedding, 0, 1);
     cr_expect(row[0] == 0x1.1ap+0f && row[7] == -0x1.bcp-3f);
     qins_matrix down = qins_image_matrix(image, QINS_LAYER_INDEX + QINS_DOWN);
-    qins_kernels_scalar.decode_rows(row, &down, 7, 1);
+    qins_decode_rows(&qins_kernels_scalar, row, &down, 7, 1);
     cr_expect(row[0] == -0x1.0144p-6f && row[69] == 0x1.44eep-4f);
     qins_pool *pool = qins_pool_create(2, &error);
     qins_image_verify(image, pool, &error);

@@ -9,8 +9,8 @@
 typedef struct qins_kernels {
     const char *name; // of the tier: "scalar", ...
 
-    // out[n_rows, cols] = W[row .. row + n_rows, :] in FP32
-    void (*decode_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows);
+    // out[n_rows, n_cols] = W[row .. row + n_rows, col .. col + n_cols] in FP32; col begins a block of coded types
+    void (*decode_tile)(float *out, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols);
     // x[cols] in the form in which this tier's dot_rows reads it beside coded weights; arranged: cols rounded up to 64
     void (*arrange)(float *arranged, const float *x, size_t cols);
     // out[i] = W[row + i, :] . x, i < n_rows; decoding and product in one pass. x as qins_arranged hands it over; coded
@@ -29,6 +29,12 @@ typedef struct qins_kernels {
     // qins_encode_row of codec.h, bit by bit: codes, scales and the returned error
     double (*encode_row)(const qins_codebook *book, const float *x, size_t cols, uint8_t *codes, uint16_t *scales);
 } qins_kernels;
+
+// out[n_rows, cols] = W[row .. row + n_rows, :] in FP32
+static inline void qins_decode_rows(const qins_kernels *kernels, float *out, const qins_matrix *w, size_t row,
+                                    size_t n_rows) {
+    kernels->decode_tile(out, w, row, n_rows, 0, w->cols);
+}
 
 // What dot_rows takes for the vector x[w->cols]: itself, or for coded weights what it was arranged into.
 static inline const float *qins_arranged(const qins_kernels *kernels, float *arranged, const qins_matrix *w,

@@ -86,7 +86,7 @@ static float exp_sum(float *x, size_t n, float max) {
 }
 
 const qins_kernels qins_kernels_avx2 = {.name = "avx2",
-                                        .decode_rows = qins_avx2_decode_rows,
+                                        .decode_tile = qins_avx2_decode_tile,
                                         .arrange = qins_avx2_arrange,
                                         .dot_rows = qins_avx2_dot_rows,
                                         .add_rows = qins_avx2_add_rows,

@@ -4,7 +4,7 @@
 
 #include "engine/kernels/kernels.h"
 
-void qins_avx2_decode_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows);
+void qins_avx2_decode_tile(float *out, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols);
 void qins_avx2_arrange(float *arranged, const float *x, size_t cols);
 void qins_avx2_dot_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x);
 void qins_avx2_add_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *weights);

@@ -193,9 +193,9 @@ static inline void load_codes(__m256 v[4], const struct lookup *lookup, const ui
     }
 }
 
-// How far from column `start` on `load` may go.
-static inline size_t piece(const qins_matrix *w, size_t start) {
-    size_t left = w->cols - start;
+// How far from column `start` on `load` may go, up to `end`.
+static inline size_t piece(const qins_matrix *w, size_t start, size_t end) {
+    size_t left = end - start;
     if (w->block != 0 && w->block - start % w->block < left) left = w->block - start % w->block;
     return left < WIDTH ? left : WIDTH;
 }
@@ -231,14 +231,14 @@ static struct lookup lookup_of(const qins_matrix *w) {
     return lookup;
 }
 
-void qins_avx2_decode_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows) {
+void qins_avx2_decode_tile(float *out, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols) {
     const struct lookup lookup = lookup_of(w);
-    for (size_t r = 0; r < n_rows; r++, out += w->cols) {
-        for (size_t start = 0, n; start < w->cols; start += n) {
+    for (size_t r = 0; r < n_rows; r++) {
+        for (size_t start = col, n; start < col + n_cols; start += n, out += n) {
             __m256 v[4];
-            n = piece(w, start);
+            n = piece(w, start, col + n_cols);
             load(v, w, &lookup, row + r, start, n);
-            store_floats(out + start, v, n);
+            store_floats(out, v, n);
         }
     }
 }
@@ -247,7 +247,7 @@ void qins_avx2_add_rows(float *out, const qins_matrix *w, size_t row, size_t n_r
     const struct lookup lookup = lookup_of(w);
     for (size_t start = 0, n; start < w->cols; start += n) {
         __m256 sum[4], v[4];
-        n = piece(w, start);
+        n = piece(w, start, w->cols);
         load_floats(sum, out + start, n);
         for (size_t r = 0; r < n_rows; r++) {
             load(v, w, &lookup, row + r, start, n);
@@ -327,7 +327,7 @@ void qins_avx2_dot_rows(float *out, const qins_matrix *w, size_t row, size_t n_r
         __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
         for (size_t start = 0, n; start < w->cols; start += n) {
             __m256 v[4], a[4];
-            n = piece(w, start);
+            n = piece(w, start, w->cols);
             load(v, w, NULL, row + r, start, n);
             load_floats(a, x + start, n);
             for (int i = 0; i < 4; i++) sum[i] = _mm256_fmadd_ps(v[i], a[i], sum[i]);

@@ -33,10 +33,10 @@ static const float *load(float *values, const qins_matrix *w, size_t row, size_t
     return values;
 }
 
-// Length of the piece of a row that starts at column `start`: what `load` takes at once.
-static size_t piece(const qins_matrix *w, size_t start) {
+// Length of the piece of a row that starts at column `start`, `end` at most: what `load` takes at once.
+static size_t piece(const qins_matrix *w, size_t start, size_t end) {
     size_t limit = w->block != 0 && w->block < CHUNK ? w->block : CHUNK;
-    size_t left = w->cols - start;
+    size_t left = end - start;
     return left < limit ? left : limit;
 }
 
@@ -55,12 +55,12 @@ static void add_products(float lanes[LANES], const float *a, const float *b, siz
     for (; i < n; i++) lanes[i % LANES] += a[i] * b[i];
 }
 
-static void decode_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows) {
-    for (size_t r = 0; r < n_rows; r++, out += w->cols) {
-        for (size_t start = 0, n; start < w->cols; start += n) {
-            n = piece(w, start);
-            const float *values = load(out + start, w, row + r, start, n);
-            if (values != out + start) memcpy(out + start, values, n * sizeof *out);
+static void decode_tile(float *out, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols) {
+    for (size_t r = 0; r < n_rows; r++) {
+        for (size_t start = col, n; start < col + n_cols; start += n, out += n) {
+            n = piece(w, start, col + n_cols);
+            const float *values = load(out, w, row + r, start, n);
+            if (values != out) memcpy(out, values, n * sizeof *out);
         }
     }
 }
@@ -73,7 +73,7 @@ static void dot_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows
     for (size_t r = 0; r < n_rows; r++) {
         float lanes[LANES] = {0}, values[CHUNK];
         for (size_t start = 0, n; start < w->cols; start += n) {
-            n = piece(w, start);
+            n = piece(w, start, w->cols);
             add_products(lanes, load(values, w, row + r, start, n), x + start, n);
         }
         out[r] = sum_lanes(lanes);
@@ -84,7 +84,7 @@ static void add_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows
     for (size_t r = 0; r < n_rows; r++) {
         float values[CHUNK];
         for (size_t start = 0, n; start < w->cols; start += n) {
-            n = piece(w, start);
+            n = piece(w, start, w->cols);
             const float *v = load(values, w, row + r, start, n);
             for (size_t i = 0; i < n; i++) out[start + i] += weights[r] * v[i];
         }
@@ -112,7 +112,7 @@ static float exp_sum(float *x, size_t n, float max) {
 }
 
 const qins_kernels qins_kernels_scalar = {.name = "scalar",
-                                          .decode_rows = decode_rows,
+                                          .decode_tile = decode_tile,
                                           .arrange = arrange,
                                           .dot_rows = dot_rows,
                                           .add_rows = add_rows,

@@ -5,10 +5,10 @@
 
 #include <cblas.h>
 
-enum {
-    DOT_ROWS = 32,      // rows of one item when n = 1
-    MAX_TILE_ROWS = 256 // keeps narrow matrices from becoming one item
-};
+// An item of a product is a number of rows of W. With one vector x it is small, for an even split. With more it is so
+// tall that sgemm, which puts all of x into an order of its own for every call, spends little on that; and W is decoded
+// in tiles narrow enough to stay in the cache.
+enum { DOT_ROWS = 32, TILE_ROWS = 384, TILE_COLS = QINS_TILE_FLOATS / TILE_ROWS };
 
 // Each worker calls BLAS by itself, so BLAS must not start threads of its own. A build on OpenMP takes the number from
 // the OpenMP runtime, which openblas_set_num_threads does not reach in threads that are not OpenMP's.
@@ -45,43 +45,46 @@ struct linear_job {
     const float *x;
     size_t n;
     const qins_matrix *w;
-    size_t tile_rows;
+    size_t item_rows;
 };
 
 static size_t rows_of_item(const struct linear_job *job, size_t item) {
-    size_t left = job->w->rows - item * job->tile_rows;
-    return left < job->tile_rows ? left : job->tile_rows;
+    size_t left = job->w->rows - item * job->item_rows;
+    return left < job->item_rows ? left : job->item_rows;
 }
 
 static void dot_item(void *context, size_t item, size_t worker) {
     (void)worker;
     const struct linear_job *job = context;
-    size_t row = item * job->tile_rows;
+    size_t row = item * job->item_rows;
     job->compute->kernels->dot_rows(job->y + row, job->w, row, rows_of_item(job, item), job->x);
 }
 
+// y[n, rows of the item] = x W^T, a tile of TILE_COLS columns of W after the other.
 static void sgemm_item(void *context, size_t item, size_t worker) {
     const struct linear_job *job = context;
     const qins_matrix *w = job->w;
-    size_t row = item * job->tile_rows, n_rows = rows_of_item(job, item);
-    const float *tile = (const float *)w->data + row * w->cols;
-    if (w->type != QINS_F32) {
-        float *decoded = job->compute->tiles + worker * QINS_TILE_FLOATS;
-        job->compute->kernels->decode_rows(decoded, w, row, n_rows);
-        tile = decoded;
+    const size_t row = item * job->item_rows, n_rows = rows_of_item(job, item);
+    float *decoded = job->compute->tiles + worker * QINS_TILE_FLOATS;
+    for (size_t col = 0; col < w->cols; col += TILE_COLS) {
+        const size_t n_cols = w->cols - col < TILE_COLS ? w->cols - col : TILE_COLS;
+        const float *tile = decoded;
+        size_t tile_stride = n_cols;
+        if (w->type == QINS_F32) {
+            tile = (const float *)w->data + row * w->cols + col;
+            tile_stride = w->cols;
+        } else {
+            job->compute->kernels->decode_tile(decoded, w, row, n_rows, col, n_cols);
+        }
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)job->n, (blasint)n_rows, (blasint)n_cols, 1.0f,
+                    job->x + col, (blasint)w->cols, tile, (blasint)tile_stride, col == 0 ? 0.0f : 1.0f, job->y + row,
+                    (blasint)w->rows);
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)job->n, (blasint)n_rows, (blasint)w->cols, 1.0f,
-                job->x, (blasint)w->cols, tile, (blasint)w->cols, 0.0f, job->y + row, (blasint)w->rows);
 }
 
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w) {
-    struct linear_job job = {compute, y, x, n, w, DOT_ROWS};
-    if (n == 1) {
-        job.x = qins_arranged(compute->kernels, compute->tiles, w, x); // tiles are not needed otherwise
-    } else {
-        size_t rows = QINS_TILE_FLOATS / w->cols;
-        job.tile_rows = rows > MAX_TILE_ROWS ? MAX_TILE_ROWS : rows >= 16 ? rows / 8 * 8 : rows;
-    }
-    size_t n_items = (w->rows + job.tile_rows - 1) / job.tile_rows;
+    struct linear_job job = {compute, y, x, n, w, n == 1 ? DOT_ROWS : TILE_ROWS};
+    if (n == 1) job.x = qins_arranged(compute->kernels, compute->tiles, w, x); // tiles are not needed otherwise
+    size_t n_items = (w->rows + job.item_rows - 1) / job.item_rows;
     qins_pool_run(compute->pool, n_items, n == 1 ? dot_item : sgemm_item, &job);
 }

@@ -12,7 +12,7 @@ typedef struct qins_compute {
     float *tiles;                // [threads, QINS_TILE_FLOATS], reserved
 } qins_compute;
 
-enum { QINS_TILE_FLOATS = 1 << 18 }; // 1 MiB: a decoded tile stays in a core's share of the caches
+enum { QINS_TILE_FLOATS = 384 * 768 }; // 1.1 MiB: a decoded tile stays in a core's share of the caches
 
 // Start the threads and set the BLAS library to one thread per call, refusing one that cannot be. Release with
 // qins_compute_free, also after a failure.

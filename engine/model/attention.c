@@ -42,7 +42,7 @@ static qins_matrix tile_view(const struct attention_job *job, qins_matrix head, 
                              bool shared, float *decoded, size_t *row) {
     *row = first;
     if (!shared || head.type == QINS_F32) return head;
-    job->attention->compute->kernels->decode_rows(decoded, &head, first, n_keys);
+    qins_decode_rows(job->attention->compute->kernels, decoded, &head, first, n_keys);
     *row = 0;
     return (qins_matrix){.type = QINS_F32, .rows = n_keys, .cols = head.cols, .data = decoded};
 }

@@ -72,8 +72,8 @@ static void embed_token(void *context, size_t token, size_t worker) {
     const struct chunk *chunk = context;
     qins_forward_state *state = chunk->state;
     const size_t half = state->rope.half;
-    state->compute->kernels->decode_rows(state->x + token * state->config->hidden_dim, &state->weights.embedding,
-                                         (size_t)chunk->ids[token], 1);
+    qins_decode_rows(state->compute->kernels, state->x + token * state->config->hidden_dim, &state->weights.embedding,
+                     (size_t)chunk->ids[token], 1);
     qins_rope_angles(&state->rope, chunk->set, chunk->position + token, state->cos_a + token * half,
                      state->sin_a + token * half);
 }
