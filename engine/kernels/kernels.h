@@ -23,6 +23,8 @@ typedef struct qins_kernels {
     void (*rmsnorm)(float *out, const float *x, const float *weight, size_t n, float eps);
     // out[n] = up * gate / (1 + exp(-gate)) (HF Phi3MLP)
     void (*swiglu)(float *out, const float *gate, const float *up, size_t n);
+    // the largest of x[n], NaN passed over; -infinity where there is none
+    float (*max)(const float *x, size_t n);
     // x[n] = exp(x - max); returns the sum of the new x
     float (*exp_sum)(float *x, size_t n, float max);
 

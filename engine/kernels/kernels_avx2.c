@@ -75,6 +75,17 @@ static void swiglu(float *out, const float *gate, const float *up, size_t n) {
     }
 }
 
+static float max(const float *x, size_t n) {
+    __m256 largest = _mm256_set1_ps(-INFINITY);
+    size_t i = 0;
+    for (; i + WIDTH <= n; i += WIDTH) largest = _mm256_max_ps(_mm256_loadu_ps(x + i), largest); // NaN: the second
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(largest), _mm256_extractf128_ps(largest, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    float result = _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+    for (; i < n; i++) result = x[i] > result ? x[i] : result;
+    return result;
+}
+
 static float exp_sum(float *x, size_t n, float max) {
     __m256 sum = _mm256_setzero_ps();
     for (size_t i = 0; i < n; i += WIDTH) {
@@ -92,6 +103,7 @@ const qins_kernels qins_kernels_avx2 = {.name = "avx2",
                                         .add_rows = qins_avx2_add_rows,
                                         .rmsnorm = rmsnorm,
                                         .swiglu = swiglu,
+                                        .max = max,
                                         .exp_sum = exp_sum,
                                         .encode_row = qins_avx2_encode_row};
 #endif

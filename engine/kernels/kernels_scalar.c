@@ -102,6 +102,12 @@ static void swiglu(float *out, const float *gate, const float *up, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = up[i] * (gate[i] / (1.0f + expf(-gate[i])));
 }
 
+static float max(const float *x, size_t n) {
+    float largest = -INFINITY;
+    for (size_t i = 0; i < n; i++) largest = x[i] > largest ? x[i] : largest;
+    return largest;
+}
+
 static float exp_sum(float *x, size_t n, float max) {
     float lanes[LANES] = {0};
     for (size_t i = 0; i < n; i++) {
@@ -118,5 +124,6 @@ const qins_kernels qins_kernels_scalar = {.name = "scalar",
                                           .add_rows = add_rows,
                                           .rmsnorm = rmsnorm,
                                           .swiglu = swiglu,
+                                          .max = max,
                                           .exp_sum = exp_sum,
                                           .encode_row = qins_encode_row};

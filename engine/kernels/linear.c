@@ -39,6 +39,12 @@ void qins_compute_free(qins_compute *compute) {
     *compute = (qins_compute){0};
 }
 
+void qins_sgemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride, size_t m,
+                size_t n, size_t k, qins_sgemm_form form) {
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, form.b_is_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n,
+                (blasint)k, form.alpha, a, (blasint)a_stride, b, (blasint)b_stride, form.beta, c, (blasint)c_stride);
+}
+
 struct linear_job {
     qins_compute *compute;
     float *y;
@@ -76,9 +82,8 @@ static void sgemm_item(void *context, size_t item, size_t worker) {
         } else {
             job->compute->kernels->decode_tile(decoded, w, row, n_rows, col, n_cols);
         }
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)job->n, (blasint)n_rows, (blasint)n_cols, 1.0f,
-                    job->x + col, (blasint)w->cols, tile, (blasint)tile_stride, col == 0 ? 0.0f : 1.0f, job->y + row,
-                    (blasint)w->rows);
+        qins_sgemm(job->y + row, w->rows, job->x + col, w->cols, tile, tile_stride, job->n, n_rows, n_cols,
+                   (qins_sgemm_form){.b_is_transposed = true, .alpha = 1.0f, .beta = col == 0 ? 0.0f : 1.0f});
     }
 }
 

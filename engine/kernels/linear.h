@@ -24,4 +24,15 @@ void qins_compute_free(qins_compute *compute);
 // n = 1: fused decode and dot. n > 1: decode a tile to FP32, then sgemm.
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w);
 
+// How qins_sgemm reads b, and its factors.
+typedef struct qins_sgemm_form {
+    bool b_is_transposed; // b[n, k]; otherwise b[k, n]
+    float alpha, beta;
+} qins_sgemm_form;
+
+// c[m, n] = alpha a[m, k] b + beta c in the calling thread, for rows that lie a_stride, b_stride and c_stride floats
+// apart; with beta = 0 c may hold anything.
+void qins_sgemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride, size_t m,
+                size_t n, size_t k, qins_sgemm_form form);
+
 #endif

@@ -5,13 +5,17 @@
 #include "engine/kernels/linear.h"
 #include "engine/model/kvcache.h"
 
-// Scratch of one thread.
 typedef struct qins_attention {
     qins_compute *compute; // not owned
     size_t group;          // query heads per KV head
+    size_t most_rows;      // query rows that an item may have
     size_t worker_floats;
-    float *scratch; // owned, [threads, worker_floats]
+    float *scratch; // owned, [threads, worker_floats], and `partial` behind it
+    float *partial; // [n_heads, splits of the positions, head_dim + 2], for one token
 } qins_attention;
+
+// Bytes that qins_attention_init allocates.
+size_t qins_attention_bytes(const qins_config *config, size_t n_threads);
 
 // Release with qins_attention_free, also after a failure.
 qins_status qins_attention_init(qins_attention *attention, qins_compute *compute, const qins_config *config,

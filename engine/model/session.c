@@ -37,7 +37,8 @@ qins_status qins_session_plan(const qins_image *image, const qins_session_option
     const qins_config *config = &qins_image_header(image)->config;
     const size_t token_bytes = qins_kvcache_token_bytes(config, options->k_type, options->v_type) + sizeof(int32_t);
     *plan = (qins_memory_plan){.weights = qins_image_bytes(image), .available = qins_memory_available()};
-    plan->scratch = qins_forward_buffer_bytes(config) + thread_count(options) * QINS_TILE_FLOATS * sizeof(float);
+    plan->scratch = qins_forward_buffer_bytes(config) + qins_attention_bytes(config, thread_count(options)) +
+                    thread_count(options) * QINS_TILE_FLOATS * sizeof(float);
     if (options->n_ctx > config->max_positions)
         return qins_fail(error, QINS_CONTEXT_OVERFLOW,
                          "a context of %zu tokens is more than this model's maximum of %zu", options->n_ctx,
