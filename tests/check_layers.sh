@@ -33,7 +33,7 @@ may_include_library() { # FILE HEADER
     xxhash.h) case $1 in engine/model/qinsfile.c | engine/model/qinswriter.c | convert/*) true ;; *) false ;; esac ;;
     editline/*) case $1 in engine/cli/*) true ;; *) false ;; esac ;;
     cpuid.h) [ "$1" = engine/base/cpu.c ] ;;
-    *intrin.h | arm_neon.h) case $1 in engine/kernels/kernels_?*.c) [ "$1" != engine/kernels/kernels_scalar.c ] ;; *) false ;; esac ;;
+    *intrin.h | arm_neon.h) case $1 in engine/kernels/kernels_?*.[ch]) [ "$1" != engine/kernels/kernels_scalar.c ] ;; *) false ;; esac ;;
     sys/auxv.h | asm/hwcap.h) [ "$1" = engine/kernels/kernels.c ] || [ "$1" = engine/base/cpu.c ] ;;
     *) is_libc "$2" ;;
     esac
