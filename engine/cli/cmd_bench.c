@@ -120,14 +120,16 @@ static void show(const char *what, size_t round, size_t n_rounds) {
     fflush(stderr);
 }
 
-// In front of every test the machine's rate that it is set against, and at the end both: a run has each of them.
+// In front of every test and behind it the machine's rate that it is set against; at the end both, so that a run has
+// each of them.
 static qins_status run_rounds(qins_bench *bench, struct chunk_clock *clock, qins_error *error) {
     for (size_t round = 0; round < bench->repeats; round++) {
         for (size_t i = 0; i < bench->n_tests && error->status == QINS_OK; i++) {
             qins_bench_test *test = &bench->tests[i];
             show(qins_bench_test_name(test).text, round, bench->repeats);
-            test->is_prompt ? measure_sgemm(bench) : measure_read(bench);
-            run_test(bench, test, clock, error);
+            void (*const measure)(qins_bench *) = test->is_prompt ? measure_sgemm : measure_read;
+            measure(bench);
+            if (run_test(bench, test, clock, error) == QINS_OK) measure(bench);
         }
     }
     show(NULL, 0, 0);
@@ -139,7 +141,8 @@ static qins_status run_rounds(qins_bench *bench, struct chunk_clock *clock, qins
 
 static qins_status yardstick_init(qins_bench_yardstick *yardstick, const qins_bench *bench, size_t n_variants,
                                   qins_error *error) {
-    *yardstick = (qins_bench_yardstick){.n_variants = n_variants, .max_samples = bench->repeats * bench->n_tests + 1};
+    *yardstick =
+        (qins_bench_yardstick){.n_variants = n_variants, .max_samples = 2 * bench->repeats * bench->n_tests + 1};
     yardstick->rates = qins_alloc(n_variants * yardstick->max_samples, sizeof(double), "samples", error);
     return error->status;
 }
