@@ -1,4 +1,5 @@
 // linear(): against plain loops in double, one token against many, and the same bits for any number of threads.
+#include "engine/base/half.h"
 #include "engine/kernels/linear.h"
 #include "tests/support.h"
 
@@ -9,11 +10,12 @@
 static const qins_type types[] = {QINS_F32, QINS_F16, QINS_BF16, QINS_QINS8};
 enum { N_TYPES = 4, MAX_THREADS = 4 };
 
-static qins_compute start(size_t n_threads) {
+static qins_compute start(size_t n_threads, qins_matmul matmul) {
     qins_compute compute;
     qins_error error = {0};
     qins_compute_init(&compute, n_threads, &error);
     expect_ok(&error);
+    compute.matmul = matmul;
     return compute;
 }
 
@@ -51,15 +53,18 @@ static void check_shape(qins_compute computes[MAX_THREADS], qins_type type, size
         cr_assert_eq(memcmp(y, first, n * rows * sizeof *y), 0, "%s [%zu, %zu], %zu tokens: %zu threads differ",
                      qins_types[type].name, rows, cols, n, t + 1);
     }
+    if (computes[0].matmul == QINS_MATMUL_BF16 && qins_type_is_coded(type) && n > 1)
+        for (size_t i = 0; i < n * cols; i++) x[i] = qins_f32_from_bf16(qins_bf16_from_f32(x[i]));
     expect_product(first, x, n, made);
     free(first);
     guards_free(&guards);
     matrix_free(made);
 }
 
-static void each_type(const size_t shapes[][2], size_t n_shapes, const size_t *tokens, size_t n_tokens) {
+static void each_type(qins_matmul matmul, const size_t shapes[][2], size_t n_shapes, const size_t *tokens,
+                      size_t n_tokens) {
     qins_compute computes[MAX_THREADS];
-    for (size_t t = 0; t < MAX_THREADS; t++) computes[t] = start(t + 1);
+    for (size_t t = 0; t < MAX_THREADS; t++) computes[t] = start(t + 1, matmul);
     for (size_t s = 0; s < n_shapes * N_TYPES; s++) {
         for (size_t i = 0; i < n_tokens; i++)
             check_shape(computes, types[s % N_TYPES], shapes[s / N_TYPES][0], shapes[s / N_TYPES][1], tokens[i]);
@@ -70,27 +75,35 @@ static void each_type(const size_t shapes[][2], size_t n_shapes, const size_t *t
 Test(linear, small_and_odd_shapes) {
     static const size_t shapes[][2] = {{1, 1}, {1, 200}, {200, 1}, {31, 33}, {32, 64}, {33, 65}, {65, 127}, {97, 129}};
     static const size_t tokens[] = {1, 2, 3, 17};
-    each_type(shapes, 8, tokens, 4);
+    each_type(QINS_MATMUL_SGEMM, shapes, 8, tokens, 4);
 }
 
-// A tile holds at most 256 rows, and 64 of 4096 columns: these shapes take several, the last of them a part.
-Test(linear, more_rows_than_one_tile) {
-    static const size_t shapes[][2] = {{257, 40}, {700, 20}, {131, 4096}, {5, 30000}};
-    static const size_t tokens[] = {1, 2, 5};
-    each_type(shapes, 4, tokens, 3);
+// Shapes that take several tiles, the last of them a part, and tokens that take several blocks.
+static const size_t large_shapes[][2] = {{385, 40}, {800, 20}, {131, 4096}, {5, 30000}};
+static const size_t some_tokens[] = {1, 2, 5, 130};
+
+Test(linear, more_than_one_tile) {
+    each_type(QINS_MATMUL_SGEMM, large_shapes, 4, some_tokens, 4);
+}
+
+// Activations of coded products are rounded, and nothing else is.
+Test(linear, bf16_rounds_activations) {
+    static const size_t shapes[][2] = {{1, 1}, {31, 33}, {32, 64}, {33, 65}, {65, 127}, {97, 129}};
+    each_type(QINS_MATMUL_BF16, shapes, 6, some_tokens, 4);
+    each_type(QINS_MATMUL_BF16, large_shapes, 4, some_tokens, 4);
 }
 
 // The longest row that fits a tile.
 Test(linear, a_row_as_long_as_a_tile) {
     static const size_t shapes[][2] = {{3, QINS_TILE_FLOATS}};
     static const size_t tokens[] = {1, 2};
-    each_type(shapes, 1, tokens, 2);
+    each_type(QINS_MATMUL_SGEMM, shapes, 1, tokens, 2);
 }
 
 // One token alone and the same token among others: other sums (dot against sgemm), the same numbers within rounding.
 Test(linear, one_token_equals_the_same_token_among_many) {
     enum { ROWS = 300, COLS = 500, N = 20 };
-    qins_compute compute = start(3);
+    qins_compute compute = start(3, QINS_MATMUL_SGEMM);
     for (size_t i = 0; i < N_TYPES; i++) {
         test_random random = {i};
         test_matrix *made = matrix_make(types[i], ROWS, COLS, 0, i);

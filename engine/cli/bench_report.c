@@ -144,13 +144,15 @@ static void add_machine(qins_json *root, const qins_bench *bench, struct figure 
     qins_json_add_string(machine, "blas", qins_blas_name(), error);
 }
 
-static void add_result(qins_json *list, const qins_bench_test *test, const struct result *result, qins_error *error) {
+static void add_result(qins_json *list, const qins_bench *bench, const qins_bench_test *test,
+                       const struct result *result, qins_error *error) {
     qins_json *row = qins_json_append_object(list, error);
     char name[32];
     snprintf(name, sizeof name, "%s%zu", test->is_prompt ? "pp" : "tg", test->n);
     qins_json_add_string(row, "test", name, error);
     qins_json_add_number(row, "depth", (double)test->depth, error);
-    if (test->is_prompt) qins_json_add_string(row, "matmul", "sgemm", error);
+    const bool rounds = qins_session_matmul(bench->session) == QINS_MATMUL_BF16;
+    if (test->is_prompt) qins_json_add_string(row, "matmul", rounds ? "bf16" : "sgemm", error);
     qins_json_add_number(row, "tok_s", result->tok_s.median, error);
     qins_json_add_number(row, "tok_s_min", result->tok_s.min, error);
     qins_json_add_number(row, "tok_s_max", result->tok_s.max, error);
@@ -168,7 +170,7 @@ static void print_json(const qins_bench *bench, const struct result *results, st
     qins_json *root = qins_json_new_object(error);
     add_machine(root, bench, read, sgemm, error);
     qins_json *list = qins_json_add_array(root, "results", error);
-    for (size_t i = 0; i < bench->n_tests; i++) add_result(list, &bench->tests[i], &results[i], error);
+    for (size_t i = 0; i < bench->n_tests; i++) add_result(list, bench, &bench->tests[i], &results[i], error);
     qins_json_add_number(root, "peak_mib", peak_mib(bench), error);
     qins_json_add_number(root, "open_ms", 1e3 * bench->open, error);
     qins_json_add_number(root, "first_token_ms", 1e3 * bench->first_token, error);

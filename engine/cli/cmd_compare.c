@@ -122,6 +122,7 @@ static qins_status open_reference(qins_model *model, qins_options *options, qins
     options->convert.weight_type = QINS_F32;
     options->convert.head_given = false;
     options->session.k_type = options->session.v_type = QINS_F32;
+    options->session.matmul = QINS_MATMUL_SGEMM;
     return qins_model_open(model, options->ref, options, error);
 }
 

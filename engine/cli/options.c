@@ -36,6 +36,7 @@ const char qins_options_help[] =
     "Engine\n"
     "  -t, --threads N         threads (default: all processors)\n"
     "      --cpu scalar|avx2|auto  instructions to use (default: the best of this machine)\n"
+    "      --matmul auto|sgemm|bf16  products of prompts (default: bf16 where the processor is fast at it)\n"
     "      --kv-k f16|f32      keys in the cache (default f16)\n"
     "      --kv-v qins8|f16|f32  values in the cache (default qins8)\n"
     "      --rope auto|long    LongRoPE factors: by the sequence's length, or long from the first token\n"
@@ -70,6 +71,7 @@ enum {
     OPT_MIN_P,
     OPT_REPEAT_PENALTY,
     OPT_CPU,
+    OPT_MATMUL,
     OPT_KV_K,
     OPT_KV_V,
     OPT_ROPE,
@@ -107,6 +109,7 @@ static const struct option long_options[] = {{"model", required_argument, NULL, 
                                              {"seed", required_argument, NULL, 's'},
                                              {"threads", required_argument, NULL, 't'},
                                              {"cpu", required_argument, NULL, OPT_CPU},
+                                             {"matmul", required_argument, NULL, OPT_MATMUL},
                                              {"kv-k", required_argument, NULL, OPT_KV_K},
                                              {"kv-v", required_argument, NULL, OPT_KV_V},
                                              {"rope", required_argument, NULL, OPT_ROPE},
@@ -176,6 +179,16 @@ static qins_type parse_type(const option_text *option, const char *allowed) {
     if (!is_whole || !qins_type_from_name(option->value, &type))
         qins_fail(option->error, QINS_USAGE, "%s takes %s, not \"%s\"", option->name, allowed, option->value);
     return type;
+}
+
+static qins_matmul parse_matmul(const option_text *option) {
+    static const char *const names[] = {
+        [QINS_MATMUL_AUTO] = "auto", [QINS_MATMUL_SGEMM] = "sgemm", [QINS_MATMUL_BF16] = "bf16"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(option->value, names[i]) == 0) return (qins_matmul)i;
+    }
+    qins_fail(option->error, QINS_USAGE, "%s takes auto|sgemm|bf16, not \"%s\"", option->name, option->value);
+    return QINS_MATMUL_AUTO;
 }
 
 static void set_source(const char **source, const qins_options *options, const option_text *option) {
@@ -262,6 +275,9 @@ static void apply(qins_options *options, int code, const option_text *option) {
         break;
     case OPT_CPU:
         options->cpu = option->value;
+        break;
+    case OPT_MATMUL:
+        options->session.matmul = parse_matmul(option);
         break;
     case OPT_KV_K:
         options->session.k_type = parse_type(option, "f16|f32");

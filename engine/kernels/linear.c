@@ -1,6 +1,7 @@
 // linear(); see linear.h. The only user of BLAS.
 #include "engine/kernels/linear.h"
 
+#include "engine/base/half.h"
 #include "engine/base/map.h"
 
 #include <cblas.h>
@@ -8,7 +9,7 @@
 // An item of a product is a number of rows of W. With one vector x it is small, for an even split. With more it is so
 // tall that sgemm, which puts all of x into an order of its own for every call, spends little on that; and W is decoded
 // in tiles narrow enough to stay in the cache.
-enum { DOT_ROWS = 32, TILE_ROWS = 384, TILE_COLS = QINS_TILE_FLOATS / TILE_ROWS };
+enum { DOT_ROWS = 32, TILE_ROWS = QINS_TILE_ROWS, TILE_COLS = QINS_TILE_COLS, TILE_TOKENS = QINS_TILE_TOKENS };
 
 // Each worker calls BLAS by itself, so BLAS must not start threads of its own. A build on OpenMP takes the number from
 // the OpenMP runtime, which openblas_set_num_threads does not reach in threads that are not OpenMP's.
@@ -87,9 +88,41 @@ static void sgemm_item(void *context, size_t item, size_t worker) {
     }
 }
 
+static void round_to_bf16(float *out, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = qins_f32_from_bf16(qins_bf16_from_f32(x[i]));
+}
+
+// sgemm_item with activations rounded to BF16: for the numbers, where no instruction makes it fast.
+static void rounded_item(void *context, size_t item, size_t worker) {
+    const struct linear_job *job = context;
+    const qins_matrix *w = job->w;
+    const size_t row = item * job->item_rows, n_rows = rows_of_item(job, item);
+    float *tile = job->compute->tiles + worker * QINS_TILE_FLOATS; // [n_rows, n_cols]
+    float *x = tile + TILE_ROWS * TILE_COLS;                       // [TILE_TOKENS, n_cols]
+    for (size_t col = 0; col < w->cols; col += TILE_COLS) {
+        const size_t n_cols = w->cols - col < TILE_COLS ? w->cols - col : TILE_COLS;
+        job->compute->kernels->decode_tile(tile, w, row, n_rows, col, n_cols);
+        for (size_t token = 0; token < job->n; token += TILE_TOKENS) {
+            const size_t n = job->n - token < TILE_TOKENS ? job->n - token : TILE_TOKENS;
+            for (size_t i = 0; i < n; i++) round_to_bf16(x + i * n_cols, job->x + (token + i) * w->cols + col, n_cols);
+            qins_sgemm(job->y + token * w->rows + row, w->rows, x, n_cols, tile, n_cols, n, n_rows, n_cols,
+                       (qins_sgemm_form){.b_is_transposed = true, .alpha = 1.0f, .beta = col == 0 ? 0.0f : 1.0f});
+        }
+    }
+}
+
+qins_matmul qins_compute_matmul(const qins_compute *compute) {
+    return compute->matmul == QINS_MATMUL_BF16 ? QINS_MATMUL_BF16 : QINS_MATMUL_SGEMM;
+}
+
+static qins_pool_job *item_of(const qins_compute *compute, size_t n, const qins_matrix *w) {
+    if (n == 1) return dot_item;
+    return qins_compute_matmul(compute) == QINS_MATMUL_BF16 && qins_type_is_coded(w->type) ? rounded_item : sgemm_item;
+}
+
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w) {
     struct linear_job job = {compute, y, x, n, w, n == 1 ? DOT_ROWS : TILE_ROWS};
     if (n == 1) job.x = qins_arranged(compute->kernels, compute->tiles, w, x); // tiles are not needed otherwise
     size_t n_items = (w->rows + job.item_rows - 1) / job.item_rows;
-    qins_pool_run(compute->pool, n_items, n == 1 ? dot_item : sgemm_item, &job);
+    qins_pool_run(compute->pool, n_items, item_of(compute, n, w), &job);
 }

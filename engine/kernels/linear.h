@@ -5,23 +5,36 @@
 #include "engine/base/pool.h"
 #include "engine/kernels/kernels.h"
 
+// How prompts are multiplied with coded weights; others always take sgemm.
+typedef enum qins_matmul {
+    QINS_MATMUL_AUTO,  // bf16 where the tier has instructions for it, sgemm elsewhere
+    QINS_MATMUL_SGEMM, // everything in FP32
+    QINS_MATMUL_BF16   // activations rounded to BF16; weights keep their values, sums are in FP32
+} qins_matmul;
+
 // What a forward pass computes with: threads, kernels, and room for one decoded tile of weights per thread.
 typedef struct qins_compute {
     qins_pool *pool;             // owned
     const qins_kernels *kernels; // the tier
     float *tiles;                // [threads, QINS_TILE_FLOATS], reserved
+    qins_matmul matmul;          // QINS_MATMUL_AUTO unless its owner sets another
 } qins_compute;
 
-enum { QINS_TILE_FLOATS = 384 * 768 }; // 1.1 MiB: a decoded tile stays in a core's share of the caches
+// A decoded tile of weights, 1.1 MiB, stays in a core's share of the caches; rounded activations lie behind it.
+enum { QINS_TILE_ROWS = 384, QINS_TILE_COLS = 768, QINS_TILE_TOKENS = 128 };
+enum { QINS_TILE_FLOATS = (QINS_TILE_ROWS + QINS_TILE_TOKENS) * QINS_TILE_COLS };
 
 // Start the threads and set the BLAS library to one thread per call, refusing one that cannot be. Release with
 // qins_compute_free, also after a failure.
 qins_status qins_compute_init(qins_compute *compute, size_t n_threads, qins_error *error);
 void qins_compute_free(qins_compute *compute);
 
+// What compute->matmul comes to on this machine: sgemm or bf16.
+qins_matmul qins_compute_matmul(const qins_compute *compute);
+
 // y[n, rows] = x[n, cols] W^T for W[rows, cols], cols <= QINS_TILE_FLOATS. Rows of W are split over the threads in
 // tiles whose size depends on W's shape alone, so y does not depend on the number of threads.
-// n = 1: fused decode and dot. n > 1: decode a tile to FP32, then sgemm.
+// n = 1: fused decode and dot. n > 1: decode a tile, then sgemm or a product of BF16 numbers.
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w);
 
 // How qins_sgemm reads b, and its factors.

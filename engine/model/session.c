@@ -73,6 +73,7 @@ qins_session *qins_session_create(const qins_image *image, const qins_session_op
     session->n_ctx = plan.n_ctx;
     session->ids = qins_alloc(plan.n_ctx, sizeof *session->ids, "token ids", error);
     if (error->status == QINS_OK) qins_compute_init(&session->compute, thread_count(options), error);
+    session->compute.matmul = options->matmul;
     if (error->status == QINS_OK)
         qins_forward_init(&session->forward, image, &session->compute, options->k_type, options->v_type, plan.n_ctx,
                           error);
@@ -95,6 +96,10 @@ const qins_config *qins_session_config(const qins_session *session) {
 
 size_t qins_session_n_ctx(const qins_session *session) {
     return session->n_ctx;
+}
+
+qins_matmul qins_session_matmul(const qins_session *session) {
+    return qins_compute_matmul(&session->compute);
 }
 
 size_t qins_session_threads(const qins_session *session) {

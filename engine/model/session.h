@@ -4,7 +4,7 @@
 #define QINS_MODEL_SESSION_H
 
 #include "engine/base/progress.h"
-#include "engine/kernels/codec.h"
+#include "engine/kernels/linear.h"
 #include "engine/model/qinsfile.h"
 
 typedef struct qins_session qins_session;
@@ -14,6 +14,7 @@ typedef struct qins_session_options {
     size_t n_threads;        // 0: one per processor
     qins_type k_type;        // of the cache: QINS_F16 or QINS_F32
     qins_type v_type;        // of the cache: QINS_QINS8, QINS_F16 or QINS_F32
+    qins_matmul matmul;      // for prompts
     bool rope_long;          // LongRoPE's long factors from the first token on
     qins_progress *progress; // of long prompts, in tokens; may be NULL
     // Told when all `n_tokens` are computed again because LongRoPE changed its factors; may be NULL.
@@ -42,6 +43,7 @@ void qins_session_free(qins_session *session);
 const qins_config *qins_session_config(const qins_session *session);
 size_t qins_session_n_ctx(const qins_session *session);
 size_t qins_session_threads(const qins_session *session);
+qins_matmul qins_session_matmul(const qins_session *session); // as qins_compute_matmul
 // Keys and values clamped to FP16's range so far.
 size_t qins_session_saturated(const qins_session *session);
 
