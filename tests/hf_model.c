@@ -3,9 +3,11 @@
 
 #include "convert/convert.h"
 #include "engine/base/file.h"
+#include "engine/base/half.h"
 #include "engine/base/map.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,15 +17,50 @@ static void expect_ok(const qins_error *error) {
     cr_assert_eq(error->status, QINS_OK, "%s", error->message);
 }
 
+// x[n] as Q8_0 holds it: blocks of 32 values, whole numbers up to 127 times a scale, which is max / 127 when the
+// numbers are chosen and that rounded to FP16 when they are decoded (ggml's reference quantizer).
+static void round_row_to_q8_0(float *x, size_t n) {
+    enum { BLOCK = 32 };
+    for (size_t start = 0; start < n; start += BLOCK) {
+        const size_t end = n - start < BLOCK ? n : start + BLOCK;
+        float largest = 0;
+        for (size_t i = start; i < end; i++) largest = fmaxf(largest, fabsf(x[i]));
+        const float scale = largest / 127, stored_scale = qins_f32_from_f16(qins_f16_from_f32(scale));
+        for (size_t i = start; i < end && scale > 0; i++) x[i] = roundf(x[i] * (1 / scale)) * stored_scale;
+    }
+}
+
+// Every matrix of the layers in a file of FP32 weights.
+static void round_file_to_q8_0(int fd, const qins_header *header) {
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        const qins_tensor *tensor = &header->tensors[i];
+        const size_t cols = tensor->spec.cols, row_bytes = cols * sizeof(float);
+        if (tensor->spec.role == QINS_ROLE_HEAD || !qins_schema_allows(tensor->spec.role, QINS_QINS8)) continue;
+        float *row = malloc(row_bytes);
+        cr_assert(row != NULL && tensor->type == QINS_F32);
+        for (size_t r = 0; r < tensor->spec.rows; r++) {
+            const off_t offset = (off_t)(tensor->offset + r * row_bytes);
+            cr_assert_eq(pread(fd, row, row_bytes, offset), (ssize_t)row_bytes);
+            round_row_to_q8_0(row, cols);
+            cr_assert_eq(pwrite(fd, row, row_bytes, offset), (ssize_t)row_bytes);
+        }
+        free(row);
+    }
+}
+
 hf_model hf_model_open(const char *folder, hf_mode mode) {
     qins_error error = {0};
-    qins_convert_options convert = {.weight_type = mode.coded ? QINS_QINS8 : QINS_F32, .n_threads = 2};
+    qins_convert_options convert = {.weight_type = mode.coded ? QINS_QINS8 : QINS_F32,
+                                    .head_given = mode.f32_head,
+                                    .head_type = QINS_F32,
+                                    .n_threads = 2};
     qins_convert_report report = {0};
     hf_model model = {0};
     int fd = qins_memory_file("test-model", &error);
     expect_ok(&error);
     qins_convert(folder, fd, folder, &convert, NULL, NULL, &report, &error);
     expect_ok(&error);
+    if (mode.q8_0) round_file_to_q8_0(fd, &report.header);
     qins_convert_report_free(&report);
     model.image = qins_image_from_fd(fd, folder, &error);
     expect_ok(&error);

@@ -2,7 +2,7 @@
 // perplexity; and the cost of the default encoding against the checkpoint itself.
 #include "engine/base/file.h"
 #include "engine/cli/log_softmax.h"
-#include "tests/hf_model.h"
+#include "tests/quality.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -97,45 +97,23 @@ Test(shared_models, golden_of_babyllama105) {
     free(folder);
 }
 
-enum { WINDOW = 256, BOS = 1 };
-
-// Windows of models/README.md: BOS and 255 ids of ppl_ids.i32. Released with free().
-static int32_t *read_windows(const char *folder, size_t *n_windows) {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/ppl_ids.i32", folder);
-    qins_error error = {0};
-    size_t size;
-    char *bytes = qins_file_read_all(path, (size_t)1 << 28, &size, QINS_FAILED, &error);
-    cr_assert_not_null(bytes, "%s", error.message);
-    *n_windows = size / sizeof(int32_t) / (WINDOW - 1);
-    int32_t *windows = malloc(*n_windows * WINDOW * sizeof *windows);
-    cr_assert_not_null(windows);
-    for (size_t i = 0; i < *n_windows; i++) {
-        windows[i * WINDOW] = BOS;
-        memcpy(windows + i * WINDOW + 1, bytes + i * (WINDOW - 1) * sizeof(int32_t), (WINDOW - 1) * sizeof(int32_t));
-    }
-    free(bytes);
-    return windows;
-}
-
 static double perplexity(const char *folder, const char *ids_folder) {
-    size_t n_windows;
-    int32_t *windows = read_windows(ids_folder, &n_windows);
+    text_windows windows = windows_of_ids(ids_folder, 0);
     hf_model model = hf_model_open(folder, (hf_mode){0});
     const size_t vocab_size = qins_session_config(model.session)->vocab_size;
     double nll = 0;
-    for (size_t i = 0; i < n_windows; i++) {
-        const int32_t *ids = windows + i * WINDOW;
-        float *logits = hf_model_score(&model, ids, WINDOW);
-        for (size_t t = 0; t + 1 < WINDOW; t++) {
+    for (size_t i = 0; i < windows.n; i++) {
+        const int32_t *ids = windows.ids + i * windows.length;
+        float *logits = hf_model_score(&model, ids, windows.length);
+        for (size_t t = 0; t + 1 < windows.length; t++) {
             const float *row = logits + t * vocab_size;
             nll += qins_log_sum_exp(row, vocab_size) - (double)row[ids[t + 1]];
         }
         free(logits);
     }
     hf_model_close(&model);
-    free(windows);
-    return exp(nll / (double)(n_windows * (WINDOW - 1)));
+    free(windows.ids);
+    return exp(nll / (double)(windows.n * (windows.length - 1)));
 }
 
 // models/README.md, "Perplexity", to 1e-4 of the value.
@@ -159,47 +137,20 @@ Test(shared_models, perplexity_of_babyllama105) {
     check_perplexity("models/babyllama105-phi3-f32", "models/babyllama105-phi3-f32", 2.229746);
 }
 
-struct quality {
-    double mean_kld, same_top;
-};
-
-// Against the checkpoint in FP32, over every position of the first 48 windows.
-static struct quality measure_quality(hf_mode mode) {
-    enum { N_WINDOWS = 48 };
-    char *folder = hf_shared_path("models/stories260k-phi3-f32"),
-         *ids_folder = hf_shared_path("models/stories260k-phi3");
-    size_t n_windows, n_same = 0;
-    int32_t *windows = read_windows(ids_folder, &n_windows);
-    hf_model model = hf_model_open(folder, mode), reference = hf_model_open(folder, (hf_mode){0});
-    const size_t vocab_size = qins_session_config(model.session)->vocab_size;
-    double sum = 0;
-    for (size_t i = 0; i < N_WINDOWS; i++) {
-        float *logits = hf_model_score(&model, windows + i * WINDOW, WINDOW);
-        float *ref = hf_model_score(&reference, windows + i * WINDOW, WINDOW);
-        for (size_t t = 0; t < WINDOW; t++) {
-            const float *p = ref + t * vocab_size, *q = logits + t * vocab_size;
-            const double p_lse = qins_log_sum_exp(p, vocab_size), q_lse = qins_log_sum_exp(q, vocab_size);
-            for (size_t id = 0; id < vocab_size; id++)
-                sum += exp((double)p[id] - p_lse) * ((double)p[id] - p_lse - (double)q[id] + q_lse);
-            n_same += qins_arg_max(p, vocab_size) == qins_arg_max(q, vocab_size);
-        }
-        free(logits);
-        free(ref);
-    }
-    hf_model_close(&model);
-    hf_model_close(&reference);
-    free(windows);
-    free(folder);
-    free(ids_folder);
-    return (struct quality){sum / (N_WINDOWS * WINDOW), (double)n_same / (N_WINDOWS * WINDOW)};
-}
-
 // The project's promise for the default encoding: no worse than 8-bit linear blocks of 32 (KLD 3.17e-4, measured with
 // FP32 heads and caches), with the head in BF16, K in FP16 and V in QINS on top.
 Test(shared_models, quality_of_the_default_encoding) {
     SHARED_OR_SKIP(folder, "models/stories260k-phi3-f32");
-    struct quality quality = measure_quality((hf_mode){.coded = true, .f16_k = true, .coded_v = true});
+    SHARED_OR_SKIP(ids_folder, "models/stories260k-phi3");
+    text_windows windows = windows_of_ids(ids_folder, 48);
+    hf_model model = hf_model_open(folder, (hf_mode){.coded = true, .f16_k = true, .coded_v = true});
+    hf_model reference = hf_model_open(folder, (hf_mode){0});
+    text_quality quality = measure_quality(&model, &reference, &windows);
     cr_expect_leq(quality.mean_kld, 3.5e-4, "mean KLD %.3e", quality.mean_kld);
     cr_expect_geq(quality.same_top, 0.989, "same top %.4f", quality.same_top);
+    hf_model_close(&model);
+    hf_model_close(&reference);
+    free(windows.ids);
+    free(ids_folder);
     free(folder);
 }

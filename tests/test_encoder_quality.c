@@ -1,0 +1,49 @@
+// What the codes cost a trained model, beside a yardstick: Q8_0's arithmetic on the same weights. Weights alone differ:
+// embedding, head, keys and values are the reference's.
+#include "tests/quality.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+static text_quality quality_of(const char *folder, hf_mode mode, hf_model *reference, const text_windows *windows) {
+    hf_model model = hf_model_open(folder, mode);
+    text_quality quality = measure_quality(&model, reference, windows);
+    hf_model_close(&model);
+    return quality;
+}
+
+// The encoder's promise: no worse than Q8_0, with fewer bits.
+static void check_folder(const char *folder, hf_model *reference, const text_windows *windows) {
+    text_quality q8_0 = quality_of(folder, (hf_mode){.q8_0 = true}, reference, windows);
+    text_quality coded = quality_of(folder, (hf_mode){.coded = true, .f32_head = true}, reference, windows);
+    cr_expect_leq(coded.mean_kld, q8_0.mean_kld, "%s: mean KLD %.3e, Q8_0 %.3e", folder, coded.mean_kld, q8_0.mean_kld);
+}
+
+Test(encoder_quality, demo) {
+    static const char folder[] = "tests/data/demo";
+    hf_model reference = hf_model_open(folder, (hf_mode){0});
+    text_windows windows = windows_of_text("tests/data/demo/held_out.txt", reference.image, 128, 24);
+    check_folder(folder, &reference, &windows);
+    free(windows.ids);
+    hf_model_close(&reference);
+}
+
+static void check_shared(const char *name, const char *ids_name) {
+    char *folder = hf_shared_path(name), *ids_folder = hf_shared_path(ids_name);
+    if (folder == NULL) cr_skip_test("QINS_TEST_DATA is not set");
+    hf_model reference = hf_model_open(folder, (hf_mode){0});
+    text_windows windows = windows_of_ids(ids_folder, 24);
+    check_folder(folder, &reference, &windows);
+    free(windows.ids);
+    hf_model_close(&reference);
+    free(ids_folder);
+    free(folder);
+}
+
+Test(encoder_quality, stories260k) {
+    check_shared("models/stories260k-phi3-f32", "models/stories260k-phi3");
+}
+
+Test(encoder_quality, babyllama105) {
+    check_shared("models/babyllama105-phi3-f32", "models/babyllama105-phi3-f32");
+}
