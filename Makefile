@@ -7,9 +7,11 @@ CFLAGS_release := -O3 -g
 CFLAGS_debug := -O0 -g3
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+# AVX-512 on machines without it: SIMDe in place of the instructions, and the answer yes to every question for one.
+CFLAGS_emulated := -O2 -g -mavx2 -mfma -mf16c -Wno-psabi -Itests/emulated '-D__builtin_cpu_supports(feature)=1'
 CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 ifeq ($(CFLAGS_$(config)),)
-$(error config=$(config) is unknown; use release, debug, asan, tsan or fuzz)
+$(error config=$(config) is unknown; use release, debug, asan, tsan, emulated or fuzz)
 endif
 
 # No FMA contraction and no fast-math: the bytes of the codec and the logits must not depend on the compiler.
@@ -25,9 +27,15 @@ object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 # Instructions beyond the platform's minimum are for the files of their tier alone.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 $(call object,$(wildcard engine/kernels/kernels_avx2*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
+$(call object,$(wildcard engine/kernels/kernels_avx512*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
+ifneq ($(config),emulated)
+$(call object,$(wildcard engine/kernels/kernels_avx512*.c)): \
+    ALL_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512vbmi
+$(call object,engine/kernels/kernels_avx512_bf16.c): ALL_CFLAGS += -mavx512bf16
+endif
 endif
 
-.PHONY: all test demo bench deps fuzz format clean help
+.PHONY: all test test-emulated demo bench deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -58,6 +66,10 @@ $(BUILD)/%.o: %.c
 
 test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more data, if you have it)
 	tests/run.sh $(BUILD)
+
+test-emulated: ## run the Criterion tests on an emulated AVX-512 tier (x86-64 with AVX2; libsimde-dev)
+	@$(MAKE) config=emulated build/emulated/qinstests
+	build/emulated/qinstests -j$$(nproc) --color=never
 
 demo: all ## convert the demo model that comes with the sources and let it answer
 	$(BUILD)/qinsconvert tests/data/demo -o $(BUILD)/demo.qins

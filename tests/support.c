@@ -175,11 +175,19 @@ void matrix_free(test_matrix *matrix) {
 }
 
 const qins_kernels *const *kernel_tiers(size_t *n) {
-    static const qins_kernels *tiers[QINS_CPU_COUNT];
+    static const qins_kernels *tiers[MAX_TIERS];
     *n = 0;
     tiers[(*n)++] = &qins_kernels_scalar;
 #ifdef __x86_64__
     if (qins_cpu_has(QINS_CPU_AVX2)) tiers[(*n)++] = &qins_kernels_avx2;
+    if (qins_cpu_has(QINS_CPU_AVX512)) tiers[(*n)++] = &qins_kernels_avx512;
+    if (qins_cpu_has(QINS_CPU_AVX512) && __builtin_cpu_supports("avx512bf16"))
+        tiers[(*n)++] = &qins_kernels_avx512_bf16;
 #endif
     return tiers;
+}
+
+double split_error(const qins_kernels *tier, qins_type type, size_t n, double absolute) {
+    if (strcmp(tier->name, "avx512 with bf16") != 0 || !qins_type_is_coded(type)) return 0.0;
+    return 0x1p-17 * absolute + 3.0 * 0x1p-126 * (double)n;
 }

@@ -67,8 +67,12 @@ void matrix_free(test_matrix *matrix);
 size_t matrix_data_bytes(const qins_matrix *matrix);
 size_t matrix_scale_bytes(const qins_matrix *matrix);
 
-// Every tier of kernels that this machine can run.
+// Every table of kernels that this machine can run, MAX_TIERS at most, the scalar one first.
+enum { MAX_TIERS = 4 };
 const qins_kernels *const *kernel_tiers(size_t *n);
+// What a tier's dot_rows may be off beyond the rounding of its sums, with coded weights, scales and activations below 1
+// and sum |a||b| = absolute: that of kernels_avx512_bf16.c, whose activations are sums of two BF16 numbers.
+double split_error(const qins_kernels *tier, qins_type type, size_t n, double absolute);
 
 // --- models ---
 

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[QINS_CPU_COUNT] = {[QINS_CPU_SCALAR] = "scalar", [QINS_CPU_AVX2] = "avx2"};
+static const char *const names[QINS_CPU_COUNT] = {
+    [QINS_CPU_SCALAR] = "scalar", [QINS_CPU_AVX2] = "avx2", [QINS_CPU_AVX512] = "avx512"};
 
 static _Atomic(qins_cpu) selected = QINS_CPU_COUNT; // QINS_CPU_COUNT: nothing yet
 
@@ -23,6 +24,11 @@ static bool has_avx2(void) {
     bool has_f16c = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C) != 0;
     return has_f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
+
+static bool has_avx512(void) {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi");
+}
 #endif
 
 bool qins_cpu_has(qins_cpu tier) {
@@ -32,6 +38,8 @@ bool qins_cpu_has(qins_cpu tier) {
 #ifdef __x86_64__
     case QINS_CPU_AVX2:
         return has_avx2();
+    case QINS_CPU_AVX512:
+        return has_avx512();
 #endif
     default:
         return false;
@@ -59,7 +67,7 @@ qins_status qins_cpu_select(const char *name, qins_error *error) {
         selected = (qins_cpu)tier;
         return QINS_OK;
     }
-    return qins_fail(error, QINS_USAGE, "%s takes scalar|avx2|auto, not \"%s\"", source, name);
+    return qins_fail(error, QINS_USAGE, "%s takes scalar|avx2|avx512|auto, not \"%s\"", source, name);
 }
 
 qins_cpu qins_cpu_tier(void) {
@@ -68,4 +76,12 @@ qins_cpu qins_cpu_tier(void) {
         if (qins_cpu_select(NULL, &ignored) != QINS_OK) selected = best();
     }
     return selected;
+}
+
+bool qins_cpu_has_bf16(void) {
+#ifdef __x86_64__
+    return qins_cpu_tier() == QINS_CPU_AVX512 && __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
 }

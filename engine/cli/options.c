@@ -35,7 +35,7 @@ const char qins_options_help[] =
     "  -s, --seed N            seed of the random numbers (default: a new one, printed)\n"
     "Engine\n"
     "  -t, --threads N         threads (default: all processors)\n"
-    "      --cpu scalar|avx2|auto  instructions to use (default: the best of this machine)\n"
+    "      --cpu scalar|avx2|avx512|auto  instructions to use (default: the best of this machine)\n"
     "      --matmul auto|sgemm|bf16  products of prompts (default: bf16 where the processor is fast at it)\n"
     "      --kv-k f16|f32      keys in the cache (default f16)\n"
     "      --kv-v qins8|f16|f32  values in the cache (default qins8)\n"

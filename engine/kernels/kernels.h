@@ -7,7 +7,7 @@
 #include "engine/kernels/codec.h"
 
 typedef struct qins_kernels {
-    const char *name; // of the tier: "scalar", ...
+    const char *name; // begins with the tier's: "scalar", ...
 
     // out[n_rows, n_cols] = W[row .. row + n_rows, col .. col + n_cols] in FP32; col begins a block of coded types
     void (*decode_tile)(float *out, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols);
@@ -48,7 +48,9 @@ static inline const float *qins_arranged(const qins_kernels *kernels, float *arr
 
 extern const qins_kernels qins_kernels_scalar;
 #ifdef __x86_64__
-extern const qins_kernels qins_kernels_avx2; // runs where qins_cpu_has(QINS_CPU_AVX2)
+extern const qins_kernels qins_kernels_avx2;        // runs where qins_cpu_has(QINS_CPU_AVX2)
+extern const qins_kernels qins_kernels_avx512;      // QINS_CPU_AVX512
+extern const qins_kernels qins_kernels_avx512_bf16; // likewise, and the machine has AVX512_BF16
 #endif
 
 // The tier that qins_cpu_tier (cpu.h) names.

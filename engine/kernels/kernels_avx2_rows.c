@@ -1,9 +1,9 @@
 // The AVX2 tier's matrix kernels. Decoding is exact, as on every tier. Sums run in at least 8 lanes with FMA and take
 // every product through at most n / 8 + 16 roundings: within (n / 8 + 16) * 2^-24 * sum |a||b|.
 #ifdef __x86_64__
-#include "engine/base/half.h"
 #include "engine/kernels/kernels_avx2.h"
 #include "engine/kernels/kernels_avx2_lookup.h"
+#include "engine/kernels/matrix.h"
 
 #include <string.h>
 
@@ -63,15 +63,10 @@ ALWAYS_INLINE void load_values(__m256 v[4], const void *values, qins_type type, 
     for (int i = 0; i < 4; i++) v[i] = widen(_mm_loadu_si128((const __m128i *)values + i), type);
 }
 
-// Address of W[row, col] of an uncoded matrix.
-static inline const uint8_t *value_at(const qins_matrix *w, size_t row, size_t col) {
-    return (const uint8_t *)w->data + (row * w->cols + col) * (qins_types[w->type].bits / 8);
-}
-
 ALWAYS_INLINE void decode_plain(float *out, const qins_matrix *w, qins_type type, size_t row, size_t col, size_t n) {
     __m256 v[4];
     for (size_t i = 0; i < n; i += WIDTH) {
-        load_values(v, value_at(w, row, col + i), type, width(n - i));
+        load_values(v, qins_value_at(w, row, col + i), type, width(n - i));
         store_floats(out + i, v, width(n - i));
     }
 }
@@ -79,7 +74,7 @@ ALWAYS_INLINE void decode_plain(float *out, const qins_matrix *w, qins_type type
 ALWAYS_INLINE float dot_plain(const qins_matrix *w, qins_type type, size_t row, const float *x) {
     __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()}, v[4], a[4];
     for (size_t i = 0; i < w->cols; i += WIDTH) {
-        load_values(v, value_at(w, row, i), type, width(w->cols - i));
+        load_values(v, qins_value_at(w, row, i), type, width(w->cols - i));
         load_floats(a, x + i, width(w->cols - i));
         for (int k = 0; k < 4; k++) sum[k] = _mm256_fmadd_ps(v[k], a[k], sum[k]);
     }
@@ -92,7 +87,7 @@ ALWAYS_INLINE void add_plain(float *out, const qins_matrix *w, qins_type type, s
     __m256 sum[4], v[4];
     load_floats(sum, out, n);
     for (size_t r = 0; r < n_rows; r++) {
-        load_values(v, value_at(w, row + r, col), type, n);
+        load_values(v, qins_value_at(w, row + r, col), type, n);
         for (int i = 0; i < 4; i++) sum[i] = _mm256_fmadd_ps(_mm256_set1_ps(weights[r]), v[i], sum[i]);
     }
     store_floats(out, sum, n);
@@ -102,25 +97,6 @@ static struct lookup lookup_of(const qins_matrix *w) {
     struct lookup lookup = {0};
     if (qins_type_is_coded(w->type)) lookup_make(&lookup, w->book);
     return lookup;
-}
-
-// Where a row of a coded matrix begins, in blocks.
-static inline size_t first_block(const qins_matrix *w, size_t row) {
-    return row * ((w->cols + w->block - 1) / w->block);
-}
-
-static inline float scale_at(const qins_matrix *w, size_t row, size_t col) {
-    return qins_f32_from_bf16(w->scales[first_block(w, row) + col / w->block]);
-}
-
-static inline const uint8_t *codes_at(const qins_matrix *w, size_t row, size_t col) {
-    return (const uint8_t *)w->data + first_block(w, row) * w->block + col;
-}
-
-// From column `col` on: what lies in one block, one load, and in front of `end`.
-static inline size_t piece(const qins_matrix *w, size_t col, size_t end) {
-    size_t in_block = w->block - col % w->block;
-    return width(in_block < end - col ? in_block : end - col);
 }
 
 // codes[n] of a piece; where they are fewer than a register's, in padded[WIDTH] with zero codes behind them.
@@ -148,9 +124,9 @@ static void decode_coded(float *out, const qins_matrix *w, const struct lookup *
     for (size_t n; col < end; col += n, out += n) {
         uint8_t padded[WIDTH];
         __m256i pairs[2];
-        n = piece(w, col, end);
-        const __m256 d = _mm256_set1_ps(scale_at(w, row, col));
-        lookup_codes(pairs, lookup, whole_register(padded, codes_at(w, row, col), n), 0, 1);
+        n = qins_piece(w, col, end, WIDTH);
+        const __m256 d = _mm256_set1_ps(qins_scale_at(w, row, col));
+        lookup_codes(pairs, lookup, whole_register(padded, qins_codes_at(w, row, col), n), 0, 1);
         __m256 v[4] = {_mm256_mul_ps(d, even(pairs[0])), _mm256_mul_ps(d, odd(pairs[0])),
                        _mm256_mul_ps(d, even(pairs[1])), _mm256_mul_ps(d, odd(pairs[1]))};
         restore_order(v);
@@ -191,20 +167,20 @@ ALWAYS_INLINE void add_looked_up(__m256 sum[4], const __m256i *pairs, const floa
 // out[n] += sum of weights[r] * W[row + r, col .. col + n] for a piece of WIDTH columns or less.
 static void add_coded(float *out, const qins_matrix *w, const struct lookup *lookup, size_t row, size_t n_rows,
                       size_t col, size_t n, const float *weights) {
-    const size_t stride = first_block(w, 1) * w->block;
+    const size_t stride = qins_first_block(w, 1) * w->block;
     __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()}, before[4];
     __m256i pairs[4];
     size_t r = 0;
     for (; r + 2 <= n_rows && n == WIDTH; r += 2) { // two rows share the loads of the tables
-        const float scaled[2] = {weights[r] * scale_at(w, row + r, col),
-                                 weights[r + 1] * scale_at(w, row + r + 1, col)};
-        lookup_codes(pairs, lookup, codes_at(w, row + r, col), stride, 2);
+        const float scaled[2] = {weights[r] * qins_scale_at(w, row + r, col),
+                                 weights[r + 1] * qins_scale_at(w, row + r + 1, col)};
+        lookup_codes(pairs, lookup, qins_codes_at(w, row + r, col), stride, 2);
         add_looked_up(sum, pairs, scaled, 2);
     }
     for (; r < n_rows; r++) {
         uint8_t padded[WIDTH];
-        const float scaled = weights[r] * scale_at(w, row + r, col);
-        lookup_codes(pairs, lookup, whole_register(padded, codes_at(w, row + r, col), n), 0, 1);
+        const float scaled = weights[r] * qins_scale_at(w, row + r, col);
+        lookup_codes(pairs, lookup, whole_register(padded, qins_codes_at(w, row + r, col), n), 0, 1);
         add_looked_up(sum, pairs, &scaled, 1);
     }
     restore_order(sum);
@@ -228,7 +204,7 @@ void qins_avx2_add_rows(float *out, const qins_matrix *w, size_t row, size_t n_r
             add_plain(out, w, QINS_BF16, row, n_rows, col, n, weights);
             break;
         default:
-            n = piece(w, col, w->cols);
+            n = qins_piece(w, col, w->cols, WIDTH);
             add_coded(out, w, &lookup, row, n_rows, col, n, weights);
         }
     }

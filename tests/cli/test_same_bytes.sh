@@ -15,11 +15,13 @@ sources=$(ls engine/base/*.c engine/kernels/{codec,fit,kernels,kernels_scalar}.c
 
 # build COMPILER FLAGS...: $work/program; the files of a tier get its flags on top.
 build() {
-    local file objects=()
+    local file tier objects=()
     if [ "$(uname -m)" = x86_64 ]; then
-        for file in engine/kernels/kernels_avx2*.c; do
+        for file in engine/kernels/kernels_avx*.c; do
             objects+=("$work/$(basename "$file" .c).o")
-            "$@" -std=c11 -ffp-contract=off -I. -mavx2 -mfma -mf16c -c -o "${objects[-1]}" "$file" || return 1
+            tier=(-mavx2 -mfma -mf16c)
+            case $file in *avx512*) tier+=(-mavx512f -mavx512bw -mavx512vl -mavx512vbmi -mavx512bf16) ;; esac
+            "$@" -std=c11 -ffp-contract=off -I. "${tier[@]}" -c -o "${objects[-1]}" "$file" || return 1
         done
     fi
     # shellcheck disable=SC2086

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# No instruction that the processor lacks, on processors that qemu imitates. Usage: test_cpu.sh BUILD_DIR
+set -u
+build=$1
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+ok() { echo "ok - $1"; }
+fail() { echo "FAIL - $1: $2"; failed=1; }
+
+# On the processor $1: qinsrun with the other arguments. What qemu says about itself is left out.
+on() {
+    local model=$1
+    shift
+    qemu-x86_64 -cpu "$model" "$build/qinsrun" "$@" 2> >(grep -v '^qemu-x86_64: warning' >&2)
+}
+
+if ! command -v qemu-x86_64 >/dev/null || [ "$(uname -m)" != x86_64 ]; then
+    echo "skip - processors without a tier: there is no qemu-x86_64 (Debian: qemu-user), or this is not x86-64"
+    exit 0
+fi
+if ! on Haswell --version >/dev/null 2>&1; then
+    echo "skip - processors without a tier: qemu-x86_64 cannot run this build"
+    exit 0
+fi
+"$build/qinsconvert" tests/data/demo -o "$tmp/demo.qins" --quiet || { fail "convert the demo" "exit code $?"; exit 1; }
+while read -r model best lacking; do
+    answer=$(on "$model" -m "$tmp/demo.qins" -p "What is the capital of France?" -t 1 2>&1)
+    case $answer in
+    *Paris*) ok "$model answers" ;;
+    *) fail "$model answers" "$answer" ;;
+    esac
+    message=$(on "$model" -m "$tmp/demo.qins" -p a --cpu "$lacking" 2>&1)
+    code=$?
+    if [ $code -eq 2 ] && [ "$message" = "qinsrun: --cpu: this machine has no $lacking; its best is $best" ]; then
+        ok "$model refuses --cpu $lacking"
+    else
+        fail "$model refuses --cpu $lacking" "exit code $code, $message"
+    fi
+done <<EOF
+Nehalem scalar avx2
+Nehalem scalar avx512
+Haswell avx2 avx512
+EOF
+exit $failed
