@@ -286,7 +286,7 @@ Test(codec, scales_round_up_to_bf16) {
         float x[3] = {0, cases[i].largest, 0}, decoded[3];
         uint8_t codes[3];
         uint16_t scale;
-        qins_encode_block(&book, x, 3, codes, &scale);
+        qins_encode_block(&book, x, 3, 1, codes, &scale);
         cr_expect_eq(scale, cases[i].scale, "%a: %04x", (double)cases[i].largest, scale);
         qins_decode_block(decoded, &book, codes, scale, 3);
         cr_expect(codes[0] == QINS_ZERO_CODE && isfinite(decoded[1]));
@@ -333,7 +333,7 @@ static void expect_round_trip(const qins_codebook *book, const float *row, size_
         uint8_t plain_codes[64];
         uint16_t plain_scale;
         qins_decode_block(decoded + b * 64, book, codes + b * 64, scales[b], n);
-        plain_error += qins_encode_block(book, x + b * 64, n, plain_codes, &plain_scale);
+        plain_error += qins_encode_block(book, x + b * 64, n, 1, plain_codes, &plain_scale);
         cr_assert(scales[b] >= plain_scale && scales[b] < plain_scale + QINS_SCALE_CHOICES);
     }
     for (size_t i = 0; i < cols; i++) {
@@ -378,7 +378,7 @@ Test(codec, no_value_is_further_away_than_half_a_gap) {
         uint8_t codes[64];
         uint16_t scale;
         random_fill(&random, x, 64);
-        qins_encode_block(&book, x, 64, codes, &scale);
+        qins_encode_block(&book, x, 64, 1, codes, &scale);
         qins_decode_block(decoded, &book, codes, scale, 64);
         for (int i = 0; i < 64; i++) // 1e-6: the division is rounded
             cr_assert_leq(fabsf(x[i] - decoded[i]), widest / 2 * qins_f32_from_bf16(scale) * (1 + 1e-6f));

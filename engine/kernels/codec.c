@@ -127,24 +127,20 @@ uint16_t qins_smallest_scale(const float *x, size_t n) {
     return scale_for(largest);
 }
 
-double qins_encode_block(const qins_codebook *book, const float *x, size_t n, uint8_t *codes, uint16_t *scale) {
-    *scale = qins_smallest_scale(x, n);
-    return qins_encode_with_scale(book, x, n, *scale, INFINITY, codes);
-}
-
-// qins_encode_block with the search over scales that qins_encode_row promises; n <= 64.
-static double encode_block_searching(const qins_codebook *book, const float *x, size_t n, uint8_t *codes,
-                                     uint16_t *scale) {
-    double best = qins_encode_block(book, x, n, codes, scale);
-    const uint16_t smallest = *scale;
-    for (int step = 1; step < QINS_SCALE_CHOICES && best > 0.0 && smallest + step <= QINS_BF16_MAX; step++) {
-        uint8_t tried[64];
-        double squared_error = qins_encode_with_scale(book, x, n, (uint16_t)(smallest + step), best, tried);
+double qins_encode_block(const qins_codebook *book, const float *x, size_t n, int n_scales, uint8_t *codes,
+                         uint16_t *scale) {
+    const uint16_t smallest = qins_smallest_scale(x, n);
+    uint16_t tried = smallest;
+    double best = qins_encode_with_scale(book, x, n, smallest, INFINITY, codes);
+    *scale = smallest;
+    for (int step = 1; step < n_scales && best > 0.0 && smallest + step <= QINS_BF16_MAX; step++) {
+        tried = (uint16_t)(smallest + step);
+        double squared_error = qins_encode_with_scale(book, x, n, tried, best, codes);
         if (squared_error >= best) continue;
         best = squared_error;
-        *scale = (uint16_t)(smallest + step);
-        memcpy(codes, tried, n);
+        *scale = tried;
     }
+    if (tried != *scale) qins_encode_with_scale(book, x, n, *scale, INFINITY, codes);
     return best;
 }
 
@@ -153,7 +149,8 @@ double qins_encode_row(const qins_codebook *book, const float *x, size_t cols, u
     double squared_error = 0.0;
     for (size_t start = 0; start < cols; start += block) {
         size_t n = cols - start < block ? cols - start : block;
-        squared_error += encode_block_searching(book, x + start, n, codes + start, &scales[start / block]);
+        squared_error +=
+            qins_encode_block(book, x + start, n, QINS_SCALE_CHOICES, codes + start, &scales[start / block]);
         memset(codes + start + n, QINS_ZERO_CODE, block - n);
     }
     return squared_error;

@@ -91,20 +91,21 @@ bool qins_tensor_bytes(qins_type type, size_t rows, size_t cols, size_t *bytes);
 // nearest to zero become QINS_ZERO_CODE, whatever the sign.
 uint8_t qins_encode_value(const qins_codebook *book, float value, float d);
 
-// Encode one block x[n], all finite, n <= 65536: codes[n] and the BF16 scale d. Returns sum (x - decoded)^2,
-// accumulated in double in order.
-double qins_encode_block(const qins_codebook *book, const float *x, size_t n, uint8_t *codes, uint16_t *scale);
+// Encode one block x[n], all finite, n <= 65536: codes[n] and the BF16 scale d. Of the n_scales >= 1 scales from the
+// largest |x| rounded up, one BF16 step (0.4 to 0.8 %) apart, it takes the first with the smallest error: the largest
+// value need not sit exactly at T[0]. Returns sum (x - decoded)^2, accumulated in double in order.
+double qins_encode_block(const qins_codebook *book, const float *x, size_t n, int n_scales, uint8_t *codes,
+                         uint16_t *scale);
 
-// The parts of a search over scales. The scale of qins_encode_block: the largest |x| rounded up to BF16, at most
-// QINS_BF16_MAX. And the block under a given scale: returns the squared error as qins_encode_block does, or, as soon as
-// that is certain, some value above `limit`.
+// The parts of that search. The first scale: the largest |x| rounded up to BF16, at most QINS_BF16_MAX. And the block
+// under a given scale: returns the squared error as qins_encode_block does, or, as soon as that is certain, some value
+// above `limit`.
 uint16_t qins_smallest_scale(const float *x, size_t n);
 double qins_encode_with_scale(const qins_codebook *book, const float *x, size_t n, uint16_t scale, double limit,
                               uint8_t *codes);
 
-// Encode one row x[cols] of a QINS8 tensor into codes[padded cols] and scales[blocks]; returns the squared error. Of
-// the QINS_SCALE_CHOICES scales from qins_encode_block's upwards, one BF16 step (0.4 to 0.8 %) apart, each block takes
-// the first with the smallest error: the largest weight need not sit exactly at T[0].
+// Encode one row x[cols] of a QINS8 tensor into codes[padded cols] and scales[blocks], each block with the best of
+// QINS_SCALE_CHOICES scales; returns the squared error.
 double qins_encode_row(const qins_codebook *book, const float *x, size_t cols, uint8_t *codes, uint16_t *scales);
 
 // values[i] = d * T, i < n: the decoder that defines the format.

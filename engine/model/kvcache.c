@@ -10,6 +10,12 @@
 
 static const float F16_MAX = 65504.0f;
 
+// Scales tried for a head's values. Of 4 the best takes a third off the squared error of 16 values, but a tenth off
+// that of 96, where they would cost every token 2 % of its time.
+static int scale_choices(size_t head_dim) {
+    return head_dim < 64 ? 4 : 1;
+}
+
 static size_t scale_bytes(qins_type v_type) {
     return qins_type_is_coded(v_type) ? sizeof(uint16_t) : 0;
 }
@@ -81,7 +87,7 @@ static size_t store_f16_saturating(uint16_t *out, const float *x, size_t n) {
 // Codes cannot hold what is not finite: the scale becomes NaN then, so that it shows in the logits.
 static void store_coded(uint8_t *codes, uint16_t *scale, const float *x, size_t n, const qins_codebook *book) {
     const uint16_t bf16_nan = 0x7FC0;
-    if (!isfinite(qins_encode_block(book, x, n, codes, scale))) *scale = bf16_nan;
+    if (!isfinite(qins_encode_block(book, x, n, scale_choices(n), codes, scale))) *scale = bf16_nan;
 }
 
 void qins_kvcache_store(qins_kvcache *cache, size_t layer, size_t head, size_t position, const float *k,
