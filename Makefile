@@ -31,7 +31,7 @@ $(call object,$(wildcard engine/kernels/kernels_avx512*.c)): ALL_CFLAGS += -mavx
 ifneq ($(config),emulated)
 $(call object,$(wildcard engine/kernels/kernels_avx512*.c)): \
     ALL_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512vbmi
-$(call object,engine/kernels/kernels_avx512_bf16.c): ALL_CFLAGS += -mavx512bf16
+$(call object,engine/kernels/kernels_avx512_bf16.c engine/kernels/kernels_avx512_matmul.c): ALL_CFLAGS += -mavx512bf16
 endif
 endif
 

@@ -27,15 +27,20 @@ static struct figure figure_of(double *values, size_t n) {
     return (struct figure){(values[(n - 1) / 2] + values[n / 2]) / 2, values[0], values[n - 1]};
 }
 
-// The variant with the best median: a lucky moment of another one does not count.
+// The variant with the best median: a lucky moment of another one does not count. NAN when there is nothing to measure.
 static struct figure best_variant(const qins_bench_yardstick *yardstick) {
-    struct figure best = {0};
+    struct figure best = {NAN, NAN, NAN};
     for (size_t i = 0; i < yardstick->n_variants; i++) {
         struct figure variant = figure_of(yardstick->rates + i * yardstick->max_samples, yardstick->n_samples);
-        if (variant.median > best.median) best = variant;
+        if (isnan(best.median) || variant.median > best.median) best = variant;
     }
     return best;
 }
+
+// What the machine can do: bytes/s, FLOP/s of sgemm and of BF16 instructions, NAN where it has none.
+struct machine {
+    struct figure read, sgemm, bf16;
+};
 
 // A test's results; NAN where something does not apply.
 struct result {
@@ -112,14 +117,17 @@ static double peak_mib(const qins_bench *bench) {
     return (double)(peak > own ? peak - own : 0) / (1 << 20);
 }
 
-static void print_table(const qins_bench *bench, const struct result *results, struct figure read, struct figure sgemm,
+static void print_table(const qins_bench *bench, const struct result *results, const struct machine *machine,
                         qins_error *error) {
     qins_printf(error, "| test | tok/s | min to max | rate | of the machine's |\n| --- | ---: | ---: | ---: | --- |\n");
     for (size_t i = 0; i < bench->n_tests; i++) print_row(&bench->tests[i], &results[i], error);
-    qins_printf(error, "| reading | | %.1f to %.1f | %.1f GB/s | |\n", read.min / 1e9, read.max / 1e9,
-                read.median / 1e9);
-    qins_printf(error, "| sgemm | | %.0f to %.0f | %.1f GFLOP/s | |\n", sgemm.min / 1e9, sgemm.max / 1e9,
-                sgemm.median / 1e9);
+    qins_printf(error, "| reading | | %.1f to %.1f | %.1f GB/s | |\n", machine->read.min / 1e9, machine->read.max / 1e9,
+                machine->read.median / 1e9);
+    qins_printf(error, "| sgemm | | %.0f to %.0f | %.1f GFLOP/s | |\n", machine->sgemm.min / 1e9,
+                machine->sgemm.max / 1e9, machine->sgemm.median / 1e9);
+    if (!isnan(machine->bf16.median))
+        qins_printf(error, "| BF16 instructions | | %.0f to %.0f | %.1f GFLOP/s | |\n", machine->bf16.min / 1e9,
+                    machine->bf16.max / 1e9, machine->bf16.median / 1e9);
     qins_printf(
         error,
         "\n%zu threads, %s, %s. Open in %.1f ms; first token behind a prompt of %d in %.0f ms, %.1f ms of them "
@@ -129,16 +137,15 @@ static void print_table(const qins_bench *bench, const struct result *results, s
         1e3 * bench->first_pass, 1e3 * bench->second_pass, peak_mib(bench));
 }
 
-static void add_machine(qins_json *root, const qins_bench *bench, struct figure read, struct figure sgemm,
-                        qins_error *error) {
+static void add_machine(qins_json *root, const qins_bench *bench, const struct machine *rates, qins_error *error) {
     qins_json *machine = qins_json_add_object(root, "machine", error);
-    qins_json_add_number(machine, "read_gbs", read.median / 1e9, error);
-    qins_json_add_number(machine, "read_gbs_min", read.min / 1e9, error);
-    qins_json_add_number(machine, "read_gbs_max", read.max / 1e9, error);
-    qins_json_add_number(machine, "sgemm_gflops", sgemm.median / 1e9, error);
-    qins_json_add_number(machine, "sgemm_gflops_min", sgemm.min / 1e9, error);
-    qins_json_add_number(machine, "sgemm_gflops_max", sgemm.max / 1e9, error);
-    qins_json_add_number(machine, "bf16_gflops", NAN, error); // null: there is no such path
+    qins_json_add_number(machine, "read_gbs", rates->read.median / 1e9, error);
+    qins_json_add_number(machine, "read_gbs_min", rates->read.min / 1e9, error);
+    qins_json_add_number(machine, "read_gbs_max", rates->read.max / 1e9, error);
+    qins_json_add_number(machine, "sgemm_gflops", rates->sgemm.median / 1e9, error);
+    qins_json_add_number(machine, "sgemm_gflops_min", rates->sgemm.min / 1e9, error);
+    qins_json_add_number(machine, "sgemm_gflops_max", rates->sgemm.max / 1e9, error);
+    qins_json_add_number(machine, "bf16_gflops", rates->bf16.median / 1e9, error); // NAN: null
     qins_json_add_number(machine, "threads", (double)qins_session_threads(bench->session), error);
     qins_json_add_string(machine, "cpu", qins_cpu_name(qins_cpu_tier()), error);
     qins_json_add_string(machine, "blas", qins_blas_name(), error);
@@ -165,10 +172,10 @@ static void add_result(qins_json *list, const qins_bench *bench, const qins_benc
     if (!isnan(result->end_to_start)) qins_json_add_number(row, "end_to_start", result->end_to_start, error);
 }
 
-static void print_json(const qins_bench *bench, const struct result *results, struct figure read, struct figure sgemm,
+static void print_json(const qins_bench *bench, const struct result *results, const struct machine *machine,
                        qins_error *error) {
     qins_json *root = qins_json_new_object(error);
-    add_machine(root, bench, read, sgemm, error);
+    add_machine(root, bench, machine, error);
     qins_json *list = qins_json_add_array(root, "results", error);
     for (size_t i = 0; i < bench->n_tests; i++) add_result(list, bench, &bench->tests[i], &results[i], error);
     qins_json_add_number(root, "peak_mib", peak_mib(bench), error);
@@ -207,21 +214,23 @@ static void warn_when_busy(const struct spread *spread) {
 qins_status qins_bench_report(const qins_bench *bench, qins_error *error) {
     struct result *results = qins_alloc(bench->n_tests, sizeof *results, "results", error);
     if (results == NULL) return error->status;
-    const struct figure read = best_variant(&bench->read), sgemm = best_variant(&bench->sgemm);
+    const struct machine machine = {best_variant(&bench->read), best_variant(&bench->sgemm),
+                                    best_variant(&bench->bf16)};
+    const double prompt_rate = bench->prompts_are_bf16 ? machine.bf16.median : machine.sgemm.median;
     struct spread spread = {0};
-    widen(&spread, read, "reading");
-    widen(&spread, sgemm, "sgemm");
+    widen(&spread, machine.read, "reading");
+    widen(&spread, machine.sgemm, "sgemm");
     for (size_t i = 0; i < bench->n_tests; i++) {
         const qins_bench_test *test = &bench->tests[i];
-        results[i] = result_of(bench, test, test->is_prompt ? sgemm.median : read.median);
+        results[i] = result_of(bench, test, test->is_prompt ? prompt_rate : machine.read.median);
         widen(&spread, results[i].tok_s, qins_bench_test_name(test).text);
     }
     warn_when_busy(&spread);
-    compare_to_depth_0(bench, results, read.median);
+    compare_to_depth_0(bench, results, machine.read.median);
     if (bench->options->json)
-        print_json(bench, results, read, sgemm, error);
+        print_json(bench, results, &machine, error);
     else
-        print_table(bench, results, read, sgemm, error);
+        print_table(bench, results, &machine, error);
     free(results);
     return error->status;
 }

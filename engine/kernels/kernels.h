@@ -16,6 +16,17 @@ typedef struct qins_kernels {
     // out[i] = W[row + i, :] . x, i < n_rows; decoding and product in one pass. x as qins_arranged hands it over; coded
     // matrices have blocks of 64 here
     void (*dot_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x);
+    // Prompts with coded weights on BF16 instructions; all three NULL where the processor has none.
+    // packed: the tile of W as decode_tile takes it, in multiply_bf16's order; 4 bytes a weight suffice, for rows
+    // rounded up to 32 and columns to 64
+    void (*pack_bf16)(void *packed, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols);
+    // y[n, n_rows] = x[n, n_cols] tile^T, added to y if `add`; rows of y and x lie y_stride and x_stride floats apart.
+    // x is rounded to BF16 into rounded[n, n_cols rounded up to 64]
+    void (*multiply_bf16)(float *y, size_t y_stride, const float *x, size_t x_stride, size_t n, uint16_t *rounded,
+                          const void *packed, size_t n_rows, size_t n_cols, bool add);
+    // The instruction alone, `rounds` times in each of 12 chains; returns how many floating-point operations that were
+    double (*bf16_rounds)(size_t rounds);
+
     // out[cols] += sum over i < n_rows of weights[i] * W[row + i, :]
     void (*add_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *weights);
 

@@ -15,6 +15,12 @@ void qins_avx512_add_rows(float *out, const qins_matrix *w, size_t row, size_t n
 void qins_avx512_arrange_bf16(float *arranged, const float *x, size_t cols);
 void qins_avx512_dot_rows_bf16(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x);
 
+// The BF16 products of kernels.h.
+void qins_avx512_pack_bf16(void *packed, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols);
+void qins_avx512_multiply_bf16(float *y, size_t y_stride, const float *x, size_t x_stride, size_t n, uint16_t *rounded,
+                               const void *packed, size_t n_rows, size_t n_cols, bool add);
+double qins_avx512_bf16_rounds(size_t rounds);
+
 // Lanes of a register of 16 that the first n numbers fill.
 static inline __mmask16 qins_avx512_lanes(size_t n) {
     return n < 16 ? (__mmask16)((1u << n) - 1) : (__mmask16)0xFFFF;

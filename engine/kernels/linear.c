@@ -111,13 +111,34 @@ static void rounded_item(void *context, size_t item, size_t worker) {
     }
 }
 
+// y[n, rows of the item] = x W^T by the tier's BF16 instructions.
+static void bf16_item(void *context, size_t item, size_t worker) {
+    const struct linear_job *job = context;
+    const qins_matrix *w = job->w;
+    const qins_kernels *kernels = job->compute->kernels;
+    const size_t row = item * job->item_rows, n_rows = rows_of_item(job, item);
+    float *packed = job->compute->tiles + worker * QINS_TILE_FLOATS;
+    uint16_t *rounded = (uint16_t *)(packed + TILE_ROWS * TILE_COLS); // [TILE_TOKENS, n_cols]
+    for (size_t col = 0; col < w->cols; col += TILE_COLS) {
+        const size_t n_cols = w->cols - col < TILE_COLS ? w->cols - col : TILE_COLS;
+        kernels->pack_bf16(packed, w, row, n_rows, col, n_cols);
+        for (size_t token = 0; token < job->n; token += TILE_TOKENS) {
+            const size_t n = job->n - token < TILE_TOKENS ? job->n - token : TILE_TOKENS;
+            kernels->multiply_bf16(job->y + token * w->rows + row, w->rows, job->x + token * w->cols + col, w->cols, n,
+                                   rounded, packed, n_rows, n_cols, col > 0);
+        }
+    }
+}
+
 qins_matmul qins_compute_matmul(const qins_compute *compute) {
-    return compute->matmul == QINS_MATMUL_BF16 ? QINS_MATMUL_BF16 : QINS_MATMUL_SGEMM;
+    if (compute->matmul != QINS_MATMUL_AUTO) return compute->matmul;
+    return compute->kernels->multiply_bf16 != NULL ? QINS_MATMUL_BF16 : QINS_MATMUL_SGEMM;
 }
 
 static qins_pool_job *item_of(const qins_compute *compute, size_t n, const qins_matrix *w) {
     if (n == 1) return dot_item;
-    return qins_compute_matmul(compute) == QINS_MATMUL_BF16 && qins_type_is_coded(w->type) ? rounded_item : sgemm_item;
+    if (!qins_type_is_coded(w->type) || qins_compute_matmul(compute) == QINS_MATMUL_SGEMM) return sgemm_item;
+    return compute->kernels->multiply_bf16 != NULL ? bf16_item : rounded_item;
 }
 
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w) {

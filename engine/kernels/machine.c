@@ -6,6 +6,7 @@
 #include "engine/base/memory.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <stdatomic.h>
 
 static const double SHORTEST = 0.02; // seconds of one measurement
@@ -134,6 +135,22 @@ qins_status qins_sgemm_gauge_init(qins_sgemm_gauge *gauge, qins_pool *pool, size
 void qins_sgemm_gauge_free(qins_sgemm_gauge *gauge) {
     if (gauge->block != NULL) qins_unmap(gauge->block, qins_sgemm_gauge_bytes(gauge));
     *gauge = (qins_sgemm_gauge){0};
+}
+
+enum { BF16_ROUNDS = 1 << 16 }; // some hundred microseconds
+
+static void bf16_item(void *context, size_t item, size_t worker) {
+    (void)item;
+    (void)worker;
+    const qins_kernels *kernels = context;
+    kernels->bf16_rounds(BF16_ROUNDS);
+}
+
+double qins_machine_bf16(qins_pool *pool, const qins_kernels *kernels) {
+    if (kernels->bf16_rounds == NULL) return NAN;
+    const size_t n_threads = qins_pool_threads(pool);
+    const double flops = (double)n_threads * kernels->bf16_rounds(BF16_ROUNDS);
+    return flops / seconds_of(pool, n_threads, bf16_item, (void *)kernels);
 }
 
 const char *qins_blas_name(void) {

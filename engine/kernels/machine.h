@@ -4,6 +4,7 @@
 #define QINS_KERNELS_MACHINE_H
 
 #include "engine/base/pool.h"
+#include "engine/kernels/kernels.h"
 
 enum { QINS_READ_PATTERNS = 7, QINS_SGEMM_SPLITS = 3 };
 
@@ -38,6 +39,9 @@ size_t qins_sgemm_gauge_bytes(const qins_sgemm_gauge *gauge);
 // FLOP/s over one product of each shape (repeated while one takes less than 20 ms), single-threaded sgemm called by
 // each thread for its part of the rows, by the way in which the rows are split.
 void qins_sgemm_gauge_run(const qins_sgemm_gauge *gauge, double rates[QINS_SGEMM_SPLITS]);
+
+// FLOP/s of the tier's BF16 instruction on all threads; NAN where it has none.
+double qins_machine_bf16(qins_pool *pool, const qins_kernels *kernels);
 
 // Name and kernels of the BLAS library, for reports.
 const char *qins_blas_name(void);
