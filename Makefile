@@ -8,7 +8,7 @@ CFLAGS_debug := -O0 -g3
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 # AVX-512 on machines without it: SIMDe in place of the instructions, and the answer yes to every question for one.
-CFLAGS_emulated := -O2 -g -mavx2 -mfma -mf16c -Wno-psabi -Itests/emulated '-D__builtin_cpu_supports(feature)=1'
+CFLAGS_emulated := -O2 -g -Wno-psabi -Itests/emulated '-D__builtin_cpu_supports(feature)=1'
 CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 ifeq ($(CFLAGS_$(config)),)
 $(error config=$(config) is unknown; use release, debug, asan, tsan, emulated or fuzz)
