@@ -83,22 +83,35 @@ ALWAYS_INLINE __m512i load_codes(const uint8_t *codes, size_t n) {
     return _mm512_mask_loadu_epi8(_mm512_set1_epi8(QINS_ZERO_CODE), bytes, codes);
 }
 
-static void decode_coded(float *out, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols) {
-    const struct lookup lookup = lookup_make(w->book);
-    for (const size_t end_row = row + n_rows, end = col + n_cols; row < end_row; row++) {
-        for (size_t i = col, n; i < end; i += n, out += n) {
-            __m512 v[4];
-            n = qins_piece(w, i, end, WIDTH);
-            lookup_floats(v, &lookup, load_codes(qins_codes_at(w, row, i), n));
-            for (int k = 0; k < 4; k++) v[k] = _mm512_mul_ps(_mm512_set1_ps(qins_scale_at(w, row, i)), v[k]);
-            store_floats(out, v, n);
-        }
+ALWAYS_INLINE void decode_codes(float *out, const struct lookup *lookup, const uint8_t *codes, __m512 d, size_t n) {
+    __m512 v[4];
+    lookup_floats(v, lookup, load_codes(codes, n));
+    for (int i = 0; i < 4; i++) v[i] = _mm512_mul_ps(d, v[i]);
+    store_floats(out, v, n);
+}
+
+// out[n_cols] = W[row, col .. col + n_cols], block by block.
+static void decode_coded(float *out, const qins_matrix *w, const struct lookup *lookup, size_t row, size_t col,
+                         size_t n_cols) {
+    const uint8_t *codes = qins_codes_at(w, row, col);
+    const uint16_t *scale = w->scales + qins_first_block(w, row) + col / w->block;
+    for (size_t start = 0; start < n_cols; start += w->block, codes += w->block) {
+        const size_t n = n_cols - start < w->block ? n_cols - start : w->block;
+        const __m512 d = broadcast_scale(*scale++);
+        size_t i = 0;
+        for (; i + WIDTH <= n; i += WIDTH) decode_codes(out + start + i, lookup, codes + i, d, WIDTH);
+        if (i < n) decode_codes(out + start + i, lookup, codes + i, d, n - i);
     }
+}
+
+static void decode_coded_tile(float *out, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols) {
+    const struct lookup lookup = lookup_make(w->book);
+    for (size_t r = 0; r < n_rows; r++) decode_coded(out + r * n_cols, w, &lookup, row + r, col, n_cols);
 }
 
 void qins_avx512_decode_tile(float *out, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols) {
     if (qins_type_is_coded(w->type)) {
-        decode_coded(out, w, row, n_rows, col, n_cols);
+        decode_coded_tile(out, w, row, n_rows, col, n_cols);
         return;
     }
     for (const size_t end = row + n_rows; row < end; row++, out += n_cols) {
