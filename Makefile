@@ -35,7 +35,7 @@ $(call object,engine/kernels/kernels_avx512_bf16.c engine/kernels/kernels_avx512
 endif
 endif
 
-.PHONY: all test test-emulated demo bench deps fuzz format clean help
+.PHONY: always all test test-emulated demo bench deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -63,6 +63,14 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# The commit goes into qinsrun --version; the file changes, and its object is compiled anew, when the commit does.
+COMMIT := $(shell [ -e .git ] && git describe --always --dirty --abbrev=10)
+$(call object,engine/cli/version.c): $(BUILD)/commit
+$(call object,engine/cli/version.c): ALL_CFLAGS += $(if $(COMMIT),-DQINS_COMMIT='"$(COMMIT)"')
+$(BUILD)/commit: always
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
 
 test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more data, if you have it)
 	tests/run.sh $(BUILD)

@@ -7,7 +7,7 @@
 
 enum { MAX_ARGUMENTS = 24 };
 
-// Parse a command line that is cut at its spaces.
+// Parse a command line that is cut at its spaces; a command may come first.
 static qins_status parse(qins_options *options, const char *line, qins_error *error) {
     static char text[1024];
     char *arguments[MAX_ARGUMENTS + 1] = {"qinsrun"};
@@ -18,7 +18,10 @@ static qins_status parse(qins_options *options, const char *line, qins_error *er
         cr_assert_lt(count, MAX_ARGUMENTS);
         arguments[count++] = strcmp(word, "''") == 0 ? "" : word;
     }
-    return qins_options_parse(options, count, arguments, error);
+    const qins_command named = count > 1 ? qins_command_from_name(arguments[1]) : QINS_COMMAND_COUNT;
+    const bool is_named = named != QINS_COMMAND_COUNT;
+    return qins_options_parse(options, is_named ? QINS_COMMAND_BIT(named) : QINS_DEFAULT_COMMANDS, count - is_named,
+                              arguments + is_named, error);
 }
 
 static qins_options parsed(const char *line) {
@@ -40,7 +43,7 @@ static void expect_usage(const char *line, const char *message) {
 Test(options, defaults) {
     qins_options options = parsed("");
     cr_expect(options.model == NULL && options.prompt == NULL && options.prompt_file == NULL && options.ids == NULL);
-    cr_expect(options.n_predict == SIZE_MAX && !options.n_predict_given && options.n_stops == 0);
+    cr_expect(options.n_predict == SIZE_MAX && options.n_stops == 0);
     cr_expect(options.sampler.temperature == 0 && options.sampler.top_k == 0 && options.sampler.top_p == 1);
     cr_expect(options.sampler.min_p == 0 && options.sampler.repeat_penalty == 1 && !options.seed_given);
     cr_expect(options.session.n_ctx == 0 && options.session.n_threads == 0 && !options.session.rope_long);
@@ -79,17 +82,17 @@ Test(options, switches) {
 Test(options, numbers) {
     qins_options options =
         parsed("-n 7 -c 300 -t 3 -s 18446744073709551615 --top-k 40 --top 9 --bos 1 --max-windows 12");
-    cr_expect(options.n_predict == 7 && options.n_predict_given);
-    cr_expect(options.session.n_ctx == 300 && options.window == 300);
+    cr_expect(options.n_predict == 7);
+    cr_expect(options.session.n_ctx == 300);
     cr_expect(options.session.n_threads == 3 && options.convert.n_threads == 3);
     cr_expect(options.sampler.seed == UINT64_MAX && options.seed_given);
     cr_expect(options.sampler.top_k == 40 && options.top == 9 && options.bos == 1 && options.max_windows == 12);
     options = parsed("-r 5 -d 0,16");
     cr_expect(options.repeats == 5 && strcmp(options.depths, "0,16") == 0);
     options = parsed("--n-predict 0 --ctx-size 0 --threads 1024 --seed 0");
-    cr_expect(options.n_predict == 0 && options.n_predict_given && options.session.n_ctx == 0);
+    cr_expect(options.n_predict == 0 && options.session.n_ctx == 0);
     cr_expect(options.session.n_threads == 1024 && options.sampler.seed == 0 && options.seed_given);
-    cr_expect_eq(parsed("--window 64").window, 64);
+    cr_expect_eq(parsed("--window 64").session.n_ctx, 64);
     options = parsed("--temp 0.75 --top-p 0.5 --min-p 0.25 --repeat-penalty 1.5");
     cr_expect(options.sampler.temperature == 0.75f && options.sampler.top_p == 0.5f);
     cr_expect(options.sampler.min_p == 0.25f && options.sampler.repeat_penalty == 1.5f);
@@ -150,11 +153,14 @@ Test(options, wrong_names_are_refused) {
 Test(options, misuse_is_refused) {
     expect_usage("--frobnicate", "--frobnicate is not an option");
     expect_usage("-x", "-x is not an option");
-    expect_usage("--raw=yes", "is not an option");
+    expect_usage("--raw=yes", "--raw takes no value");
     expect_usage("-m", "-m needs a value");
     expect_usage("-p hello --model", "--model needs a value");
     expect_usage("stray", "\"stray\" is no option");
     expect_usage("-p x stray", "\"stray\" is no option");
+    expect_usage("-- --raw", "\"--raw\" is no option");
+    expect_usage("-m x chat", "a command comes first: qinsrun chat");
+    expect_usage("scroe", "\"scroe\" is no command; did you mean score?");
     expect_usage("stray --frobnicate", "\"stray\" is no option");
     expect_usage("-p -x --frobnicate", "--frobnicate is not an option");
     expect_usage("-p x -f y", "-f: the prompt was given already");
@@ -163,6 +169,30 @@ Test(options, misuse_is_refused) {
     expect_usage("-p x -p y", "given already");
     expect_usage("--stop ''", "--stop takes a text");
     expect_usage("--stop a --stop b -n x", "-n takes a whole number");
+}
+
+static void expect_refused(qins_command command, const char *line, const char *message) {
+    qins_options options;
+    qins_error error = {0};
+    parse(&options, line, &error);
+    expect_ok(&error);
+    cr_expect_eq(qins_options_check(&options, command, &error), QINS_USAGE, "%s", line);
+    expect_error(&error, QINS_USAGE, message);
+}
+
+Test(options, what_a_command_would_ignore_is_refused) {
+    expect_refused(QINS_CHAT, "-p hello", "--prompt has no meaning for \"chat\"");
+    expect_refused(QINS_CHAT, "--raw", "--raw has no meaning for \"chat\"");
+    expect_refused(QINS_INFO, "info --stop x", "--stop has no meaning for \"info\"");
+    expect_refused(QINS_RUN, "--depth 3", "--depth has no meaning for \"run\"");
+    expect_refused(QINS_RUN, "--ids x --raw", "--raw has no meaning for --ids");
+    expect_refused(QINS_RUN, "--ids x --system y", "--system has no meaning for --ids");
+    expect_refused(QINS_RUN, "-p x --raw --system y", "--system has no meaning for --raw");
+    qins_error error = {0};
+    qins_options options = parsed("bench -p 1,2 -n 3 -d 0 -r 2 -t 2 --json");
+    cr_expect_eq(qins_options_check(&options, QINS_BENCH, &error), QINS_OK, "%s", error.message);
+    options = parsed("-m m -p x --raw -n 3 --temp 1 --json -t 2 --kv-k f32");
+    cr_expect_eq(qins_options_check(&options, QINS_RUN, &error), QINS_OK, "%s", error.message);
 }
 
 Test(options, stop_texts_are_limited) {

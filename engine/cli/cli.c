@@ -149,7 +149,7 @@ qins_status qins_printf(qins_error *error, const char *format, ...) {
 }
 
 qins_status qins_flush(qins_error *error) {
-    return fflush(stdout) == 0 ? QINS_OK : output_failed(error);
+    return fflush(stdout) == 0 && !ferror(stdout) ? QINS_OK : output_failed(error);
 }
 
 static void announce_recompute(void *context, size_t n_tokens, bool to_long) {

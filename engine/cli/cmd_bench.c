@@ -19,7 +19,7 @@ static void add_test(qins_bench *bench, bool is_prompt, size_t n, size_t depth) 
 static qins_status plan_tests(qins_bench *bench, qins_error *error) {
     const qins_options *options = bench->options;
     size_t prompts[BENCH_MAX_LIST] = {DEFAULT_PROMPT}, depths[BENCH_MAX_LIST] = {0}, n_prompts = 1, n_depths = 1;
-    const size_t n_generated = options->n_predict_given ? options->n_predict : DEFAULT_GENERATED;
+    const size_t n_generated = options->n_predict != SIZE_MAX ? options->n_predict : DEFAULT_GENERATED;
     if (options->prompt != NULL)
         n_prompts = qins_options_counts("-p", options->prompt, MAX_TOKENS, prompts, BENCH_MAX_LIST, error);
     if (options->depths != NULL)

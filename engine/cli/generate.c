@@ -43,7 +43,7 @@ qins_status qins_encode_turn(const qins_options *options, const qins_model *mode
 qins_status qins_check_room(const qins_generator *generator, size_t n_tokens, qins_error *error) {
     const size_t n_ctx = qins_session_n_ctx(generator->session);
     const qins_options *options = generator->options;
-    size_t wanted = options->n_predict_given ? options->n_predict : 1;
+    size_t wanted = options->n_predict != SIZE_MAX ? options->n_predict : 1;
     if (n_tokens + wanted <= n_ctx) return QINS_OK;
     return qins_fail(error, QINS_CONTEXT_OVERFLOW,
                      "%zu tokens of prompt and %zu to generate do not fit into the context of %zu; "

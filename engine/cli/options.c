@@ -1,147 +1,223 @@
-// Parsing of qinsrun's options; see options.h.
-#define _GNU_SOURCE // getopt_long
+// Options of qinsrun; see options.h.
 #include "engine/cli/options.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char qins_options_help[] =
-    "qinsrun -m MODEL -p PROMPT        answer one prompt (or: -f FILE, or a prompt on standard input)\n"
-    "qinsrun chat -m MODEL             talk, turn by turn\n"
-    "qinsrun COMMAND -m MODEL ...      score, perplexity, compare, bench, tokenize, info, verify\n"
-    "\n"
-    "MODEL is a .qins file (made by qinsconvert) or a Hugging Face folder, converted in memory on the way in.\n"
-    "\n"
-    "Prompt\n"
-    "  -p, --prompt TEXT       the prompt\n"
-    "  -f, --file FILE         prompt from a file, - for standard input\n"
-    "      --ids FILE          prompt as token ids, separated by white space\n"
-    "      --system TEXT       system message in front of the conversation\n"
-    "      --raw               no chat template: complete the text as it is\n"
-    "      --parse-special     markers such as <|end|> typed in a message act as markers\n"
-    "      --no-special        markers in --raw and tokenize input are plain text\n"
-    "Generation\n"
-    "  -n, --n-predict N       at most N tokens (default: until a stop token or the end of the context)\n"
-    "  -c, --ctx-size N        context in tokens (default: the model's, as far as memory allows)\n"
-    "      --stop TEXT         stop in front of this text; may be repeated\n"
-    "      --ids-out           print token ids instead of text\n"
-    "Sampling (default: greedy)\n"
-    "      --temp X            temperature; 0 is greedy\n"
-    "      --top-k N  --top-p X  --min-p X  --repeat-penalty X\n"
-    "  -s, --seed N            seed of the random numbers (default: a new one, printed)\n"
-    "Engine\n"
-    "  -t, --threads N         threads (default: all processors)\n"
-    "      --cpu scalar|avx2|avx512|auto  instructions to use (default: the best of this machine)\n"
-    "      --matmul auto|sgemm|bf16  products of prompts (default: bf16 where the processor is fast at it)\n"
-    "      --kv-k f16|f32      keys in the cache (default f16)\n"
-    "      --kv-v qins8|f16|f32  values in the cache (default qins8)\n"
-    "      --rope auto|long    LongRoPE factors: by the sequence's length, or long from the first token\n"
-    "Conversion of a Hugging Face folder\n"
-    "      --type qins8|bf16|f32  --lm-head bf16|qins8  --curve projective|log\n"
-    "Commands\n"
-    "  score --ids FILE [--top K]   one JSON line per position: log-probability, log-sum-exp, best tokens\n"
-    "  perplexity -f TEXT | --ids-file FILE.i32 [-c WINDOW] [--bos ID] [--max-windows N]\n"
-    "  compare --ref MODEL, and as perplexity: KL divergence from the reference, which always keeps K and V in FP32\n"
-    "                               (a folder as reference: weights in FP32 as well)\n"
-    "  tokenize -p TEXT [--no-special]   ids of a text;  --decode: text of ids\n"
-    "  bench [-p TOKENS,..] [-n TOKENS] [-d DEPTH,..] [-r REPEATS]   speed of prompts and of generation behind DEPTH\n"
-    "                               tokens, beside what the machine can do (default -p 512 -n 128 -d 0 -r 3)\n"
-    "  info, verify                 what a file holds; check every hash\n"
-    "      --json                   machine-readable output\n"
-    "  -h, --help  --version\n"
-    "\n"
-    "Exit codes: 0 ok, 1 run-time failure, 2 usage, 3 bad model file, 4 context overflow, 130 interrupted.\n";
-
-enum {
-    OPT_IDS = 256,
-    OPT_IDS_FILE,
-    OPT_SYSTEM,
-    OPT_RAW,
-    OPT_PARSE_SPECIAL,
-    OPT_NO_SPECIAL,
-    OPT_STOP,
-    OPT_IDS_OUT,
-    OPT_TEMP,
-    OPT_TOP_K,
-    OPT_TOP_P,
-    OPT_MIN_P,
-    OPT_REPEAT_PENALTY,
-    OPT_CPU,
-    OPT_MATMUL,
-    OPT_KV_K,
-    OPT_KV_V,
-    OPT_ROPE,
-    OPT_TYPE,
-    OPT_LM_HEAD,
-    OPT_CURVE,
-    OPT_TOP,
-    OPT_REF,
-    OPT_BOS,
-    OPT_MAX_WINDOWS,
-    OPT_DECODE,
-    OPT_JSON,
-    OPT_VERSION
+const char *const qins_command_names[QINS_COMMAND_COUNT] = {
+    [QINS_RUN] = "run",         [QINS_CHAT] = "chat",   [QINS_SCORE] = "score",       [QINS_PERPLEXITY] = "perplexity",
+    [QINS_COMPARE] = "compare", [QINS_BENCH] = "bench", [QINS_TOKENIZE] = "tokenize", [QINS_INFO] = "info",
+    [QINS_VERIFY] = "verify",
 };
 
-static const struct option long_options[] = {{"model", required_argument, NULL, 'm'},
-                                             {"prompt", required_argument, NULL, 'p'},
-                                             {"file", required_argument, NULL, 'f'},
-                                             {"ids", required_argument, NULL, OPT_IDS},
-                                             {"ids-file", required_argument, NULL, OPT_IDS_FILE},
-                                             {"system", required_argument, NULL, OPT_SYSTEM},
-                                             {"raw", no_argument, NULL, OPT_RAW},
-                                             {"parse-special", no_argument, NULL, OPT_PARSE_SPECIAL},
-                                             {"no-special", no_argument, NULL, OPT_NO_SPECIAL},
-                                             {"n-predict", required_argument, NULL, 'n'},
-                                             {"ctx-size", required_argument, NULL, 'c'},
-                                             {"window", required_argument, NULL, 'c'},
-                                             {"stop", required_argument, NULL, OPT_STOP},
-                                             {"ids-out", no_argument, NULL, OPT_IDS_OUT},
-                                             {"temp", required_argument, NULL, OPT_TEMP},
-                                             {"top-k", required_argument, NULL, OPT_TOP_K},
-                                             {"top-p", required_argument, NULL, OPT_TOP_P},
-                                             {"min-p", required_argument, NULL, OPT_MIN_P},
-                                             {"repeat-penalty", required_argument, NULL, OPT_REPEAT_PENALTY},
-                                             {"seed", required_argument, NULL, 's'},
-                                             {"threads", required_argument, NULL, 't'},
-                                             {"cpu", required_argument, NULL, OPT_CPU},
-                                             {"matmul", required_argument, NULL, OPT_MATMUL},
-                                             {"kv-k", required_argument, NULL, OPT_KV_K},
-                                             {"kv-v", required_argument, NULL, OPT_KV_V},
-                                             {"rope", required_argument, NULL, OPT_ROPE},
-                                             {"type", required_argument, NULL, OPT_TYPE},
-                                             {"lm-head", required_argument, NULL, OPT_LM_HEAD},
-                                             {"curve", required_argument, NULL, OPT_CURVE},
-                                             {"top", required_argument, NULL, OPT_TOP},
-                                             {"ref", required_argument, NULL, OPT_REF},
-                                             {"bos", required_argument, NULL, OPT_BOS},
-                                             {"max-windows", required_argument, NULL, OPT_MAX_WINDOWS},
-                                             {"decode", no_argument, NULL, OPT_DECODE},
-                                             {"json", no_argument, NULL, OPT_JSON},
-                                             {"help", no_argument, NULL, 'h'},
-                                             {"version", no_argument, NULL, OPT_VERSION},
-                                             {NULL, 0, NULL, 0}};
+qins_command qins_command_from_name(const char *name) {
+    int command = 0;
+    while (command < QINS_COMMAND_COUNT && strcmp(name, qins_command_names[command]) != 0) command++;
+    return (qins_command)command;
+}
 
-// What the option at hand is called, for messages.
-typedef struct option_text {
-    char name[32];
-    const char *value;
-    qins_error *error;
-} option_text;
+// --- setters of fields that need more than a value ---
 
-static uint64_t parse_count(const option_text *option, uint64_t min, uint64_t max) {
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(option->value, &end, 10);
-    bool is_number = option->value[0] >= '0' && option->value[0] <= '9' && *end == '\0';
-    if (is_number && errno == 0 && value >= min && value <= max) return value;
-    qins_fail(option->error, QINS_USAGE, "%s takes a whole number from %llu to %llu, not \"%s\"", option->name,
-              (unsigned long long)min, (unsigned long long)max, option->value);
-    return min;
+static void set_source(void *values, const qins_given *given, qins_error *error) {
+    const qins_options *options = values;
+    if (options->prompt != NULL || options->prompt_file != NULL || options->ids != NULL || options->ids_file != NULL)
+        qins_fail(error, QINS_USAGE, "%s: the prompt was given already; use one of -p, -f, --ids, --ids-file",
+                  given->name);
+    qins_set_text(values, given, error);
+}
+
+static void add_stop(void *values, const qins_given *given, qins_error *error) {
+    qins_options *options = values;
+    if (given->value[0] == '\0')
+        qins_fail(error, QINS_USAGE, "--stop takes a text of at least one character");
+    else if (options->n_stops == QINS_MAX_STOP_TEXTS)
+        qins_fail(error, QINS_USAGE, "--stop may be given at most %d times", QINS_MAX_STOP_TEXTS);
+    else
+        options->stops[options->n_stops++] = given->value;
+}
+
+static void set_seed(void *values, const qins_given *given, qins_error *error) {
+    qins_options *options = values;
+    options->sampler.seed = qins_given_count(given, error);
+    options->seed_given = true;
+}
+
+static void set_bos(void *values, const qins_given *given, qins_error *error) {
+    ((qins_options *)values)->bos = (int64_t)qins_given_count(given, error);
+}
+
+static void set_rope(void *values, const qins_given *given, qins_error *error) {
+    ((qins_options *)values)->session.rope_long = qins_given_choice(given, error) == 1;
+}
+
+static void set_matmul(void *values, const qins_given *given, qins_error *error) {
+    static const qins_matmul choices[] = {QINS_MATMUL_AUTO, QINS_MATMUL_SGEMM, QINS_MATMUL_BF16};
+    ((qins_options *)values)->session.matmul = choices[qins_given_choice(given, error)];
+}
+
+static void set_curve(void *values, const qins_given *given, qins_error *error) {
+    static const qins_curve choices[] = {QINS_PROJECTIVE, QINS_LOG};
+    ((qins_options *)values)->convert.curve = choices[qins_given_choice(given, error)];
+}
+
+static void set_type(void *values, const qins_given *given, qins_error *error) {
+    qins_given_choice(given, error);
+    if (error->status == QINS_OK)
+        qins_type_from_name(given->value, (qins_type *)((char *)values + given->argument->offset));
+}
+
+static void set_head_type(void *values, const qins_given *given, qins_error *error) {
+    set_type(values, given, error);
+    ((qins_options *)values)->convert.head_given = true;
+}
+
+static void refuse_operand(void *values, const qins_given *given, qins_error *error) {
+    (void)values;
+    if (qins_command_from_name(given->value) != QINS_COMMAND_COUNT)
+        qins_fail(error, QINS_USAGE, "a command comes first: qinsrun %s ...", given->value);
+    for (int i = 0; i < QINS_COMMAND_COUNT; i++) {
+        if (qins_name_distance(given->value, qins_command_names[i]) != SIZE_MAX)
+            qins_fail(error, QINS_USAGE, "\"%s\" is no command; did you mean %s? (see qinsrun --help)", given->value,
+                      qins_command_names[i]);
+    }
+    qins_fail(error, QINS_USAGE, "\"%s\" is no option and no command; a prompt needs -p (see qinsrun --help)",
+              given->value);
+}
+
+// --- the table ---
+
+enum {
+    ANY = (1u << QINS_COMMAND_COUNT) - 1,
+    RUN = 1u << QINS_RUN,
+    TOKENIZE = 1u << QINS_TOKENIZE,
+    SCORE = 1u << QINS_SCORE,
+    BENCH = 1u << QINS_BENCH,
+    COMPARE = 1u << QINS_COMPARE,
+    WINDOWS = 1u << QINS_PERPLEXITY | COMPARE,
+    GENERATES = 1u << QINS_RUN | 1u << QINS_CHAT
+};
+enum { MAX_COUNT = 1 << 24 };
+#define FIELD(field) offsetof(qins_options, field)
+
+static const char PROMPT[] = "Prompt", GENERATION[] = "Generation", SAMPLING[] = "Sampling (default: greedy)",
+                  OUTPUT[] = "Output", ENGINE[] = "Engine", FOLDER[] = "Conversion of a Hugging Face folder",
+                  MEASUREMENTS[] = "Measurements", HELP[] = "Help";
+
+static const qins_argument rows[] = {
+    {PROMPT, 'm', "model", "MODEL", ANY, true, qins_set_text, FIELD(model), 0, 0, ".qins file or Hugging Face folder"},
+    {PROMPT, 'p', "prompt", "TEXT", RUN | TOKENIZE | WINDOWS, true, set_source, FIELD(prompt), 0, 0, "the prompt"},
+    {PROMPT, 'f', "file", "FILE", RUN | TOKENIZE | WINDOWS, true, set_source, FIELD(prompt_file), 0, 0,
+     "prompt from a file, - for standard input"},
+    {PROMPT, 0, "ids", "FILE", RUN | SCORE | TOKENIZE, false, set_source, FIELD(ids), 0, 0,
+     "prompt as token ids, separated by white space"},
+    {PROMPT, 0, "ids-file", "FILE", WINDOWS, false, set_source, FIELD(ids_file), 0, 0,
+     "text as raw int32 token ids (perplexity, compare)"},
+    {PROMPT, 0, "system", "TEXT", GENERATES, true, qins_set_text, FIELD(system), 0, 0,
+     "system message in front of the conversation"},
+    {PROMPT, 0, "raw", NULL, RUN, true, qins_set_switch, FIELD(raw), 0, 0,
+     "no chat template: complete the text as it is"},
+    {PROMPT, 0, "parse-special", NULL, GENERATES, false, qins_set_switch, FIELD(parse_special), 0, 0,
+     "markers such as <|end|> typed in a message act as markers"},
+    {PROMPT, 0, "no-special", NULL, RUN | TOKENIZE, false, qins_set_switch, FIELD(no_special), 0, 0,
+     "markers in --raw and tokenize input are plain text"},
+    {GENERATION, 'n', "n-predict", "N", GENERATES | BENCH, true, qins_set_count, FIELD(n_predict), 0, MAX_COUNT,
+     "at most N tokens (default: until a stop token)"},
+    {GENERATION, 'c', "ctx-size", "N", ANY, true, qins_set_count, FIELD(session.n_ctx), 0, MAX_COUNT,
+     "context in tokens (default: the model's, if memory allows)"},
+    {GENERATION, 0, "stop", "TEXT", GENERATES, true, add_stop, 0, 0, 0, "stop in front of this text; may be repeated"},
+    {SAMPLING, 0, "temp", "X", GENERATES, true, qins_set_number, FIELD(sampler.temperature), 0, 0,
+     "temperature; 0 is greedy"},
+    {SAMPLING, 0, "top-k", "N", GENERATES, false, qins_set_count, FIELD(sampler.top_k), 0, MAX_COUNT,
+     "only the N most probable tokens; 0: all"},
+    {SAMPLING, 0, "top-p", "X", GENERATES, true, qins_set_number, FIELD(sampler.top_p), 0, 0,
+     "only the most probable ones that make up X"},
+    {SAMPLING, 0, "min-p", "X", GENERATES, false, qins_set_number, FIELD(sampler.min_p), 0, 0,
+     "only those of at least X times the best one's probability"},
+    {SAMPLING, 0, "repeat-penalty", "X", GENERATES, false, qins_set_number, FIELD(sampler.repeat_penalty), 0, 0,
+     "above 1: tokens that were there before become less likely"},
+    {SAMPLING, 's', "seed", "N", GENERATES, true, set_seed, 0, 0, UINT64_MAX,
+     "of the random numbers (default: a new one, printed)"},
+    {OUTPUT, 0, "ids-out", NULL, GENERATES, false, qins_set_switch, FIELD(ids_out), 0, 0,
+     "print token ids instead of text"},
+    {OUTPUT, 0, "json", NULL, ANY, false, qins_set_switch, FIELD(json), 0, 0, "machine-readable output"},
+    {ENGINE, 't', "threads", "N", ANY, true, qins_set_count, FIELD(session.n_threads), 1, 1024,
+     "threads (default: all processors)"},
+    {ENGINE, 0, "cpu", "scalar|avx2|avx512|auto", ANY, false, qins_set_text, FIELD(cpu), 0, 0,
+     "instructions to use (default: the machine's best)"},
+    {ENGINE, 0, "matmul", "auto|sgemm|bf16", ANY, false, set_matmul, 0, 0, 0,
+     "products of prompts (default: bf16 where the processor is fast at it)"},
+    {ENGINE, 0, "kv-k", "f16|f32", ANY, false, set_type, FIELD(session.k_type), 0, 0,
+     "keys in the cache (default: f16)"},
+    {ENGINE, 0, "kv-v", "qins8|f16|f32", ANY, false, set_type, FIELD(session.v_type), 0, 0,
+     "values in the cache (default: qins8)"},
+    {ENGINE, 0, "rope", "auto|long", ANY, false, set_rope, 0, 0, 0,
+     "LongRoPE factors: by the length, or long from the first token"},
+    {FOLDER, 0, "type", "qins8|bf16|f32", ANY, false, set_type, FIELD(convert.weight_type), 0, 0,
+     "weights of the layers (default: qins8)"},
+    {FOLDER, 0, "lm-head", "bf16|qins8", ANY, false, set_head_type, FIELD(convert.head_type), 0, 0,
+     "output matrix (default: 16 bits; f32 with --type f32)"},
+    {FOLDER, 0, "curve", "projective|log", ANY, false, set_curve, 0, 0, 0, "of qins8 codes (default: projective)"},
+    {MEASUREMENTS, 0, "top", "K", SCORE, false, qins_set_count, FIELD(top), 0, MAX_COUNT,
+     "score: how many of the best tokens to print (default: 5)"},
+    {MEASUREMENTS, 0, "ref", "MODEL", COMPARE, false, qins_set_text, FIELD(ref), 0, 0,
+     "compare: the reference; K and V in FP32 (a folder: weights too)"},
+    {MEASUREMENTS, 0, "window", "N", WINDOWS, false, qins_set_count, FIELD(session.n_ctx), 0, MAX_COUNT,
+     "perplexity, compare: tokens of a window, as -c (default: 512)"},
+    {MEASUREMENTS, 0, "max-windows", "N", WINDOWS, false, qins_set_count, FIELD(max_windows), 1, SIZE_MAX,
+     "perplexity, compare: the first N windows alone"},
+    {MEASUREMENTS, 0, "bos", "ID", WINDOWS, false, set_bos, 0, 0, INT32_MAX,
+     "perplexity, compare: token in front of every window"},
+    {MEASUREMENTS, 'p', "prompt", "N,..", BENCH, false, qins_set_text, FIELD(prompt), 0, 0,
+     "bench: lengths of prompts (default: 512)"},
+    {MEASUREMENTS, 'd', "depth", "N,..", BENCH, false, qins_set_text, FIELD(depths), 0, 0,
+     "bench: tokens in front of the measured ones (default: 0)"},
+    {MEASUREMENTS, 'r', "repeats", "N", BENCH, false, qins_set_count, FIELD(repeats), 1, 100,
+     "bench: runs of each test (default: 3)"},
+    {MEASUREMENTS, 0, "decode", NULL, TOKENIZE, false, qins_set_switch, FIELD(decode), 0, 0,
+     "tokenize: the text of ids"},
+    {HELP, 'h', "help", NULL, ANY, true, qins_set_switch, FIELD(help), 0, 0,
+     "the common options, or all of a command's"},
+    {HELP, 0, "help-all", NULL, ANY, true, qins_set_switch, FIELD(help_all), 0, 0, "all options"},
+    {HELP, 0, "list-options", NULL, ANY, false, qins_set_switch, FIELD(list_options), 0, 0,
+     "spellings, values and help with tabs between them, for completion"},
+    {HELP, 0, "version", NULL, ANY, true, qins_set_switch, FIELD(version), 0, 0, "version, libraries and instructions"},
+    {NULL, 0, NULL, "COMMAND", ANY, false, refuse_operand, 0, 0, 0, NULL},
+};
+
+_Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a bit for each row");
+
+const qins_arguments qins_run_arguments = {"qinsrun", rows, sizeof rows / sizeof rows[0]};
+
+// --- parsing ---
+
+qins_status qins_options_parse(qins_options *options, unsigned commands, int argc, char **argv, qins_error *error) {
+    *options = (qins_options){.n_predict = SIZE_MAX,
+                              .max_windows = SIZE_MAX,
+                              .bos = -1,
+                              .top = 5,
+                              .sampler = {.top_p = 1.0f, .repeat_penalty = 1.0f},
+                              .session = {.k_type = QINS_F16, .v_type = QINS_QINS8},
+                              .convert = {.weight_type = QINS_QINS8, .curve = QINS_PROJECTIVE}};
+    qins_arguments_parse(&qins_run_arguments, commands, argc, argv, options, &options->given, error);
+    options->convert.n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_processor_count();
+    return error->status;
+}
+
+qins_status qins_options_check(const qins_options *options, qins_command command, qins_error *error) {
+    const char *name = qins_command_names[command];
+    for (size_t i = 0; i < qins_run_arguments.count; i++) {
+        const bool given = (options->given >> i & 1) != 0;
+        if (given && (rows[i].commands & QINS_COMMAND_BIT(command)) == 0)
+            return qins_fail(error, QINS_USAGE, "--%s has no meaning for \"%s\" (see qinsrun %s --help)", rows[i].name,
+                             name, name);
+    }
+    if (options->ids != NULL && (options->raw || options->system != NULL))
+        return qins_fail(error, QINS_USAGE, "--%s has no meaning for --ids, which are taken as they are",
+                         options->raw ? "raw" : "system");
+    if (options->raw && options->system != NULL)
+        return qins_fail(error, QINS_USAGE, "--system has no meaning for --raw, which has no messages");
+    return QINS_OK;
 }
 
 size_t qins_options_counts(const char *name, const char *text, size_t max, size_t *counts, size_t max_counts,
@@ -159,209 +235,4 @@ size_t qins_options_counts(const char *name, const char *text, size_t max, size_
     qins_fail(error, QINS_USAGE, "%s takes up to %zu whole numbers from 0 to %zu with commas between them, not \"%s\"",
               name, max_counts, max, text);
     return 0;
-}
-
-static float parse_number(const option_text *option) {
-    char *end;
-    float value = strtof(option->value, &end);
-    if (end != option->value && *end == '\0' && isfinite(value)) return value;
-    qins_fail(option->error, QINS_USAGE, "%s takes a number, not \"%s\"", option->name, option->value);
-    return 0;
-}
-
-// One of the named types; `allowed` is a list such as "f16|f32" of names.
-static qins_type parse_type(const option_text *option, const char *allowed) {
-    qins_type type = QINS_F32;
-    const char *found = strstr(allowed, option->value);
-    size_t length = strlen(option->value);
-    bool is_whole =
-        found != NULL && (found == allowed || found[-1] == '|') && (found[length] == '|' || found[length] == '\0');
-    if (!is_whole || !qins_type_from_name(option->value, &type))
-        qins_fail(option->error, QINS_USAGE, "%s takes %s, not \"%s\"", option->name, allowed, option->value);
-    return type;
-}
-
-static qins_matmul parse_matmul(const option_text *option) {
-    static const char *const names[] = {
-        [QINS_MATMUL_AUTO] = "auto", [QINS_MATMUL_SGEMM] = "sgemm", [QINS_MATMUL_BF16] = "bf16"};
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(option->value, names[i]) == 0) return (qins_matmul)i;
-    }
-    qins_fail(option->error, QINS_USAGE, "%s takes auto|sgemm|bf16, not \"%s\"", option->name, option->value);
-    return QINS_MATMUL_AUTO;
-}
-
-static void set_source(const char **source, const qins_options *options, const option_text *option) {
-    if (options->prompt != NULL || options->prompt_file != NULL || options->ids != NULL || options->ids_file != NULL)
-        qins_fail(option->error, QINS_USAGE, "%s: the prompt was given already; use one of -p, -f, --ids, --ids-file",
-                  option->name);
-    *source = option->value;
-}
-
-static void add_stop(qins_options *options, const option_text *option) {
-    if (option->value[0] == '\0') {
-        qins_fail(option->error, QINS_USAGE, "--stop takes a text of at least one character");
-    } else if (options->n_stops == QINS_MAX_STOP_TEXTS) {
-        qins_fail(option->error, QINS_USAGE, "--stop may be given at most %d times", QINS_MAX_STOP_TEXTS);
-    } else {
-        options->stops[options->n_stops++] = option->value;
-    }
-}
-
-static void apply(qins_options *options, int code, const option_text *option) {
-    const size_t max_count = 1 << 24;
-    switch (code) {
-    case 'm':
-        options->model = option->value;
-        break;
-    case 'p':
-        set_source(&options->prompt, options, option);
-        break;
-    case 'f':
-        set_source(&options->prompt_file, options, option);
-        break;
-    case OPT_IDS:
-        set_source(&options->ids, options, option);
-        break;
-    case OPT_IDS_FILE:
-        set_source(&options->ids_file, options, option);
-        break;
-    case OPT_SYSTEM:
-        options->system = option->value;
-        break;
-    case OPT_RAW:
-        options->raw = true;
-        break;
-    case OPT_PARSE_SPECIAL:
-        options->parse_special = true;
-        break;
-    case OPT_NO_SPECIAL:
-        options->no_special = true;
-        break;
-    case 'n':
-        options->n_predict = parse_count(option, 0, max_count);
-        options->n_predict_given = true;
-        break;
-    case 'c':
-        options->session.n_ctx = options->window = parse_count(option, 0, max_count);
-        break;
-    case OPT_STOP:
-        add_stop(options, option);
-        break;
-    case OPT_IDS_OUT:
-        options->ids_out = true;
-        break;
-    case OPT_TEMP:
-        options->sampler.temperature = parse_number(option);
-        break;
-    case OPT_TOP_K:
-        options->sampler.top_k = parse_count(option, 0, max_count);
-        break;
-    case OPT_TOP_P:
-        options->sampler.top_p = parse_number(option);
-        break;
-    case OPT_MIN_P:
-        options->sampler.min_p = parse_number(option);
-        break;
-    case OPT_REPEAT_PENALTY:
-        options->sampler.repeat_penalty = parse_number(option);
-        break;
-    case 's':
-        options->sampler.seed = parse_count(option, 0, UINT64_MAX);
-        options->seed_given = true;
-        break;
-    case 't':
-        options->session.n_threads = options->convert.n_threads = parse_count(option, 1, 1024);
-        break;
-    case OPT_CPU:
-        options->cpu = option->value;
-        break;
-    case OPT_MATMUL:
-        options->session.matmul = parse_matmul(option);
-        break;
-    case OPT_KV_K:
-        options->session.k_type = parse_type(option, "f16|f32");
-        break;
-    case OPT_KV_V:
-        options->session.v_type = parse_type(option, "qins8|f16|f32");
-        break;
-    case OPT_ROPE:
-        options->session.rope_long = strcmp(option->value, "long") == 0;
-        if (!options->session.rope_long && strcmp(option->value, "auto") != 0)
-            qins_fail(option->error, QINS_USAGE, "--rope takes auto|long, not \"%s\"", option->value);
-        break;
-    case OPT_TYPE:
-        options->convert.weight_type = parse_type(option, "qins8|bf16|f32");
-        break;
-    case OPT_LM_HEAD:
-        options->convert.head_type = parse_type(option, "bf16|qins8");
-        options->convert.head_given = true;
-        break;
-    case OPT_CURVE:
-        if (!qins_curve_from_name(option->value, &options->convert.curve))
-            qins_fail(option->error, QINS_USAGE, "--curve takes projective|log, not \"%s\"", option->value);
-        break;
-    case OPT_TOP:
-        options->top = parse_count(option, 0, max_count);
-        break;
-    case OPT_REF:
-        options->ref = option->value;
-        break;
-    case OPT_BOS:
-        options->bos = (int64_t)parse_count(option, 0, INT32_MAX);
-        break;
-    case OPT_MAX_WINDOWS:
-        options->max_windows = parse_count(option, 1, SIZE_MAX);
-        break;
-    case 'd':
-        options->depths = option->value;
-        break;
-    case 'r':
-        options->repeats = parse_count(option, 1, 100);
-        break;
-    case OPT_DECODE:
-        options->decode = true;
-        break;
-    case OPT_JSON:
-        options->json = true;
-        break;
-    case 'h':
-        options->help = true;
-        break;
-    case OPT_VERSION:
-        options->version = true;
-        break;
-    default:
-        break; // '?' was reported by the caller
-    }
-}
-
-qins_status qins_options_parse(qins_options *options, int argc, char **argv, qins_error *error) {
-    *options = (qins_options){
-        .n_predict = SIZE_MAX,
-        .max_windows = SIZE_MAX,
-        .bos = -1,
-        .top = 5,
-        .sampler = {.top_p = 1.0f, .repeat_penalty = 1.0f},
-        .session = {.k_type = QINS_F16, .v_type = QINS_QINS8},
-        .convert = {.weight_type = QINS_QINS8, .curve = QINS_PROJECTIVE, .n_threads = qins_processor_count()}};
-    opterr = 0;
-    optind = 0; // forgets an earlier parse that ended early, as 1 does not
-    for (;;) {
-        int index = -1, at = optind == 0 ? 1 : optind;
-        int code = getopt_long(argc, argv, "+:m:p:f:n:c:t:s:d:r:h", long_options, &index); // +: nothing is reordered
-        if (code == -1) break;
-        if (code == '?' || code == ':')
-            return qins_fail(error, QINS_USAGE, "%s %s; see qinsrun --help", argv[at < argc ? at : argc - 1],
-                             code == '?' ? "is not an option" : "needs a value");
-        option_text option = {.value = optarg, .error = error};
-        if (index >= 0)
-            snprintf(option.name, sizeof option.name, "--%s", long_options[index].name);
-        else
-            snprintf(option.name, sizeof option.name, "-%c", code);
-        apply(options, code, &option);
-    }
-    if (optind < argc)
-        qins_fail(error, QINS_USAGE, "\"%s\" is no option (a command comes first); see qinsrun --help", argv[optind]);
-    return error->status;
 }

@@ -1,15 +1,39 @@
-// Command line of qinsrun: one set of options for all commands, parsed and range-checked here.
+// Command line of qinsrun: its commands, and one set of options for all of them, parsed and range-checked here.
 #ifndef QINS_CLI_OPTIONS_H
 #define QINS_CLI_OPTIONS_H
 
 #include "convert/convert.h"
+#include "engine/base/arguments.h"
 #include "engine/model/sampler.h"
 #include "engine/model/session.h"
 
-#define QINS_VERSION "0.1.0"
+typedef enum qins_command {
+    QINS_RUN,
+    QINS_CHAT,
+    QINS_SCORE,
+    QINS_PERPLEXITY,
+    QINS_COMPARE,
+    QINS_BENCH,
+    QINS_TOKENIZE,
+    QINS_INFO,
+    QINS_VERIFY,
+    QINS_COMMAND_COUNT
+} qins_command;
+
+// As typed, in the order of the enumeration.
+extern const char *const qins_command_names[QINS_COMMAND_COUNT];
+// QINS_COMMAND_COUNT when there is none of that name.
+qins_command qins_command_from_name(const char *name);
+
+// A mask for qins_arguments: one command, or those that a command line without one may mean.
+#define QINS_COMMAND_BIT(command) (1u << (command))
+enum { QINS_DEFAULT_COMMANDS = 1u << QINS_RUN | 1u << QINS_CHAT };
+
 enum { QINS_MAX_STOP_TEXTS = 16 };
 
 typedef struct qins_options {
+    uint64_t given; // rows of the table that were given
+
     const char *model; // -m: .qins file or Hugging Face folder
     const char *ref;   // --ref: the model to compare with
 
@@ -22,18 +46,16 @@ typedef struct qins_options {
     const char *system;                     // --system
     const char *stops[QINS_MAX_STOP_TEXTS]; // --stop
     size_t n_stops;
-    size_t n_predict; // -n; SIZE_MAX: until a stop id or the end of the context
-    bool n_predict_given;
+    size_t n_predict;   // -n; SIZE_MAX: not given, until a stop id or the end of the context
     bool raw;           // complete the text as it is
     bool parse_special; // markers typed in messages act as markers
     bool no_special;    // all text is plain text
     bool decode;        // tokenize: ids to text
     bool ids_out;       // print ids instead of text
     bool json;
-    bool help, version; // nothing else was asked for
+    bool help, help_all, version, list_options; // nothing else was asked for
 
-    size_t window;      // perplexity, compare: tokens of a window, BOS included
-    size_t max_windows; // SIZE_MAX: all
+    size_t max_windows; // perplexity, compare; SIZE_MAX: all
     int64_t bos;        // token in front of every window, -1: none
     const char *depths; // bench: tokens in front of the measured ones, a list
     size_t repeats;     // bench; 0: not given
@@ -42,18 +64,22 @@ typedef struct qins_options {
     const char *cpu; // --cpu: tier of kernels, NULL: as the environment or the machine says
     bool seed_given;
     qins_sampler_options sampler;
-    qins_session_options session;
+    qins_session_options session; // n_ctx is also the window of perplexity and compare
     qins_convert_options convert; // for a Hugging Face folder
 } qins_options;
 
-// Parse argv[1..] (argv[0] is skipped: the program's or the command's name). QINS_USAGE and a message otherwise.
-qins_status qins_options_parse(qins_options *options, int argc, char **argv, qins_error *error);
+extern const qins_arguments qins_run_arguments; // the table
+
+// Parse argv[1..] (argv[0] is skipped: the program's or the command's name) for the commands of a mask. QINS_USAGE and
+// a message otherwise.
+qins_status qins_options_parse(qins_options *options, unsigned commands, int argc, char **argv, qins_error *error);
+
+// Refuse options that the command would ignore.
+qins_status qins_options_check(const qins_options *options, qins_command command, qins_error *error);
 
 // A list of whole numbers such as "0,4096", each at most `max`, into counts[max_counts]; returns how many there are, 0
 // with QINS_USAGE when it is no such list. `name`: the option's.
 size_t qins_options_counts(const char *name, const char *text, size_t max, size_t *counts, size_t max_counts,
                            qins_error *error);
-
-extern const char qins_options_help[]; // what --help prints
 
 #endif

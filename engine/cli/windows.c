@@ -44,8 +44,8 @@ qins_status qins_windows_open(qins_windows *windows, const qins_options *options
         read_text(options, model, &windows->ids, error);
     if (error->status != QINS_OK) return error->status;
     const size_t max_positions = qins_image_header(model->image)->config.max_positions;
-    windows->size = options->window > 0 ? options->window : DEFAULT_WINDOW;
-    if (options->window == 0 && windows->size > max_positions) windows->size = max_positions;
+    windows->size = options->session.n_ctx > 0 ? options->session.n_ctx : DEFAULT_WINDOW;
+    if (options->session.n_ctx == 0 && windows->size > max_positions) windows->size = max_positions;
     const size_t n_bos = windows->bos >= 0, block = windows->size - n_bos;
     if (windows->size < 2)
         return qins_fail(error, QINS_USAGE, "a window of %zu tokens has nothing to predict", windows->size);

@@ -1,0 +1,68 @@
+// Command lines by a table with a row for each option. Parsing, help and completion all read the same table, so they
+// cannot disagree. Names are given whole: an abbreviation that is clear today would break with tomorrow's options.
+#ifndef QINS_BASE_ARGUMENTS_H
+#define QINS_BASE_ARGUMENTS_H
+
+#include "engine/base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef struct qins_argument qins_argument;
+
+// An option as it was given.
+typedef struct qins_given {
+    const qins_argument *argument;
+    char name[32];     // as typed, "-n" or "--n-predict", for messages
+    const char *value; // NULL for a switch
+} qins_given;
+
+// Put the value into the structure that is being filled, or record QINS_USAGE.
+typedef void qins_argument_setter(void *values, const qins_given *given, qins_error *error);
+
+struct qins_argument {
+    const char *group; // heading in the help
+    char letter;       // 0: none
+    const char *name;  // without its dashes; NULL: the row takes what is no option
+    const char *value; // what its value is called, or its choices "f16|f32"; NULL: a switch
+    unsigned commands; // bit mask of the commands that take it; a name may come twice for different ones
+    bool common;       // part of the short help
+    qins_argument_setter *set;
+    size_t offset; // of the field, for the setters below
+    uint64_t min, max;
+    const char *help; // one line
+};
+
+typedef struct qins_arguments {
+    const char *program; // for messages
+    const qins_argument *rows;
+    size_t count; // at most QINS_MAX_ARGUMENTS
+} qins_arguments;
+
+enum { QINS_MAX_ARGUMENTS = 64 };
+
+// Parse argv[1..] into *values. `commands`: those that may be meant. *given_rows gets a bit for each row that was
+// given. QINS_USAGE otherwise, with the closest name when there is none like it.
+qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned commands, int argc, char **argv,
+                                 void *values, uint64_t *given_rows, qins_error *error);
+
+// The options of `commands` under their groups' headings; `common_only`: those of the short help.
+void qins_arguments_print(const qins_arguments *arguments, unsigned commands, bool common_only, FILE *file);
+
+// For completion: a line "SPELLING<tab>VALUE<tab>HELP" for each spelling of the options of `commands`.
+void qins_arguments_list(const qins_arguments *arguments, unsigned commands, FILE *file);
+
+// Setters for a field of the type bool, const char *, size_t (within min and max) and float.
+qins_argument_setter qins_set_switch, qins_set_text, qins_set_count, qins_set_number;
+
+// The value as a whole number of the row's range, or as the index of one of the row's choices; 0 and an error
+// otherwise.
+uint64_t qins_given_count(const qins_given *given, qins_error *error);
+size_t qins_given_choice(const qins_given *given, qins_error *error);
+
+// How far two names are from being the same: letters to put in, take out, replace or swap with their neighbour; 1 when
+// one is the beginning of the other. SIZE_MAX when they have nothing to do with each other.
+size_t qins_name_distance(const char *a, const char *b);
+
+#endif
