@@ -195,7 +195,13 @@ Test(kernels, zeros_subnormals_and_the_largest_codes) {
         uint8_t codes[COLS] = {0x00, 0x80, 0x7F, 0xFF, 0x7E};
         const uint16_t scales[] = {0x7F7F, 0x0001, 0x0000}; // largest, smallest, zero
         for (int i = 0; i < 3; i++) {
-            qins_matrix coded = {QINS_QINS8, 1, COLS, 64, codes, &scales[i], &book};
+            const qins_matrix coded = {.type = QINS_QINS8,
+                                       .rows = 1,
+                                       .cols = COLS,
+                                       .block = 64,
+                                       .data = codes,
+                                       .scales = &scales[i],
+                                       .book = &book};
             float d = qins_f32_from_bf16(scales[i]);
             qins_decode_rows(tiers[t], out, &coded, 0, 1);
             cr_expect(out[0] == d && out[1] == -d && out[2] == 0 && out[3] == 0, "%s", tiers[t]->name);

@@ -224,7 +224,8 @@ Test(kernels_tiers, single_activations) {
     uint8_t codes[64] = {0};
     memset(codes + 1, QINS_ZERO_CODE, 63);
     const uint16_t one = 0x3F80;
-    const qins_matrix w = {QINS_QINS8, 1, 64, 64, codes, &one, &book};
+    const qins_matrix w = {
+        .type = QINS_QINS8, .rows = 1, .cols = 64, .block = 64, .data = codes, .scales = &one, .book = &book};
     for (int t = 0; t < MAX_TIERS; t++) {
         const qins_kernels *tier = faster_tier(t);
         for (size_t i = 0; tier != NULL && i < sizeof activations / sizeof *activations; i++) {

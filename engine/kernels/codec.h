@@ -80,6 +80,10 @@ typedef struct qins_matrix {
     const void *data;          // values [rows, cols] of F32, F16, BF16; codes [rows, cols rounded up to block]
     const uint16_t *scales;    // coded types: [rows, blocks] BF16
     const qins_codebook *book; // coded types
+    // What the caller reads next, a matrix with as many columns of ahead_width bytes (0: nothing): with each part of a
+    // row, dot_rows and add_rows fetch the same part of that matrix into the cache. Any address may be given.
+    uintptr_t ahead;
+    size_t ahead_width;
 } qins_matrix;
 
 size_t qins_blocks(qins_type type, size_t cols);    // blocks of a row

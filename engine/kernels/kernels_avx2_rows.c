@@ -73,6 +73,7 @@ ALWAYS_INLINE void decode_plain(float *out, const qins_matrix *w, qins_type type
 
 ALWAYS_INLINE float dot_plain(const qins_matrix *w, qins_type type, size_t row, const float *x) {
     __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()}, v[4], a[4];
+    qins_fetch_ahead(w, row, 0, w->cols);
     for (size_t i = 0; i < w->cols; i += WIDTH) {
         load_values(v, qins_value_at(w, row, i), type, width(w->cols - i));
         load_floats(a, x + i, width(w->cols - i));
@@ -174,6 +175,8 @@ static void add_coded(float *out, const qins_matrix *w, const struct lookup *loo
     for (; r + 2 <= n_rows && n == WIDTH; r += 2) { // two rows share the loads of the tables
         const float scaled[2] = {weights[r] * qins_scale_at(w, row + r, col),
                                  weights[r + 1] * qins_scale_at(w, row + r + 1, col)};
+        qins_fetch_ahead(w, row + r, col, n);
+        qins_fetch_ahead(w, row + r + 1, col, n);
         lookup_codes(pairs, lookup, qins_codes_at(w, row + r, col), stride, 2);
         add_looked_up(sum, pairs, scaled, 2);
     }

@@ -60,6 +60,7 @@ ALWAYS_INLINE void add_products(__m512 sum[4], const void *values, qins_type typ
 ALWAYS_INLINE float dot_plain(const qins_matrix *w, qins_type type, size_t row, const float *x) {
     __m512 sum[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
     size_t i = 0;
+    qins_fetch_ahead(w, row, 0, w->cols);
     for (; i + WIDTH <= w->cols; i += WIDTH) add_products(sum, qins_value_at(w, row, i), type, x + i, WIDTH);
     if (i < w->cols) add_products(sum, qins_value_at(w, row, i), type, x + i, w->cols - i);
     return qins_avx512_sum(_mm512_add_ps(_mm512_add_ps(sum[0], sum[1]), _mm512_add_ps(sum[2], sum[3])));
@@ -131,6 +132,7 @@ ALWAYS_INLINE void add_coded(float *out, const qins_matrix *w, const struct look
     load_floats(sum, out, n);
     for (size_t r = 0; r < n_rows; r++) {
         const __m512 weight = _mm512_set1_ps(weights[r] * qins_scale_at(w, row + r, col));
+        qins_fetch_ahead(w, row + r, col, n);
         lookup_floats(v, lookup, load_codes(qins_codes_at(w, row + r, col), n));
         for (int i = 0; i < 4; i++) sum[i] = _mm512_fmadd_ps(weight, v[i], sum[i]);
     }

@@ -29,4 +29,11 @@ static inline size_t qins_piece(const qins_matrix *w, size_t col, size_t end, si
     return left < most ? left : most;
 }
 
+// Fetch what is read after W[row, col .. col + n].
+static inline void qins_fetch_ahead(const qins_matrix *w, size_t row, size_t col, size_t n) {
+    const size_t line = 64;
+    const uintptr_t ahead = w->ahead + (row * w->cols + col) * w->ahead_width;
+    for (size_t i = 0; i < n * w->ahead_width; i += line) __builtin_prefetch((const void *)(ahead + i));
+}
+
 #endif

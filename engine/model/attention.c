@@ -124,10 +124,15 @@ static void attend(const struct attention_job *job, struct query_rows *rows, siz
                    size_t worker) {
     const qins_attention *attention = job->attention;
     const size_t dim = job->cache->head_dim;
-    const qins_matrix keys = qins_kvcache_keys(job->cache, job->layer, kv_head);
-    const qins_matrix values = qins_kvcache_values(job->cache, job->layer, kv_head);
+    qins_matrix keys = qins_kvcache_keys(job->cache, job->layer, kv_head);
+    qins_matrix values = qins_kvcache_values(job->cache, job->layer, kv_head);
     float *decoded = attention->scratch + worker * attention->worker_floats; // [KEY_TILE, dim]
     float *scores = decoded + KEY_TILE * dim;                                // [rows, KEY_TILE]
+    keys.ahead =
+        (uintptr_t)values.data; // a tile's keys are followed by its values, and those by the keys of the next tile
+    keys.ahead_width = qins_types[values.type].bits / 8;
+    values.ahead_width = qins_types[keys.type].bits / 8;
+    values.ahead = (uintptr_t)keys.data + KEY_TILE * dim * values.ahead_width;
     for (size_t row = 0; row < rows->n; row++) {
         rows->max[row] = -INFINITY;
         rows->sum[row] = 0.0f;
