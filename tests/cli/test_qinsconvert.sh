@@ -61,13 +61,13 @@ make_model good
 expect "no arguments" 2 "no folder was given"
 expect "no output" 2 "use -o MODEL.qins" good
 expect "two folders" 2 "more than one folder" good good -o x.qins
-expect "unknown option" 2 "see qinsconvert --help" good --fast -o x.qins
-expect "bad type" 2 "--type takes qins8, bf16 or f32, not \"q4\"" good -o x.qins --type q4
+expect "unknown option" 2 "--threds is not an option; did you mean --threads? (see qinsconvert --help)" good --threds 2 -o x.qins
+expect "bad type" 2 "--type takes qins8|bf16|f32, not \"q4\"" good -o x.qins --type q4
 expect "f16 is no type to ask for" 2 "--type takes" good -o x.qins --type f16
-expect "bad head type" 2 "--lm-head takes bf16 or qins8" good -o x.qins --lm-head f32
-expect "bad curve" 2 "--curve takes projective or log" good -o x.qins --curve round
+expect "bad head type" 2 "--lm-head takes bf16|qins8" good -o x.qins --lm-head f32
+expect "bad curve" 2 "--curve takes projective|log" good -o x.qins --curve round
 for n in 0 -1 x 1025 99999999999999999999 ""; do
-    expect "threads \"$n\"" 2 "--threads takes a number" good -o x.qins -t "$n"
+    expect "threads \"$n\"" 2 "-t takes a whole number from 1 to 1024" good -o x.qins -t "$n"
 done
 expect "output is a folder" 2 "is a folder" good -o good
 expect "output ends in a slash" 2 "is a folder" good -o new/

@@ -1,0 +1,83 @@
+// Options of qinsconvert; see settings.h.
+#include "convert/settings.h"
+
+#include "engine/base/arguments.h"
+#include "engine/base/pool.h"
+
+static void set_folder(void *values, const qins_given *given, qins_error *error) {
+    qins_convert_settings *settings = values;
+    if (settings->hf_dir != NULL)
+        qins_fail(error, QINS_USAGE, "more than one folder was given: %s, %s", settings->hf_dir, given->value);
+    settings->hf_dir = given->value;
+}
+
+static void set_type(void *values, const qins_given *given, qins_error *error) {
+    qins_given_choice(given, error);
+    if (error->status == QINS_OK)
+        qins_type_from_name(given->value, (qins_type *)((char *)values + given->argument->offset));
+}
+
+static void set_head_type(void *values, const qins_given *given, qins_error *error) {
+    set_type(values, given, error);
+    ((qins_convert_settings *)values)->convert.head_given = true;
+}
+
+static void set_curve(void *values, const qins_given *given, qins_error *error) {
+    static const qins_curve choices[] = {QINS_PROJECTIVE, QINS_LOG};
+    ((qins_convert_settings *)values)->convert.curve = choices[qins_given_choice(given, error)];
+}
+
+#define FIELD(field) offsetof(qins_convert_settings, field)
+enum { ONE = 1, MAX_THREADS = 1024 }; // qinsconvert has no commands: all rows are for the same one
+
+static const char WEIGHTS[] = "Weights", WORK[] = "Work", HELP[] = "Help";
+
+static const qins_argument rows[] = {
+    {WEIGHTS, 0, "type", "qins8|bf16|f32", ONE, true, set_type, FIELD(convert.weight_type), 0, 0,
+     "of the layers' matrices (default: qins8)"},
+    {WEIGHTS, 0, "lm-head", "bf16|qins8", ONE, true, set_head_type, FIELD(convert.head_type), 0, 0,
+     "of the output matrix (default: 16 bits; f32 with --type f32)"},
+    {WEIGHTS, 0, "curve", "projective|log", ONE, true, set_curve, 0, 0, 0, "of qins8 codes (default: projective)"},
+    {WORK, 'o', "output", "FILE", ONE, true, qins_set_text, FIELD(output), 0, 0,
+     "the file to write; it appears when it is complete"},
+    {WORK, 't', "threads", "N", ONE, true, qins_set_count, FIELD(convert.n_threads), 1, MAX_THREADS,
+     "threads (default: all processors; the result is the same)"},
+    {WORK, 0, "dry-run", NULL, ONE, true, qins_set_switch, FIELD(dry_run), 0, 0,
+     "print what would be done with each tensor and write nothing"},
+    {WORK, 0, "quiet", NULL, ONE, true, qins_set_switch, FIELD(quiet), 0, 0, "no progress and no table"},
+    {HELP, 'h', "help", NULL, ONE, true, qins_set_switch, FIELD(help), 0, 0, "this text"},
+    {HELP, 0, "list-options", NULL, ONE, true, qins_set_switch, FIELD(list_options), 0, 0,
+     "spellings, values and help with tabs between them, for completion"},
+    {HELP, 0, "version", NULL, ONE, true, qins_set_switch, FIELD(version), 0, 0, "the version"},
+    {NULL, 0, NULL, "HF_DIR", ONE, false, set_folder, 0, 0, 0, NULL},
+};
+
+_Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a bit for each row");
+
+static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / sizeof rows[0]};
+
+qins_status qins_convert_settings_parse(qins_convert_settings *settings, int argc, char **argv, qins_error *error) {
+    *settings = (qins_convert_settings){
+        .convert = {.weight_type = QINS_QINS8, .curve = QINS_PROJECTIVE, .n_threads = qins_processor_count()}};
+    uint64_t given;
+    if (qins_arguments_parse(&arguments, ONE, argc, argv, settings, &given, error) != QINS_OK || settings->help ||
+        settings->list_options || settings->version)
+        return error->status;
+    if (settings->hf_dir == NULL) return qins_fail(error, QINS_USAGE, "no folder was given; see qinsconvert --help");
+    if (settings->output == NULL && !settings->dry_run)
+        return qins_fail(error, QINS_USAGE, "no output was given; use -o MODEL.qins");
+    return QINS_OK;
+}
+
+void qins_convert_print_help(void) {
+    printf("qinsconvert HF_DIR -o MODEL.qins [options]\n\n"
+           "Converts a Hugging Face folder of a Phi3ForCausalLM model (config.json, safetensors,\n"
+           "tokenizer.json) to one file for qinsrun.\n\n");
+    qins_arguments_print(&arguments, ONE, false, stdout);
+    printf(
+        "\nExit codes: 0 done, 1 failure (such as a full disk), 2 wrong usage, 3 bad checkpoint, 130 interrupted.\n");
+}
+
+void qins_convert_list_options(void) {
+    qins_arguments_list(&arguments, ONE, stdout);
+}

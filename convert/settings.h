@@ -1,0 +1,23 @@
+// Command line of qinsconvert.
+#ifndef QINS_CONVERT_SETTINGS_H
+#define QINS_CONVERT_SETTINGS_H
+
+#include "convert/convert.h"
+
+typedef struct qins_convert_settings {
+    const char *hf_dir; // the folder to convert
+    const char *output; // -o: the file to write
+    bool dry_run;       // print the plan alone
+    bool quiet;
+    bool help, list_options, version; // nothing else was asked for
+    qins_convert_options convert;
+} qins_convert_settings;
+
+// Parse argv[1..]. QINS_USAGE and a message when something is wrong or missing.
+qins_status qins_convert_settings_parse(qins_convert_settings *settings, int argc, char **argv, qins_error *error);
+
+// What --help and --list-options print.
+void qins_convert_print_help(void);
+void qins_convert_list_options(void);
+
+#endif
