@@ -35,7 +35,7 @@ $(call object,engine/kernels/kernels_avx512_bf16.c engine/kernels/kernels_avx512
 endif
 endif
 
-.PHONY: always all test test-emulated demo bench deps fuzz format clean help
+.PHONY: always all install uninstall test test-emulated demo bench deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -71,6 +71,24 @@ $(call object,engine/cli/version.c): ALL_CFLAGS += $(if $(COMMIT),-DQINS_COMMIT=
 $(BUILD)/commit: always
 	@mkdir -p $(@D)
 	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
+
+# Where things are installed: PREFIX, and DESTDIR in front of it to put them elsewhere for a while.
+PREFIX ?= /usr/local
+bindir = $(DESTDIR)$(PREFIX)/bin
+man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
+bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+install: all ## install programs, manual pages and completion (PREFIX=/usr/local, DESTDIR=)
+	install -d "$(bindir)" "$(man1dir)" "$(bashdir)" "$(zshdir)"
+	install $(BUILD)/qinsrun $(BUILD)/qinsconvert "$(bindir)"
+	install -m 644 share/qinsrun.1 share/qinsconvert.1 "$(man1dir)"
+	install -m 644 share/qins.bash "$(bashdir)/qinsrun"
+	ln -sf qinsrun "$(bashdir)/qinsconvert"
+	install -m 644 share/_qins "$(zshdir)"
+
+uninstall: ## remove what install has put there (with the same PREFIX and DESTDIR)
+	rm -f $(foreach name,qinsrun qinsconvert,"$(bindir)/$(name)" "$(man1dir)/$(name).1" "$(bashdir)/$(name)") \
+	    "$(zshdir)/_qins"
 
 test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more data, if you have it)
 	tests/run.sh $(BUILD)

@@ -52,6 +52,13 @@ void qins_print_help(const qins_options *options, qins_command named) {
     printf("\n%s", exit_codes);
 }
 
+void qins_list_options(qins_command named) {
+    const bool is_named = named != QINS_COMMAND_COUNT;
+    for (int i = 0; i < QINS_COMMAND_COUNT && !is_named; i++)
+        printf("%s\t\t%s\n", qins_command_names[i], commands[i].what);
+    qins_arguments_list(&qins_run_arguments, is_named ? QINS_COMMAND_BIT(named) : QINS_DEFAULT_COMMANDS, stdout);
+}
+
 void qins_print_version(void) {
     printf("qinsrun %s\nBLAS %s\nCPU %s\n", qins_version, qins_blas_name(), qins_cpu_name(qins_cpu_tier()));
 }

@@ -32,7 +32,7 @@ static qins_status run(int argc, char **argv, qins_error *error) {
         return error->status;
     if (qins_cpu_select(options.cpu, error) != QINS_OK) return error->status;
     if (options.list_options)
-        qins_arguments_list(&qins_run_arguments, commands, stdout);
+        qins_list_options(named);
     else if (options.help || options.help_all)
         qins_print_help(&options, named);
     else if (options.version)

@@ -180,7 +180,7 @@ static const qins_argument rows[] = {
      "the common options, or all of a command's"},
     {HELP, 0, "help-all", NULL, ANY, true, qins_set_switch, FIELD(help_all), 0, 0, "all options"},
     {HELP, 0, "list-options", NULL, ANY, false, qins_set_switch, FIELD(list_options), 0, 0,
-     "spellings, values and help with tabs between them, for completion"},
+     "words, values and help with tabs between them, for completion"},
     {HELP, 0, "version", NULL, ANY, true, qins_set_switch, FIELD(version), 0, 0, "version, libraries and instructions"},
     {NULL, 0, NULL, "COMMAND", ANY, false, refuse_operand, 0, 0, 0, NULL},
 };
