@@ -35,19 +35,30 @@ $(call object,engine/kernels/kernels_avx512_bf16.c engine/kernels/kernels_avx512
 endif
 endif
 
-.PHONY: always all install uninstall test test-emulated demo bench deps fuzz format clean help
+.PHONY: always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
 Q := $(if $(V),,@)
 define link
 @echo "  LD $@"
+@mkdir -p $(@D)
 $(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
 endef
-$(BUILD)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
-	$(link) -ledit
-$(BUILD)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
+PORTABLE := $(BUILD)/portable
+EDIT := -ledit
+$(BUILD)/qinsrun $(PORTABLE)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
+	$(link) $(EDIT)
+$(BUILD)/qinsconvert $(PORTABLE)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(link)
+
+# The programs of make dist have the libraries in themselves, but for the C library, and for cJSON, of which Debian has no
+# archive: it goes into the tarball beside them.
+ARCHIVES := libopenblas.a libxxhash.a libedit.a libtinfo.a libbsd.a
+SHARED := libcjson.so.1
+$(PORTABLE)/%: EDIT :=
+$(PORTABLE)/%: LIBS := $(ARCHIVES:%=-l:%) $(SHARED:%=-l:%) -lm -lpthread
+$(PORTABLE)/%: LDFLAGS += -Wl,-rpath,'$$ORIGIN/../lib/qins'
 # --wrap: tests/failing_allocation.c makes single allocations, mappings and thread starts of our own code fail.
 WRAPPED := malloc calloc realloc aligned_alloc mmap munmap pthread_create XXH3_createState
 $(BUILD)/qinstests: LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
@@ -89,6 +100,9 @@ install: all ## install programs, manual pages and completion (PREFIX=/usr/local
 uninstall: ## remove what install has put there (with the same PREFIX and DESTDIR)
 	rm -f $(foreach name,qinsrun qinsconvert,"$(bindir)/$(name)" "$(man1dir)/$(name).1" "$(bashdir)/$(name)") \
 	    "$(zshdir)/_qins"
+
+dist: $(PORTABLE)/qinsrun $(PORTABLE)/qinsconvert all ## make a tarball that runs on a bare Debian 12 (build/release/qins-*.tar.gz)
+	share/make_tarball.sh $(BUILD) "$(CC)" $(ARCHIVES) $(SHARED)
 
 test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more data, if you have it)
 	tests/run.sh $(BUILD)

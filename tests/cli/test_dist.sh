@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# The tarball of make dist: the same bytes every time, and its programs run in a root with the C library and nothing
+# else. Usage: test_dist.sh BUILD_DIR
+set -u
+build=$1
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+failed=0
+ok() { echo "ok - $1"; }
+fail() { echo "FAIL - $1: $2"; failed=1; }
+equal() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "expected '$2', got '$3'"; fi; }
+
+if [ "$(basename "$build")" != release ]; then
+    echo "skip - tarball: it is made of the release build alone"
+    exit 0
+fi
+if ! grep -qs '^ID=debian' /etc/os-release; then
+    echo "skip - tarball: it is made on Debian alone"
+    exit 0
+fi
+
+# A make around this one is none of its business.
+make_dist() { env -u MAKEFLAGS -u MAKELEVEL make -s dist >"$tmp/log" 2>&1; }
+make_dist || { fail "make dist" "$(cat "$tmp/log")"; exit 1; }
+tarball=$(tail -n 1 "$tmp/log")
+sum=$(sha256sum "$tarball")
+(umask 077 && TZ=Asia/Tokyo LC_ALL=C make_dist)
+equal "the same bytes again" "$sum" "$(sha256sum "$tarball")"
+
+root=$tmp/root
+mkdir "$root"
+tar -xzf "$tarball" -C "$root" --strip-components=1
+for file in README bin/qinsrun bin/qinsconvert share/man/man1/qinsrun.1 share/zsh/site-functions/_qins licenses/qins.txt; do
+    [ -s "$root/$file" ] || fail "what is inside" "there is no $file"
+done
+for word in OpenBLAS xxHash NetBSD ncurses strlcpy cJSON; do
+    grep -qis "$word" "$root"/licenses/lib*.txt || fail "notices of the libraries" "none names $word"
+done
+equal "the README names the libraries that remain dynamic" 1 "$(grep -cx '    libc.so.6 libm.so.6' "$root/README")"
+
+# The root gets what ldd names outside the tarball: the C library's files and the loader.
+for program in qinsrun qinsconvert; do
+    ldd "$root/bin/$program" | grep -v "$root" | grep -o '/[^ ]*'
+done | sort -u >"$tmp/files"
+equal "dynamic libraries" "ld-linux-x86-64.so.2 libc.so.6 libm.so.6" "$(xargs -n 1 basename <"$tmp/files" | LC_ALL=C sort | paste -sd ' ')"
+loader=$(grep ld-linux "$tmp/files")
+xargs cp -L --parents -t "$root" <"$tmp/files"
+cp -r tests/data/demo "$root/demo"
+# Without /proc the loader cannot find out where the program is; LD_ORIGIN_PATH tells it.
+inside() { LD_ORIGIN_PATH=/bin $enter "$root" "$@"; }
+enter=
+for way in chroot "unshare -r chroot"; do
+    if $way "$root" "$loader" --version >/dev/null 2>&1; then
+        enter=$way
+        break
+    fi
+done
+if [ -z "$enter" ]; then
+    echo "skip - the programs in a bare root: neither chroot nor unshare is allowed here"
+    exit $failed
+fi
+question="What is the capital of France?"
+inside /bin/qinsconvert /demo -o /demo.qins --quiet 2>"$tmp/err" || fail "converts in a bare root" "$(cat "$tmp/err")"
+"$build/qinsconvert" tests/data/demo -o "$tmp/demo.qins" --quiet
+cmp -s "$root/demo.qins" "$tmp/demo.qins" && ok "converts in a bare root to the same bytes" || fail "the same bytes" "other bytes"
+answer=$("$build/qinsrun" -m "$tmp/demo.qins" -p "$question" 2>/dev/null)
+equal "answers in a bare root" "$answer" "$(inside /bin/qinsrun -m /demo.qins -p "$question" 2>"$tmp/err")"
+equal "chats in a bare root" "$answer" "$(echo "$question" | inside /bin/qinsrun chat -m /demo.qins 2>"$tmp/err")"
+equal "its OpenBLAS knows every processor" DYNAMIC_ARCH "$(inside /bin/qinsrun --version | grep -o DYNAMIC_ARCH)"
+exit $failed
