@@ -2,7 +2,7 @@
 #include "convert/settings.h"
 
 #include "engine/base/arguments.h"
-#include "engine/base/pool.h"
+#include "engine/base/processors.h"
 
 static void set_folder(void *values, const qins_given *given, qins_error *error) {
     qins_convert_settings *settings = values;
@@ -58,7 +58,7 @@ static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / size
 
 qins_status qins_convert_settings_parse(qins_convert_settings *settings, int argc, char **argv, qins_error *error) {
     *settings = (qins_convert_settings){
-        .convert = {.weight_type = QINS_QINS8, .curve = QINS_PROJECTIVE, .n_threads = qins_processor_count()}};
+        .convert = {.weight_type = QINS_QINS8, .curve = QINS_PROJECTIVE, .n_threads = qins_default_threads()}};
     uint64_t given;
     if (qins_arguments_parse(&arguments, ONE, argc, argv, settings, &given, error) != QINS_OK || settings->help ||
         settings->list_options || settings->version)

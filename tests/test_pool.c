@@ -114,5 +114,4 @@ Test(pool, impossible_numbers_of_threads_are_refused) {
         error = (qins_error){0};
     }
     qins_pool_free(NULL);
-    cr_expect_geq(qins_processor_count(), 1);
 }

@@ -195,13 +195,25 @@ Test(session, context_is_checked_against_model_and_memory) {
     qins_error error = {0};
     qins_memory_plan plan;
     qins_session_options options = {.n_threads = 1, .k_type = QINS_F16, .v_type = QINS_QINS8};
-    options.n_ctx = qins_session_config(model.session)->max_positions + 1;
-    cr_expect_eq(qins_session_plan(model.image, &options, &plan, &error), QINS_CONTEXT_OVERFLOW);
+    const qins_config *config = qins_session_config(model.session);
+    const size_t file_bytes = qins_image_bytes(model.image);
+    options.n_ctx = config->max_positions + 1;
+    cr_expect_eq(qins_session_plan(config, file_bytes, false, &options, &plan, &error), QINS_CONTEXT_OVERFLOW);
     options.n_ctx = 0;
     error = (qins_error){0};
-    cr_assert_eq(qins_session_plan(model.image, &options, &plan, &error), QINS_OK, "%s", error.message);
-    cr_expect_eq(plan.n_ctx, qins_session_config(model.session)->max_positions);
-    cr_expect_geq(plan.available, plan.scratch + plan.kv);
+    for (int is_converted = 0; is_converted < 2; is_converted++) {
+        cr_assert_eq(qins_session_plan(config, file_bytes, is_converted, &options, &plan, &error), QINS_OK, "%s",
+                     error.message);
+        cr_expect_eq(plan.n_ctx, config->max_positions);
+        cr_expect_eq(plan.kv, plan.n_ctx * plan.token_bytes);
+        cr_expect_geq(plan.available, plan.scratch + plan.kv + (is_converted ? file_bytes : 0));
+        cr_expect_gt(plan.program, 0);
+    }
+    // A mapped file may be larger than the memory, one that is made in memory may not.
+    const size_t too_much = plan.available + ((size_t)1 << 40);
+    cr_expect_eq(qins_session_plan(config, too_much, false, &options, &plan, &error), QINS_OK, "%s", error.message);
+    cr_expect_eq(qins_session_plan(config, too_much, true, &options, &plan, &error), QINS_FAILED);
+    cr_expect_not_null(strstr(error.message, "converted weights and buffers"), "%s", error.message);
     hf_model_close(&model);
 }
 

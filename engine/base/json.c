@@ -153,6 +153,25 @@ void qins_json_add_string(qins_json *object, const char *key, const char *value,
     checked(cJSON_AddStringToObject(object, key, value), error);
 }
 
+void qins_json_add_text(qins_json *object, const char *key, const char *text, size_t size, qins_error *error) {
+    static const char replacement[] = "\xEF\xBF\xBD"; // U+FFFD
+    const size_t extra = sizeof replacement - 2;
+    size_t bytes = size + 1;
+    for (size_t i = 0; i < size; i++) bytes += text[i] == '\0' ? extra : 0;
+    char *copy = malloc(bytes), *at = copy;
+    for (size_t i = 0; i < size && copy != NULL; i++) {
+        if (text[i] != '\0') {
+            *at++ = text[i];
+        } else {
+            memcpy(at, replacement, sizeof replacement - 1);
+            at += sizeof replacement - 1;
+        }
+    }
+    if (copy != NULL) *at = '\0';
+    checked(copy != NULL ? cJSON_AddStringToObject(object, key, copy) : NULL, error);
+    free(copy);
+}
+
 // cJSON itself takes 15 digits as exact when they are merely close.
 static cJSON *number_item(double value) {
     char text[32];

@@ -1,6 +1,8 @@
 // Checked allocation; see memory.h.
 #include "engine/base/memory.h"
 
+#include "engine/base/cgroup.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,24 +64,22 @@ static size_t system_number(const char *path, const char *key) {
     return found;
 }
 
-size_t qins_memory_peak(void) {
-    size_t kibibytes = system_number("/proc/self/status", "VmHWM:");
+static size_t own_memory(const char *key) {
+    size_t kibibytes = system_number("/proc/self/status", key);
     return kibibytes > SIZE_MAX / 1024 ? 0 : kibibytes * 1024;
+}
+
+size_t qins_memory_peak(void) {
+    return own_memory("VmHWM:");
+}
+
+size_t qins_memory_resident(void) {
+    return own_memory("VmRSS:");
 }
 
 size_t qins_memory_available(void) {
     size_t kibibytes = system_number("/proc/meminfo", "MemAvailable:");
     size_t available = kibibytes > SIZE_MAX / 1024 ? SIZE_MAX : kibibytes * 1024;
-    size_t limit = system_number("/sys/fs/cgroup/memory.max", "");
-    size_t used = system_number("/sys/fs/cgroup/memory.current", "");
-    if (limit != SIZE_MAX && used != SIZE_MAX) {
-        const char *const cache[] = {"inactive_file ", "active_file "}; // counted as used, given up when needed
-        for (int i = 0; i < 2; i++) {
-            size_t bytes = system_number("/sys/fs/cgroup/memory.stat", cache[i]);
-            if (bytes != SIZE_MAX) used -= bytes < used ? bytes : used;
-        }
-        size_t left = limit > used ? limit - used : 0;
-        if (left < available) available = left;
-    }
-    return available;
+    size_t left = qins_cgroup_least("/sys/fs/cgroup", "/proc/self/cgroup", "memory", qins_cgroup_memory);
+    return left < available ? left : available;
 }

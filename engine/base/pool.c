@@ -1,13 +1,11 @@
 // Thread pool; see pool.h. Whoever is free claims the next item; a job is over when its items are done, whether or not
 // every worker woke up for it. Workers spin for a short while after a job (the next one usually follows within
 // microseconds during a forward pass), then sleep on a condition variable.
-#define _GNU_SOURCE // sched_getaffinity
 #include "engine/base/pool.h"
 
 #include "engine/base/memory.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -178,11 +176,4 @@ void qins_pool_run(qins_pool *pool, size_t n_items, qins_pool_job *job, void *co
     pthread_mutex_lock(&pool->mutex);
     while (!all_done(pool, n_items)) pthread_cond_wait(&pool->job_done, &pool->mutex);
     pthread_mutex_unlock(&pool->mutex);
-}
-
-size_t qins_processor_count(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-    int count = CPU_COUNT(&set);
-    return count < 1 ? 1 : (size_t)count;
 }

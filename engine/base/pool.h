@@ -20,7 +20,4 @@ size_t qins_pool_threads(const qins_pool *pool);
 // Run all items and return when all are done. Not reentrant.
 void qins_pool_run(qins_pool *pool, size_t n_items, qins_pool_job *job, void *context);
 
-// Processors this process may run on, at least 1.
-size_t qins_processor_count(void);
-
 #endif

@@ -23,7 +23,7 @@ bool qins_meter_update(void *context, uint64_t done, uint64_t total) {
     qins_meter *meter = context;
     double now = qins_clock(), elapsed = now - meter->start;
     double interval = meter->terminal ? TERMINAL_SECONDS : LOG_SECONDS;
-    if (elapsed >= QUIET_SECONDS && now - meter->shown >= interval && done > 0 && total > 0) {
+    if (meter->label != NULL && elapsed >= QUIET_SECONDS && now - meter->shown >= interval && done > 0 && total > 0) {
         double rate = (double)done / elapsed;
         fprintf(stderr, "%s%s  %d %%  %.*f %s/s  %.0f s left%s", meter->terminal ? "\r\033[K" : "", meter->label,
                 (int)(100.0 * (double)done / (double)total), rate / meter->unit_size < 10 ? 1 : 0,

@@ -13,7 +13,7 @@ typedef bool qins_progress(void *context, uint64_t done, uint64_t total);
 // Shows "LABEL  42 %  310 MB/s  12 s left" on stderr: one line rewritten in place on a terminal, a line every ten
 // seconds of work otherwise, nothing for work that is over within a second.
 typedef struct qins_meter {
-    const char *label;
+    const char *label;                 // NULL: nothing is shown
     const char *unit;                  // shown as UNIT/s
     double unit_size;                  // steps of `done` in one unit, e.g. 1e6 for MB
     const volatile sig_atomic_t *stop; // becomes nonzero when the user interrupts; NULL: never

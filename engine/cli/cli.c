@@ -3,13 +3,14 @@
 
 #include "engine/base/file.h"
 #include "engine/base/map.h"
-#include "engine/base/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { MAX_TEXT_BYTES = 1 << 28 };
 
 volatile sig_atomic_t qins_interrupted;
 
@@ -19,13 +20,11 @@ static void on_interrupt(int signal_number) {
 }
 
 void qins_catch_interrupts(void) {
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }
-
-enum { MAX_TEXT_BYTES = 1 << 28 };
 
 void qins_release_interrupts(void) {
     signal(SIGINT, SIG_DFL);
@@ -42,17 +41,14 @@ static void convert_in_memory(qins_model *model, const char *path, const qins_op
     qins_convert_options convert = options->convert;
     qins_convert_report report = {0};
     qins_convert_plan(path, &convert, &report, error);
-    const uint64_t bytes = report.file_bytes, available = qins_memory_available();
+    qins_memory_plan plan;
+    if (error->status == QINS_OK)
+        qins_session_plan(&report.header.config, report.file_bytes, true, &options->session, &plan, error);
     qins_convert_report_free(&report);
-    if (error->status == QINS_OK && bytes > available)
-        qins_fail(error, QINS_FAILED,
-                  "converting %s in memory takes %.0f MiB, %.0f MiB are available; convert it to a file: "
-                  "qinsconvert %s -o model.qins",
-                  path, (double)bytes / (1 << 20), (double)available / (1 << 20), path);
     int fd = error->status == QINS_OK ? qins_memory_file("qins-model", error) : -1;
     if (fd < 0) return;
-    convert.notice = print_notice;
-    qins_meter meter = qins_meter_start("converting", "MB", 1e6, &qins_interrupted);
+    convert.notice = options->quiet ? NULL : print_notice;
+    qins_meter meter = qins_meter_start(options->quiet ? NULL : "converting", "MB", 1e6, &qins_interrupted);
     qins_convert(path, fd, path, &convert, qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
     qins_convert_report_free(&report);
@@ -152,12 +148,17 @@ qins_status qins_flush(qins_error *error) {
     return fflush(stdout) == 0 && !ferror(stdout) ? QINS_OK : output_failed(error);
 }
 
+void qins_watch_begin(qins_watch *watch, const char *label) {
+    watch->meter = qins_meter_start(watch->quiet ? NULL : label, "tok", 1, &qins_interrupted);
+}
+
 static void announce_recompute(void *context, size_t n_tokens, bool to_long) {
     qins_watch *watch = context;
     qins_meter_end(&watch->meter);
-    fprintf(stderr, "qinsrun: LongRoPE switches to its %s factors: computing %zu tokens again\n",
-            to_long ? "long" : "short", n_tokens);
-    watch->meter = qins_meter_start("computing again", "tok", 1, &qins_interrupted);
+    if (!watch->quiet)
+        fprintf(stderr, "qinsrun: LongRoPE switches to its %s factors: computing %zu tokens again\n",
+                to_long ? "long" : "short", n_tokens);
+    qins_watch_begin(watch, "computing again");
 }
 
 static bool show_prompt_progress(void *context, uint64_t done, uint64_t total) {
@@ -165,8 +166,9 @@ static bool show_prompt_progress(void *context, uint64_t done, uint64_t total) {
     return qins_meter_update(&watch->meter, done, total);
 }
 
-void qins_watch_session(qins_watch *watch, qins_session_options *options) {
-    watch->meter = qins_meter_start("prompt", "tok", 1, &qins_interrupted);
+void qins_watch_session(qins_watch *watch, qins_session_options *options, bool quiet) {
+    watch->quiet = quiet;
+    qins_watch_begin(watch, "prompt");
     options->progress = show_prompt_progress;
     options->on_recompute = announce_recompute;
     options->context = watch;

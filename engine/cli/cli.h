@@ -45,14 +45,17 @@ qins_status qins_print(const void *text, size_t size, qins_error *error);
 qins_status qins_printf(qins_error *error, const char *format, ...) QINS_PRINTF(2, 3);
 qins_status qins_flush(qins_error *error);
 
-// Reporting of the session: a meter on stderr for long prompts, a line when LongRoPE recomputes.
+// Reporting of the session: a meter on stderr for long prompts, a line when LongRoPE recomputes; nothing when quiet.
 typedef struct qins_watch {
+    bool quiet;
     qins_meter meter;
 } qins_watch;
-void qins_watch_session(qins_watch *watch, qins_session_options *options);
+void qins_watch_session(qins_watch *watch, qins_session_options *options, bool quiet);
+void qins_watch_begin(qins_watch *watch, const char *label); // measure what comes now under this label
 
 // The commands: run with parsed options, return the exit code's status.
 qins_status qins_cmd_run(const qins_options *options, qins_error *error);
+qins_status qins_cmd_plan(const qins_options *options, qins_error *error);
 qins_status qins_cmd_chat(const qins_options *options, qins_error *error);
 qins_status qins_cmd_score(const qins_options *options, qins_error *error);
 qins_status qins_cmd_perplexity(const qins_options *options, qins_error *error);

@@ -1,7 +1,7 @@
 // qinsrun chat: a conversation, turn by turn. The cache keeps the tokens of all turns, the generated ones as they were
 // generated, so each turn costs only its own tokens.
 #define _GNU_SOURCE // getline
-#include "engine/cli/generate.h"
+#include "engine/cli/statistics.h"
 
 #include <editline/readline.h>
 #include <errno.h>
@@ -56,7 +56,7 @@ static qins_status take_turn(qins_generator *generator, const char *line, size_t
         return QINS_OK;
     }
     if (error->status != QINS_OK || qins_generate(generator, ids, &reply, error) != QINS_OK) return error->status;
-    qins_print_statistics(generator, &reply);
+    qins_statistics_print(generator, &reply, error);
     return end_turn(generator->model, &reply, ids, error);
 }
 

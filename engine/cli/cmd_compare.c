@@ -137,7 +137,7 @@ qins_status qins_cmd_compare(const qins_options *given, qins_error *error) {
         open_reference(&ref_model, &ref_options, error) == QINS_OK &&
         qins_windows_open(&windows, &options, &model, error) == QINS_OK) {
         options.session.n_ctx = ref_options.session.n_ctx = windows.size;
-        qins_windows_watch(&meter, &windows, "comparing", &options.session);
+        qins_windows_watch(&meter, &windows, "comparing", &options);
         ref_options.session.progress = options.session.progress;
         ref_options.session.context = options.session.context;
         session = qins_session_create(model.image, &options.session, error);

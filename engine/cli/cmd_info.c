@@ -1,6 +1,7 @@
 // qinsrun info and verify: what a .qins file holds, and whether it still holds it.
 #include "engine/cli/cli.h"
 
+#include "engine/base/processors.h"
 #include "engine/model/rope.h"
 
 #include <inttypes.h>
@@ -86,7 +87,7 @@ qins_status qins_cmd_info(const qins_options *options, qins_error *error) {
 qins_status qins_cmd_verify(const qins_options *options, qins_error *error) {
     qins_model model;
     qins_pool *pool = NULL;
-    size_t n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_processor_count();
+    size_t n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_default_threads();
     bool opened = qins_model_open(&model, options->model, options, error) == QINS_OK;
     qins_release_interrupts(); // nothing is lost
     if (opened) pool = qins_pool_create(n_threads, error);

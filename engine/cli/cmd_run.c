@@ -1,7 +1,6 @@
 // qinsrun -m MODEL -p PROMPT: one prompt, one reply.
-#include "engine/cli/generate.h"
+#include "engine/cli/statistics.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 // The prompt's token ids: --ids as they are, --raw text encoded, otherwise a conversation of one turn.
@@ -24,9 +23,10 @@ static qins_status run(qins_options *options, qins_model *model, const char *tex
     qins_generator generator;
     qins_reply reply = {0};
     if (qins_generator_open(&generator, options, model, &watch, error) == QINS_OK &&
-        qins_check_room(&generator, ids->count, error) == QINS_OK &&
-        qins_generate(&generator, ids, &reply, error) == QINS_OK)
-        qins_print_statistics(&generator, &reply);
+        qins_check_room(&generator, ids->count, error) == QINS_OK) {
+        qins_show_prompt(&generator, ids, 0);
+        if (qins_generate(&generator, ids, &reply, error) == QINS_OK) qins_statistics_print(&generator, &reply, error);
+    }
     qins_generator_close(&generator);
     if (error->status == QINS_OK && reply.end == QINS_END_INTERRUPTED)
         return qins_fail(error, QINS_INTERRUPTED, "interrupted");
@@ -44,6 +44,8 @@ qins_status qins_cmd_run(const qins_options *given, qins_error *error) {
         qins_read_ids(options.ids, &ids, error);
     else
         qins_read_prompt(&options, &text, &size, error);
+    // echo and editors end a text with a newline that is no part of the message
+    if (options.prompt == NULL && !options.raw && size > 0 && text[size - 1] == '\n') size--;
     if (error->status == QINS_OK && options.ids == NULL && size == 0 && !options.raw)
         qins_fail(error, QINS_USAGE, "the prompt is empty; use -p TEXT, -f FILE, or write it to standard input");
     if (error->status == QINS_OK && qins_model_open(&model, options.model, &options, error) == QINS_OK)

@@ -8,19 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// Ids of the `top` largest logits, largest first, equal ones in the order of their ids. best[top].
-static size_t find_top(const float *logits, size_t vocab_size, size_t top, int32_t *best) {
-    size_t n = 0;
-    for (size_t id = 0; id < vocab_size; id++) {
-        if (n == top && (top == 0 || !(logits[id] > logits[best[n - 1]]))) continue;
-        if (n < top) n++;
-        size_t at = n - 1;
-        for (; at > 0 && logits[id] > logits[best[at - 1]]; at--) best[at] = best[at - 1];
-        best[at] = (int32_t)id;
-    }
-    return n;
-}
-
 struct scorer {
     const qins_ids *ids;
     size_t vocab_size, top;
@@ -36,7 +23,7 @@ static qins_status print_position(struct scorer *scorer, size_t position, const 
     else
         qins_printf(error, "%.9g", scorer->logprob);
     qins_printf(error, ",\"lse\":%.9g,\"top\":[", lse);
-    size_t n = find_top(logits, scorer->vocab_size, scorer->top, scorer->best);
+    size_t n = qins_find_top(logits, scorer->vocab_size, scorer->top, scorer->best);
     for (size_t i = 0; i < n; i++)
         qins_printf(error, "%s[%d,%.9g]", i == 0 ? "" : ",", scorer->best[i], (double)logits[scorer->best[i]]);
     if (position + 1 < scorer->ids->count) scorer->logprob = (double)logits[scorer->ids->data[position + 1]] - lse;
@@ -66,7 +53,7 @@ qins_status qins_cmd_score(const qins_options *given, qins_error *error) {
     qins_read_ids(options.ids, &ids, error);
     if (error->status == QINS_OK) qins_model_open(&model, options.model, &options, error);
     if (error->status == QINS_OK) {
-        qins_watch_session(&watch, &options.session);
+        qins_watch_session(&watch, &options.session, options.quiet);
         scorer.vocab_size = qins_image_header(model.image)->config.vocab_size;
         scorer.top = options.top < scorer.vocab_size ? options.top : scorer.vocab_size;
         scorer.best = qins_alloc(scorer.top, sizeof *scorer.best, "list of the best tokens", error);

@@ -19,9 +19,10 @@ typedef struct qins_generator {
     qins_session *session;
     qins_sampler *sampler;
     qins_watch *watch;
+    bool is_chat; // each reply ends with a newline
 } qins_generator;
 
-// What happened, for the statistics line.
+// What happened, for the statistics.
 typedef struct qins_reply {
     size_t n_prompt;    // tokens of the sequence in front of the reply
     size_t n_computed;  // of these, not taken from the cache
@@ -42,6 +43,9 @@ void qins_generator_close(qins_generator *generator);
 qins_status qins_encode_turn(const qins_options *options, const qins_model *model, const char *system, const char *text,
                              size_t size, qins_ids *ids, qins_error *error);
 
+// With --verbose-prompt: a line on stderr for each token from position `first` on.
+void qins_show_prompt(const qins_generator *generator, const qins_ids *ids, size_t first);
+
 // Refuse (QINS_CONTEXT_OVERFLOW, with the counts) a sequence of n_tokens that leaves no room for a reply of -n tokens,
 // or of one token when -n was not given.
 qins_status qins_check_room(const qins_generator *generator, size_t n_tokens, qins_error *error);
@@ -49,8 +53,5 @@ qins_status qins_check_room(const qins_generator *generator, size_t n_tokens, qi
 // Continue the sequence *ids: print the reply to stdout as it comes, append its tokens (and the stop id) to *ids.
 // An interruption by the user is a normal end of the reply, not an error.
 qins_status qins_generate(qins_generator *generator, qins_ids *ids, qins_reply *reply, qins_error *error);
-
-// One line on stderr.
-void qins_print_statistics(const qins_generator *generator, const qins_reply *reply);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "engine/base/cpu.h"
 #include "engine/base/file.h"
+#include "engine/base/processors.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -23,6 +24,13 @@ static qins_command default_command(const qins_options *options) {
     return person && !has_prompt ? QINS_CHAT : QINS_RUN;
 }
 
+static void warn_of_threads(const qins_options *options) {
+    const size_t default_threads = qins_default_threads();
+    if (options->session.n_threads > default_threads && !options->quiet)
+        fprintf(stderr, "qinsrun: -t %zu is more than the %zu cores for this process; that rarely helps\n",
+                options->session.n_threads, default_threads);
+}
+
 static qins_status run(int argc, char **argv, qins_error *error) {
     qins_options options;
     const qins_command named = argc > 1 ? qins_command_from_name(argv[1]) : QINS_COMMAND_COUNT;
@@ -39,7 +47,9 @@ static qins_status run(int argc, char **argv, qins_error *error) {
         qins_print_version();
     else {
         const qins_command command = is_named ? named : default_command(&options);
-        if (qins_options_check(&options, command, error) == QINS_OK) functions[command](&options, error);
+        if (qins_options_check(&options, command, error) != QINS_OK) return error->status;
+        warn_of_threads(&options);
+        (options.plan ? qins_cmd_plan : functions[command])(&options, error);
     }
     return error->status;
 }

@@ -1,6 +1,8 @@
 // Options of qinsrun; see options.h.
 #include "engine/cli/options.h"
 
+#include "engine/base/processors.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,10 @@ static void set_rope(void *values, const qins_given *given, qins_error *error) {
     ((qins_options *)values)->session.rope_long = qins_given_choice(given, error) == 1;
 }
 
+static void set_stats(void *values, const qins_given *given, qins_error *error) {
+    ((qins_options *)values)->stats_json = qins_given_choice(given, error) == 1;
+}
+
 static void set_matmul(void *values, const qins_given *given, qins_error *error) {
     static const qins_matmul choices[] = {QINS_MATMUL_AUTO, QINS_MATMUL_SGEMM, QINS_MATMUL_BF16};
     ((qins_options *)values)->session.matmul = choices[qins_given_choice(given, error)];
@@ -89,6 +95,7 @@ static void refuse_operand(void *values, const qins_given *given, qins_error *er
 
 enum {
     ANY = (1u << QINS_COMMAND_COUNT) - 1,
+    NOT_CHAT = ANY & ~(1u << QINS_CHAT),
     RUN = 1u << QINS_RUN,
     TOKENIZE = 1u << QINS_TOKENIZE,
     SCORE = 1u << QINS_SCORE,
@@ -140,9 +147,21 @@ static const qins_argument rows[] = {
      "of the random numbers (default: a new one, printed)"},
     {OUTPUT, 0, "ids-out", NULL, GENERATES, false, qins_set_switch, FIELD(ids_out), 0, 0,
      "print token ids instead of text"},
-    {OUTPUT, 0, "json", NULL, ANY, false, qins_set_switch, FIELD(json), 0, 0, "machine-readable output"},
+    {OUTPUT, 0, "json", NULL, NOT_CHAT, false, qins_set_switch, FIELD(json), 0, 0,
+     "machine-readable output; of a run: text, ids, finish reason, times"},
+    {OUTPUT, 0, "logprobs", "K", RUN, false, qins_set_count, FIELD(logprobs), 1, MAX_COUNT,
+     "in the record of --json: log-probabilities, of the K best tokens too"},
+    {OUTPUT, 0, "stats", "text|json", GENERATES, false, set_stats, 0, 0, 0,
+     "form of the statistics on stderr (default: text)"},
+    {OUTPUT, 0, "verbose-prompt", NULL, GENERATES, false, qins_set_switch, FIELD(verbose_prompt), 0, 0,
+     "print the tokens of the prompt on stderr"},
+    {OUTPUT, 'q', "quiet", NULL, ANY, true, qins_set_switch, FIELD(quiet), 0, 0, "nothing on stderr but errors"},
+    {OUTPUT, 'v', "verbose", NULL, GENERATES, true, qins_set_switch, FIELD(verbose), 0, 0,
+     "say on stderr what memory, threads and instructions are used"},
     {ENGINE, 't', "threads", "N", ANY, true, qins_set_count, FIELD(session.n_threads), 1, 1024,
-     "threads (default: all processors)"},
+     "threads (default: the processor cores there are)"},
+    {ENGINE, 0, "plan", NULL, GENERATES, true, qins_set_switch, FIELD(plan), 0, 0,
+     "print what memory and threads will be used, and end"},
     {ENGINE, 0, "cpu", "scalar|avx2|avx512|auto", ANY, false, qins_set_text, FIELD(cpu), 0, 0,
      "instructions to use (default: the machine's best)"},
     {ENGINE, 0, "matmul", "auto|sgemm|bf16", ANY, false, set_matmul, 0, 0, 0,
@@ -200,7 +219,7 @@ qins_status qins_options_parse(qins_options *options, unsigned commands, int arg
                               .session = {.k_type = QINS_F16, .v_type = QINS_QINS8},
                               .convert = {.weight_type = QINS_QINS8, .curve = QINS_PROJECTIVE}};
     qins_arguments_parse(&qins_run_arguments, commands, argc, argv, options, &options->given, error);
-    options->convert.n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_processor_count();
+    options->convert.n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_default_threads();
     return error->status;
 }
 
@@ -212,6 +231,8 @@ qins_status qins_options_check(const qins_options *options, qins_command command
             return qins_fail(error, QINS_USAGE, "--%s has no meaning for \"%s\" (see qinsrun %s --help)", rows[i].name,
                              name, name);
     }
+    if (options->logprobs > 0 && !options->json)
+        return qins_fail(error, QINS_USAGE, "--logprobs are part of the record of --json; add --json");
     if (options->ids != NULL && (options->raw || options->system != NULL))
         return qins_fail(error, QINS_USAGE, "--%s has no meaning for --ids, which are taken as they are",
                          options->raw ? "raw" : "system");

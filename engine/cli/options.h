@@ -53,6 +53,11 @@ typedef struct qins_options {
     bool decode;        // tokenize: ids to text
     bool ids_out;       // print ids instead of text
     bool json;
+    bool stats_json;     // --stats json
+    size_t logprobs;     // with --json: how many of the best tokens to report for each one; 0: not given
+    bool verbose_prompt; // print the prompt's tokens on stderr
+    bool quiet, verbose; // less and more on stderr
+    bool plan;           // print what memory will be used, and end
     bool help, help_all, version, list_options; // nothing else was asked for
 
     size_t max_windows; // perplexity, compare; SIZE_MAX: all

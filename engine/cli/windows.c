@@ -64,11 +64,11 @@ static bool show_progress(void *context, uint64_t done, uint64_t total) {
 }
 
 void qins_windows_watch(qins_windows_meter *meter, const qins_windows *windows, const char *label,
-                        qins_session_options *options) {
-    *meter = (qins_windows_meter){.meter = qins_meter_start(label, "tok", 1, &qins_interrupted),
+                        qins_options *options) {
+    *meter = (qins_windows_meter){.meter = qins_meter_start(options->quiet ? NULL : label, "tok", 1, &qins_interrupted),
                                   .total = (uint64_t)windows->count * windows->size};
-    options->progress = show_progress;
-    options->context = meter;
+    options->session.progress = show_progress;
+    options->session.context = meter;
 }
 
 void qins_windows_free(qins_windows *windows) {

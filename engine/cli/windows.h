@@ -20,7 +20,7 @@ typedef struct qins_windows_meter {
     uint64_t total;  // tokens of all windows
 } qins_windows_meter;
 void qins_windows_watch(qins_windows_meter *meter, const qins_windows *windows, const char *label,
-                        qins_session_options *options);
+                        qins_options *options);
 
 // Read -f TEXT (encoded as plain text) or --ids-file (raw little-endian int32). The window is at most the model's
 // maximum. Release with qins_windows_free, also after a failure.

@@ -2,6 +2,7 @@
 #include "engine/model/session.h"
 
 #include "engine/base/memory.h"
+#include "engine/base/processors.h"
 #include "engine/model/forward.h"
 
 #include <math.h>
@@ -25,48 +26,56 @@ struct qins_session {
 };
 
 static size_t thread_count(const qins_session_options *options) {
-    return options->n_threads > 0 ? options->n_threads : qins_processor_count();
+    return options->n_threads > 0 ? options->n_threads : qins_default_threads();
 }
 
 static double mib(size_t bytes) {
     return (double)bytes / (1 << 20);
 }
 
-qins_status qins_session_plan(const qins_image *image, const qins_session_options *options, qins_memory_plan *plan,
-                              qins_error *error) {
-    const qins_config *config = &qins_image_header(image)->config;
-    const size_t token_bytes = qins_kvcache_token_bytes(config, options->k_type, options->v_type) + sizeof(int32_t);
-    *plan = (qins_memory_plan){.weights = qins_image_bytes(image), .available = qins_memory_available()};
+// Tokens that fit beside buffers and weights. Without a wish for more, a mapped file's pages are left their room in the
+// page cache, as far as that does not starve the context.
+static size_t fitting_tokens(const qins_memory_plan *plan, bool is_wished) {
+    size_t left = plan->available - plan->scratch - (plan->is_converted ? plan->weights : 0);
+    if (!is_wished && !plan->is_converted) left = left > 2 * plan->weights ? left - plan->weights : left / 2;
+    return left / plan->token_bytes;
+}
+
+qins_status qins_session_plan(const qins_config *config, size_t file_bytes, bool is_converted,
+                              const qins_session_options *options, qins_memory_plan *plan, qins_error *error) {
+    *plan = (qins_memory_plan){.n_ctx = options->n_ctx,
+                               .program = qins_memory_resident(),
+                               .weights = file_bytes,
+                               .is_converted = is_converted,
+                               .available = qins_memory_available()};
+    plan->token_bytes = qins_kvcache_token_bytes(config, options->k_type, options->v_type) + sizeof(int32_t);
     plan->scratch = qins_forward_buffer_bytes(config) + qins_attention_bytes(config, thread_count(options)) +
                     thread_count(options) * QINS_TILE_FLOATS * sizeof(float);
+    const size_t needed = plan->scratch + (is_converted ? file_bytes : 0);
     if (options->n_ctx > config->max_positions)
         return qins_fail(error, QINS_CONTEXT_OVERFLOW,
                          "a context of %zu tokens is more than this model's maximum of %zu", options->n_ctx,
                          config->max_positions);
-    if (plan->scratch > plan->available)
-        return qins_fail(error, QINS_FAILED, "%.0f MiB of memory are needed for buffers, %.0f MiB are available",
-                         mib(plan->scratch), mib(plan->available));
-    size_t fitting = (plan->available - plan->scratch) / token_bytes;
-    plan->n_ctx = options->n_ctx;
-    if (plan->n_ctx == 0) { // leave room for the weights in the page cache, but do not starve the context
-        size_t beside_weights = plan->available - plan->scratch;
-        beside_weights = beside_weights > 2 * plan->weights ? beside_weights - plan->weights : beside_weights / 2;
-        fitting = beside_weights / token_bytes;
-        plan->n_ctx = fitting < config->max_positions ? fitting : config->max_positions;
-    }
-    if (plan->n_ctx > fitting || plan->n_ctx == 0)
+    if (needed > plan->available)
+        return qins_fail(error, QINS_FAILED, "%.0f MiB of memory are needed for %s, %.0f MiB are available%s",
+                         mib(needed), is_converted ? "converted weights and buffers" : "buffers", mib(plan->available),
+                         is_converted ? "; convert to a file: qinsconvert HF_DIR -o MODEL.qins" : "");
+    plan->max_ctx = fitting_tokens(plan, options->n_ctx > 0);
+    if (plan->max_ctx > config->max_positions) plan->max_ctx = config->max_positions;
+    if (plan->n_ctx == 0) plan->n_ctx = plan->max_ctx;
+    plan->kv = plan->n_ctx * plan->token_bytes; // at most max_positions of them
+    if (plan->n_ctx > plan->max_ctx || plan->n_ctx == 0)
         return qins_fail(error, QINS_CONTEXT_OVERFLOW,
-                         "a context of %zu tokens takes %.0f MiB beside %.0f MiB of buffers, %.0f MiB of memory are "
+                         "a context of %zu tokens takes %.0f MiB beside %.0f MiB for the rest, %.0f MiB of memory are "
                          "available; at most %zu tokens fit (-c)",
-                         plan->n_ctx, mib(token_bytes) * (double)plan->n_ctx, mib(plan->scratch), mib(plan->available),
-                         fitting);
-    plan->kv = plan->n_ctx * token_bytes;
+                         plan->n_ctx, mib(plan->kv), mib(needed), mib(plan->available), plan->max_ctx);
     return QINS_OK;
 }
 
 qins_session *qins_session_create(const qins_image *image, const qins_session_options *options, qins_error *error) {
     qins_memory_plan plan;
-    if (qins_session_plan(image, options, &plan, error) != QINS_OK) return NULL;
+    const qins_config *config = &qins_image_header(image)->config;
+    if (qins_session_plan(config, qins_image_bytes(image), false, options, &plan, error) != QINS_OK) return NULL;
     qins_session *session = qins_alloc(1, sizeof *session, "session", error);
     if (session == NULL) return NULL;
     session->options = *options;

@@ -11,7 +11,7 @@ typedef struct qins_session qins_session;
 
 typedef struct qins_session_options {
     size_t n_ctx;            // most tokens of a sequence; 0: the model's maximum, or what fits into memory
-    size_t n_threads;        // 0: one per processor
+    size_t n_threads;        // 0: qins_default_threads()
     qins_type k_type;        // of the cache: QINS_F16 or QINS_F32
     qins_type v_type;        // of the cache: QINS_QINS8, QINS_F16 or QINS_F32
     qins_matmul matmul;      // for prompts
@@ -24,16 +24,22 @@ typedef struct qins_session_options {
 
 // What a session takes, in bytes.
 typedef struct qins_memory_plan {
-    size_t n_ctx;     // tokens
-    size_t weights;   // the mapped file
-    size_t kv;        // reserved for n_ctx tokens; touched only as far as it is used
-    size_t scratch;   // buffers, decoded tiles
-    size_t available; // to this process before the session is made
+    size_t n_ctx;       // tokens
+    size_t max_ctx;     // tokens that fit
+    size_t program;     // held already: the programs' code and libraries, the tokenizer
+    size_t weights;     // the file
+    bool is_converted;  // made in memory for this run; otherwise the file is mapped, and its pages can be given up
+    size_t token_bytes; // of keys, values and id
+    size_t kv;          // reserved for n_ctx tokens; touched only as far as it is used
+    size_t scratch;     // buffers, decoded tiles
+    size_t available;   // to this process before the session, and the converted file, are made
 } qins_memory_plan;
 
-// Work out the memory and refuse (QINS_CONTEXT_OVERFLOW) a context that does not fit or exceeds the model's maximum.
-qins_status qins_session_plan(const qins_image *image, const qins_session_options *options, qins_memory_plan *plan,
-                              qins_error *error);
+// Work out the memory for a file of `file_bytes`, mapped or still to be converted in memory. Refuses
+// (QINS_CONTEXT_OVERFLOW) a context that does not fit or exceeds the model's maximum, and (QINS_FAILED) a model whose
+// buffers do not fit; the plan is filled in all the same.
+qins_status qins_session_plan(const qins_config *config, size_t file_bytes, bool is_converted,
+                              const qins_session_options *options, qins_memory_plan *plan, qins_error *error);
 
 // The image must outlive the session. NULL and an error otherwise; release with qins_session_free. After this, nothing
 // is allocated.

@@ -1,17 +1,8 @@
 #!/usr/bin/env bash
 # qinsrun bench on the demo model with tiny sizes: the report's form and its refusals. No figure is judged: speed is no
 # test. Usage: test_bench.sh BUILD_DIR
-set -u
-build=$1
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-demo=$tmp/demo.qins
-"$build/qinsconvert" tests/data/demo -o "$demo" >/dev/null 2>"$tmp/err" || { echo "FAIL - convert the demo: $(cat "$tmp/err")"; exit 1; }
-
-ok() { echo "ok - $1"; }
-fail() { echo "FAIL - $1: $2"; failed=1; }
-bench() { "$build/qinsrun" bench -m "$demo" "$@" 2>"$tmp/err"; }
+. "$(dirname "$0")/demo.sh"
+bench() { "$run" bench -m "$demo" "$@" 2>"$tmp/err"; }
 
 # matches NAME REGEX TEXT: the whole text is one match.
 matches() { if grep -qxE -- "$2" <<<"$3"; then ok "$1"; else fail "$1" "'$3' does not match '$2'"; fi; }

@@ -1,32 +1,7 @@
 #!/usr/bin/env bash
 # What scripts may rely on in qinsrun: output on stdout alone, messages, exit codes. Usage: test_qinsrun.sh BUILD_DIR
-set -u
-build=$1
-run=$build/qinsrun
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-demo=$tmp/demo.qins
-"$build/qinsconvert" tests/data/demo -o "$demo" >/dev/null 2>"$tmp/err" || { echo "FAIL - convert the demo: $(cat "$tmp/err")"; exit 1; }
+. "$(dirname "$0")/demo.sh"
 
-ok() { echo "ok - $1"; }
-fail() { echo "FAIL - $1: $2"; failed=1; }
-
-# expect NAME EXIT_CODE TEXT COMMAND...: the exit code, and TEXT (a regular expression, may be empty) in stderr.
-expect() {
-    local name=$1 code=$2 text=$3 got
-    shift 3
-    "$@" >"$tmp/out" 2>"$tmp/err" </dev/null
-    got=$?
-    if [ "$got" -ne "$code" ]; then fail "$name" "exit code $got, expected $code: $(tail -n 2 "$tmp/err")"
-    elif [ -n "$text" ] && ! grep -qE -- "$text" "$tmp/err"; then fail "$name" "no '$text' in: $(cat "$tmp/err")"
-    else ok "$name"; fi
-}
-
-# equal NAME EXPECTED ACTUAL
-equal() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "expected '$2', got '$3'"; fi; }
-
-question="What is the capital of France?"
 answer=$("$run" -m "$demo" -p "$question" 2>"$tmp/err")
 case $answer in *Paris*) ok "the demo model answers" ;; *) fail "the demo model answers" "$answer" ;; esac
 equal "one statistics line on stderr" 1 "$(wc -l <"$tmp/err")"

@@ -1,0 +1,104 @@
+// qinsrun --plan: what memory and threads a run will use. A Hugging Face folder is planned for, not converted.
+#include "engine/cli/setup.h"
+
+#include "engine/base/cpu.h"
+#include "engine/base/file.h"
+#include "engine/base/json.h"
+#include "engine/base/processors.h"
+#include "engine/kernels/machine.h"
+
+#include <stdlib.h>
+
+static double mib(size_t bytes) {
+    return (double)bytes / (1 << 20);
+}
+
+static size_t total(const qins_memory_plan *plan) {
+    return plan->weights + plan->kv + plan->scratch + plan->program;
+}
+
+static size_t thread_count(const qins_options *options) {
+    return options->session.n_threads > 0 ? options->session.n_threads : qins_default_threads();
+}
+
+static void print_contexts(const qins_config *config, const qins_memory_plan *plan, FILE *file) {
+    fprintf(file, "KV by context");
+    for (size_t n = 1024; n < config->max_positions; n *= 4)
+        fprintf(file, "  %zu: %.1f", n, mib(n * plan->token_bytes));
+    fprintf(file, "  %zu: %.1f MiB\n", config->max_positions, mib(config->max_positions * plan->token_bytes));
+}
+
+void qins_print_setup(const qins_options *options, const qins_config *config, const qins_memory_plan *plan,
+                      FILE *file) {
+    const qins_processors processors = qins_processors_find();
+    fprintf(file, "weights   %9.1f MiB  %s\n", mib(plan->weights),
+            plan->is_converted ? "converted in memory" : "mapped");
+    fprintf(file, "KV cache  %9.1f MiB  for %zu tokens, K %s, V %s; taken as tokens come\n", mib(plan->kv), plan->n_ctx,
+            qins_types[options->session.k_type].name, qins_types[options->session.v_type].name);
+    fprintf(file, "buffers   %9.1f MiB\n", mib(plan->scratch));
+    fprintf(file, "program   %9.1f MiB  libraries, tokenizer\n", mib(plan->program));
+    fprintf(file, "at most   %9.1f MiB  of %.1f MiB available; up to %zu tokens fit\n", mib(total(plan)),
+            mib(plan->available), plan->max_ctx);
+    print_contexts(config, plan, file);
+    fprintf(file, "threads   %zu of %zu cores, %zu processors", thread_count(options), processors.cores,
+            processors.logical);
+    if (processors.quota != SIZE_MAX) fprintf(file, ", control group's share %zu", processors.quota);
+    fprintf(file, "\nCPU       %s\nBLAS      %s\n", qins_cpu_name(qins_cpu_tier()), qins_blas_name());
+}
+
+static qins_status print_json(const qins_options *options, const qins_memory_plan *plan, qins_error *error) {
+    const struct {
+        const char *key;
+        size_t value;
+    } numbers[] = {{"weights_bytes", plan->weights},      {"kv_bytes", plan->kv},
+                   {"kv_token_bytes", plan->token_bytes}, {"scratch_bytes", plan->scratch},
+                   {"program_bytes", plan->program},      {"total_bytes", total(plan)},
+                   {"available_bytes", plan->available},  {"context_tokens", plan->n_ctx},
+                   {"max_context_tokens", plan->max_ctx}, {"threads", thread_count(options)}};
+    qins_json *root = qins_json_new_object(error);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        qins_json_add_number(root, numbers[i].key, (double)numbers[i].value, error);
+    qins_json_add_bool(root, "converted", plan->is_converted, error);
+    qins_json_add_string(root, "cpu", qins_cpu_name(qins_cpu_tier()), error);
+    char *text = error->status == QINS_OK ? qins_json_print(root, error) : NULL;
+    if (text != NULL) qins_printf(error, "%s\n", text);
+    free(text);
+    qins_json_free(root);
+    return error->status;
+}
+
+// The plan is shown also when it is refused.
+static void plan_and_print(const qins_options *options, const qins_config *config, size_t file_bytes, bool is_converted,
+                           qins_error *error) {
+    qins_memory_plan plan;
+    qins_error refusal = {0};
+    qins_session_plan(config, file_bytes, is_converted, &options->session, &plan, &refusal);
+    if (options->json)
+        print_json(options, &plan, error);
+    else
+        qins_print_setup(options, config, &plan, stdout);
+    qins_flush(error);
+    if (error->status == QINS_OK) *error = refusal;
+}
+
+static void plan_folder(const qins_options *options, qins_error *error) {
+    qins_convert_report report = {0};
+    if (qins_convert_plan(options->model, &options->convert, &report, error) == QINS_OK)
+        plan_and_print(options, &report.header.config, report.file_bytes, true, error);
+    qins_convert_report_free(&report);
+}
+
+static void plan_file(const qins_options *options, qins_error *error) {
+    qins_model model;
+    if (qins_model_open(&model, options->model, options, error) == QINS_OK)
+        plan_and_print(options, &qins_image_header(model.image)->config, qins_image_bytes(model.image), false, error);
+    qins_model_close(&model);
+}
+
+qins_status qins_cmd_plan(const qins_options *options, qins_error *error) {
+    if (options->model != NULL && qins_file_is_directory(options->model))
+        plan_folder(options, error);
+    else
+        plan_file(options, error);
+    return error->status;
+}

@@ -1,0 +1,102 @@
+// Output of a reply; see output.h.
+#include "engine/cli/output.h"
+
+#include "engine/base/memory.h"
+#include "engine/cli/log_softmax.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static void open_record(qins_output *output, qins_error *error) {
+    output->record = qins_json_new_object(error);
+    output->text.error = error;
+    output->ids = qins_json_add_array(output->record, "ids", error);
+    if (output->options->logprobs == 0) return;
+    output->logprobs = qins_json_add_array(output->record, "logprobs", error);
+    output->best = qins_alloc(output->options->logprobs, sizeof *output->best, "list of the best tokens", error);
+}
+
+qins_status qins_output_open(qins_output *output, const qins_options *options, const qins_model *model, bool is_line,
+                             qins_error *error) {
+    *output = (qins_output){.options = options, .vocab_size = qins_image_header(model->image)->config.vocab_size};
+    output->stop_text = (qins_stop_text){.stops = options->stops, .n_stops = options->n_stops, .held.error = error};
+    output->ends_line = !options->json && (is_line || options->ids_out || isatty(STDOUT_FILENO));
+    if (options->json) open_record(output, error);
+    if (options->ids_out) return error->status;
+    const qins_tokenizer *tokenizer = qins_model_tokenizer(model, error);
+    if (tokenizer != NULL) output->stream = qins_text_stream_create(tokenizer, true, error);
+    return error->status;
+}
+
+void qins_output_close(qins_output *output) {
+    qins_text_stream_free(output->stream);
+    qins_stop_text_free(&output->stop_text);
+    qins_buffer_free(&output->text);
+    qins_json_free(output->record);
+    free(output->best);
+}
+
+static qins_status show(qins_output *output, const char *text, size_t size, qins_error *error) {
+    if (size == 0) return QINS_OK;
+    if (output->record == NULL) return qins_print(text, size, error);
+    qins_buffer_append(&output->text, text, size);
+    return error->status;
+}
+
+static void record_logprobs(qins_output *output, int32_t id, const float *logits, qins_error *error) {
+    const double lse = qins_log_sum_exp(logits, output->vocab_size);
+    const size_t n = qins_find_top(logits, output->vocab_size, output->options->logprobs, output->best);
+    qins_json *token = qins_json_append_object(output->logprobs, error);
+    qins_json_add_number(token, "id", id, error);
+    qins_json_add_number(token, "logprob", (double)logits[id] - lse, error);
+    qins_json *top = qins_json_add_array(token, "top", error);
+    for (size_t i = 0; i < n; i++) {
+        qins_json *entry = qins_json_append_object(top, error);
+        qins_json_add_number(entry, "id", output->best[i], error);
+        qins_json_add_number(entry, "logprob", (double)logits[output->best[i]] - lse, error);
+    }
+}
+
+static qins_status push_text(qins_output *output, const char *text, size_t size, qins_error *error) {
+    const char *shown;
+    size_t shown_size;
+    if (qins_stop_text_push(&output->stop_text, text, size, &shown, &shown_size) != QINS_OK) return error->status;
+    return show(output, shown, shown_size, error);
+}
+
+qins_status qins_output_push(qins_output *output, int32_t id, const float *logits, qins_error *error) {
+    const char *text;
+    size_t size;
+    const bool is_first = output->n_tokens++ == 0;
+    if (output->record != NULL) qins_json_append_number(output->ids, id, error);
+    if (output->logprobs != NULL) record_logprobs(output, id, logits, error);
+    if (output->stream != NULL) {
+        if (qins_text_stream_push(output->stream, id, &text, &size, error) == QINS_OK)
+            push_text(output, text, size, error);
+    } else if (output->record == NULL) {
+        qins_printf(error, is_first ? "%d" : " %d", id);
+    }
+    return error->status == QINS_OK && output->record == NULL ? qins_flush(error) : error->status;
+}
+
+qins_status qins_output_end(qins_output *output, qins_error *error) {
+    const char *text;
+    size_t size;
+    if (output->stream != NULL && output->stop_text.found == NULL) {
+        if (qins_text_stream_finish(output->stream, &text, &size, error) != QINS_OK) return error->status;
+        if (push_text(output, text, size, error) != QINS_OK) return error->status;
+        qins_stop_text_finish(&output->stop_text, &text, &size);
+        show(output, text, size, error);
+    }
+    if (output->ends_line) qins_print("\n", 1, error);
+    return error->status == QINS_OK ? qins_flush(error) : error->status;
+}
+
+qins_status qins_output_print_record(qins_output *output, qins_error *error) {
+    if (output->stream != NULL)
+        qins_json_add_text(output->record, "text", (const char *)output->text.data, output->text.size, error);
+    char *printed = error->status == QINS_OK ? qins_json_print(output->record, error) : NULL;
+    if (printed != NULL && qins_printf(error, "%s\n", printed) == QINS_OK) qins_flush(error);
+    free(printed);
+    return error->status;
+}

@@ -1,0 +1,38 @@
+// Where the tokens of a reply go: as text to stdout, cut at stop texts; as ids; or into a record that is printed at the
+// end (--json).
+#ifndef QINS_CLI_OUTPUT_H
+#define QINS_CLI_OUTPUT_H
+
+#include "engine/base/json.h"
+#include "engine/cli/cli.h"
+#include "engine/cli/stop_text.h"
+
+typedef struct qins_output {
+    const qins_options *options;
+    size_t vocab_size;
+    qins_text_stream *stream; // NULL: ids alone
+    qins_stop_text stop_text; // stop_text.found: the stop text that ended the reply, NULL while it goes on
+    bool ends_line;           // a newline follows the reply
+    size_t n_tokens;
+    // --json
+    qins_json *record, *ids, *logprobs; // record owns the others; NULL where not asked for
+    qins_buffer text;
+    int32_t *best; // [--logprobs]
+} qins_output;
+
+// `is_line`: the reply ends with a newline even if stdout is no terminal. Release with qins_output_close, also after a
+// failure.
+qins_status qins_output_open(qins_output *output, const qins_options *options, const qins_model *model, bool is_line,
+                             qins_error *error);
+void qins_output_close(qins_output *output);
+
+// The next token, chosen from logits[vocab_size].
+qins_status qins_output_push(qins_output *output, int32_t id, const float *logits, qins_error *error);
+
+// No more tokens: show what was held back.
+qins_status qins_output_end(qins_output *output, qins_error *error);
+
+// Print the record, to which the caller may have added. Only with --json.
+qins_status qins_output_print_record(qins_output *output, qins_error *error);
+
+#endif

@@ -1,0 +1,11 @@
+// What a run will use: memory, threads, instructions (--plan, -v).
+#ifndef QINS_CLI_SETUP_H
+#define QINS_CLI_SETUP_H
+
+#include "engine/cli/cli.h"
+
+#include <stdio.h>
+
+void qins_print_setup(const qins_options *options, const qins_config *config, const qins_memory_plan *plan, FILE *file);
+
+#endif
