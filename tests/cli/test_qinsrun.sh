@@ -13,8 +13,8 @@ equal "prompt from -f -" "$answer" "$("$run" -m "$demo" -f - <"$tmp/prompt" 2>/d
 equal "a Hugging Face folder as the model" "$answer" "$("$run" -m tests/data/demo -p "$question" 2>/dev/null)"
 for t in 1 2 3; do equal "the same text with $t threads" "$answer" "$("$run" -m "$demo" -p "$question" -t $t 2>/dev/null)"; done
 equal "chat from a pipe" "$answer" "$(printf '%s\n' "$question" | "$run" chat -m "$demo" 2>/dev/null)"
-equal "chat keeps its turns apart with /reset" "$answer
-$answer" "$(printf '%s\n/reset\n%s\n' "$question" "$question" | "$run" chat -m "$demo" 2>/dev/null)"
+equal "chat keeps its turns apart with /clear" "$answer
+$answer" "$(printf '%s\n/clear\n%s\n' "$question" "$question" | "$run" chat -m "$demo" 2>/dev/null)"
 equal "a stop text ends the reply in front of it" "${answer%%Paris*}" "$("$run" -m "$demo" -p "$question" --stop Paris 2>/dev/null)"
 equal "no tokens with -n 0" "" "$("$run" -m "$demo" -p "$question" -n 0 2>/dev/null)"
 
