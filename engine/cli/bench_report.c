@@ -184,10 +184,7 @@ static void print_json(const qins_bench *bench, const struct result *results, co
     qins_json_add_number(root, "first_token_overhead_ms", 1e3 * (bench->first_token - bench->first_pass), error);
     qins_json_add_number(root, "first_pass_ms", 1e3 * bench->first_pass, error);
     qins_json_add_number(root, "second_pass_ms", 1e3 * bench->second_pass, error);
-    char *text = error->status == QINS_OK ? qins_json_print(root, error) : NULL;
-    if (text != NULL) qins_printf(error, "%s\n", text);
-    free(text);
-    qins_json_free(root);
+    qins_print_json(root, error);
 }
 
 // Keeps the figure that varied most between rounds.

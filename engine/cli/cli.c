@@ -81,6 +81,21 @@ void qins_model_close(qins_model *model) {
     *model = (qins_model){0};
 }
 
+qins_status qins_reference_open(qins_model *reference, qins_options *options, const qins_model *model,
+                                qins_error *error) {
+    options->convert.weight_type = QINS_F32;
+    options->convert.head_given = false;
+    options->session.k_type = options->session.v_type = QINS_F32;
+    options->session.matmul = QINS_MATMUL_SGEMM;
+    if (qins_model_open(reference, options->ref, options, error) != QINS_OK) return error->status;
+    const size_t vocab_size = qins_image_header(model->image)->config.vocab_size;
+    const size_t ref_vocab_size = qins_image_header(reference->image)->config.vocab_size;
+    if (ref_vocab_size != vocab_size)
+        qins_fail(error, QINS_USAGE, "the models have vocabularies of %zu and %zu tokens; they cannot be compared",
+                  vocab_size, ref_vocab_size);
+    return error->status;
+}
+
 const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *error) {
     if (model->tokenizer == NULL)
         qins_fail(error, QINS_USAGE,
@@ -146,6 +161,14 @@ qins_status qins_printf(qins_error *error, const char *format, ...) {
 
 qins_status qins_flush(qins_error *error) {
     return fflush(stdout) == 0 && !ferror(stdout) ? QINS_OK : output_failed(error);
+}
+
+qins_status qins_print_json(qins_json *json, qins_error *error) {
+    char *text = error->status == QINS_OK ? qins_json_print(json, error) : NULL;
+    if (text != NULL) qins_printf(error, "%s\n", text);
+    free(text);
+    qins_json_free(json);
+    return error->status == QINS_OK ? qins_flush(error) : error->status;
 }
 
 void qins_watch_begin(qins_watch *watch, const char *label) {

@@ -2,6 +2,7 @@
 #ifndef QINS_CLI_H
 #define QINS_CLI_H
 
+#include "engine/base/json.h"
 #include "engine/cli/options.h"
 #include "tokenizer/chat.h"
 #include "tokenizer/tokenizer.h"
@@ -28,6 +29,11 @@ typedef struct qins_model {
 qins_status qins_model_open(qins_model *model, const char *path, const qins_options *options, qins_error *error);
 void qins_model_close(qins_model *model);
 
+// Open options->ref, what `model` is set against: as its file has it (a folder's weights in FP32), K and V
+// uncompressed, for which *options are changed. Models of different vocabularies are refused.
+qins_status qins_reference_open(qins_model *reference, qins_options *options, const qins_model *model,
+                                qins_error *error);
+
 // The tokenizer, or NULL with an error when the file has none.
 const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *error);
 
@@ -44,6 +50,8 @@ qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins
 qins_status qins_print(const void *text, size_t size, qins_error *error);
 qins_status qins_printf(qins_error *error, const char *format, ...) QINS_PRINTF(2, 3);
 qins_status qins_flush(qins_error *error);
+// A line of JSON. Takes `json` over and frees it.
+qins_status qins_print_json(qins_json *json, qins_error *error);
 
 // Reporting of the session: a meter on stderr for long prompts, a line when LongRoPE recomputes; nothing when quiet.
 typedef struct qins_watch {

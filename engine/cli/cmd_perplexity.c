@@ -54,7 +54,7 @@ qins_status qins_cmd_perplexity(const qins_options *given, qins_error *error) {
     if (qins_model_open(&model, options.model, &options, error) == QINS_OK &&
         qins_windows_open(&windows, &options, &model, error) == QINS_OK) {
         options.session.n_ctx = windows.size;
-        qins_windows_watch(&meter, &windows, "perplexity", &options);
+        qins_windows_watch(&meter, "perplexity", (uint64_t)windows.count * windows.size, &options);
         session = qins_session_create(model.image, &options.session, error);
     }
     if (session != NULL) measure(session, &windows, &meter, &options, error);

@@ -60,11 +60,7 @@ static qins_status print_json(const qins_options *options, const qins_memory_pla
         qins_json_add_number(root, numbers[i].key, (double)numbers[i].value, error);
     qins_json_add_bool(root, "converted", plan->is_converted, error);
     qins_json_add_string(root, "cpu", qins_cpu_name(qins_cpu_tier()), error);
-    char *text = error->status == QINS_OK ? qins_json_print(root, error) : NULL;
-    if (text != NULL) qins_printf(error, "%s\n", text);
-    free(text);
-    qins_json_free(root);
-    return error->status;
+    return qins_print_json(root, error);
 }
 
 // The plan is shown also when it is refused.

@@ -48,7 +48,7 @@ typedef struct qins_options {
     size_t n_stops;
     size_t n_predict;   // -n; SIZE_MAX: not given, until a stop id or the end of the context
     bool raw;           // complete the text as it is
-    bool parse_special; // markers typed in messages act as markers
+    bool parse_special; // markers in messages and measured texts act as markers
     bool no_special;    // all text is plain text
     bool decode;        // tokenize: ids to text
     bool ids_out;       // print ids instead of text
@@ -61,6 +61,8 @@ typedef struct qins_options {
     bool help, help_all, version, list_options; // nothing else was asked for
 
     size_t max_windows; // perplexity, compare; SIZE_MAX: all
+    size_t greedy;      // compare: steps of greedy text; 0: none
+    size_t prompts;     // compare: how many of them
     int64_t bos;        // token in front of every window, -1: none
     const char *depths; // bench: tokens in front of the measured ones, a list
     size_t repeats;     // bench; 0: not given

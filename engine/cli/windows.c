@@ -30,7 +30,7 @@ static qins_status read_text(const qins_options *options, const qins_model *mode
     char *text;
     size_t size;
     if (qins_read_prompt(options, &text, &size, error) == QINS_OK)
-        qins_tokenizer_encode(tokenizer, text, size, 0, ids, error);
+        qins_tokenizer_encode(tokenizer, text, size, options->parse_special ? QINS_PARSE_SPECIAL : 0, ids, error);
     free(text);
     return error->status;
 }
@@ -63,10 +63,9 @@ static bool show_progress(void *context, uint64_t done, uint64_t total) {
     return qins_meter_update(&meter->meter, meter->before + done, meter->total);
 }
 
-void qins_windows_watch(qins_windows_meter *meter, const qins_windows *windows, const char *label,
-                        qins_options *options) {
+void qins_windows_watch(qins_windows_meter *meter, const char *label, uint64_t total, qins_options *options) {
     *meter = (qins_windows_meter){.meter = qins_meter_start(options->quiet ? NULL : label, "tok", 1, &qins_interrupted),
-                                  .total = (uint64_t)windows->count * windows->size};
+                                  .total = total};
     options->session.progress = show_progress;
     options->session.context = meter;
 }

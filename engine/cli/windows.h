@@ -13,17 +13,16 @@ typedef struct qins_windows {
     int64_t bos;     // -1: none
 } qins_windows;
 
-// Progress over all windows, in tokens, as a session reports it within each; stops when the user interrupts.
+// Progress over many sequences, in tokens, as a session reports it within each; stops when the user interrupts.
 typedef struct qins_windows_meter {
     qins_meter meter;
-    uint64_t before; // tokens of the windows that are done
-    uint64_t total;  // tokens of all windows
+    uint64_t before; // tokens of the sequences that are done
+    uint64_t total;  // tokens of all
 } qins_windows_meter;
-void qins_windows_watch(qins_windows_meter *meter, const qins_windows *windows, const char *label,
-                        qins_options *options);
+void qins_windows_watch(qins_windows_meter *meter, const char *label, uint64_t total, qins_options *options);
 
-// Read -f TEXT (encoded as plain text) or --ids-file (raw little-endian int32). The window is at most the model's
-// maximum. Release with qins_windows_free, also after a failure.
+// Read -f TEXT (encoded as plain text, or with --parse-special) or --ids-file (raw little-endian int32). The window is
+// at most the model's maximum. Release with qins_windows_free, also after a failure.
 qins_status qins_windows_open(qins_windows *windows, const qins_options *options, const qins_model *model,
                               qins_error *error);
 void qins_windows_free(qins_windows *windows);

@@ -1,0 +1,104 @@
+// Statistics over pairs of predictions; see comparison.h.
+#include "engine/cli/comparison.h"
+
+#include "engine/base/memory.h"
+#include "engine/cli/log_softmax.h"
+
+#include <stdlib.h>
+
+void qins_comparison_init(qins_comparison *comparison, size_t vocab_size, size_t window_size) {
+    const size_t step = (window_size + QINS_MAX_CURVE_POINTS - 1) / QINS_MAX_CURVE_POINTS;
+    *comparison = (qins_comparison){.vocab_size = vocab_size, .max_kld = -INFINITY, .curve_step = step};
+    comparison->n_points = (window_size + step - 1) / step;
+}
+
+void qins_comparison_free(qins_comparison *comparison) {
+    free(comparison->kld);
+    comparison->kld = NULL;
+}
+
+// KL divergence of two rows of logits whose log-sum-exps are known.
+static double divergence(const float *ref, double ref_lse, const float *logits, double lse, size_t n) {
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        double log_ref = (double)ref[i] - ref_lse;
+        sum += exp(log_ref) * (log_ref - ((double)logits[i] - lse));
+    }
+    return sum;
+}
+
+static void add_divergence(qins_comparison *comparison, double kld, const qins_position *at) {
+    comparison->kld[comparison->count++] = kld;
+    if (kld > comparison->max_kld) {
+        comparison->max_kld = kld;
+        comparison->max_at = *at;
+    }
+    comparison->curve_sum[at->index / comparison->curve_step] += kld;
+    comparison->curve_count[at->index / comparison->curve_step]++;
+}
+
+static void add_prediction(qins_comparison *comparison, double log_ref, double log_p) {
+    const double log_ratio = log_ref - log_p, p_change = exp(log_p) - exp(log_ref);
+    comparison->n_predicted++;
+    comparison->nll -= log_p;
+    comparison->ref_nll -= log_ref;
+    comparison->log_ratio_squared += log_ratio * log_ratio;
+    comparison->p_change_squared += p_change * p_change;
+}
+
+qins_status qins_comparison_add(qins_comparison *comparison, const float *ref, const float *logits,
+                                const qins_position *at, qins_error *error) {
+    const size_t n = comparison->vocab_size;
+    void *kld = comparison->kld;
+    qins_grow(&kld, &comparison->capacity, comparison->count + 1, sizeof(double), error);
+    comparison->kld = kld;
+    if (error->status != QINS_OK) return error->status;
+    const double lse = qins_log_sum_exp(logits, n), ref_lse = qins_log_sum_exp(ref, n);
+    add_divergence(comparison, divergence(ref, ref_lse, logits, lse, n), at);
+    comparison->n_same_top += qins_arg_max(ref, n) == qins_arg_max(logits, n);
+    if (at->next >= 0) add_prediction(comparison, (double)ref[at->next] - ref_lse, (double)logits[at->next] - lse);
+    return QINS_OK;
+}
+
+static int by_value(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+// Nearest-rank quantile of sorted values.
+static double quantile(const double *sorted, size_t n, double q) {
+    size_t rank = (size_t)ceil(q * (double)n);
+    return sorted[rank > 0 ? rank - 1 : 0];
+}
+
+// Standard error of a mean of n values, from their mean and the mean of their squares.
+static double standard_error(double mean, double mean_square, size_t n) {
+    if (n < 2) return NAN;
+    const double variance = mean_square - mean * mean; // rounding may take it below 0
+    return variance > 0 ? sqrt(variance / (double)(n - 1)) : 0.0;
+}
+
+qins_comparison_summary qins_comparison_summarize(qins_comparison *comparison) {
+    const size_t n = comparison->count;
+    const double predicted = (double)comparison->n_predicted;
+    const double log_ratio = (comparison->nll - comparison->ref_nll) / predicted;
+    double sum = 0.0, squares = 0.0;
+    for (size_t i = 0; i < n; i++) sum += comparison->kld[i];
+    for (size_t i = 0; i < n; i++) squares += comparison->kld[i] * comparison->kld[i];
+    qsort(comparison->kld, n, sizeof *comparison->kld, by_value);
+    return (qins_comparison_summary){
+        .mean = sum / (double)n,
+        .mean_se = standard_error(sum / (double)n, squares / (double)n, n),
+        .median = quantile(comparison->kld, n, 0.5),
+        .p90 = quantile(comparison->kld, n, 0.9),
+        .p99 = quantile(comparison->kld, n, 0.99),
+        .p99_9 = quantile(comparison->kld, n, 0.999),
+        .same_top = (double)comparison->n_same_top / (double)n,
+        .rms_p_change = sqrt(comparison->p_change_squared / predicted),
+        .ppl = exp(comparison->nll / predicted),
+        .ref_ppl = exp(comparison->ref_nll / predicted),
+        .ppl_ratio = exp(log_ratio),
+        .ppl_ratio_se = exp(log_ratio) *
+                        standard_error(log_ratio, comparison->log_ratio_squared / predicted, comparison->n_predicted),
+    };
+}

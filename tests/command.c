@@ -1,0 +1,76 @@
+// Commands inside the test process; see command.h.
+#include "tests/command.h"
+
+#include "engine/base/file.h"
+#include "engine/cli/cli.h"
+#include "tests/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_ARGUMENTS = 32 };
+
+static qins_status run(const char *line, qins_error *error) {
+    char text[1024], *arguments[MAX_ARGUMENTS];
+    int count = 0;
+    cr_assert_lt(strlen(line), sizeof text);
+    strcpy(text, line);
+    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {
+        cr_assert_lt(count, MAX_ARGUMENTS);
+        arguments[count++] = word;
+    }
+    qins_options options;
+    const qins_command command = qins_command_from_name(arguments[0]);
+    if (qins_options_parse(&options, QINS_COMMAND_BIT(command), count, arguments, error) != QINS_OK ||
+        qins_options_check(&options, command, error) != QINS_OK)
+        return error->status;
+    cr_assert_eq(command, QINS_COMPARE, "no test runs %s", arguments[0]);
+    return qins_cmd_compare(&options, error);
+}
+
+qins_json *command_json(const char *line) {
+    qins_error error = {0};
+    char *folder = temporary_folder();
+    const char *path = write_file(folder, "stdout", "", 0);
+    fflush(stdout);
+    const int saved = dup(STDOUT_FILENO);
+    cr_assert(saved >= 0 && freopen(path, "w", stdout) != NULL);
+    run(line, &error);
+    fflush(stdout);
+    cr_assert_eq(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
+    close(saved);
+    cr_assert_eq(error.status, QINS_OK, "%s: %s", line, error.message);
+    size_t size;
+    char *text = qins_file_read_all(path, (size_t)1 << 28, &size, QINS_FAILED, &error);
+    qins_json *json = qins_json_parse(text, size, &error);
+    expect_ok(&error);
+    free(text);
+    remove_folder(folder);
+    return json;
+}
+
+void expect_command_fails(const char *line, qins_status status, const char *message) {
+    qins_error error = {0};
+    run(line, &error);
+    expect_error(&error, status, message);
+}
+
+double json_number_at(const qins_json *json, const char *path) {
+    char text[128];
+    double value = 0;
+    cr_assert_lt(strlen(path), sizeof text);
+    strcpy(text, path);
+    const qins_json *item = json;
+    for (char *key = strtok(text, "."); key != NULL; key = strtok(NULL, ".")) {
+        if (qins_json_is_object(item)) {
+            item = qins_json_get(item, key);
+            continue;
+        }
+        item = qins_json_first(item);
+        for (long i = strtol(key, NULL, 10); i > 0 && item != NULL; i--) item = qins_json_next(item);
+    }
+    cr_assert(item != NULL && qins_json_number(item, &value), "no number at %s", path);
+    return value;
+}
