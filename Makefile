@@ -77,7 +77,7 @@ $(BUILD)/%.o: %.c
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # The commit goes into qinsrun --version; the file changes, and its object is compiled anew, when the commit does.
-COMMIT := $(shell [ -e .git ] && git describe --always --dirty --abbrev=10)
+COMMIT := $(shell [ -e .git ] && git describe --always --dirty --abbrev=10 2>/dev/null)
 $(call object,engine/cli/version.c): $(BUILD)/commit
 $(call object,engine/cli/version.c): ALL_CFLAGS += $(if $(COMMIT),-DQINS_COMMIT='"$(COMMIT)"')
 $(BUILD)/commit: always

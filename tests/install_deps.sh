@@ -12,6 +12,10 @@ if ! command -v apt-get >/dev/null; then
 fi
 sudo=
 [ "$(id -u)" -eq 0 ] || sudo=sudo
+if [ -n "$sudo" ] && ! command -v sudo >/dev/null; then
+    echo "There is no sudo; let root do this, and start again: apt-get install$missing" >&2
+    exit 1
+fi
 echo "installing$missing"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
