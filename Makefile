@@ -58,8 +58,7 @@ $(BUILD)/qinsconvert $(PORTABLE)/qinsconvert: $(call object,convert/main.c $(fil
 ARCHIVES := libopenblas.a libxxhash.a libedit.a libtinfo.a libbsd.a
 SHARED := libcjson.so.1
 $(PORTABLE)/%: EDIT :=
-$(PORTABLE)/%: LIBS := $(ARCHIVES:%=-l:%) $(SHARED:%=-l:%) -lm -lpthread
-$(PORTABLE)/%: LDFLAGS += -Wl,-rpath,'$$ORIGIN/../lib/qins'
+$(PORTABLE)/%: LIBS := $(ARCHIVES:%=-l:%) $(SHARED:%=-l:%) -lm -lpthread -Wl,-rpath,'$$ORIGIN/../lib/qins'
 # --wrap: tests/failing_allocation.c makes single allocations, mappings and thread starts of our own code fail.
 WRAPPED := malloc calloc realloc aligned_alloc mmap munmap pthread_create XXH3_createState
 $(BUILD)/qinstests: LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
@@ -139,6 +138,6 @@ clean: ## remove everything built
 	rm -rf build
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
 
 -include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS))
