@@ -85,7 +85,7 @@ float *hf_model_score(hf_model *model, const int32_t *ids, size_t n) {
     qins_error error = {0};
     float *all = malloc(n * vocab_size * sizeof *all);
     cr_assert_not_null(all);
-    qins_session_score_begin(model->session, ids, n, &error);
+    qins_session_score_begin(model->session, ids, n, 0, &error);
     expect_ok(&error);
     for (size_t done = 0; done < n;) {
         const float *logits;

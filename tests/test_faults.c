@@ -235,7 +235,7 @@ Test(faults, a_session_that_runs_allocates_nothing) {
     failing_allocation_set(1);
     for (size_t n = 1; n <= 12; n++) qins_session_sync(session, ids, n, &error); // across the switch of LongRoPE
     qins_session_sync(session, ids, 5, &error);
-    qins_session_score_begin(session, ids, 12, &error);
+    qins_session_score_begin(session, ids, 12, 0, &error);
     do qins_session_score_next(session, &logits, &first, &n_rows, &error);
     while (n_rows > 0 && error.status == QINS_OK);
     bool hit = failing_allocation_hit();

@@ -217,6 +217,47 @@ Test(session, context_is_checked_against_model_and_memory) {
     hf_model_close(&model);
 }
 
+// Rows behind a prefix are those of scoring the whole; only what the prefix lacks in the cache is computed.
+static void expect_rows_behind(hf_model *model, const float *whole, const int32_t *ids, size_t n, size_t first,
+                               size_t n_computed) {
+    const size_t vocab_size = qins_session_config(model->session)->vocab_size;
+    qins_error error = {0};
+    const float *logits;
+    size_t at, n_rows, expected = first;
+    qins_session_score_begin(model->session, ids, n, first, &error);
+    cr_expect_eq(qins_session_computed(model->session), n_computed);
+    while (qins_session_score_next(model->session, &logits, &at, &n_rows, &error) == QINS_OK && n_rows > 0) {
+        cr_expect_eq(at, expected);
+        for (size_t i = 0; i < n_rows * vocab_size; i++)
+            cr_assert_float_eq(logits[i], whole[at * vocab_size + i], ORDER_TOLERANCE);
+        expected += n_rows;
+    }
+    cr_expect_eq(error.status, QINS_OK, "%s", error.message);
+    cr_expect_eq(expected, n);
+}
+
+Test(session, scores_behind_a_prefix) {
+    enum { N = 50 };
+    int32_t ids[N];
+    fill_ids(ids, N, 9);
+    hf_model model = hf_model_open(PLAIN, (hf_mode){0});
+    float *whole = hf_model_score(&model, ids, N);
+    expect_rows_behind(&model, whole, ids, N, 0, N);  // what is cached does not count
+    expect_rows_behind(&model, whole, ids, N, 20, N - 20);
+    expect_rows_behind(&model, whole, ids, 30, 29, 1);
+    sync(&model, ids, 10);
+    expect_rows_behind(&model, whole, ids, N, 40, N - 10); // the prefix is computed as far as it is missing
+    ids[5] = ids[5] == 7 ? 8 : 7;
+    free(whole);
+    whole = hf_model_score(&model, ids, N);
+    ids[5] = ids[5] == 7 ? 8 : 7;
+    sync(&model, ids, N);
+    ids[5] = ids[5] == 7 ? 8 : 7;
+    expect_rows_behind(&model, whole, ids, N, 40, N - 5); // from where it differs
+    free(whole);
+    hf_model_close(&model);
+}
+
 static bool stop_at_once(void *context, uint64_t done, uint64_t total) {
     (void)context, (void)done, (void)total;
     return false;

@@ -68,6 +68,7 @@ qins_status qins_cmd_chat(const qins_options *options, qins_error *error);
 qins_status qins_cmd_score(const qins_options *options, qins_error *error);
 qins_status qins_cmd_perplexity(const qins_options *options, qins_error *error);
 qins_status qins_cmd_compare(const qins_options *options, qins_error *error);
+qins_status qins_cmd_eval(const qins_options *options, qins_error *error);
 qins_status qins_cmd_bench(const qins_options *options, qins_error *error);
 qins_status qins_cmd_tokenize(const qins_options *options, qins_error *error);
 qins_status qins_cmd_info(const qins_options *options, qins_error *error);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DEFAULT_PROMPTS = 4 };
+
 // Everything that a comparison needs.
 struct setup {
     qins_options options, ref_options;
@@ -23,8 +25,9 @@ static qins_status compare_window(qins_session *session, qins_session *reference
     const size_t vocab_size = comparison->vocab_size;
     const float *logits, *ref;
     size_t first, n_rows;
-    qins_session_score_begin(session, ids, n, error);
-    if (error->status != QINS_OK || qins_session_score_begin(reference, ids, n, error) != QINS_OK) return error->status;
+    qins_session_score_begin(session, ids, n, 0, error);
+    if (error->status != QINS_OK || qins_session_score_begin(reference, ids, n, 0, error) != QINS_OK)
+        return error->status;
     for (;;) { // both hand over the same number of rows: it depends on the sequence's length alone
         qins_session_score_next(session, &logits, &first, &n_rows, error);
         if (error->status != QINS_OK || qins_session_score_next(reference, &ref, &first, &n_rows, error) != QINS_OK)
@@ -96,7 +99,8 @@ static qins_status compare(struct setup *setup, qins_error *error) {
     qins_comparison_init(&comparison, qins_session_config(setup->session)->vocab_size, setup->windows.size);
     compare_windows(setup, &comparison, error);
     if (options->greedy > 0 && error->status == QINS_OK) {
-        greedy.n_prompts = options->prompts < setup->windows.count ? options->prompts : setup->windows.count;
+        greedy.n_prompts = options->prompts > 0 ? options->prompts : DEFAULT_PROMPTS;
+        if (greedy.n_prompts > setup->windows.count) greedy.n_prompts = setup->windows.count;
         greedy.matches = qins_alloc(greedy.n_prompts, sizeof *greedy.matches, "greedy matches", error);
         if (error->status == QINS_OK) compare_greedy(setup, &greedy, error);
     }

@@ -14,7 +14,7 @@ static qins_status measure_window(qins_session *session, const int32_t *ids, siz
     const size_t vocab_size = qins_session_config(session)->vocab_size;
     const float *logits;
     size_t first, n_rows;
-    if (qins_session_score_begin(session, ids, n, error) != QINS_OK) return error->status;
+    if (qins_session_score_begin(session, ids, n, 0, error) != QINS_OK) return error->status;
     while (qins_session_score_next(session, &logits, &first, &n_rows, error) == QINS_OK && n_rows > 0) {
         for (size_t i = 0; i < n_rows && first + i + 1 < n; i++) {
             const float *row = logits + i * vocab_size;

@@ -33,7 +33,7 @@ static qins_status print_position(struct scorer *scorer, size_t position, const 
 static qins_status score(qins_session *session, struct scorer *scorer, qins_error *error) {
     const float *logits;
     size_t first, n_rows;
-    if (qins_session_score_begin(session, scorer->ids->data, scorer->ids->count, error) != QINS_OK)
+    if (qins_session_score_begin(session, scorer->ids->data, scorer->ids->count, 0, error) != QINS_OK)
         return error->status;
     while (qins_session_score_next(session, &logits, &first, &n_rows, error) == QINS_OK && n_rows > 0) {
         for (size_t i = 0; i < n_rows && error->status == QINS_OK; i++)

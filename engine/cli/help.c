@@ -16,6 +16,7 @@ static const struct {
                     "a JSON line per token: log-probability, log-sum-exp, best ones"},
     [QINS_PERPLEXITY] = {"qinsrun perplexity -m MODEL -f TEXT", "perplexity of a text, cut into windows"},
     [QINS_COMPARE] = {"qinsrun compare -m MODEL --ref MODEL -f TEXT", "KL divergence from a reference over a text"},
+    [QINS_EVAL] = {"qinsrun eval -m MODEL --task FILE", "multiple-choice questions by log-likelihood"},
     [QINS_BENCH] = {"qinsrun bench -m MODEL", "speed, beside what the machine can do"},
     [QINS_TOKENIZE] = {"qinsrun tokenize -m MODEL -p TEXT", "the token ids of a text; with --decode the text of ids"},
     [QINS_INFO] = {"qinsrun info -m MODEL", "what a file holds"},
@@ -46,7 +47,7 @@ void qins_print_help(const qins_options *options, qins_command named) {
     } else {
         print_usage(QINS_RUN, QINS_CHAT);
         printf("%-46s %s\n\n%s\n", "qinsrun COMMAND -m MODEL ...",
-               "score, perplexity, compare, bench, tokenize, info, verify", examples);
+               "score, perplexity, compare, eval, bench, tokenize, info, verify", examples);
         qins_arguments_print(&qins_run_arguments, QINS_DEFAULT_COMMANDS, true, stdout);
     }
     printf("\n%s", exit_codes);

@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 static qins_status (*const functions[QINS_COMMAND_COUNT])(const qins_options *options, qins_error *error) = {
-    [QINS_RUN] = qins_cmd_run,           [QINS_CHAT] = qins_cmd_chat,
-    [QINS_SCORE] = qins_cmd_score,       [QINS_PERPLEXITY] = qins_cmd_perplexity,
-    [QINS_COMPARE] = qins_cmd_compare,   [QINS_BENCH] = qins_cmd_bench,
-    [QINS_TOKENIZE] = qins_cmd_tokenize, [QINS_INFO] = qins_cmd_info,
-    [QINS_VERIFY] = qins_cmd_verify,
+    [QINS_RUN] = qins_cmd_run,         [QINS_CHAT] = qins_cmd_chat,
+    [QINS_SCORE] = qins_cmd_score,     [QINS_PERPLEXITY] = qins_cmd_perplexity,
+    [QINS_COMPARE] = qins_cmd_compare, [QINS_EVAL] = qins_cmd_eval,
+    [QINS_BENCH] = qins_cmd_bench,     [QINS_TOKENIZE] = qins_cmd_tokenize,
+    [QINS_INFO] = qins_cmd_info,       [QINS_VERIFY] = qins_cmd_verify,
 };
 
 // Without a command: a run, or a chat when a person sits at both ends and brought no prompt.

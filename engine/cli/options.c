@@ -8,9 +8,9 @@
 #include <string.h>
 
 const char *const qins_command_names[QINS_COMMAND_COUNT] = {
-    [QINS_RUN] = "run",         [QINS_CHAT] = "chat",   [QINS_SCORE] = "score",       [QINS_PERPLEXITY] = "perplexity",
-    [QINS_COMPARE] = "compare", [QINS_BENCH] = "bench", [QINS_TOKENIZE] = "tokenize", [QINS_INFO] = "info",
-    [QINS_VERIFY] = "verify",
+    [QINS_RUN] = "run",         [QINS_CHAT] = "chat",     [QINS_SCORE] = "score", [QINS_PERPLEXITY] = "perplexity",
+    [QINS_COMPARE] = "compare", [QINS_EVAL] = "eval",     [QINS_BENCH] = "bench", [QINS_TOKENIZE] = "tokenize",
+    [QINS_INFO] = "info",       [QINS_VERIFY] = "verify",
 };
 
 qins_command qins_command_from_name(const char *name) {
@@ -37,6 +37,18 @@ static void add_stop(void *values, const qins_given *given, qins_error *error) {
         qins_fail(error, QINS_USAGE, "--stop may be given at most %d times", QINS_MAX_STOP_TEXTS);
     else
         options->stops[options->n_stops++] = given->value;
+}
+
+static void add_task(void *values, const qins_given *given, qins_error *error) {
+    qins_options *options = values;
+    if (options->n_tasks == QINS_MAX_TASKS)
+        qins_fail(error, QINS_USAGE, "--task may be given at most %d times", QINS_MAX_TASKS);
+    else
+        options->tasks[options->n_tasks++] = given->value;
+}
+
+static void set_format(void *values, const qins_given *given, qins_error *error) {
+    ((qins_options *)values)->task_format = (qins_task_format)qins_given_choice(given, error);
 }
 
 static void set_seed(void *values, const qins_given *given, qins_error *error) {
@@ -101,6 +113,7 @@ enum {
     SCORE = 1u << QINS_SCORE,
     BENCH = 1u << QINS_BENCH,
     COMPARE = 1u << QINS_COMPARE,
+    EVAL = 1u << QINS_EVAL,
     WINDOWS = 1u << QINS_PERPLEXITY | COMPARE,
     GENERATES = 1u << QINS_RUN | 1u << QINS_CHAT
 };
@@ -179,8 +192,8 @@ static const qins_argument rows[] = {
     {FOLDER, 0, "curve", "projective|log", ANY, false, set_curve, 0, 0, 0, "of qins8 codes (default: projective)"},
     {MEASUREMENTS, 0, "top", "K", SCORE, false, qins_set_count, FIELD(top), 0, MAX_COUNT,
      "score: how many of the best tokens to print (default: 5)"},
-    {MEASUREMENTS, 0, "ref", "MODEL", COMPARE, false, qins_set_text, FIELD(ref), 0, 0,
-     "compare: the reference; K and V in FP32 (a folder: weights too)"},
+    {MEASUREMENTS, 0, "ref", "MODEL", COMPARE | EVAL, false, qins_set_text, FIELD(ref), 0, 0,
+     "compare, eval: the reference; K and V in FP32 (a folder: weights too)"},
     {MEASUREMENTS, 0, "window", "N", WINDOWS, false, qins_set_count, FIELD(session.n_ctx), 0, MAX_COUNT,
      "perplexity, compare: tokens of a window, as -c (default: 512)"},
     {MEASUREMENTS, 0, "max-windows", "N", WINDOWS, false, qins_set_count, FIELD(max_windows), 1, SIZE_MAX,
@@ -189,8 +202,18 @@ static const qins_argument rows[] = {
      "compare: N tokens of greedy text too, behind halves of windows"},
     {MEASUREMENTS, 0, "prompts", "N", COMPARE, false, qins_set_count, FIELD(prompts), 1, MAX_COUNT,
      "compare --greedy: behind the first N windows' halves (default: 4)"},
-    {MEASUREMENTS, 0, "bos", "ID", WINDOWS, false, set_bos, 0, 0, INT32_MAX,
-     "perplexity, compare: token in front of every window"},
+    {MEASUREMENTS, 0, "bos", "ID", WINDOWS | EVAL, false, set_bos, 0, 0, INT32_MAX,
+     "perplexity, compare, eval: token in front of every sequence"},
+    {MEASUREMENTS, 0, "task", "FILE", EVAL, false, add_task, 0, 0, 0,
+     "eval: questions, a line of JSON each; may be repeated"},
+    {MEASUREMENTS, 0, "format", "arc|hellaswag|mmlu|openbookqa|piqa|winogrande", EVAL, false, set_format, 0, 0, 0,
+     "eval: of the questions (default: how the file's name begins)"},
+    {MEASUREMENTS, 0, "examples", "FILE", EVAL, false, qins_set_text, FIELD(examples), 0, 0,
+     "eval: answered questions to put in front (few-shot)"},
+    {MEASUREMENTS, 0, "shots", "N", EVAL, false, qins_set_count, FIELD(shots), 1, 1000,
+     "eval --examples: how many, of the question's subject (default: 5)"},
+    {MEASUREMENTS, 0, "limit", "N", EVAL, false, qins_set_count, FIELD(limit), 1, SIZE_MAX,
+     "eval: the first N questions of each file alone"},
     {MEASUREMENTS, 'p', "prompt", "N,..", BENCH, false, qins_set_text, FIELD(prompt), 0, 0,
      "bench: lengths of prompts (default: 512)"},
     {MEASUREMENTS, 'd', "depth", "N,..", BENCH, false, qins_set_text, FIELD(depths), 0, 0,
@@ -218,7 +241,8 @@ qins_status qins_options_parse(qins_options *options, unsigned commands, int arg
     *options = (qins_options){.n_predict = SIZE_MAX,
                               .max_windows = SIZE_MAX,
                               .bos = -1,
-                              .prompts = 4,
+                              .task_format = QINS_TASK_FORMAT_COUNT,
+                              .limit = SIZE_MAX,
                               .top = 5,
                               .sampler = {.top_p = 1.0f, .repeat_penalty = 1.0f},
                               .session = {.k_type = QINS_F16, .v_type = QINS_QINS8},
@@ -238,6 +262,10 @@ qins_status qins_options_check(const qins_options *options, qins_command command
     }
     if (options->logprobs > 0 && !options->json)
         return qins_fail(error, QINS_USAGE, "--logprobs are part of the record of --json; add --json");
+    if (options->shots > 0 && options->examples == NULL)
+        return qins_fail(error, QINS_USAGE, "--shots needs --examples FILE, questions to take them from");
+    if (options->prompts > 0 && options->greedy == 0)
+        return qins_fail(error, QINS_USAGE, "--prompts has no meaning without --greedy");
     if (options->ids != NULL && (options->raw || options->system != NULL))
         return qins_fail(error, QINS_USAGE, "--%s has no meaning for --ids, which are taken as they are",
                          options->raw ? "raw" : "system");

@@ -4,6 +4,7 @@
 
 #include "convert/convert.h"
 #include "engine/base/arguments.h"
+#include "engine/cli/task.h"
 #include "engine/model/sampler.h"
 #include "engine/model/session.h"
 
@@ -13,6 +14,7 @@ typedef enum qins_command {
     QINS_SCORE,
     QINS_PERPLEXITY,
     QINS_COMPARE,
+    QINS_EVAL,
     QINS_BENCH,
     QINS_TOKENIZE,
     QINS_INFO,
@@ -29,7 +31,7 @@ qins_command qins_command_from_name(const char *name);
 #define QINS_COMMAND_BIT(command) (1u << (command))
 enum { QINS_DEFAULT_COMMANDS = 1u << QINS_RUN | 1u << QINS_CHAT };
 
-enum { QINS_MAX_STOP_TEXTS = 16 };
+enum { QINS_MAX_STOP_TEXTS = 16, QINS_MAX_TASKS = 16 };
 
 typedef struct qins_options {
     uint64_t given; // rows of the table that were given
@@ -60,13 +62,19 @@ typedef struct qins_options {
     bool plan;           // print what memory will be used, and end
     bool help, help_all, version, list_options; // nothing else was asked for
 
-    size_t max_windows; // perplexity, compare; SIZE_MAX: all
-    size_t greedy;      // compare: steps of greedy text; 0: none
-    size_t prompts;     // compare: how many of them
-    int64_t bos;        // token in front of every window, -1: none
-    const char *depths; // bench: tokens in front of the measured ones, a list
-    size_t repeats;     // bench; 0: not given
-    size_t top;         // score: how many of the best tokens to print
+    size_t max_windows;                // perplexity, compare; SIZE_MAX: all
+    size_t greedy;                     // compare: steps of greedy text; 0: none
+    size_t prompts;                    // compare: how many of them; 0: not given
+    const char *tasks[QINS_MAX_TASKS]; // eval: files of questions
+    size_t n_tasks;
+    qins_task_format task_format; // eval; QINS_TASK_FORMAT_COUNT: by the file's name
+    const char *examples;         // eval: questions for the front of prompts, NULL: none
+    size_t shots;                 // eval: how many of them; 0: not given
+    size_t limit;                 // eval: questions of a file; SIZE_MAX: all
+    int64_t bos;                  // token in front of every window, -1: none
+    const char *depths;           // bench: tokens in front of the measured ones, a list
+    size_t repeats;               // bench; 0: not given
+    size_t top;                   // score: how many of the best tokens to print
 
     const char *cpu; // --cpu: tier of kernels, NULL: as the environment or the machine says
     bool seed_given;

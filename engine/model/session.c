@@ -18,7 +18,7 @@ struct qins_session {
     int32_t *ids; // [n_ctx]
     size_t n_cached;
     qins_rope_set set;
-    size_t n_computed;   // tokens that the last sync ran
+    size_t n_computed;   // tokens that the last sync or scoring had to run
     const float *logits; // behind the last token, NULL before the first
     // The sequence being scored: rows next_row .. n_cached of the chunk that began at chunk_start are ready.
     const int32_t *scored_ids;
@@ -155,18 +155,19 @@ static qins_rope_set rope_set(const qins_session *session, size_t n) {
     return session->options.rope_long ? QINS_ROPE_LONG_SET : qins_rope_set_for(session->forward.config, n);
 }
 
-// Keep the cached tokens that ids[n] begins with, all rotated alike, but leave at least the last one to compute.
-static void rewind_to_prefix(qins_session *session, const int32_t *ids, size_t n) {
+// Keep the cached tokens that ids[n] begins with, all rotated alike, but at most `most` of them.
+static void rewind_to_prefix(qins_session *session, const int32_t *ids, size_t n, size_t most) {
     qins_rope_set set = rope_set(session, n);
     if (set != session->set && session->n_cached > 0) {
-        if (session->options.on_recompute != NULL)
+        if (session->options.on_recompute != NULL && most > 0)
             session->options.on_recompute(session->options.context, n, set == QINS_ROPE_LONG_SET);
         session->n_cached = 0;
     }
     session->set = set;
     size_t common = 0;
-    while (common < session->n_cached && common + 1 < n && session->ids[common] == ids[common]) common++;
+    while (common < session->n_cached && common < most && session->ids[common] == ids[common]) common++;
     session->n_cached = common;
+    session->n_computed = n - common;
 }
 
 // Progress through a long sequence, layer by layer, in tokens.
@@ -201,10 +202,9 @@ static qins_status run_chunk(qins_session *session, const int32_t *ids, size_t n
 
 qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
     if (check_ids(session, ids, n, error) != QINS_OK) return error->status;
-    rewind_to_prefix(session, ids, n);
+    rewind_to_prefix(session, ids, n, n - 1);
     const size_t first = session->n_cached;
     size_t length = 0;
-    session->n_computed = n - first;
     while (session->n_cached < n) {
         if (run_chunk(session, ids, n, first, &length, error) != QINS_OK) return error->status;
     }
@@ -235,13 +235,13 @@ qins_status qins_session_pretend(qins_session *session, const int32_t *ids, size
     return QINS_OK;
 }
 
-qins_status qins_session_score_begin(qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
+qins_status qins_session_score_begin(qins_session *session, const int32_t *ids, size_t n, size_t first,
+                                     qins_error *error) {
     if (check_ids(session, ids, n, error) != QINS_OK) return error->status;
-    session->n_cached = 0;
-    rewind_to_prefix(session, ids, n);
+    rewind_to_prefix(session, ids, n, first);
     session->scored_ids = ids;
     session->n_scored = n;
-    session->chunk_start = session->next_row = 0;
+    session->next_row = first;
     return QINS_OK;
 }
 
@@ -249,11 +249,12 @@ qins_status qins_session_score_next(qins_session *session, const float **logits,
                                     qins_error *error) {
     *n_rows = 0;
     *first = session->next_row;
-    if (session->next_row == session->n_scored) return QINS_OK;
-    if (session->next_row == session->n_cached) {
+    if (session->next_row >= session->n_scored) return QINS_OK;
+    while (session->n_cached <= session->next_row) {
+        const size_t n_kept = session->n_scored - session->n_computed;
         size_t length;
         session->chunk_start = session->n_cached;
-        if (run_chunk(session, session->scored_ids, session->n_scored, 0, &length, error) != QINS_OK)
+        if (run_chunk(session, session->scored_ids, session->n_scored, n_kept, &length, error) != QINS_OK)
             return error->status;
     }
     size_t left = session->n_cached - session->next_row;

@@ -57,7 +57,7 @@ size_t qins_session_saturated(const qins_session *session);
 // computed. Afterwards the logits are those behind its last token. On failure or interruption the session stays usable.
 qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
 
-// How many tokens the last qins_session_sync had to compute; the others came from the cache.
+// How many tokens the last qins_session_sync or qins_session_score_begin had to compute; the others are in the cache.
 size_t qins_session_computed(const qins_session *session);
 
 // logits[vocab_size] behind the last token of the current sequence; valid until the next call.
@@ -71,9 +71,11 @@ qins_pool *qins_session_pool(const qins_session *session);
 size_t qins_session_chunk(const qins_session *session);
 qins_status qins_session_pretend(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
 
-// Score a sequence: begin with ids[n], which must stay valid, then take the logits behind every token in order, a few
-// rows at a time, so that memory does not grow with the sequence. The cache starts out empty.
-qins_status qins_session_score_begin(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
+// Score a sequence: begin with ids[n], which must stay valid, then take the logits behind the tokens from position
+// `first` on in order, a few rows at a time, so that memory does not grow with the sequence. What the tokens in front of
+// `first` share with the cached sequence is kept; with 0 the cache starts out empty.
+qins_status qins_session_score_begin(qins_session *session, const int32_t *ids, size_t n, size_t first,
+                                     qins_error *error);
 
 // The next rows: logits[n_rows, vocab_size] (valid until the next call) behind the tokens at position first, first + 1,
 // ... of the sequence; n_rows = 0 when all have been handed over.

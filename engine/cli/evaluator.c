@@ -1,0 +1,82 @@
+// Log-probabilities of choices; see evaluator.h.
+#include "engine/cli/evaluator.h"
+
+#include "engine/base/memory.h"
+#include "engine/cli/log_softmax.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+qins_status qins_evaluator_init(qins_evaluator *evaluator, const qins_image *image, const qins_session_options *options,
+                                qins_error *error) {
+    *evaluator = (qins_evaluator){.session = qins_session_create(image, options, error)};
+    if (evaluator->session == NULL) return error->status;
+    const size_t vocab_size = qins_session_config(evaluator->session)->vocab_size;
+    evaluator->row = qins_alloc(vocab_size, sizeof *evaluator->row, "logits", error);
+    return error->status;
+}
+
+void qins_evaluator_free(qins_evaluator *evaluator) {
+    qins_session_free(evaluator->session);
+    free(evaluator->row);
+    *evaluator = (qins_evaluator){0};
+}
+
+size_t qins_choice_overlong(const qins_choice *choice, size_t n_ctx) {
+    const size_t n_run = choice->n_context + choice->n_continuation - 1;
+    return n_run > n_ctx ? n_run - n_ctx : 0;
+}
+
+// Keep the logits behind ids[n].
+static qins_status run_context(qins_evaluator *evaluator, const int32_t *ids, size_t n, qins_error *error) {
+    const size_t vocab_size = qins_session_config(evaluator->session)->vocab_size;
+    if (qins_session_sync(evaluator->session, ids, n, error) != QINS_OK) return error->status;
+    memcpy(evaluator->row, qins_session_logits(evaluator->session), vocab_size * sizeof(float));
+    evaluator->row_lse = qins_log_sum_exp(evaluator->row, vocab_size);
+    evaluator->n_computed += qins_session_computed(evaluator->session);
+    return QINS_OK;
+}
+
+// ln p of the tokens behind ids[n_context + 1], the first of the continuation; ids[n] are to be run.
+static double score_rest(qins_evaluator *evaluator, const int32_t *ids, size_t n_context, size_t n, qins_error *error) {
+    qins_session *session = evaluator->session;
+    const size_t vocab_size = qins_session_config(session)->vocab_size;
+    const float *logits;
+    size_t first, n_rows;
+    double sum = 0.0;
+    if (n == n_context || qins_session_score_begin(session, ids, n, n_context, error) != QINS_OK) return 0.0;
+    evaluator->n_computed += qins_session_computed(session);
+    while (qins_session_score_next(session, &logits, &first, &n_rows, error) == QINS_OK && n_rows > 0) {
+        for (size_t i = 0; i < n_rows; i++) {
+            const float *row = logits + i * vocab_size;
+            sum += (double)row[ids[first + i + 1]] - qins_log_sum_exp(row, vocab_size);
+        }
+    }
+    return sum;
+}
+
+qins_status qins_evaluator_score(qins_evaluator *evaluator, const qins_choice *choices, size_t n_choices, double *log_p,
+                                 qins_error *error) {
+    const size_t n_ctx = qins_session_n_ctx(evaluator->session);
+    const int32_t *context = NULL; // the one that row is behind
+    size_t n_context = 0;
+    for (size_t i = 0; i < n_choices && error->status == QINS_OK; i++) {
+        const qins_choice *choice = &choices[i];
+        const size_t n_dropped = qins_choice_overlong(choice, n_ctx), n_before = n_context;
+        if (n_dropped >= choice->n_context)
+            return qins_fail(error, QINS_CONTEXT_OVERFLOW,
+                             "a choice of %zu tokens leaves no room in the context of %zu", choice->n_continuation,
+                             n_ctx);
+        const int32_t *ids = choice->ids + n_dropped;
+        n_context = choice->n_context - n_dropped;
+        const bool is_shared =
+            context != NULL && n_context == n_before && memcmp(context, ids, n_context * sizeof *ids) == 0;
+        context = ids;
+        if (!is_shared && run_context(evaluator, ids, n_context, error) != QINS_OK) return error->status;
+        const size_t n_run = n_context + choice->n_continuation - 1;
+        evaluator->n_scored += n_run;
+        log_p[i] = (double)evaluator->row[ids[n_context]] - evaluator->row_lse;
+        log_p[i] += score_rest(evaluator, ids, n_context, n_run, error);
+    }
+    return error->status;
+}

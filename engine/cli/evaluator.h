@@ -1,0 +1,36 @@
+// Log-probabilities of a question's choices, each a continuation of a context. What choices share with one another and
+// with the question before is computed once: the cache keeps it, and the logits behind a shared context are kept here.
+#ifndef QINS_CLI_EVALUATOR_H
+#define QINS_CLI_EVALUATOR_H
+
+#include "engine/model/session.h"
+
+// ids[n_context + n_continuation]: both parts, encoded.
+typedef struct qins_choice {
+    int32_t *ids;
+    size_t n_context, n_continuation; // at least one token each
+} qins_choice;
+
+typedef struct qins_evaluator {
+    qins_session *session; // owned
+    float *row;            // owned, [vocab_size]: logits behind the context
+    double row_lse;        // their log-sum-exp
+    // Tokens, over all questions: of all contexts and continuations, and those that had to be computed.
+    size_t n_scored, n_computed;
+} qins_evaluator;
+
+// NULL session and an error otherwise. Release with qins_evaluator_free, also after a failure.
+qins_status qins_evaluator_init(qins_evaluator *evaluator, const qins_image *image, const qins_session_options *options,
+                                qins_error *error);
+void qins_evaluator_free(qins_evaluator *evaluator);
+
+// Tokens at the front of a choice that must be dropped for it to fit into a context of n_ctx: as in
+// lm-evaluation-harness, the end is kept. Its last token is predicted, but need not be run.
+size_t qins_choice_overlong(const qins_choice *choice, size_t n_ctx);
+
+// log_p[n_choices]: ln p(continuation | context), the sum over its tokens. QINS_CONTEXT_OVERFLOW when a continuation
+// leaves no room for a context.
+qins_status qins_evaluator_score(qins_evaluator *evaluator, const qins_choice *choices, size_t n_choices, double *log_p,
+                                 qins_error *error);
+
+#endif
