@@ -6,7 +6,10 @@ if ! command -v tmux >/dev/null; then
     echo "skip - chat at a terminal: there is no tmux"
     exit 0
 fi
-terminal() { tmux -L "qins$$" -f /dev/null "$@"; }
+# Each session has a server of its own: one that is told to end takes a while, and would take a new session with it.
+session=0
+export TMUX_TMPDIR=$tmp
+terminal() { tmux -L "$session" -f /dev/null "$@"; }
 trap 'terminal kill-server 2>/dev/null; rm -rf "$tmp"' EXIT
 
 screen() { terminal capture-pane -p -J -S - -t chat; }
@@ -27,6 +30,7 @@ seen() { # NAME COUNT TEXT
 # start COMMAND...: in a new terminal, whose settings are compared behind the command.
 start() {
     terminal kill-server 2>/dev/null
+    session=$((session + 1))
     cat >"$tmp/session.sh" <<SESSION
 trap : INT
 before=\$(stty -g)
