@@ -40,6 +40,8 @@ equal "bash: nothing for a text" "" "$(bash_offers qinsrun -p '')"
 equal "bash: the folder to convert" "models" "$(bash_offers qinsconvert m)"
 equal "bash: options of qinsconvert" "$(options qinsconvert)" "$(bash_offers qinsconvert models -)"
 equal "bash: the program by its path" "verify" "$(bash_offers "$(command -v qinsrun)" ver)"
+ln -s "$(command -v qinsrun)" "$tmp/qinsrun"
+equal "bash: the program below ~" "verify" "$(HOME=$tmp bash_offers '~/qinsrun' ver)"
 
 if ! command -v zsh >/dev/null; then
     echo "skip - zsh: it is not installed"
@@ -75,6 +77,8 @@ equal "zsh: no option of another command" "qinsrun info --repe" "$(zsh_completes
 equal "zsh: a choice" "qinsrun --kv-v qins8 " "$(zsh_completes 'qinsrun --kv-v q')"
 equal "zsh: a choice behind =" "qinsrun --type=bf16 " "$(zsh_completes 'qinsrun --type=bf')"
 equal "zsh: a model" "qinsrun -m models/phi.qins " "$(zsh_completes 'qinsrun -m models/')"
+equal "zsh: the program by its path" "~/qinsrun verify " "$(HOME=$tmp zsh_completes '~/qinsrun ver')"
+equal "zsh: what is typed is not run" "" "$(zsh_completes 'qinsrun $(touch ran) --min' >/dev/null; ls ran 2>/dev/null)"
 equal "zsh: the folder to convert" "qinsconvert models/" "$(zsh_completes 'qinsconvert m')"
 equal "zsh: an option of qinsconvert" "qinsconvert models --dry-run " "$(zsh_completes 'qinsconvert models --dr')"
 exit $failed
