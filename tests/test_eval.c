@@ -189,6 +189,25 @@ Test(eval, bad_questions_are_refused_by_line) {
     expect_refused("[]", "choices");
 }
 
+// A file cut off anywhere has its whole lines, or none of them, and never half a question.
+Test(eval, cut_off_files_are_noticed) {
+    static const char TEXT[] = "{\"question\":\"a _ b\",\"choices\":[\"c\",\"d\"],\"answer\":1}\n"
+                               "{\"question\":\"_ e\",\"choices\":[\"c\",\"d\"],\"answer\":0}";
+    const size_t line = (size_t)(strchr(TEXT, '\n') - TEXT), size = strlen(TEXT);
+    char *folder = temporary_folder();
+    for (size_t n = 0; n <= size; n++) {
+        qins_error error = {0};
+        qins_task task;
+        qins_task_read(&task, write_file(folder, "questions", TEXT, n), QINS_WINOGRANDE, SIZE_MAX, &error);
+        if (n == line || n == line + 1 || n == size)
+            cr_expect(error.status == QINS_OK && task.n_questions == (n == size ? 2 : 1), "%zu bytes", n);
+        else
+            cr_expect(error.status == QINS_USAGE, "%zu bytes", n);
+        qins_task_free(&task);
+    }
+    remove_folder(folder);
+}
+
 Test(eval, misuse_is_refused) {
     static const char DEMO[] = "eval -m tests/data/demo";
     char line[256];

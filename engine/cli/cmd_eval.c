@@ -37,7 +37,7 @@ static qins_status encode_choice(struct eval *eval, qins_ids *ids, qins_choice *
     if (n_bos > 0) qins_ids_append(ids, (int32_t)eval->options.bos, error);
     if (error->status == QINS_OK) encode(eval, &eval->context, ids, error);
     const size_t n_context = ids->count - n_bos;
-    qins_buffer_append(&eval->context, eval->continuation.data, eval->continuation.size);
+    qins_buffer_append(&eval->context, eval->continuation.data, eval->continuation.size); // now the whole text
     if (error->status == QINS_OK) encode(eval, &eval->context, &whole, error);
     for (size_t i = n_context; i < whole.count && error->status == QINS_OK; i++)
         qins_ids_append(ids, whole.data[i], error);

@@ -41,6 +41,12 @@ expect "the seed that was used is printed" 0 'seed [0-9]+' "$run" -m "$demo" -p 
 head -c 2000 tests/oracle/demo_text.py >"$tmp/text"
 "$run" compare -m "$demo" --ref tests/data/demo -f "$tmp/text" -c 64 --json 2>/dev/null | grep -qE '^\{"kld":\{"mean":[0-9.e-]+,"mean_se":.*"ppl":[0-9.]+,.*"positions":[0-9]+,.*\}$' && ok "compare --json" || fail "compare --json" "bad output"
 "$run" perplexity -m "$demo" -f "$tmp/text" -c 64 --json 2>/dev/null | grep -qE '^\{"ppl":[0-9.e+]+,' && ok "perplexity --json" || fail "perplexity --json" "bad output"
+task="--task tests/data/tasks/mmlu_facts.jsonl --examples tests/data/tasks/mmlu_examples.jsonl --shots 1"
+# shellcheck disable=SC2086 # split on purpose
+answers() { "$run" eval -m "$demo" $task --json "$@" 2>/dev/null; }
+first=$(answers -t 1)
+case $first in *'"log_p":['*) ok "eval --json" ;; *) fail "eval --json" "$first" ;; esac
+for t in 2 3; do equal "the same answers with $t threads" "$first" "$(answers -t $t)"; done
 equal "info --json is the header" 1 "$("$run" info -m "$demo" --json | grep -c '"tensors":\[')"
 expect "verify an intact file" 0 '' "$run" verify -m "$demo"
 equal "help goes to stdout" 0 "$("$run" --help | grep -q 'qinsrun -m MODEL'; echo $?)"
@@ -75,7 +81,8 @@ grep -q 'cannot read standard input' "$tmp/err" && ok "closed stdin is said" || 
 "$run" -m "$demo" -p "$question" >&- 2>"$tmp/err"; equal "closed stdout" 1 $?
 grep -q 'cannot write to standard output' "$tmp/err" && ok "closed stdout is said" || fail "closed stdout is said" "$(cat "$tmp/err")"
 for arguments in "--help" "--version" "tokenize -m $demo -p x" "score -m $demo --ids $tmp/ids" "info -m $demo" "verify -m $demo" \
-    "perplexity -m $demo -f $tmp/text -c 64" "compare -m $demo --ref $demo -f $tmp/text -c 64"; do
+    "perplexity -m $demo -f $tmp/text -c 64" "compare -m $demo --ref $demo -f $tmp/text -c 64" \
+    "eval -m $demo --task tests/data/tasks/arc_animals.jsonl"; do
     # shellcheck disable=SC2086 # split on purpose
     "$run" $arguments >&- 2>"$tmp/err"; equal "closed stdout: ${arguments%% -m*}" 1 $?
     grep -q 'cannot write to standard output' "$tmp/err" || fail "closed stdout is said: ${arguments%% -m*}" "$(cat "$tmp/err")"
