@@ -1,17 +1,11 @@
 #!/usr/bin/env bash
 # Completion as the shells do it, without a person. Usage: test_completion.sh BUILD_DIR
-set -u
-PATH=$(realpath "$1"):$PATH
+. "$(dirname "$0")/report.sh"
+PATH=$(realpath "$build"):$PATH
 share=$(realpath share)
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
 cd "$tmp" || exit 2
 mkdir models
 touch models/phi.qins models/notes.txt
-failed=0
-
-# equal NAME EXPECTED ACTUAL
-equal() { if [ "$2" = "$3" ]; then echo "ok - $1"; else echo "FAIL - $1: expected '$2', got '$3'"; failed=1; fi; }
 
 # bash_offers WORD...: what bash would offer for the last word, sorted on one line.
 # shellcheck disable=SC1091,SC2207

@@ -1,12 +1,6 @@
 #!/usr/bin/env bash
 # No instruction that the processor lacks, on processors that qemu imitates. Usage: test_cpu.sh BUILD_DIR
-set -u
-build=$1
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-ok() { echo "ok - $1"; }
-fail() { echo "FAIL - $1: $2"; failed=1; }
+. "$(dirname "$0")/report.sh"
 
 # On the processor $1: qinsrun with the other arguments. What qemu says about itself is left out. The sanitizers' shadow
 # memory, terabytes of addresses, would take all the machine's memory under qemu: their builds fail at the limit.

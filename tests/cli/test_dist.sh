@@ -1,14 +1,7 @@
 #!/usr/bin/env bash
 # The tarball of make dist: the same bytes every time, and its programs run in a root with the C library and nothing
 # else. Usage: test_dist.sh BUILD_DIR
-set -u
-build=$1
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-ok() { echo "ok - $1"; }
-fail() { echo "FAIL - $1: $2"; failed=1; }
-equal() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "expected '$2', got '$3'"; fi; }
+. "$(dirname "$0")/report.sh"
 
 if [ "$(basename "$build")" != release ]; then
     echo "skip - tarball: it is made of the release build alone"
@@ -30,12 +23,15 @@ equal "the same bytes again" "$sum" "$(sha256sum "$tarball")"
 root=$tmp/root
 mkdir "$root"
 tar -xzf "$tarball" -C "$root" --strip-components=1
+missing=
 for file in README bin/qinsrun bin/qinsconvert share/man/man1/qinsrun.1 share/zsh/site-functions/_qins licenses/qins.txt; do
-    [ -s "$root/$file" ] || fail "what is inside" "there is no $file"
+    [ -s "$root/$file" ] || missing+=" $file"
 done
+equal "the files inside" "" "$missing"
 for word in OpenBLAS xxHash NetBSD ncurses strlcpy cJSON; do
-    grep -qis "$word" "$root"/licenses/lib*.txt || fail "notices of the libraries" "none names $word"
+    grep -qi "$word" "$root"/licenses/lib*.txt || missing+=" $word"
 done
+equal "the notices of the libraries inside" "" "$missing"
 equal "the README names the libraries that remain dynamic" 1 "$(grep -cx '    libc.so.6 libm.so.6' "$root/README")"
 
 # The root gets what ldd names outside the tarball: the C library's files and the loader.
@@ -60,9 +56,9 @@ if [ -z "$enter" ]; then
     exit $failed
 fi
 question="What is the capital of France?"
-inside /bin/qinsconvert /demo -o /demo.qins --quiet 2>"$tmp/err" || fail "converts in a bare root" "$(cat "$tmp/err")"
+inside /bin/qinsconvert /demo -o /demo.qins --quiet 2>&1
 "$build/qinsconvert" tests/data/demo -o "$tmp/demo.qins" --quiet
-cmp -s "$root/demo.qins" "$tmp/demo.qins" && ok "converts in a bare root to the same bytes" || fail "the same bytes" "other bytes"
+equal "converts in a bare root to the same bytes" "" "$(cmp "$root/demo.qins" "$tmp/demo.qins" 2>&1)"
 answer=$("$build/qinsrun" -m "$tmp/demo.qins" -p "$question" 2>/dev/null)
 equal "answers in a bare root" "$answer" "$(inside /bin/qinsrun -m /demo.qins -p "$question" 2>"$tmp/err")"
 equal "chats in a bare root" "$answer" "$(echo "$question" | inside /bin/qinsrun chat -m /demo.qins 2>"$tmp/err")"

@@ -1,21 +1,12 @@
 #!/usr/bin/env bash
 # make install and make uninstall. Usage: test_install.sh BUILD_DIR
-set -u
-build=$1
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-
-# equal NAME EXPECTED ACTUAL
-equal() { if [ "$2" = "$3" ]; then echo "ok - $1"; else echo "FAIL - $1: expected '$2', got '$3'"; failed=1; fi; }
+. "$(dirname "$0")/report.sh"
 
 # run_make ARGUMENT...: the programs are up to date, so this compiles nothing. A make around this one is none of its
 # business.
 run_make() {
-    env -u MAKEFLAGS -u MAKELEVEL make -s --assume-old=all BUILD="$build" "$@" >"$tmp/log" 2>&1 || {
-        echo "FAIL - make $*: $(cat "$tmp/log")"
-        failed=1
-    }
+    env -u MAKEFLAGS -u MAKELEVEL make -s --assume-old=all BUILD="$build" "$@" >"$tmp/log" 2>&1 ||
+        fail "make $*" "$(cat "$tmp/log")"
 }
 files() { (cd "$root" && find . ! -type d -printf '%M %P\n' | sort -k 2); }
 
@@ -36,7 +27,8 @@ run_make install DESTDIR="$root" PREFIX=/opt/qins # over itself
 run_make uninstall DESTDIR="$root" PREFIX=/opt/qins
 equal "uninstall removes that alone" "$before" "$(files)"
 
-if command -v man >/dev/null && run_make install PREFIX="$tmp/prefix"; then
+if command -v man >/dev/null; then
+    run_make install PREFIX="$tmp/prefix"
     equal "man finds the page" "$tmp/prefix/share/man/man1/qinsrun.1" "$(man -M "$tmp/prefix/share/man" -w qinsrun)"
 else
     echo "skip - man finds the page: there is no man"

@@ -1,13 +1,7 @@
 #!/usr/bin/env bash
 # The manual pages: they name the programs' commands and options, all of them and no others, and they are in form.
 # Usage: test_manual.sh BUILD_DIR
-set -u
-build=$1
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-failed=0
-ok() { echo "ok - $1"; }
-fail() { echo "FAIL - $1"; sed 's/^/    /' "$tmp/report"; failed=1; }
+. "$(dirname "$0")/report.sh"
 
 # program_commands PROGRAM, program_options PROGRAM: of the program; options as "SPELLING VALUE".
 program_commands() { "$build/$1" --list-options | grep -v '^-' | cut -f 1 | sort; }
@@ -38,7 +32,7 @@ for program in qinsrun qinsconvert; do
         if diff <(page_$what $program) <(program_$what $program) >"$tmp/report"; then
             ok "share/$program.1 names the $what of $program"
         else
-            fail "share/$program.1 must name the $what of $program (<: the page's, >: the program's)"
+            fail "share/$program.1 must name the $what of $program (<: the page's, >: the program's)" "$(cat "$tmp/report")"
         fi
     done
     if ! command -v mandoc >/dev/null; then
@@ -46,7 +40,7 @@ for program in qinsrun qinsconvert; do
     elif mandoc -T lint -W warning "share/$program.1" >"$tmp/report" 2>&1; then
         ok "share/$program.1 is in form"
     else
-        fail "share/$program.1 is in form"
+        fail "share/$program.1 is in form" "$(cat "$tmp/report")"
     fi
 done
 exit $failed
