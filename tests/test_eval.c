@@ -157,7 +157,7 @@ Test(eval, prompts_too_long_keep_their_end) {
     cr_expect_eq(qins_choice_overlong(&(qins_choice){ids, 8, 4}, 11), 0); // the last one is not run
     cr_expect_eq(qins_choice_overlong(&(qins_choice){ids, 8, 4}, 10), 1);
     expect_command_fails("eval -m tests/data/tiny/plain-gqa-f32 --task tests/data/tasks/hellaswag_stories.jsonl -c 2",
-                         QINS_CONTEXT_OVERFLOW, "leaves no room in the context of 2");
+                         QINS_CONTEXT_OVERFLOW, "line 1: a choice of 19 tokens leaves no room in the context of 2");
 }
 
 // --- files ---

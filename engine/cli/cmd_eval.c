@@ -48,16 +48,41 @@ static qins_status encode_choice(struct eval *eval, qins_ids *ids, qins_choice *
     return error->status;
 }
 
-// The ids of all choices, behind the examples.
-static qins_status encode_question(struct eval *eval, const qins_question *question, qins_task_format format,
+// The ids of all choices of question `index`, behind the examples.
+static qins_status encode_question(struct eval *eval, const qins_eval_result *result, size_t index,
                                    qins_choice *choices, qins_error *error) {
+    const qins_question *question = &result->task.questions[index];
+    const qins_task_format format = result->task.format;
+    eval->examples.size = 0;
+    qins_task_append_examples(question, format, &result->examples, result->n_shots, &eval->examples);
     for (size_t i = 0; i < question->n_choices && error->status == QINS_OK; i++) {
         eval->context.size = eval->continuation.size = 0;
         qins_buffer_append(&eval->context, eval->examples.data, eval->examples.size);
         qins_task_append_choice(question, format, i, &eval->context, &eval->continuation);
         if (error->status == QINS_OK) encode_choice(eval, &eval->ids[i], &choices[i], error);
     }
-    return error->status;
+    return qins_error_context(error, "%s, line %zu", result->path, question->line);
+}
+
+// Encode every question once before the first is run: what cannot be asked is told now, not after hours.
+static qins_status check_questions(struct eval *eval, qins_eval_result *result, qins_error *error) {
+    const size_t n_ctx = qins_session_n_ctx(eval->evaluator.session);
+    qins_choice choices[QINS_MAX_CHOICES];
+    for (size_t i = 0; i < result->task.n_questions; i++) {
+        const qins_question *question = &result->task.questions[i];
+        bool is_truncated = false;
+        if (encode_question(eval, result, i, choices, error) != QINS_OK) return error->status;
+        for (size_t j = 0; j < question->n_choices; j++) {
+            const size_t n_dropped = qins_choice_overlong(&choices[j], n_ctx);
+            is_truncated |= n_dropped > 0;
+            if (n_dropped >= choices[j].n_context)
+                return qins_fail(error, QINS_CONTEXT_OVERFLOW,
+                                 "%s, line %zu: a choice of %zu tokens leaves no room in the context of %zu",
+                                 result->path, question->line, choices[j].n_continuation, n_ctx);
+        }
+        result->n_truncated += is_truncated;
+    }
+    return QINS_OK;
 }
 
 // --- answers ---
@@ -90,19 +115,12 @@ static qins_status answer_question(qins_evaluator *evaluator, const qins_questio
     return QINS_OK;
 }
 
-// Question `index` of the task, by both models.
-static qins_status run_question(struct eval *eval, qins_eval_result *result, const qins_task *examples, size_t index,
-                                qins_error *error) {
+// Question `index`, by both models.
+static qins_status run_question(struct eval *eval, qins_eval_result *result, size_t index, qins_error *error) {
     const qins_question *question = &result->task.questions[index];
     const qins_task_format format = result->task.format;
     qins_choice choices[QINS_MAX_CHOICES];
-    bool is_truncated = false;
-    eval->examples.size = 0;
-    qins_task_append_examples(question, format, examples, result->n_shots, &eval->examples);
-    if (encode_question(eval, question, format, choices, error) != QINS_OK) return error->status;
-    for (size_t i = 0; i < question->n_choices; i++)
-        is_truncated |= qins_choice_overlong(&choices[i], qins_session_n_ctx(eval->evaluator.session)) > 0;
-    result->n_truncated += is_truncated;
+    if (encode_question(eval, result, index, choices, error) != QINS_OK) return error->status;
     answer_question(&eval->evaluator, question, format, choices, &result->answers[index], error);
     if (eval->reference.session != NULL && error->status == QINS_OK)
         answer_question(&eval->reference, question, format, choices, &result->ref_answers[index], error);
@@ -119,33 +137,38 @@ static bool show_progress(void *context, uint64_t done, uint64_t total) {
 
 static qins_status run_task(struct eval *eval, qins_eval_result *result, qins_error *error) {
     const size_t n = result->task.n_questions;
-    qins_task examples = {0};
-    if (eval->options.examples != NULL) {
-        qins_task_read(&examples, eval->options.examples, result->task.format, SIZE_MAX, error);
-        result->n_shots = eval->options.shots > 0 ? eval->options.shots : DEFAULT_SHOTS;
-    }
+    const size_t n_scored = eval->evaluator.n_scored, n_computed = eval->evaluator.n_computed;
     result->answers = qins_alloc(n, sizeof *result->answers, "answers", error);
     if (eval->reference.session != NULL) result->ref_answers = qins_alloc(n, sizeof *result->answers, "answers", error);
-    const size_t n_scored = eval->evaluator.n_scored, n_computed = eval->evaluator.n_computed;
     for (size_t i = 0; i < n && error->status == QINS_OK; i++) {
-        run_question(eval, result, &examples, i, error);
-        qins_error_context(error, "%s, line %zu", result->path, result->task.questions[i].line);
+        run_question(eval, result, i, error);
         eval->done++;
         if (!show_progress(eval, 0, 0)) qins_fail(error, QINS_INTERRUPTED, "interrupted");
     }
     result->n_scored = eval->evaluator.n_scored - n_scored;
     result->n_computed = eval->evaluator.n_computed - n_computed;
-    qins_task_free(&examples);
     return error->status;
 }
 
 static qins_status read_tasks(struct eval *eval, qins_eval_result *results, qins_error *error) {
     const qins_options *options = &eval->options;
     for (size_t i = 0; i < options->n_tasks && error->status == QINS_OK; i++) {
-        results[i].path = options->tasks[i];
-        qins_task_read(&results[i].task, options->tasks[i], options->task_format, options->limit, error);
-        eval->total += results[i].task.n_questions;
+        qins_eval_result *result = &results[i];
+        result->path = options->tasks[i];
+        qins_task_read(&result->task, result->path, options->task_format, options->limit, error);
+        eval->total += result->task.n_questions;
+        if (options->examples == NULL || error->status != QINS_OK) continue;
+        qins_task_read(&result->examples, options->examples, result->task.format, SIZE_MAX, error);
+        result->n_shots = options->shots > 0 ? options->shots : DEFAULT_SHOTS;
     }
+    return error->status;
+}
+
+static qins_status run_tasks(struct eval *eval, qins_eval_result *results, size_t n_results, qins_error *error) {
+    for (size_t i = 0; i < n_results && error->status == QINS_OK; i++) check_questions(eval, &results[i], error);
+    eval->meter = qins_meter_start(eval->options.quiet ? NULL : "eval", "questions", 1, &qins_interrupted);
+    for (size_t i = 0; i < n_results && error->status == QINS_OK; i++) run_task(eval, &results[i], error);
+    qins_meter_end(&eval->meter);
     return error->status;
 }
 
@@ -182,14 +205,12 @@ qins_status qins_cmd_eval(const qins_options *given, qins_error *error) {
     qins_eval_result results[QINS_MAX_TASKS] = {0};
     eval.examples.error = eval.context.error = eval.continuation.error = error;
     if (given->n_tasks == 0) return qins_fail(error, QINS_USAGE, "eval needs --task FILE, a file of questions");
-    if (read_tasks(&eval, results, error) == QINS_OK && open_models(&eval, error) == QINS_OK) {
-        eval.meter = qins_meter_start(given->quiet ? NULL : "eval", "questions", 1, &qins_interrupted);
-        for (size_t i = 0; i < given->n_tasks && error->status == QINS_OK; i++) run_task(&eval, &results[i], error);
-        qins_meter_end(&eval.meter);
-    }
-    if (error->status == QINS_OK) qins_eval_report(results, given->n_tasks, given->json, error);
+    if (read_tasks(&eval, results, error) == QINS_OK && open_models(&eval, error) == QINS_OK &&
+        run_tasks(&eval, results, given->n_tasks, error) == QINS_OK)
+        qins_eval_report(results, given->n_tasks, given->json, error);
     for (size_t i = 0; i < given->n_tasks; i++) {
         qins_task_free(&results[i].task);
+        qins_task_free(&results[i].examples);
         free(results[i].answers);
         free(results[i].ref_answers);
     }

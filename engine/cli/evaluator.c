@@ -63,14 +63,9 @@ qins_status qins_evaluator_score(qins_evaluator *evaluator, const qins_choice *c
     for (size_t i = 0; i < n_choices && error->status == QINS_OK; i++) {
         const qins_choice *choice = &choices[i];
         const size_t n_dropped = qins_choice_overlong(choice, n_ctx), n_before = n_context;
-        if (n_dropped >= choice->n_context)
-            return qins_fail(error, QINS_CONTEXT_OVERFLOW,
-                             "a choice of %zu tokens leaves no room in the context of %zu", choice->n_continuation,
-                             n_ctx);
         const int32_t *ids = choice->ids + n_dropped;
         n_context = choice->n_context - n_dropped;
-        const bool is_shared =
-            context != NULL && n_context == n_before && memcmp(context, ids, n_context * sizeof *ids) == 0;
+        const bool is_shared = n_context == n_before && memcmp(context, ids, n_context * sizeof *ids) == 0;
         context = ids;
         if (!is_shared && run_context(evaluator, ids, n_context, error) != QINS_OK) return error->status;
         const size_t n_run = n_context + choice->n_continuation - 1;
