@@ -3,8 +3,10 @@
 
 #include "engine/base/file.h"
 #include "engine/cli/cli.h"
+#include "tests/failing_allocation.h"
 #include "tests/support.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,17 +32,54 @@ static qins_status run(const char *line, qins_error *error) {
     return command == QINS_COMPARE ? qins_cmd_compare(&options, error) : qins_cmd_eval(&options, error);
 }
 
+// Run it with stdout going to a file.
+static void run_into(const char *path, const char *line, qins_error *error) {
+    fflush(stdout);
+    const int saved = dup(STDOUT_FILENO);
+    cr_assert(saved >= 0 && freopen(path, "w", stdout) != NULL);
+    run(line, error);
+    fflush(stdout);
+    cr_assert_eq(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
+    close(saved);
+}
+
+const char *command_model(const char *folder, const char *name) {
+    static char path[256];
+    char checkpoint[128];
+    qins_error error = {0};
+    qins_convert_options options = {.weight_type = QINS_F32, .n_threads = 1};
+    qins_convert_report report = {0};
+    snprintf(checkpoint, sizeof checkpoint, "tests/data/tiny/%s", name);
+    snprintf(path, sizeof path, "%s/%s.qins", folder, name);
+    const int fd = open(path, O_RDWR | O_CREAT, 0600);
+    cr_assert_geq(fd, 0);
+    qins_convert(checkpoint, fd, path, &options, NULL, NULL, &report, &error);
+    expect_ok(&error);
+    qins_convert_report_free(&report);
+    close(fd);
+    return path;
+}
+
+void expect_command_survives_failures(const char *line) {
+    bool hit = true;
+    for (size_t n = 1; hit; n++) {
+        qins_error error = {0};
+        const long mappings = failing_allocation_mappings();
+        failing_allocation_set(n);
+        run_into("/dev/null", line, &error);
+        hit = failing_allocation_hit();
+        failing_allocation_set(0);
+        cr_assert_eq(failing_allocation_mappings(), mappings, "%s, call %zu: a mapping is lost", line, n);
+        cr_assert_eq(error.status != QINS_OK, hit, "%s, call %zu: %s", line, n, error.message);
+        cr_assert(!hit || error.message[0] != '\0', "%s, call %zu: no message", line, n);
+    }
+}
+
 qins_json *command_json(const char *line) {
     qins_error error = {0};
     char *folder = temporary_folder();
     const char *path = write_file(folder, "stdout", "", 0);
-    fflush(stdout);
-    const int saved = dup(STDOUT_FILENO);
-    cr_assert(saved >= 0 && freopen(path, "w", stdout) != NULL);
-    run(line, &error);
-    fflush(stdout);
-    cr_assert_eq(dup2(saved, STDOUT_FILENO), STDOUT_FILENO);
-    close(saved);
+    run_into(path, line, &error);
     cr_assert_eq(error.status, QINS_OK, "%s: %s", line, error.message);
     size_t size;
     char *text = qins_file_read_all(path, (size_t)1 << 28, &size, QINS_FAILED, &error);

@@ -11,6 +11,13 @@ qins_json *command_json(const char *line);
 // Run it; what it must fail with.
 void expect_command_fails(const char *line, qins_status status, const char *message);
 
+// FOLDER/NAME.qins, tests/data/tiny/NAME converted with FP32 weights; the path is valid until the next call.
+const char *command_model(const char *folder, const char *name);
+
+// Run it once for each allocation, mapping and thread start of its own, with that one failing: an error with a message
+// each time, and nothing lost.
+void expect_command_survives_failures(const char *line);
+
 // The number at a path of keys and array indices with dots between them, such as "kld.max_at.window".
 double json_number_at(const qins_json *json, const char *path);
 

@@ -197,3 +197,13 @@ Test(compare, greedy_texts_can_be_interrupted) {
     hf_model_close(&model);
     hf_model_close(&reference);
 }
+
+Test(compare, survives_failing_allocations) {
+    char *folder = temporary_folder(), line[1024];
+    int n = snprintf(line, sizeof line, "compare -m %s", command_model(folder, "tied-bf16"));
+    snprintf(line + n, sizeof line - (size_t)n,
+             " --ref %s -t 2 --json -c 8 --max-windows 2 -f tests/data/tasks/README.md --greedy 2",
+             command_model(folder, "plain-gqa-f32"));
+    expect_command_survives_failures(line);
+    remove_folder(folder);
+}

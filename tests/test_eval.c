@@ -224,3 +224,15 @@ Test(eval, misuse_is_refused) {
     snprintf(line, sizeof line, "%s --task tests/data/nothing-arc.jsonl --format arc", DEMO);
     expect_command_fails(line, QINS_USAGE, "No such file");
 }
+
+Test(eval, survives_failing_allocations) {
+    char *folder = temporary_folder(), line[1024];
+    int n = snprintf(line, sizeof line, "eval -m %s", command_model(folder, "tied-bf16"));
+    snprintf(line + n, sizeof line - (size_t)n,
+             " --ref %s -t 2 --json -c 24 --limit 1 "
+             "--task tests/data/tasks/winogrande_friends.jsonl --examples tests/data/tasks/winogrande_friends.jsonl "
+             "--shots 1",
+             command_model(folder, "plain-gqa-f32"));
+    expect_command_survives_failures(line);
+    remove_folder(folder);
+}

@@ -72,8 +72,8 @@ size_t qins_session_chunk(const qins_session *session);
 qins_status qins_session_pretend(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
 
 // Score a sequence: begin with ids[n], which must stay valid, then take the logits behind the tokens from position
-// `first` on in order, a few rows at a time, so that memory does not grow with the sequence. What the tokens in front of
-// `first` share with the cached sequence is kept; with 0 the cache starts out empty.
+// `first` on in order, a few rows at a time, so that memory does not grow with the sequence. What the tokens in front
+// of `first` share with the cached sequence is kept; with 0 the cache starts out empty.
 qins_status qins_session_score_begin(qins_session *session, const int32_t *ids, size_t n, size_t first,
                                      qins_error *error);
 

@@ -2,24 +2,19 @@
 # What qinsrun compare reports of the demo model's code, against transformers on the weights that the second reader
 # decodes: within 1 %, greedy text the same. Usage: test_figures.sh BUILD_DIR
 # PYTHON: an interpreter with the modules of tests/oracle/requirements.txt; without them the test is skipped.
-set -u
-build=$1
 python=${PYTHON:-python3}
 export PYTHONDONTWRITEBYTECODE=1
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
 if ! "$python" -c 'import torch, transformers' 2>/dev/null; then
     echo "skip - figures of compare: $python has no torch and transformers"
     exit 0
 fi
-demo=$tmp/demo.qins
+. "$(dirname "$0")/demo.sh"
 # Windows of 96 tokens stay below the 128 at which this model's RoPE factors change; the greedy texts go beyond.
-{ "$build/qinsconvert" tests/data/demo -o "$demo" --quiet &&
-    "$build/qinsrun" tokenize -m "$demo" -f tests/data/demo/held_out.txt >"$tmp/ids" &&
+{ "$run" tokenize -m "$demo" -f tests/data/demo/held_out.txt >"$tmp/ids" &&
     "$python" -c 'import sys, struct
 ids = [int(id) for id in sys.stdin.read().split()][:1200]
 sys.stdout.buffer.write(struct.pack(f"<{len(ids)}i", *ids))' <"$tmp/ids" >"$tmp/ids.i32" &&
-    "$build/qinsrun" compare -m "$demo" --ref tests/data/demo --kv-k f32 --kv-v f32 --ids-file "$tmp/ids.i32" -c 96 \
+    "$run" compare -m "$demo" --ref tests/data/demo --kv-k f32 --kv-v f32 --ids-file "$tmp/ids.i32" -c 96 \
         --greedy 90 --prompts 1 --json >"$tmp/ours" &&
     "$python" tests/oracle/compare_models.py "$demo" tests/data/demo "$tmp/ids.i32" --window 96 --greedy 90 --prompts 1 \
         >"$tmp/theirs"; } 2>"$tmp/err" || { echo "FAIL - figures of compare: $(tail -n 1 "$tmp/err")"; exit 1; }
