@@ -98,12 +98,8 @@ static uint16_t scale_for(float largest) {
 
 uint8_t qins_encode_value(const qins_codebook *book, float value, float d) {
     if (d == 0.0f) return QINS_ZERO_CODE;
-    const float ratio = fabsf(value) / d;
-    unsigned s = book->start[qins_start_bin(ratio)];
-    s += ratio < book->boundary[s]; // the curves have at most two boundaries in a bin: no branch for these
-    s += ratio < book->boundary[s];
-    while (ratio < book->boundary[s]) s++;
-    unsigned sign = s == QINS_ZERO_CODE ? 0 : qins_f32_bits(value) >> 31;
+    const unsigned s = qins_nearest_code(book, fabsf(value) / d);
+    const unsigned sign = s == QINS_ZERO_CODE ? 0 : qins_f32_bits(value) >> 31;
     return (uint8_t)(s | sign << 7);
 }
 

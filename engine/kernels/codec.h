@@ -67,6 +67,15 @@ static inline unsigned qins_start_bin(float magnitude) {
     return bin < 0 ? 0 : bin >= QINS_START_BINS ? QINS_START_BINS - 1 : (unsigned)bin;
 }
 
+// The code, without its sign, of a magnitude under d = 1: the nearest table entry, ties to the larger one.
+static inline unsigned qins_nearest_code(const qins_codebook *book, float magnitude) {
+    unsigned s = book->start[qins_start_bin(magnitude)];
+    s += magnitude < book->boundary[s]; // the curves have at most two boundaries in a bin: no branch for these
+    s += magnitude < book->boundary[s];
+    while (magnitude < book->boundary[s]) s++;
+    return s;
+}
+
 // Codebook of a curve.
 void qins_codebook_make(qins_codebook *book, qins_curve curve, double parameter);
 // Codebook from stored magnitudes; false when they are not finite, not in [0, 1], increase anywhere, or T[127] != 0.

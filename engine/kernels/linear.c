@@ -42,8 +42,9 @@ void qins_compute_free(qins_compute *compute) {
 
 void qins_sgemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride, size_t m,
                 size_t n, size_t k, qins_sgemm_form form) {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, form.b_is_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n,
-                (blasint)k, form.alpha, a, (blasint)a_stride, b, (blasint)b_stride, form.beta, c, (blasint)c_stride);
+    cblas_sgemm(CblasRowMajor, form.a_is_transposed ? CblasTrans : CblasNoTrans,
+                form.b_is_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, form.alpha, a,
+                (blasint)a_stride, b, (blasint)b_stride, form.beta, c, (blasint)c_stride);
 }
 
 struct linear_job {
@@ -146,4 +147,11 @@ void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, cons
     if (n == 1) job.x = qins_arranged(compute->kernels, compute->tiles, w, x); // tiles are not needed otherwise
     size_t n_items = (w->rows + job.item_rows - 1) / job.item_rows;
     qins_pool_run(compute->pool, n_items, item_of(compute, n, w), &job);
+}
+
+void qins_cholesky_solve(float *y, size_t n, const float *factor, size_t cols) {
+    const CBLAS_TRANSPOSE order[] = {CblasTrans, CblasNoTrans}; // y = y L^-T, then y = y L^-1
+    for (int i = 0; i < 2; i++)
+        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, order[i], CblasNonUnit, (blasint)n, (blasint)cols, 1.0f,
+                    factor, (blasint)cols, y, (blasint)cols);
 }

@@ -5,19 +5,19 @@
 #include "engine/base/memory.h"
 
 // Point the buffers into `block` (NULL: only count) and return how many floats they take.
-static size_t place_buffers(qins_forward_state *state, const qins_config *config, float *block) {
+static size_t place_buffers(qins_forward_state *state, const qins_config *config, size_t n_rows, float *block) {
     const struct {
         float **buffer;
         size_t rows, cols;
     } buffers[] = {
-        {&state->x, QINS_CHUNK, config->hidden_dim},
-        {&state->normed, QINS_CHUNK, config->hidden_dim},
-        {&state->qkv, QINS_CHUNK, qins_config_qkv_dim(config)},
-        {&state->heads, QINS_CHUNK, qins_config_q_dim(config)},
-        {&state->gate_up, QINS_CHUNK, 2 * config->ffn_dim},
-        {&state->act, QINS_CHUNK, config->ffn_dim},
-        {&state->cos_a, QINS_CHUNK, config->rope_dim / 2},
-        {&state->sin_a, QINS_CHUNK, config->rope_dim / 2},
+        {&state->x, n_rows, config->hidden_dim},
+        {&state->normed, n_rows, config->hidden_dim},
+        {&state->qkv, n_rows, qins_config_qkv_dim(config)},
+        {&state->heads, n_rows, qins_config_q_dim(config)},
+        {&state->gate_up, n_rows, 2 * config->ffn_dim},
+        {&state->act, n_rows, config->ffn_dim},
+        {&state->cos_a, n_rows, config->rope_dim / 2},
+        {&state->sin_a, n_rows, config->rope_dim / 2},
         {&state->logits, QINS_LOGIT_ROWS, config->vocab_size},
     };
     size_t used = 0;
@@ -28,25 +28,32 @@ static size_t place_buffers(qins_forward_state *state, const qins_config *config
     return used;
 }
 
-size_t qins_forward_buffer_bytes(const qins_config *config) {
+size_t qins_forward_buffer_bytes(const qins_config *config, size_t n_rows) {
     qins_forward_state counted;
-    return place_buffers(&counted, config, NULL) * sizeof(float);
+    return place_buffers(&counted, config, n_rows, NULL) * sizeof(float);
+}
+
+qins_status qins_forward_prepare(qins_forward_state *state, const qins_config *config, qins_compute *compute,
+                                 const qins_forward_options *options, qins_error *error) {
+    *state = (qins_forward_state){.config = config, .compute = compute, .n_rows = options->n_rows};
+    qins_rope_init(&state->rope, config);
+    if (qins_attention_init(&state->attention, compute, config, error) != QINS_OK) return error->status;
+    if (qins_kvcache_init(&state->cache, config, options->k_type, options->v_type, options->v_book, options->capacity,
+                          error) != QINS_OK)
+        return error->status;
+    state->block_bytes = qins_forward_buffer_bytes(config, options->n_rows);
+    state->block = qins_reserve(state->block_bytes, "buffers of the forward pass", error);
+    if (state->block != NULL) place_buffers(state, config, options->n_rows, state->block);
+    return error->status;
 }
 
 qins_status qins_forward_init(qins_forward_state *state, const qins_image *image, qins_compute *compute,
                               qins_type k_type, qins_type v_type, size_t capacity, qins_error *error) {
     const qins_header *header = qins_image_header(image);
-    *state = (qins_forward_state){.config = &header->config, .compute = compute};
-    qins_rope_init(&state->rope, state->config);
-    if (qins_weights_bind(&state->weights, image, compute->kernels, error) != QINS_OK) return error->status;
-    if (qins_attention_init(&state->attention, compute, state->config, error) != QINS_OK) return error->status;
-    if (qins_kvcache_init(&state->cache, state->config, k_type, v_type, &header->v_code.book, capacity, error) !=
-        QINS_OK)
-        return error->status;
-    state->block_bytes = qins_forward_buffer_bytes(state->config);
-    state->block = qins_reserve(state->block_bytes, "buffers of the forward pass", error);
-    if (state->block != NULL) place_buffers(state, state->config, state->block);
-    return error->status;
+    const qins_forward_options options = {
+        .k_type = k_type, .v_type = v_type, .v_book = &header->v_code.book, .capacity = capacity, .n_rows = QINS_CHUNK};
+    if (qins_forward_prepare(state, &header->config, compute, &options, error) != QINS_OK) return error->status;
+    return qins_weights_bind(&state->weights, image, compute->kernels, error);
 }
 
 void qins_forward_free(qins_forward_state *state) {
@@ -63,7 +70,11 @@ struct chunk {
     const int32_t *ids;
     size_t n, position;
     qins_rope_set set;
+    size_t length; // of the sequences that it consists of: n, but for qins_sequences
+    qins_on_product *on_product;
+    void *context;
     size_t layer;
+    size_t first;      // token of the sequence that attends
     const float *norm; // weight of the norm to apply
 };
 
@@ -74,7 +85,7 @@ static void embed_token(void *context, size_t token, size_t worker) {
     const size_t half = state->rope.half;
     qins_decode_rows(state->compute->kernels, state->x + token * state->config->hidden_dim, &state->weights.embedding,
                      (size_t)chunk->ids[token], 1);
-    qins_rope_angles(&state->rope, chunk->set, chunk->position + token, state->cos_a + token * half,
+    qins_rope_angles(&state->rope, chunk->set, chunk->position + token % chunk->length, state->cos_a + token * half,
                      state->sin_a + token * half);
 }
 
@@ -97,10 +108,11 @@ static void add_token(void *context, size_t token, size_t worker) {
     for (size_t i = 0; i < dim; i++) x[i] += added[i];
 }
 
-// Rotate a token's queries and keys; store its keys and values.
-static void rotate_and_store_token(void *context, size_t token, size_t worker) {
+// Rotate the queries and keys of a sequence's token; store its keys and values.
+static void rotate_and_store_token(void *context, size_t index, size_t worker) {
     (void)worker;
     const struct chunk *chunk = context;
+    const size_t token = chunk->first + index;
     qins_forward_state *state = chunk->state;
     const qins_config *config = state->config;
     const float *cos_a = state->cos_a + token * state->rope.half, *sin_a = state->sin_a + token * state->rope.half;
@@ -112,7 +124,7 @@ static void rotate_and_store_token(void *context, size_t token, size_t worker) {
     for (size_t head = 0; head < config->n_kv_heads; head++) {
         float *key = k + head * config->head_dim;
         qins_rope_rotate(&state->rope, key, cos_a, sin_a);
-        qins_kvcache_store(&state->cache, chunk->layer, head, chunk->position + token, key,
+        qins_kvcache_store(&state->cache, chunk->layer, head, chunk->position + index, key,
                            v + head * config->head_dim);
     }
 }
@@ -135,33 +147,85 @@ static void norm(struct chunk *chunk, const float *weight) {
     each_token(chunk, norm_token);
 }
 
+// heads[n, q_dim] from qkv[n, qkv_dim]: q and k rotated, k and v into the cache, attention; sequence by sequence.
+static void attend(struct chunk *chunk) {
+    qins_forward_state *state = chunk->state;
+    const size_t q_dim = qins_config_q_dim(state->config), qkv_dim = qins_config_qkv_dim(state->config);
+    for (chunk->first = 0; chunk->first < chunk->n; chunk->first += chunk->length) {
+        qins_pool_run(state->compute->pool, chunk->length, rotate_and_store_token, chunk);
+        qins_attention_run(&state->attention, state->heads + chunk->first * q_dim, state->qkv + chunk->first * qkv_dim,
+                           qkv_dim, &state->cache, chunk->layer, chunk->length, chunk->position);
+    }
+}
+
+// y[n, rows] = x[n, cols] W^T for a matrix of the layer; false when on_product stops the pass.
+static bool multiply(const struct chunk *chunk, float *y, const float *x, size_t tensor, const qins_matrix *w) {
+    if (chunk->on_product != NULL && !chunk->on_product(chunk->context, chunk->layer, tensor, x, chunk->n))
+        return false;
+    qins_linear(chunk->state->compute, y, x, chunk->n, w);
+    return true;
+}
+
+// x[n, hidden_dim] = embedding[ids], and the angles of the positions.
+static void embed(struct chunk *chunk) {
+    each_token(chunk, embed_token);
+}
+
+static bool run_layer(struct chunk *chunk) {
+    qins_forward_state *state = chunk->state;
+    const qins_layer *layer = &state->weights.layers[chunk->layer];
+
+    norm(chunk, layer->input_norm);                                                       // normed[n, hidden_dim]
+    if (!multiply(chunk, state->qkv, state->normed, QINS_QKV, &layer->qkv)) return false; // qkv[n, qkv_dim]
+    attend(chunk);                                                                        // heads[n, q_dim]
+    if (!multiply(chunk, state->normed, state->heads, QINS_OUTPUT, &layer->output)) return false;
+    each_token(chunk, add_token); // x += normed
+
+    norm(chunk, layer->post_norm); // normed[n, hidden_dim]
+    if (!multiply(chunk, state->gate_up, state->normed, QINS_GATE_UP, &layer->gate_up)) return false;
+    each_token(chunk, activate_token); // act[n, ffn_dim] = up * silu(gate)
+    if (!multiply(chunk, state->normed, state->act, QINS_DOWN, &layer->down)) return false;
+    each_token(chunk, add_token); // x += normed
+    return true;
+}
+
 bool qins_forward(qins_forward_state *state, const int32_t *ids, size_t n, size_t position, qins_rope_set set,
                   qins_on_layer *on_layer, void *context) {
-    qins_compute *compute = state->compute;
-    const qins_config *config = state->config;
-    struct chunk chunk = {.state = state, .ids = ids, .n = n, .position = position, .set = set};
-
-    each_token(&chunk, embed_token); // x[n, hidden_dim] = embedding[ids], and the angles of the positions
-    for (chunk.layer = 0; chunk.layer < config->n_layers; chunk.layer++) {
-        const qins_layer *layer = &state->weights.layers[chunk.layer];
-
-        norm(&chunk, layer->input_norm);                                 // normed[n, hidden_dim]
-        qins_linear(compute, state->qkv, state->normed, n, &layer->qkv); // qkv[n, qkv_dim]
-        each_token(&chunk, rotate_and_store_token);                      // q, k rotated; k, v in the cache
-        qins_attention_run(&state->attention, state->heads, state->qkv, qins_config_qkv_dim(config), &state->cache,
-                           chunk.layer, n, position);                         // heads[n, q_dim]
-        qins_linear(compute, state->normed, state->heads, n, &layer->output); // normed[n, hidden_dim]
-        each_token(&chunk, add_token);                                        // x += normed
-
-        norm(&chunk, layer->post_norm);                                          // normed[n, hidden_dim]
-        qins_linear(compute, state->gate_up, state->normed, n, &layer->gate_up); // gate_up[n, 2 * ffn_dim]
-        each_token(&chunk, activate_token);                                      // act[n, ffn_dim] = up * silu(gate)
-        qins_linear(compute, state->normed, state->act, n, &layer->down);        // normed[n, hidden_dim]
-        each_token(&chunk, add_token);                                           // x += normed
+    struct chunk chunk = {.state = state, .ids = ids, .n = n, .position = position, .set = set, .length = n};
+    embed(&chunk);
+    for (; chunk.layer < state->config->n_layers; chunk.layer++) {
+        run_layer(&chunk);
         if (on_layer != NULL && !on_layer(context, chunk.layer)) return false;
     }
     norm(&chunk, state->weights.final_norm); // normed[n, hidden_dim]
     return true;
+}
+
+static struct chunk chunk_of(qins_forward_state *state, const qins_sequences *sequences) {
+    return (struct chunk){.state = state,
+                          .ids = sequences->ids,
+                          .n = sequences->n_sequences * sequences->length,
+                          .set = sequences->set,
+                          .length = sequences->length};
+}
+
+void qins_forward_embed(qins_forward_state *state, const qins_sequences *sequences) {
+    struct chunk chunk = chunk_of(state, sequences);
+    embed(&chunk);
+}
+
+bool qins_forward_layer(qins_forward_state *state, const qins_sequences *sequences, size_t layer,
+                        qins_on_product *on_product, void *context) {
+    struct chunk chunk = chunk_of(state, sequences);
+    chunk.layer = layer;
+    chunk.on_product = on_product;
+    chunk.context = context;
+    return run_layer(&chunk);
+}
+
+void qins_forward_norm(qins_forward_state *state, const qins_sequences *sequences) {
+    struct chunk chunk = chunk_of(state, sequences);
+    norm(&chunk, state->weights.final_norm);
 }
 
 void qins_forward_logits(qins_forward_state *state, size_t first_row, size_t n_rows) {

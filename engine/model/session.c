@@ -49,7 +49,8 @@ qins_status qins_session_plan(const qins_config *config, size_t file_bytes, bool
                                .is_converted = is_converted,
                                .available = qins_memory_available()};
     plan->token_bytes = qins_kvcache_token_bytes(config, options->k_type, options->v_type) + sizeof(int32_t);
-    plan->scratch = qins_forward_buffer_bytes(config) + qins_attention_bytes(config, thread_count(options)) +
+    plan->scratch = qins_forward_buffer_bytes(config, QINS_CHUNK) +
+                    qins_attention_bytes(config, thread_count(options)) +
                     thread_count(options) * QINS_TILE_FLOATS * sizeof(float);
     const size_t needed = plan->scratch + (is_converted ? file_bytes : 0);
     if (options->n_ctx > config->max_positions)
