@@ -2,6 +2,7 @@
 // tensors through the encoder into the file.
 #include "convert/convert.h"
 
+#include "convert/calibrate.h"
 #include "convert/checkpoint.h"
 #include "convert/encode.h"
 #include "convert/hf_config.h"
@@ -32,6 +33,7 @@ struct conversion {
     const qins_source_tensor **sources; // owned, [n_tensors]
     uint8_t *tokenizer;                 // owned, packed; NULL: none
     size_t tokenizer_bytes;
+    qins_calibration_text text; // without sequences: no calibration
     char chat_template[sizeof((qins_header){0}.chat_template)];
 };
 
@@ -60,6 +62,8 @@ static void read_tokenizer(struct conversion *conversion, const qins_config *con
     static const char *const name = "tokenizer.json";
     if (!qins_hf_has(&conversion->folder, name)) {
         warn(conversion, "there is no tokenizer.json, so the model will take token ids only, no text");
+        if (conversion->options->calibrate != NULL)
+            qins_fail(error, QINS_BAD_MODEL, "%s: calibration needs a tokenizer.json", conversion->folder.path);
         return;
     }
     size_t size;
@@ -73,6 +77,10 @@ static void read_tokenizer(struct conversion *conversion, const qins_config *con
                   conversion->folder.path, name, qins_tokenizer_vocab_size(tokenizer) - 1, config->vocab_size);
     if (error->status == QINS_OK)
         qins_tokenizer_pack(tokenizer, &conversion->tokenizer, &conversion->tokenizer_bytes, error);
+    const qins_convert_options *options = conversion->options;
+    if (error->status == QINS_OK && options->calibrate != NULL)
+        qins_calibration_text_read(&conversion->text, options->calibrate, tokenizer, config, options->calibrate_tokens,
+                                   error);
     qins_tokenizer_free(tokenizer);
 }
 
@@ -123,6 +131,8 @@ static void fill_header(struct conversion *conversion, qins_error *error) {
     memcpy(header->converter, QINS_CONVERTER, sizeof QINS_CONVERTER);
     header->v_code = (qins_code){.curve = QINS_PROJECTIVE, .parameter = v_cache_parameter(header->config.head_dim)};
     qins_codebook_make(&header->v_code.book, QINS_PROJECTIVE, header->v_code.parameter);
+    header->calibration = conversion->text.source;
+    header->calibration_tokens = conversion->text.n_sequences * conversion->text.length;
     header->sources = qins_alloc(conversion->folder.n_sources, sizeof *header->sources, "list of sources", error);
     if (header->sources == NULL) return;
     header->n_sources = conversion->folder.n_sources;
@@ -156,6 +166,7 @@ static void prepare(struct conversion *conversion, const char *hf_dir, qins_erro
 }
 
 static void release(struct conversion *conversion) {
+    qins_calibration_text_free(&conversion->text);
     free(conversion->tokenizer);
     free(conversion->sources);
     qins_checkpoint_close(&conversion->checkpoint);
@@ -174,9 +185,10 @@ static qins_rows source_rows(const struct conversion *conversion, size_t index) 
                        .cols = spec->cols};
 }
 
-// Where the payload goes: the file, with progress.
+// Where the payload goes: the file, with progress, and on request into memory.
 struct output {
     qins_writer *writer;
+    uint8_t *copy; // of the tensor's payload from here on; NULL: none
     uint64_t done, total;
     qins_progress *progress;
     void *context;
@@ -190,6 +202,10 @@ static qins_status report_progress(const struct output *output, qins_error *erro
 static qins_status write_payload(void *context, const void *bytes, size_t size, qins_error *error) {
     struct output *output = context;
     if (qins_writer_append(output->writer, bytes, size, error) != QINS_OK) return error->status;
+    if (output->copy != NULL) {
+        memcpy(output->copy, bytes, size);
+        output->copy += size;
+    }
     output->done += size;
     return report_progress(output, error);
 }
@@ -223,12 +239,23 @@ static void fit_codes(struct conversion *conversion, qins_pool *pool, const stru
     free(fitting.errors);
 }
 
-static void encode_tensor(struct conversion *conversion, size_t index, qins_pool *pool, struct output *output,
-                          qins_error *error) {
+// Tensors on their way into the file, in the order of the schema.
+struct encoding {
+    struct conversion *conversion;
+    qins_pool *pool;
+    struct output *output;
+    size_t next;      // tensor
+    uint8_t *payload; // owned, of the last tensor that was encoded with feedback
+};
+
+static void encode_next(struct encoding *encoding, const qins_feedback *feedback, qins_error *error) {
+    struct conversion *conversion = encoding->conversion;
+    const size_t index = encoding->next++;
     qins_tensor *tensor = &conversion->report->header.tensors[index];
     qins_rows rows = source_rows(conversion, index);
     qins_encoded encoded;
-    qins_encode_tensor(pool, &rows, tensor->type, &tensor->code.book, write_payload, output, &encoded, error);
+    qins_encode_tensor(encoding->pool, &rows, tensor->type, &tensor->code.book, feedback, write_payload,
+                       encoding->output, &encoded, error);
     if (error->status != QINS_OK) {
         if (error->status == QINS_BAD_MODEL) qins_error_context(error, "%s: tensor %s", rows.path, tensor->spec.name);
         return;
@@ -239,12 +266,49 @@ static void encode_tensor(struct conversion *conversion, size_t index, qins_pool
     conversion->report->roles[tensor->spec.role].error += encoded.error;
 }
 
+static void encode_up_to(struct encoding *encoding, size_t end, qins_error *error) {
+    while (encoding->next < end && error->status == QINS_OK) encode_next(encoding, NULL, error);
+}
+
+static qins_rows calibration_rows(void *context, size_t index) {
+    const struct encoding *encoding = context;
+    return source_rows(encoding->conversion, index);
+}
+
+// qins_calibration_calls.encode
+static qins_status encode_calibrated(void *context, size_t index, const qins_feedback *feedback, qins_matrix *encoded,
+                                     qins_error *error) {
+    struct encoding *encoding = context;
+    const qins_tensor *tensor = &encoding->conversion->report->header.tensors[index];
+    encode_up_to(encoding, index, error);
+    free(encoding->payload);
+    encoding->payload = qins_alloc(1, (size_t)tensor->bytes, "an encoded tensor", error);
+    if (error->status != QINS_OK) return error->status;
+    encoding->output->copy = encoding->payload;
+    encode_next(encoding, feedback, error);
+    encoding->output->copy = NULL;
+    const size_t code_bytes = tensor->spec.rows * qins_row_bytes(tensor->type, tensor->spec.cols);
+    *encoded = (qins_matrix){.type = tensor->type,
+                             .rows = tensor->spec.rows,
+                             .cols = tensor->spec.cols,
+                             .block = qins_types[tensor->type].block,
+                             .data = encoding->payload,
+                             .scales = (const uint16_t *)(const void *)(encoding->payload + code_bytes),
+                             .book = &tensor->code.book};
+    return error->status;
+}
+
 static void encode_all(struct conversion *conversion, qins_pool *pool, struct output *output, qins_error *error) {
     const qins_header *header = &conversion->report->header;
+    struct encoding encoding = {.conversion = conversion, .pool = pool, .output = output};
     for (size_t i = 0; i < header->n_tensors; i++) output->total += header->tensors[i].bytes;
     fit_codes(conversion, pool, output, error);
-    for (size_t i = 0; i < header->n_tensors && error->status == QINS_OK; i++)
-        encode_tensor(conversion, i, pool, output, error);
+    if (error->status == QINS_OK && conversion->text.n_sequences > 0) {
+        const qins_calibration_calls calls = {calibration_rows, encode_calibrated, &encoding};
+        qins_calibrate(header, &conversion->text, conversion->options->n_threads, &calls, error);
+    }
+    encode_up_to(&encoding, header->n_tensors, error);
+    free(encoding.payload);
     if (error->status == QINS_OK) qins_writer_finish(output->writer, error);
     conversion->report->file_bytes = qins_writer_file_bytes(output->writer);
 }

@@ -17,6 +17,8 @@ typedef struct qins_convert_options {
     bool head_given;       // head_type was asked for; otherwise lm_head follows the default rule
     qins_type head_type;   // default rule: F32 with weight_type F32; else 16-bit sources as they are, F32 becomes BF16
     qins_curve curve;      // of coded tensors
+    const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
+    size_t calibrate_tokens;
     size_t n_threads;
     qins_notice *notice; // NULL: warnings are dropped, and the error message carries the problems that fit
     void *notice_context;
@@ -47,8 +49,9 @@ qins_status qins_convert_plan(const char *hf_dir, const qins_convert_options *op
                               qins_error *error);
 
 // Convert into an open, empty, seekable descriptor; `name` stands for it in messages. Memory stays bounded (tensors are
-// streamed in pieces of rows). The same folder and options give the same bytes for any number of threads. Progress is
-// counted in bytes written and reported from any of the threads, one call at a time.
+// streamed in pieces of rows). The same folder and options give the same bytes for any number of threads; calibrated,
+// on the same kind of processor and with the same BLAS library only. Progress is counted in bytes written and reported
+// from any of the threads, one call at a time.
 qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qins_convert_options *options,
                          qins_progress *progress, void *context, qins_convert_report *report, qins_error *error);
 

@@ -15,6 +15,7 @@
 enum {
     PIECE_BYTES = 1 << 22,   // of the source, read and written at a time
     ITEM_BYTES = 1 << 16,    // of the source, what a thread takes of a piece
+    FEEDBACK_ITEMS = 16,     // of QINS_FEEDBACK_ROWS rows, in a piece that is encoded with feedback
     SAMPLE_VALUES = 1 << 16, // numbers that a curve is fitted to, in whole rows
     SUM_LANES = 8
 };
@@ -33,13 +34,15 @@ struct encoder {
     const qins_rows *source;
     qins_type type;
     const qins_codebook *book;
+    const qins_feedback *feedback; // NULL: none
     const qins_kernels *kernels;
     size_t input_row_bytes, output_row_bytes;
     size_t piece_rows, item_rows;
     struct piece pieces[2];
     struct piece *current, *previous; // being encoded; being written (NULL: none)
     uint16_t *scales;                 // [rows, blocks]
-    float *floats;                    // [n_threads, cols]
+    float *floats;                    // [n_threads, worker_floats]
+    size_t worker_floats;             // a row; with feedback, three times the rows of an item
     qins_error *worker_errors;        // [n_threads]
     XXH3_state_t *hash;
     qins_sink *sink;
@@ -103,26 +106,47 @@ static double narrow(uint8_t *row, const float *values, size_t cols, size_t *bad
     return squared_error;
 }
 
-// Row `row` of the tensor, which is row `slot` of the piece.
-static void encode_row(struct encoder *encoder, struct piece *piece, size_t row, size_t slot, float *values) {
-    const qins_rows *source = encoder->source;
-    const size_t cols = source->cols;
-    const uint8_t *input = piece->input + slot * encoder->input_row_bytes;
-    uint8_t *output = piece->output + slot * encoder->output_row_bytes;
-    widen(values, input, source->type, cols);
+// values[cols] = row `slot` of the piece; false when it cannot be encoded.
+static bool read_row(struct encoder *encoder, struct piece *piece, size_t slot, float *values) {
+    const size_t cols = encoder->source->cols;
+    widen(values, piece->input + slot * encoder->input_row_bytes, encoder->source->type, cols);
     piece->bad_col[slot] = first_not_finite(values, cols);
-    if (piece->bad_col[slot] != cols) return;
+    if (piece->bad_col[slot] != cols) return false;
     piece->squares[slot] = sum_squares(values, cols);
     piece->errors[slot] = 0.0;
-    if (encoder->type == source->type)
-        memcpy(output, input, encoder->output_row_bytes);
+    return true;
+}
+
+static uint16_t *scales_of_row(const struct encoder *encoder, size_t row) {
+    return encoder->scales + row * qins_blocks(encoder->type, encoder->source->cols);
+}
+
+// Row `row` of the tensor, which is row `slot` of the piece.
+static void encode_row(struct encoder *encoder, struct piece *piece, size_t row, size_t slot, float *values) {
+    const size_t cols = encoder->source->cols;
+    uint8_t *output = piece->output + slot * encoder->output_row_bytes;
+    if (!read_row(encoder, piece, slot, values)) return;
+    if (encoder->type == encoder->source->type)
+        memcpy(output, piece->input + slot * encoder->input_row_bytes, encoder->output_row_bytes);
     else if (encoder->type == QINS_F32)
         memcpy(output, values, encoder->output_row_bytes);
     else if (encoder->type == QINS_BF16)
         piece->errors[slot] = narrow(output, values, cols, &piece->bad_col[slot]);
     else
-        piece->errors[slot] = encoder->kernels->encode_row(encoder->book, values, cols, output,
-                                                           encoder->scales + row * qins_blocks(encoder->type, cols));
+        piece->errors[slot] =
+            encoder->kernels->encode_row(encoder->book, values, cols, output, scales_of_row(encoder, row));
+}
+
+// All rows of an item at once: they share the walk through the factor.
+static void encode_rows_with_feedback(struct encoder *encoder, struct piece *piece, size_t row, size_t slot, size_t n,
+                                      float *values) {
+    const size_t cols = encoder->source->cols;
+    bool usable = true;
+    for (size_t i = 0; i < n; i++) usable &= read_row(encoder, piece, slot + i, values + i * cols);
+    if (usable)
+        qins_feedback_encode(encoder->feedback, encoder->book, values, n,
+                             piece->output + slot * encoder->output_row_bytes, scales_of_row(encoder, row),
+                             piece->errors + slot, values + encoder->item_rows * cols);
 }
 
 // Hash the piece before the current one and pass it on: one thread does this while the others encode.
@@ -151,8 +175,11 @@ static void run_item(void *context, size_t item, size_t worker) {
                           n * encoder->input_row_bytes,
                           encoder->source->offset + (uint64_t)row * encoder->input_row_bytes, error) != QINS_OK)
         return;
-    float *values = encoder->floats + worker * encoder->source->cols;
-    for (size_t i = 0; i < n; i++) encode_row(encoder, piece, row + i, first + i, values);
+    float *values = encoder->floats + worker * encoder->worker_floats;
+    if (encoder->feedback != NULL)
+        encode_rows_with_feedback(encoder, piece, row, first, n, values);
+    else
+        for (size_t i = 0; i < n; i++) encode_row(encoder, piece, row + i, first + i, values);
 }
 
 // Add up the rows in order, whoever encoded them; an error for the first value that cannot be converted.
@@ -203,7 +230,7 @@ static void allocate(struct encoder *encoder, size_t n_threads, qins_error *erro
         piece->bad_col = qins_alloc(rows, sizeof(size_t), "rows of a tensor", error);
     }
     encoder->scales = qins_alloc(source->rows, blocks * sizeof(uint16_t), "scales of a tensor", error);
-    encoder->floats = qins_alloc(n_threads, source->cols * sizeof(float), "rows of a tensor", error);
+    encoder->floats = qins_alloc(n_threads, encoder->worker_floats * sizeof(float), "rows of a tensor", error);
     encoder->worker_errors = qins_alloc(n_threads, sizeof(qins_error), "errors of threads", error);
     encoder->hash = XXH3_createState();
     if (encoder->hash == NULL || XXH3_64bits_reset(encoder->hash) != XXH_OK)
@@ -226,12 +253,27 @@ static qins_status step(struct encoder *encoder, qins_pool *pool, size_t *row, q
     return collect(encoder, piece, error);
 }
 
+// How many rows a thread takes at a time, and how many are in flight.
+static void divide(struct encoder *encoder) {
+    const size_t rows = encoder->source->rows, row_bytes = encoder->input_row_bytes;
+    size_t item_rows = ITEM_BYTES / row_bytes, piece_rows = PIECE_BYTES / row_bytes;
+    if (encoder->feedback != NULL) {
+        item_rows = QINS_FEEDBACK_ROWS;
+        piece_rows = FEEDBACK_ITEMS * QINS_FEEDBACK_ROWS;
+    }
+    encoder->item_rows = item_rows == 0 ? 1 : item_rows;
+    encoder->piece_rows = piece_rows == 0 ? 1 : piece_rows > rows ? rows : piece_rows;
+    encoder->worker_floats = encoder->source->cols * (encoder->feedback != NULL ? 3 * encoder->item_rows : 1);
+}
+
 qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, const qins_codebook *book,
-                               qins_sink *sink, void *context, qins_encoded *result, qins_error *error) {
+                               const qins_feedback *feedback, qins_sink *sink, void *context, qins_encoded *result,
+                               qins_error *error) {
     qins_error sink_error = {0};
     struct encoder encoder = {.source = source,
                               .type = type,
                               .book = book,
+                              .feedback = feedback,
                               .kernels = qins_kernels_get(),
                               .input_row_bytes = qins_row_bytes(source->type, source->cols),
                               .output_row_bytes = qins_row_bytes(type, source->cols),
@@ -240,9 +282,7 @@ qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_ty
                               .sink_error = &sink_error,
                               .result = result};
     *result = (qins_encoded){0};
-    size_t item_rows = ITEM_BYTES / encoder.input_row_bytes, piece_rows = PIECE_BYTES / encoder.input_row_bytes;
-    encoder.item_rows = item_rows == 0 ? 1 : item_rows;
-    encoder.piece_rows = piece_rows == 0 ? 1 : piece_rows > source->rows ? source->rows : piece_rows;
+    divide(&encoder);
     allocate(&encoder, qins_pool_threads(pool), error);
     for (size_t row = 0; row < source->rows && error->status == QINS_OK;) {
         step(&encoder, pool, &row, error);

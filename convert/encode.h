@@ -3,7 +3,7 @@
 #ifndef QINS_CONVERT_ENCODE_H
 #define QINS_CONVERT_ENCODE_H
 
-#include "engine/base/pool.h"
+#include "convert/feedback.h"
 #include "engine/model/header.h"
 
 // W[rows, cols], row-major, in an open file.
@@ -30,8 +30,9 @@ qins_status qins_fit_code(qins_code *code, qins_curve curve, const qins_rows *so
 
 // Convert `source` to `type` (its own, F32, BF16 or QINS8 with `book`) and hand the payload to the sink. Rounding is to
 // nearest even. NaN, infinity, and values that a narrower type cannot hold are an error (QINS_BAD_MODEL) that names
-// row and column of the first.
+// row and column of the first. `feedback` of the matrix's inputs decides codes and scales; NULL: the weights alone.
 qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, const qins_codebook *book,
-                               qins_sink *sink, void *context, qins_encoded *result, qins_error *error);
+                               const qins_feedback *feedback, qins_sink *sink, void *context, qins_encoded *result,
+                               qins_error *error);
 
 #endif

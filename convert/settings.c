@@ -28,7 +28,12 @@ static void set_curve(void *values, const qins_given *given, qins_error *error) 
 }
 
 #define FIELD(field) offsetof(qins_convert_settings, field)
-enum { ONE = 1, MAX_THREADS = 1024 }; // qinsconvert has no commands: all rows are for the same one
+enum {
+    ONE = 1,
+    MAX_THREADS = 1024,
+    CALIBRATION_TOKENS = 8192,
+    MAX_CALIBRATION_TOKENS = 1 << 20
+}; // qinsconvert has no commands: all rows are for the same one
 
 static const char WEIGHTS[] = "Weights", WORK[] = "Work", HELP[] = "Help";
 
@@ -38,6 +43,10 @@ static const qins_argument rows[] = {
     {WEIGHTS, 0, "lm-head", "bf16|qins8", ONE, true, set_head_type, FIELD(convert.head_type), 0, 0,
      "of the output matrix (default: 16 bits; f32 with --type f32)"},
     {WEIGHTS, 0, "curve", "projective|log", ONE, true, set_curve, 0, 0, 0, "of qins8 codes (default: projective)"},
+    {WEIGHTS, 0, "calibrate", "FILE", ONE, true, qins_set_text, FIELD(convert.calibrate), 0, 0,
+     "choose qins8 codes by what they do to the model on this text"},
+    {WEIGHTS, 0, "calibrate-tokens", "N", ONE, true, qins_set_count, FIELD(convert.calibrate_tokens), 1,
+     MAX_CALIBRATION_TOKENS, "tokens of it to use (default: 4096)"},
     {WORK, 'o', "output", "FILE", ONE, true, qins_set_text, FIELD(output), 0, 0,
      "the file to write; it appears when it is complete"},
     {WORK, 't', "threads", "N", ONE, true, qins_set_count, FIELD(convert.n_threads), 1, MAX_THREADS,
@@ -66,6 +75,12 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
     if (settings->hf_dir == NULL) return qins_fail(error, QINS_USAGE, "no folder was given; see qinsconvert --help");
     if (settings->output == NULL && !settings->dry_run)
         return qins_fail(error, QINS_USAGE, "no output was given; use -o MODEL.qins");
+    if (settings->convert.calibrate != NULL && settings->convert.weight_type != QINS_QINS8)
+        return qins_fail(error, QINS_USAGE, "--calibrate is for --type qins8 alone");
+    if (settings->convert.calibrate == NULL && settings->convert.calibrate_tokens > 0)
+        return qins_fail(error, QINS_USAGE,
+                         "--calibrate-tokens says how much of --calibrate's text to use; give that, too");
+    if (settings->convert.calibrate_tokens == 0) settings->convert.calibrate_tokens = CALIBRATION_TOKENS;
     return QINS_OK;
 }
 

@@ -53,6 +53,8 @@ hf_model hf_model_open(const char *folder, hf_mode mode) {
     qins_convert_options convert = {.weight_type = mode.coded ? QINS_QINS8 : QINS_F32,
                                     .head_given = mode.f32_head,
                                     .head_type = QINS_F32,
+                                    .calibrate = mode.calibrate,
+                                    .calibrate_tokens = 4096,
                                     .n_threads = 2};
     qins_convert_report report = {0};
     hf_model model = {0};

@@ -61,7 +61,7 @@ static qins_buffer encode(const qins_rows *rows, qins_type type, const qins_code
     qins_buffer buffer = {.error = &error};
     qins_pool *pool = qins_pool_create(n_threads, &error);
     cr_assert_not_null(pool);
-    qins_encode_tensor(pool, rows, type, book, append, &buffer, result, &error);
+    qins_encode_tensor(pool, rows, type, book, NULL, append, &buffer, result, &error);
     cr_assert_eq(error.status, QINS_OK, "%s", error.message);
     qins_pool_free(pool);
     return buffer;
@@ -74,7 +74,7 @@ static qins_status fails(qins_type source, qins_type type, size_t bad, float val
     qins_buffer buffer = {.error = error};
     qins_encoded result;
     qins_pool *pool = qins_pool_create(2, error);
-    qins_encode_tensor(pool, &rows, type, &book, append, &buffer, &result, error);
+    qins_encode_tensor(pool, &rows, type, &book, NULL, append, &buffer, &result, error);
     qins_pool_free(pool);
     qins_buffer_free(&buffer);
     close(rows.fd);
@@ -208,7 +208,8 @@ Test(convert_encode, reports_a_file_that_ends_early) {
     qins_buffer buffer = {.error = &error};
     qins_encoded result;
     qins_pool *pool = qins_pool_create(2, &error);
-    cr_expect_eq(qins_encode_tensor(pool, &rows, QINS_BF16, NULL, append, &buffer, &result, &error), QINS_BAD_MODEL);
+    cr_expect_eq(qins_encode_tensor(pool, &rows, QINS_BF16, NULL, NULL, append, &buffer, &result, &error),
+                 QINS_BAD_MODEL);
     cr_expect_not_null(strstr(error.message, "test file ends at byte 1024"), "%s", error.message);
     qins_pool_free(pool);
     qins_buffer_free(&buffer);
@@ -226,7 +227,8 @@ Test(convert_encode, stops_when_the_sink_fails) {
         qins_error error = {0};
         qins_encoded result;
         qins_pool *pool = qins_pool_create(2, &error);
-        cr_expect_eq(qins_encode_tensor(pool, &rows, QINS_F32, NULL, refuse, NULL, &result, &error), QINS_INTERRUPTED);
+        cr_expect_eq(qins_encode_tensor(pool, &rows, QINS_F32, NULL, NULL, refuse, NULL, &result, &error),
+                     QINS_INTERRUPTED);
         qins_pool_free(pool);
         close(rows.fd);
     }

@@ -21,6 +21,8 @@ static void full_header(qins_header *header) {
     header->sources = calloc(2, sizeof *header->sources);
     cr_assert_not_null(header->sources);
     header->sources[0] = (qins_source){"config.json", 3451, UINT64_C(0x123456789ABCDEF0)};
+    header->calibration = (qins_source){"text", 4096, 2};
+    header->calibration_tokens = 1024;
     header->sources[1] = (qins_source){"model \"quoted\".safetensors", 4972489328, 1};
     for (size_t i = 0; i < header->n_tensors; i++) {
         header->tensors[i].hash = i * UINT64_C(0x9E3779B97F4A7C15);
@@ -49,6 +51,8 @@ Test(header, comes_back_from_json) {
     cr_expect(again.tokenizer_offset == header.tokenizer_offset && again.tokenizer_bytes == 77);
     cr_expect_eq(again.tokenizer_hash, header.tokenizer_hash);
     expect_code(&again.v_code, &header.v_code);
+    cr_expect_str_eq(again.calibration.name, "text");
+    cr_expect(again.calibration.bytes == 4096 && again.calibration.hash == 2 && again.calibration_tokens == 1024);
     cr_assert_eq(again.n_sources, 2);
     for (size_t i = 0; i < 2; i++) {
         cr_expect_str_eq(again.sources[i].name, header.sources[i].name);

@@ -65,6 +65,9 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
     }
     qins_printf(error, "file       %s, %.1f MiB, written by %s\n", options->model,
                 mib((double)qins_image_bytes(model->image)), header->converter);
+    if (header->calibration_tokens > 0)
+        qins_printf(error, "calibrated with %" PRIu64 " tokens of %s\n", header->calibration_tokens,
+                    header->calibration.name);
     print_config(&header->config, error);
     if (model->tokenizer != NULL)
         qins_printf(error, "tokenizer  %zu ids, chat template %s\n", qins_tokenizer_vocab_size(model->tokenizer),

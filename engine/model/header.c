@@ -73,6 +73,12 @@ static void add_tensor(qins_json *array, const qins_tensor *tensor, qins_error *
     if (qins_type_is_coded(tensor->type)) add_code(object, &tensor->code, error);
 }
 
+static void add_source(qins_json *object, const qins_source *source, qins_error *error) {
+    qins_json_add_string(object, "name", source->name, error);
+    qins_json_add_number(object, "bytes", (double)source->bytes, error);
+    add_hash(object, "hash", source->hash, error);
+}
+
 char *qins_header_print(const qins_header *header, size_t *size, qins_error *error) {
     qins_json *root = qins_json_new_object(error);
     qins_config_to_json(&header->config, qins_json_add_object(root, "config", error), error);
@@ -87,11 +93,12 @@ char *qins_header_print(const qins_header *header, size_t *size, qins_error *err
     qins_json *provenance = qins_json_add_object(root, "provenance", error);
     qins_json_add_string(provenance, "converter", header->converter, error);
     qins_json *sources = qins_json_add_array(provenance, "sources", error);
-    for (size_t i = 0; i < header->n_sources; i++) {
-        qins_json *source = qins_json_append_object(sources, error);
-        qins_json_add_string(source, "name", header->sources[i].name, error);
-        qins_json_add_number(source, "bytes", (double)header->sources[i].bytes, error);
-        add_hash(source, "hash", header->sources[i].hash, error);
+    for (size_t i = 0; i < header->n_sources; i++)
+        add_source(qins_json_append_object(sources, error), &header->sources[i], error);
+    if (header->calibration_tokens > 0) {
+        qins_json *calibration = qins_json_add_object(provenance, "calibration", error);
+        add_source(calibration, &header->calibration, error);
+        qins_json_add_number(calibration, "tokens", (double)header->calibration_tokens, error);
     }
     qins_json *tensors = qins_json_add_array(root, "tensors", error);
     for (size_t i = 0; i < header->n_tensors; i++) add_tensor(tensors, &header->tensors[i], error);
@@ -174,6 +181,12 @@ static void get_tensor(qins_tensor *tensor, const qins_json *object, qins_error 
     qins_error_context(error, "tensor %s", spec->name);
 }
 
+static void get_source(qins_source *source, const qins_json *object, qins_error *error) {
+    get_text(source->name, sizeof source->name, object, "name", error);
+    source->bytes = get_size(object, "bytes", error);
+    source->hash = get_hash(object, "hash", error);
+}
+
 static void get_provenance(qins_header *header, const qins_json *provenance, qins_error *error) {
     get_text(header->converter, sizeof header->converter, provenance, "converter", error);
     const qins_json *sources = qins_json_get(provenance, "sources");
@@ -185,12 +198,13 @@ static void get_provenance(qins_header *header, const qins_json *provenance, qin
     }
     header->sources = qins_alloc(count, sizeof *header->sources, "list of sources", error);
     if (header->sources == NULL) return;
-    for (const qins_json *item = qins_json_first(sources); item != NULL; item = qins_json_next(item)) {
-        qins_source *source = &header->sources[header->n_sources++];
-        get_text(source->name, sizeof source->name, item, "name", error);
-        source->bytes = get_size(item, "bytes", error);
-        source->hash = get_hash(item, "hash", error);
-    }
+    for (const qins_json *item = qins_json_first(sources); item != NULL; item = qins_json_next(item))
+        get_source(&header->sources[header->n_sources++], item, error);
+    const qins_json *calibration = qins_json_get(provenance, "calibration");
+    if (calibration == NULL) return;
+    get_source(&header->calibration, calibration, error);
+    header->calibration_tokens = get_size(calibration, "tokens", error);
+    if (header->calibration_tokens == 0) qins_fail(error, QINS_BAD_MODEL, "a calibration without tokens");
 }
 
 static void get_header(qins_header *header, const qins_json *root, qins_error *error) {

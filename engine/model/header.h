@@ -50,7 +50,9 @@ typedef struct qins_header {
     char converter[64];        // program and version that wrote the file
     qins_source *sources;      // owned, [n_sources]
     size_t n_sources;
-    qins_tensor *tensors; // owned, [n_tensors] in schema order
+    qins_source calibration;     // text that the codes were calibrated with
+    uint64_t calibration_tokens; // of it that were used; 0: not calibrated
+    qins_tensor *tensors;        // owned, [n_tensors] in schema order
     size_t n_tensors;
 } qins_header;
 

@@ -67,6 +67,7 @@ for folder in tests/data/demo tests/data/tiny/*; do
     agree "$folder" --lm-head qins8
     agree "$folder" --curve log
 done
+agree tests/data/demo --calibrate tests/data/demo/calibration.txt
 
 if [ -n "$sample" ]; then
     size=$(wc -c <"$sample")

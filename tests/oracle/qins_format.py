@@ -214,6 +214,12 @@ def check_provenance(header):
         text(source, "name", "provenance, sources", 255)
         integer(source, "bytes", "provenance, sources")
         hash_text(source, "hash", "provenance, sources")
+    if "calibration" in provenance:
+        calibration, where = provenance["calibration"], "provenance, calibration"
+        text(calibration, "name", where, 255)
+        integer(calibration, "bytes", where)
+        hash_text(calibration, "hash", where)
+        require(integer(calibration, "tokens", where) >= 1, where, "no tokens")
 
 
 # --- codes -------------------------------------------------------------------

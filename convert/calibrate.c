@@ -1,0 +1,258 @@
+// Calibration; see calibrate.h. All sequences go through a layer as one chunk, so a matrix meets all of its inputs at
+// once and no weight but the one at work needs memory.
+#include "convert/calibrate.h"
+
+#include "engine/base/file.h"
+#include "engine/base/memory.h"
+#include "engine/model/forward.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+enum { SEQUENCE_TOKENS = 512, MAX_TEXT_BYTES = 1 << 26 };
+
+// --- the text ---
+
+// The longest sequence that runs with the factors for short ones.
+static size_t sequence_length(const qins_config *config) {
+    size_t longest = config->rope == QINS_ROPE_LONG ? config->original_positions : config->max_positions;
+    return longest < SEQUENCE_TOKENS ? longest : SEQUENCE_TOKENS;
+}
+
+// Sequences of `prefix` and the next tokens of the text.
+static void cut(qins_calibration_text *text, const qins_ids *prefix, const qins_ids *ids, size_t n_tokens,
+                const char *path, qins_error *error) {
+    const size_t body = text->length - prefix->count;
+    const size_t available = ids->count / body, wanted = n_tokens < text->length ? 1 : n_tokens / text->length;
+    text->n_sequences = available < wanted ? available : wanted;
+    if (text->n_sequences == 0) {
+        qins_fail(error, QINS_USAGE, "%s: a text for calibration must have at least %zu tokens, it has %zu", path, body,
+                  ids->count);
+        return;
+    }
+    text->ids = qins_alloc(text->n_sequences * text->length, sizeof *text->ids, "calibration text", error);
+    for (size_t i = 0; i < text->n_sequences && error->status == QINS_OK; i++) {
+        int32_t *sequence = text->ids + i * text->length;
+        if (prefix->count > 0) memcpy(sequence, prefix->data, prefix->count * sizeof *sequence);
+        memcpy(sequence + prefix->count, ids->data + i * body, body * sizeof *sequence);
+    }
+}
+
+static void record_source(qins_source *source, const char *path, const char *bytes, size_t size) {
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    const size_t length = strnlen(name, sizeof source->name - 1);
+    *source = (qins_source){.bytes = size, .hash = XXH3_64bits(bytes, size)};
+    memcpy(source->name, name, length);
+}
+
+qins_status qins_calibration_text_read(qins_calibration_text *text, const char *path, const qins_tokenizer *tokenizer,
+                                       const qins_config *config, size_t n_tokens, qins_error *error) {
+    *text = (qins_calibration_text){.length = sequence_length(config)};
+    qins_ids prefix = {0}, ids = {0};
+    size_t size;
+    char *bytes = qins_file_read_all(path, MAX_TEXT_BYTES, &size, QINS_FAILED, error);
+    if (bytes == NULL) return error->status;
+    record_source(&text->source, path, bytes, size);
+    if (qins_tokenizer_encode(tokenizer, "", 0, QINS_ADD_PREFIX, &prefix, error) == QINS_OK &&
+        qins_tokenizer_encode(tokenizer, bytes, size, QINS_PARSE_SPECIAL, &ids, error) == QINS_OK) {
+        if (prefix.count >= text->length) prefix.count = 0;
+        cut(text, &prefix, &ids, n_tokens, path, error);
+    }
+    qins_ids_free(&prefix);
+    qins_ids_free(&ids);
+    free(bytes);
+    return error->status;
+}
+
+void qins_calibration_text_free(qins_calibration_text *text) {
+    free(text->ids);
+    *text = (qins_calibration_text){0};
+}
+
+// --- the run ---
+
+enum { PRODUCTS = 4 }; // of a layer: with qkv, output, gate_up, down
+
+static const size_t products[PRODUCTS] = {QINS_QKV, QINS_OUTPUT, QINS_GATE_UP, QINS_DOWN};
+
+struct calibration {
+    const qins_header *header;
+    const qins_calibration_calls *calls;
+    qins_sequences sequences;
+    size_t n; // tokens
+    qins_compute compute;
+    qins_forward_state state;
+    void *embedding;         // owned, as in the checkpoint
+    float *x;                // owned, [n, hidden_dim]: the residual stream of the model as it is in the checkpoint
+    void *weights[PRODUCTS]; // owned, of one layer, as in the checkpoint
+    float *inputs[PRODUCTS]; // owned, [n, cols]: what they were multiplied with
+    qins_error *error;
+};
+
+// *data: a whole tensor of the checkpoint, released with free().
+static qins_matrix read_tensor(struct calibration *calibration, size_t index, void **data) {
+    const qins_rows rows = calibration->calls->rows(calibration->calls->context, index);
+    const size_t bytes = rows.rows * qins_row_bytes(rows.type, rows.cols);
+    *data = qins_alloc(1, bytes, "a tensor", calibration->error);
+    if (*data != NULL) qins_file_read_at(rows.fd, rows.path, *data, bytes, rows.offset, calibration->error);
+    return (qins_matrix){.type = rows.type, .rows = rows.rows, .cols = rows.cols, .data = *data};
+}
+
+static void read_norm(struct calibration *calibration, size_t index, float *norm) {
+    void *data;
+    const qins_matrix matrix = read_tensor(calibration, index, &data);
+    if (calibration->error->status == QINS_OK) qins_decode_rows(calibration->compute.kernels, norm, &matrix, 0, 1);
+    free(data);
+}
+
+// Norms and embedding; the matrices come layer by layer.
+static void read_weights(struct calibration *calibration) {
+    const qins_config *config = &calibration->header->config;
+    qins_weights *weights = &calibration->state.weights;
+    qins_error *error = calibration->error;
+    weights->layers = qins_alloc(config->n_layers, sizeof *weights->layers, "list of layers", error);
+    weights->norms = qins_alloc((2 * config->n_layers + 1) * config->hidden_dim, sizeof(float), "norms", error);
+    if (error->status != QINS_OK) return;
+    float *norm = weights->norms;
+    size_t index = QINS_LAYER_INDEX;
+    for (size_t i = 0; i < config->n_layers; i++, index += QINS_TENSORS_PER_LAYER, norm += 2 * config->hidden_dim) {
+        weights->layers[i].input_norm = norm;
+        weights->layers[i].post_norm = norm + config->hidden_dim;
+        read_norm(calibration, index + QINS_INPUT_NORM, norm);
+        read_norm(calibration, index + QINS_POST_NORM, norm + config->hidden_dim);
+    }
+    weights->final_norm = norm;
+    read_norm(calibration, index, norm);
+    weights->embedding = read_tensor(calibration, QINS_EMBEDDING_INDEX, &calibration->embedding);
+}
+
+static size_t tensor_index(size_t layer, size_t tensor) {
+    return QINS_LAYER_INDEX + layer * QINS_TENSORS_PER_LAYER + tensor;
+}
+
+static qins_matrix *layer_matrix(struct calibration *calibration, size_t layer, size_t product) {
+    qins_layer *weights = &calibration->state.weights.layers[layer];
+    qins_matrix *const matrices[PRODUCTS] = {&weights->qkv, &weights->output, &weights->gate_up, &weights->down};
+    return matrices[product];
+}
+
+static size_t product_of(size_t tensor) {
+    size_t product = 0;
+    while (products[product] != tensor) product++;
+    return product;
+}
+
+static void free_layer(struct calibration *calibration) {
+    for (size_t i = 0; i < PRODUCTS; i++) {
+        free(calibration->weights[i]);
+        free(calibration->inputs[i]);
+        calibration->weights[i] = calibration->inputs[i] = NULL;
+    }
+}
+
+static void read_layer(struct calibration *calibration, size_t layer) {
+    free_layer(calibration);
+    for (size_t i = 0; i < PRODUCTS && calibration->error->status == QINS_OK; i++) {
+        qins_matrix *matrix = layer_matrix(calibration, layer, i);
+        *matrix = read_tensor(calibration, tensor_index(layer, products[i]), &calibration->weights[i]);
+        calibration->inputs[i] =
+            qins_alloc(calibration->n, matrix->cols * sizeof(float), "inputs of a layer", calibration->error);
+    }
+}
+
+// qins_on_product of the model as it is in the checkpoint
+static bool keep_inputs(void *context, size_t layer, size_t tensor, const float *x, size_t n) {
+    struct calibration *calibration = context;
+    const size_t product = product_of(tensor);
+    memcpy(calibration->inputs[product], x, n * layer_matrix(calibration, layer, product)->cols * sizeof *x);
+    return true;
+}
+
+// Have tensor `index` encoded, whose input is x[n, cols], and was `wanted` before any weight was coded.
+static bool encode(struct calibration *calibration, size_t index, const float *x, const float *wanted,
+                   qins_matrix *encoded) {
+    const qins_calibration_calls *calls = calibration->calls;
+    const qins_tensor_spec *spec = &calibration->header->tensors[index].spec;
+    qins_feedback feedback;
+    if (qins_feedback_init(&feedback, calibration->compute.pool, x, wanted, calibration->n, spec->rows, spec->cols,
+                           calibration->error) == QINS_OK)
+        calls->encode(calls->context, index, &feedback, encoded, calibration->error);
+    qins_feedback_free(&feedback);
+    return calibration->error->status == QINS_OK;
+}
+
+// qins_on_product of the coded model
+static bool encode_for_product(void *context, size_t layer, size_t tensor, const float *x, size_t n) {
+    (void)n;
+    struct calibration *calibration = context;
+    const size_t product = product_of(tensor);
+    return encode(calibration, tensor_index(layer, tensor), x, calibration->inputs[product],
+                  layer_matrix(calibration, layer, product));
+}
+
+static void swap_streams(struct calibration *calibration) {
+    float *x = calibration->state.x;
+    calibration->state.x = calibration->x;
+    calibration->x = x;
+}
+
+// One layer in both models.
+static bool run_layer(struct calibration *calibration, size_t layer) {
+    read_layer(calibration, layer);
+    if (calibration->error->status != QINS_OK) return false;
+    swap_streams(calibration);
+    qins_forward_layer(&calibration->state, &calibration->sequences, layer, keep_inputs, calibration);
+    swap_streams(calibration);
+    return qins_forward_layer(&calibration->state, &calibration->sequences, layer, encode_for_product, calibration);
+}
+
+// The head's inputs in both models; the head is encoded by them.
+static void encode_head(struct calibration *calibration) {
+    const size_t index = calibration->header->n_tensors - 1, dim = calibration->header->config.hidden_dim;
+    qins_matrix head;
+    swap_streams(calibration);
+    qins_forward_norm(&calibration->state, &calibration->sequences);
+    swap_streams(calibration);
+    memcpy(calibration->x, calibration->state.normed, calibration->n * dim * sizeof(float));
+    qins_forward_norm(&calibration->state, &calibration->sequences);
+    encode(calibration, index, calibration->state.normed, calibration->x, &head);
+}
+
+static void run(struct calibration *calibration) {
+    const qins_header *header = calibration->header;
+    const qins_tensor *last = &header->tensors[header->n_tensors - 1];
+    qins_forward_embed(&calibration->state, &calibration->sequences);
+    memcpy(calibration->x, calibration->state.x, calibration->n * header->config.hidden_dim * sizeof(float));
+    for (size_t layer = 0; layer < header->config.n_layers; layer++)
+        if (!run_layer(calibration, layer)) return;
+    if (last->spec.role == QINS_ROLE_HEAD && qins_type_is_coded(last->type)) encode_head(calibration);
+}
+
+static void release(struct calibration *calibration) {
+    free_layer(calibration);
+    free(calibration->x);
+    free(calibration->embedding);
+    qins_forward_free(&calibration->state);
+    qins_compute_free(&calibration->compute);
+}
+
+qins_status qins_calibrate(const qins_header *header, const qins_calibration_text *text, size_t n_threads,
+                           const qins_calibration_calls *calls, qins_error *error) {
+    struct calibration calibration = {
+        .header = header,
+        .calls = calls,
+        .sequences = {text->ids, text->n_sequences, text->length, qins_rope_set_for(&header->config, text->length)},
+        .n = text->n_sequences * text->length,
+        .error = error};
+    const qins_forward_options options = {
+        .k_type = QINS_F32, .v_type = QINS_F32, .capacity = text->length, .n_rows = calibration.n};
+    calibration.x = qins_alloc(calibration.n, header->config.hidden_dim * sizeof(float), "residual stream", error);
+    if (error->status == QINS_OK && qins_compute_init(&calibration.compute, n_threads, error) == QINS_OK &&
+        qins_forward_prepare(&calibration.state, &header->config, &calibration.compute, &options, error) == QINS_OK)
+        read_weights(&calibration);
+    calibration.compute.matmul = QINS_MATMUL_SGEMM;
+    if (error->status == QINS_OK) run(&calibration);
+    release(&calibration);
+    return error->status;
+}

@@ -1,0 +1,341 @@
+// Error feedback; see feedback.h. Matrices and sums are FP32: a sum of n products is off by about 1e-7 sqrt(n), far
+// below the damping that H gets.
+#include "convert/feedback.h"
+
+#include "engine/base/memory.h"
+#include "engine/kernels/linear.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BLOCK = 64, // weights that share a scale
+    PANEL = 64, // columns that are factored at once
+    TILE = 256, // rows (and columns) of H that are an item of work
+    SCALES = 8  // tried for each block, one BF16 step apart
+};
+
+// Added to the diagonal of H, as a share of its mean: n inputs do not tell much of directions that they hardly have.
+static const double DAMPING = 0.01;
+
+// Share of what happened to the inputs that a matrix makes up for. All of it would fit the calibration text too well.
+static const float CORRECTION = 0.5f;
+
+static size_t block_length(size_t cols, size_t start) {
+    return cols - start < BLOCK ? cols - start : BLOCK;
+}
+
+// --- the order of columns ---
+
+struct place {
+    double size; // mean square of the inputs of the column or block
+    size_t index;
+};
+
+static int by_size(const void *a, const void *b) {
+    const struct place *x = a, *y = b;
+    if (x->size != y->size) return x->size < y->size ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+// columns[cols] from the sums of squares of the inputs: blocks by their mean, and the columns within each.
+static qins_status order_columns(size_t *columns, const double *squares, size_t cols, qins_error *error) {
+    const size_t n_blocks = (cols + BLOCK - 1) / BLOCK;
+    struct place *blocks = qins_alloc(n_blocks, sizeof *blocks, "order of columns", error);
+    if (blocks == NULL) return error->status;
+    for (size_t b = 0; b < n_blocks; b++) {
+        const size_t n = block_length(cols, b * BLOCK);
+        blocks[b].index = b;
+        for (size_t i = 0; i < n; i++) blocks[b].size += squares[b * BLOCK + i] / (double)n;
+    }
+    qsort(blocks, n_blocks, sizeof *blocks, by_size);
+    for (size_t b = 0; b < n_blocks; b++) {
+        const size_t start = blocks[b].index * BLOCK, n = block_length(cols, start);
+        struct place places[BLOCK];
+        for (size_t i = 0; i < n; i++) places[i] = (struct place){squares[start + i], start + i};
+        qsort(places, n, sizeof *places, by_size);
+        for (size_t i = 0; i < n; i++) *columns++ = places[i].index;
+    }
+    free(blocks);
+    return QINS_OK;
+}
+
+// --- H and its factor ---
+
+struct factoring {
+    float *h, *drift; // [cols, cols]
+    size_t cols;
+    const float *x, *moved; // [n, cols], columns in order: the inputs, and what is missing to those before
+    size_t n;
+    size_t panel; // first column of the panel at work
+};
+
+// H = x^T x for one tile of the lower triangle: item i (i + 1) / 2 + j is tile (i, j), j <= i.
+static void product_item(void *context, size_t item, size_t worker) {
+    (void)worker;
+    const struct factoring *f = context;
+    size_t i = 0;
+    while ((i + 1) * (i + 2) / 2 <= item) i++;
+    const size_t row = i * TILE, col = (item - i * (i + 1) / 2) * TILE;
+    const size_t n_rows = f->cols - row < TILE ? f->cols - row : TILE;
+    const size_t n_cols = f->cols - col < TILE ? f->cols - col : TILE;
+    qins_sgemm(f->h + row * f->cols + col, f->cols, f->x + row, f->cols, f->x + col, f->cols, n_rows, n_cols, f->n,
+               (qins_sgemm_form){.a_is_transposed = true, .alpha = 1.0f / (float)f->n});
+}
+
+static size_t panel_cols(const struct factoring *f) {
+    return f->cols - f->panel < PANEL ? f->cols - f->panel : PANEL;
+}
+
+// Rows of an item, from the panel's first row on.
+static size_t tile_rows(const struct factoring *f, size_t row) {
+    return f->cols - row < TILE ? f->cols - row : TILE;
+}
+
+// Take what the factored columns explain off a tile of the panel.
+static void update_item(void *context, size_t item, size_t worker) {
+    (void)worker;
+    const struct factoring *f = context;
+    const size_t row = f->panel + item * TILE;
+    qins_sgemm(f->h + row * f->cols + f->panel, f->cols, f->h + row * f->cols, f->cols, f->h + f->panel * f->cols,
+               f->cols, tile_rows(f, row), panel_cols(f), f->panel,
+               (qins_sgemm_form){.b_is_transposed = true, .alpha = -1.0f, .beta = 1.0f});
+}
+
+// The panel's own triangle. False when H is not positive definite (its numbers are not finite, then).
+static bool factor_triangle(const struct factoring *f) {
+    const size_t n = panel_cols(f);
+    float *triangle = f->h + f->panel * f->cols + f->panel;
+    for (size_t j = 0; j < n; j++) {
+        float *row = triangle + j * f->cols;
+        for (size_t k = 0; k < j; k++) {
+            const float *other = triangle + k * f->cols;
+            double sum = (double)row[k];
+            for (size_t i = 0; i < k; i++) sum -= (double)row[i] * (double)other[i];
+            row[k] = (float)(sum / (double)other[k]);
+        }
+        double square = (double)row[j];
+        for (size_t i = 0; i < j; i++) square -= (double)row[i] * (double)row[i];
+        if (!(square > 0.0) || !isfinite(square)) return false;
+        row[j] = (float)sqrt(square);
+    }
+    return true;
+}
+
+// The panel's columns in the rows of a tile below its triangle.
+static void solve_item(void *context, size_t item, size_t worker) {
+    (void)worker;
+    const struct factoring *f = context;
+    const size_t n = panel_cols(f), first = f->panel + n + item * TILE, n_rows = tile_rows(f, first);
+    const float *triangle = f->h + f->panel * f->cols + f->panel;
+    for (size_t r = 0; r < n_rows; r++) {
+        float *row = f->h + (first + r) * f->cols + f->panel;
+        for (size_t k = 0; k < n; k++) {
+            const float *other = triangle + k * f->cols;
+            float sum = row[k];
+            for (size_t i = 0; i < k; i++) sum -= row[i] * other[i];
+            row[k] = sum / other[k];
+        }
+    }
+}
+
+static size_t n_tiles(size_t n) {
+    return (n + TILE - 1) / TILE;
+}
+
+// Cholesky factorization of H in place, a panel of columns at a time.
+static bool factor(struct factoring *f, qins_pool *pool) {
+    for (f->panel = 0; f->panel < f->cols; f->panel += PANEL) {
+        if (f->panel > 0) qins_pool_run(pool, n_tiles(f->cols - f->panel), update_item, f);
+        if (!factor_triangle(f)) return false;
+        qins_pool_run(pool, n_tiles(f->cols - f->panel - panel_cols(f)), solve_item, f);
+    }
+    return true;
+}
+
+static void put_in_order(const qins_feedback *feedback, float *ordered, const float *x, size_t n) {
+    const size_t cols = feedback->cols;
+    for (size_t t = 0; t < n; t++)
+        for (size_t j = 0; j < cols; j++) ordered[t * cols + j] = x[t * cols + feedback->columns[j]];
+}
+
+static qins_status find_order(qins_feedback *feedback, const float *x, size_t n, qins_error *error) {
+    const size_t cols = feedback->cols;
+    double *squares = qins_alloc(cols, sizeof *squares, "sizes of inputs", error);
+    if (squares == NULL) return error->status;
+    for (size_t t = 0; t < n; t++)
+        for (size_t j = 0; j < cols; j++) squares[j] += (double)x[t * cols + j] * (double)x[t * cols + j];
+    order_columns(feedback->columns, squares, cols, error);
+    free(squares);
+    return error->status;
+}
+
+// drift[cols, cols] = CORRECTION (y - x)^T x / n, a tile of rows an item.
+static void drift_item(void *context, size_t item, size_t worker) {
+    (void)worker;
+    const struct factoring *f = context;
+    const size_t row = item * TILE;
+    qins_sgemm(f->drift + row * f->cols, f->cols, f->moved + row, f->cols, f->x, f->cols, tile_rows(f, row), f->cols,
+               f->n, (qins_sgemm_form){.a_is_transposed = true, .alpha = CORRECTION / (float)f->n});
+}
+
+// Solve the drift for all rows of the matrix in advance, a tile of its rows an item.
+static void solve_drift_item(void *context, size_t item, size_t worker) {
+    (void)worker;
+    const struct factoring *f = context;
+    const size_t row = item * TILE;
+    qins_cholesky_solve(f->drift + row * f->cols, tile_rows(f, row), f->h, f->cols);
+}
+
+// `ordered`, `moved`: [n, cols], for x and y - x in order.
+static void multiply_inputs(qins_feedback *feedback, qins_pool *pool, const float *x, const float *y, size_t n,
+                            float *ordered, float *moved, qins_error *error) {
+    const size_t cols = feedback->cols, tiles = n_tiles(cols);
+    struct factoring f = {
+        .h = feedback->factor, .drift = feedback->drift, .cols = cols, .x = ordered, .moved = moved, .n = n};
+    double trace = 0.0;
+    put_in_order(feedback, ordered, x, n);
+    put_in_order(feedback, moved, y, n);
+    for (size_t i = 0; i < n * cols; i++) moved[i] -= ordered[i];
+    qins_pool_run(pool, tiles, drift_item, &f);
+    qins_pool_run(pool, tiles * (tiles + 1) / 2, product_item, &f);
+    bool is_finite = true;
+    for (size_t i = 0; i < cols * cols; i++) is_finite &= isfinite(f.drift[i]) != 0;
+    for (size_t i = 0; i < cols; i++) trace += (double)f.h[i * cols + i];
+    for (size_t i = 0; i < cols; i++) f.h[i * cols + i] += (float)(DAMPING * trace / (double)cols + 1e-30);
+    if (!is_finite || !factor(&f, pool)) {
+        qins_fail(error, QINS_BAD_MODEL, "the calibration text leads to activations that are not finite");
+        return;
+    }
+    f.panel = 0; // tiles of all rows
+    if (feedback->is_solved) qins_pool_run(pool, tiles, solve_drift_item, &f);
+}
+
+qins_status qins_feedback_init(qins_feedback *feedback, qins_pool *pool, const float *x, const float *y, size_t n,
+                               size_t rows, size_t cols, qins_error *error) {
+    *feedback = (qins_feedback){.cols = cols, .is_solved = rows > cols};
+    feedback->columns = qins_alloc(cols, sizeof *feedback->columns, "order of columns", error);
+    feedback->factor = qins_alloc(cols, cols * sizeof(float), "products of inputs", error);
+    feedback->drift = qins_alloc(cols, cols * sizeof(float), "products of inputs", error);
+    float *ordered = qins_alloc(n, cols * sizeof(float), "inputs in order", error);
+    float *moved = qins_alloc(n, cols * sizeof(float), "inputs in order", error);
+    if (error->status == QINS_OK && find_order(feedback, x, n, error) == QINS_OK)
+        multiply_inputs(feedback, pool, x, y, n, ordered, moved, error);
+    free(ordered);
+    free(moved);
+    return error->status;
+}
+
+void qins_feedback_free(qins_feedback *feedback) {
+    free(feedback->columns);
+    free(feedback->factor);
+    free(feedback->drift);
+    *feedback = (qins_feedback){0};
+}
+
+// --- encoding ---
+
+// One block of a row under SCALES scales at a time, one a lane. Places 0 .. n - 1 are the block's columns in order.
+struct lanes {
+    float d[SCALES];
+    float feedback[BLOCK][SCALES]; // sum over later columns of e_i L_ij
+    float error[BLOCK][SCALES];    // w - stored
+    float cost[SCALES];            // sum of squares of (e L)_j
+    uint8_t codes[BLOCK][SCALES];
+};
+
+static inline void add_scaled(float *restrict sums, const float *restrict values, float factor) {
+    for (size_t lane = 0; lane < SCALES; lane++) sums[lane] += values[lane] * factor;
+}
+
+// `triangle`: the block's part of L, rows `stride` floats apart. Loops over lanes have no branches, for the compiler.
+static void try_scales(struct lanes *lanes, const qins_codebook *book, const float *w, size_t n, const float *triangle,
+                       size_t stride) {
+    for (size_t j = n; j-- > 0;) {
+        const float *l = triangle + j * stride;
+        float wanted[SCALES], ratio[SCALES], stored[SCALES];
+        for (size_t lane = 0; lane < SCALES; lane++) {
+            wanted[lane] = w[j] + lanes->feedback[j][lane] / l[j];
+            ratio[lane] = fabsf(wanted[lane]) / lanes->d[lane];
+        }
+        for (size_t lane = 0; lane < SCALES; lane++) {
+            const unsigned s = qins_nearest_code(book, ratio[lane]);
+            lanes->codes[j][lane] = (uint8_t)(s | (unsigned)(wanted[lane] < 0 && s != QINS_ZERO_CODE) << 7);
+            stored[lane] = book->value[lanes->codes[j][lane]];
+        }
+        for (size_t lane = 0; lane < SCALES; lane++) {
+            stored[lane] *= lanes->d[lane];
+            const float left = (wanted[lane] - stored[lane]) * l[j];
+            lanes->error[j][lane] = w[j] - stored[lane];
+            lanes->cost[lane] += left * left;
+        }
+        for (size_t i = 0; i < j; i++) add_scaled(lanes->feedback[i], lanes->error[j], l[i]);
+    }
+}
+
+// Encode w[n], which becomes its error; asked[n]: the sums over the columns behind the block. Codes go to their columns
+// in the row. Returns the scale.
+static uint16_t encode_block(const qins_feedback *feedback, const qins_codebook *book, float *w, size_t start, size_t n,
+                             const float *asked, uint8_t *codes) {
+    const uint16_t smallest = qins_smallest_scale(w, n);
+    if (smallest == 0) return 0; // nothing but zeros: their codes are set, and they make up for nobody
+    struct lanes lanes;
+    uint16_t scales[SCALES];
+    for (size_t lane = 0; lane < SCALES; lane++) {
+        scales[lane] = (uint16_t)(smallest + lane < QINS_BF16_MAX ? smallest + lane : QINS_BF16_MAX);
+        lanes.d[lane] = qins_f32_from_bf16(scales[lane]);
+        lanes.cost[lane] = 0.0f;
+        for (size_t j = 0; j < n; j++) lanes.feedback[j][lane] = asked[j];
+    }
+    try_scales(&lanes, book, w, n, feedback->factor + start * feedback->cols + start, feedback->cols);
+    size_t best = 0;
+    for (size_t lane = 1; lane < SCALES; lane++) best = lanes.cost[lane] < lanes.cost[best] ? lane : best;
+    for (size_t j = 0; j < n; j++) {
+        codes[feedback->columns[start + j]] = lanes.codes[j][best];
+        w[j] = lanes.error[j][best];
+    }
+    return scales[best];
+}
+
+// ordered[n_rows, cols] = w in order, with what makes up for the drift of the inputs. change: as many floats
+static void take_rows(const qins_feedback *feedback, float *ordered, const float *w, size_t n_rows, float *change) {
+    const size_t cols = feedback->cols;
+    put_in_order(feedback, ordered, w, n_rows);
+    qins_sgemm(change, cols, ordered, cols, feedback->drift, cols, n_rows, cols, cols,
+               (qins_sgemm_form){.alpha = 1.0f});
+    if (!feedback->is_solved) qins_cholesky_solve(change, n_rows, feedback->factor, cols);
+    for (size_t i = 0; i < n_rows * cols; i++) ordered[i] += change[i];
+}
+
+static double squared_error(const qins_codebook *book, const float *w, size_t cols, const uint8_t *codes,
+                            const uint16_t *scales) {
+    double sum = 0.0;
+    for (size_t j = 0; j < cols; j++) {
+        const double error = (double)w[j] - (double)(book->value[codes[j]] * qins_f32_from_bf16(scales[j / BLOCK]));
+        sum += error * error;
+    }
+    return sum;
+}
+
+void qins_feedback_encode(const qins_feedback *feedback, const qins_codebook *book, const float *w, size_t n_rows,
+                          uint8_t *codes, uint16_t *scales, double *errors, float *scratch) {
+    const size_t cols = feedback->cols, n_blocks = qins_blocks(QINS_QINS8, cols);
+    const size_t code_stride = qins_row_bytes(QINS_QINS8, cols);
+    float asked[QINS_FEEDBACK_ROWS * BLOCK];
+    memset(codes, QINS_ZERO_CODE, n_rows * code_stride); // the padding
+    take_rows(feedback, scratch, w, n_rows, scratch + n_rows * cols);
+    for (size_t end = cols, start; end > 0; end = start) {
+        const size_t block = feedback->columns[end - 1] / BLOCK, n = block_length(cols, block * BLOCK);
+        start = end - n;
+        memset(asked, 0, sizeof asked);
+        if (end < cols)
+            qins_sgemm(asked, BLOCK, scratch + end, cols, feedback->factor + end * cols + start, cols, n_rows, n,
+                       cols - end, (qins_sgemm_form){.alpha = 1.0f});
+        for (size_t r = 0; r < n_rows; r++)
+            scales[r * n_blocks + block] = encode_block(feedback, book, scratch + r * cols + start, start, n,
+                                                        asked + r * BLOCK, codes + r * code_stride);
+    }
+    for (size_t r = 0; r < n_rows; r++)
+        errors[r] = squared_error(book, w + r * cols, cols, codes + r * code_stride, scales + r * n_blocks);
+}

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# qinsconvert --calibrate: the same bytes for any number of threads, what the file says of it, and its refusals. What it
+# is good for is in tests/test_encoder_quality.c. Usage: test_calibrate.sh BUILD_DIR
+. "$(dirname "$0")/demo.sh"
+convert() { "$build/qinsconvert" tests/data/demo --quiet "$@"; }
+text=tests/data/demo/calibration.txt
+
+convert -o "$tmp/one.qins" --calibrate $text --calibrate-tokens 2048 -t 1 --lm-head qins8 2>"$tmp/err"
+equal "calibrated conversion" 0 $?
+for t in 2 3; do
+    convert -o "$tmp/more.qins" --calibrate $text --calibrate-tokens 2048 -t $t --lm-head qins8
+    cmp -s "$tmp/one.qins" "$tmp/more.qins" && ok "the same bytes with $t threads" || fail "the same bytes with $t threads" "they differ"
+done
+cmp -s "$tmp/one.qins" "$demo" && fail "other codes than without" "the files are equal" || ok "other codes than without"
+expect "the file is intact" 0 '' "$run" verify -m "$tmp/one.qins"
+equal "the file names the text" "calibrated with 2048 tokens of calibration.txt" "$("$run" info -m "$tmp/one.qins" | grep calibrated)"
+equal "a file without calibration names none" 0 "$("$run" info -m "$demo" --json | grep -c calibration)"
+
+echo "Too short." >"$tmp/short"
+expect "a text that is too short" 2 'must have at least [0-9]+ tokens, it has' convert -o "$tmp/x.qins" --calibrate "$tmp/short"
+expect "a text that is not there" 1 'missing' convert -o "$tmp/x.qins" --calibrate "$tmp/missing"
+expect "calibration of types without codes" 2 'for --type qins8 alone' convert -o "$tmp/x.qins" --calibrate $text --type bf16
+expect "tokens of no text" 2 "says how much of --calibrate's text" convert -o "$tmp/x.qins" --calibrate-tokens 2048
+mkdir "$tmp/no_tokenizer" && cp tests/data/demo/{config.json,generation_config.json,model.safetensors} "$tmp/no_tokenizer"
+expect "a model without a tokenizer" 3 'needs a tokenizer.json' "$build/qinsconvert" "$tmp/no_tokenizer" -o "$tmp/x.qins" --calibrate $text
+exit $failed
