@@ -36,7 +36,7 @@ $(call object,engine/kernels/kernels_avx512_bf16.c engine/kernels/kernels_avx512
 endif
 endif
 
-.PHONY: always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
+.PHONY: validate always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -120,6 +120,12 @@ MODEL ?= tests/data/demo
 ARGS ?= -p 256 -n 64
 bench: all ## speed of MODEL (default: the demo model) beside the machine's
 	$(BUILD)/qinsrun bench -m $(MODEL) $(ARGS)
+
+# MODEL: a Hugging Face folder; TEXT: what it did not see in training; PLOT: where the picture goes.
+TEXT ?= tests/data/demo/held_out.txt
+PLOT ?= docs/kld_by_position.svg
+validate: all ## what qins8 changes in MODEL, as a table and a picture (TEXT=, PLOT=; default: the demo model)
+	tests/validate.sh $(BUILD) $(MODEL) $(TEXT) $(PLOT)
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang)
