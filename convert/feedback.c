@@ -154,6 +154,13 @@ static bool factor(struct factoring *f, qins_pool *pool) {
     return true;
 }
 
+struct ordering {
+    const qins_feedback *feedback;
+    const float *x, *y;     // [n, cols]
+    float *ordered, *moved; // [n, cols]: x, and y - x, in order
+    size_t n;
+};
+
 static void put_in_order(const qins_feedback *feedback, float *ordered, const float *x, size_t n) {
     const size_t cols = feedback->cols;
     for (size_t t = 0; t < n; t++)
@@ -188,16 +195,26 @@ static void solve_drift_item(void *context, size_t item, size_t worker) {
     qins_cholesky_solve(f->drift + row * f->cols, tile_rows(f, row), f->h, f->cols);
 }
 
+// Put a tile of the tokens' inputs in order.
+static void order_item(void *context, size_t item, size_t worker) {
+    (void)worker;
+    const struct ordering *o = context;
+    const size_t cols = o->feedback->cols, first = item * TILE, n = o->n - first < TILE ? o->n - first : TILE;
+    float *ordered = o->ordered + first * cols, *moved = o->moved + first * cols;
+    put_in_order(o->feedback, ordered, o->x + first * cols, n);
+    put_in_order(o->feedback, moved, o->y + first * cols, n);
+    for (size_t i = 0; i < n * cols; i++) moved[i] -= ordered[i];
+}
+
 // `ordered`, `moved`: [n, cols], for x and y - x in order.
 static void multiply_inputs(qins_feedback *feedback, qins_pool *pool, const float *x, const float *y, size_t n,
                             float *ordered, float *moved, qins_error *error) {
     const size_t cols = feedback->cols, tiles = n_tiles(cols);
+    struct ordering o = {feedback, x, y, ordered, moved, n};
     struct factoring f = {
         .h = feedback->factor, .drift = feedback->drift, .cols = cols, .x = ordered, .moved = moved, .n = n};
     double trace = 0.0;
-    put_in_order(feedback, ordered, x, n);
-    put_in_order(feedback, moved, y, n);
-    for (size_t i = 0; i < n * cols; i++) moved[i] -= ordered[i];
+    qins_pool_run(pool, n_tiles(n), order_item, &o);
     qins_pool_run(pool, tiles, drift_item, &f);
     qins_pool_run(pool, tiles * (tiles + 1) / 2, product_item, &f);
     bool is_finite = true;

@@ -14,6 +14,8 @@ done
 cmp -s "$tmp/one.qins" "$demo" && fail "other codes than without" "the files are equal" || ok "other codes than without"
 expect "the file is intact" 0 '' "$run" verify -m "$tmp/one.qins"
 equal "the file names the text" "calibrated with 2048 tokens of calibration.txt" "$("$run" info -m "$tmp/one.qins" | grep calibrated)"
+convert -o "$tmp/more.qins" --calibrate $text
+equal "4096 tokens by default" "calibrated with 4096 tokens of calibration.txt" "$("$run" info -m "$tmp/more.qins" | grep calibrated)"
 equal "a file without calibration names none" 0 "$("$run" info -m "$demo" --json | grep -c calibration)"
 
 echo "Too short." >"$tmp/short"
