@@ -1,5 +1,6 @@
 // Calibration: the model runs over a text, layer by layer, and each matrix is coded by what it is multiplied with there
-// (feedback.h), before the run goes on with the coded matrix: so later layers see the errors of earlier ones.
+// (feedback.h), before the run goes on with the coded matrix: so later layers see the errors of earlier ones. Beside it
+// runs the model as it is in the checkpoint, which shows what the inputs would be without those errors.
 #ifndef QINS_CONVERT_CALIBRATE_H
 #define QINS_CONVERT_CALIBRATE_H
 
