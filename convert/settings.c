@@ -1,7 +1,7 @@
 // Options of qinsconvert; see settings.h.
 #include "convert/settings.h"
 
-#include "engine/base/arguments.h"
+#include "convert/convert_arguments.h"
 #include "engine/base/processors.h"
 
 static void set_folder(void *values, const qins_given *given, qins_error *error) {
@@ -9,22 +9,6 @@ static void set_folder(void *values, const qins_given *given, qins_error *error)
     if (settings->hf_dir != NULL)
         qins_fail(error, QINS_USAGE, "more than one folder was given: %s, %s", settings->hf_dir, given->value);
     settings->hf_dir = given->value;
-}
-
-static void set_type(void *values, const qins_given *given, qins_error *error) {
-    qins_given_choice(given, error);
-    if (error->status == QINS_OK)
-        qins_type_from_name(given->value, (qins_type *)((char *)values + given->argument->offset));
-}
-
-static void set_head_type(void *values, const qins_given *given, qins_error *error) {
-    set_type(values, given, error);
-    ((qins_convert_settings *)values)->convert.head_given = true;
-}
-
-static void set_curve(void *values, const qins_given *given, qins_error *error) {
-    static const qins_curve choices[] = {QINS_PROJECTIVE, QINS_LOG};
-    ((qins_convert_settings *)values)->convert.curve = choices[qins_given_choice(given, error)];
 }
 
 #define FIELD(field) offsetof(qins_convert_settings, field)
@@ -36,11 +20,12 @@ enum { MAX_THREADS = 1024, CALIBRATION_TOKENS = 4096, MAX_CALIBRATION_TOKENS = 1
 static const char WEIGHTS[] = "Weights", WORK[] = "Work", HELP[] = "Help";
 
 static const qins_argument rows[] = {
-    {WEIGHTS, 0, "type", "qins8|bf16|f32", ONE, true, set_type, FIELD(convert.weight_type), 0, 0,
+    {WEIGHTS, 0, "type", "qins8|bf16|f32", ONE, true, qins_set_type, FIELD(convert.weight_type), 0, 0,
      "of the layers' matrices (default: qins8)"},
-    {WEIGHTS, 0, "lm-head", "bf16|qins8", ONE, true, set_head_type, FIELD(convert.head_type), 0, 0,
+    {WEIGHTS, 0, "lm-head", "bf16|qins8", ONE, true, qins_set_head_type, FIELD(convert), 0, 0,
      "of the output matrix (default: 16 bits; f32 with --type f32)"},
-    {WEIGHTS, 0, "curve", "projective|log", ONE, true, set_curve, 0, 0, 0, "of qins8 codes (default: projective)"},
+    {WEIGHTS, 0, "curve", "projective|log", ONE, true, qins_set_curve, FIELD(convert), 0, 0,
+     "of qins8 codes (default: projective)"},
     {WEIGHTS, 0, "calibrate", "FILE", ONE, true, qins_set_text, FIELD(convert.calibrate), 0, 0,
      "choose qins8 codes by what they do to the model on this text"},
     {WEIGHTS, 0, "calibrate-tokens", "N", ONE, true, qins_set_count, FIELD(convert.calibrate_tokens), 1,

@@ -60,7 +60,7 @@ may_include_own() { # FILE HEADER
         engine/model/config.h | engine/model/schema.h | engine/model/header.h | engine/model/qinsfile.h | engine/model/qinswriter.h) ;;
         *) false ;; esac ;;
     engine/cli/*) case $2 in
-        engine/base/* | tokenizer/tokenizer.h | tokenizer/chat.h | convert/convert.h | engine/cli/* | engine/kernels/machine.h) ;;
+        engine/base/* | tokenizer/tokenizer.h | tokenizer/chat.h | convert/convert.h | convert/convert_arguments.h | engine/cli/* | engine/kernels/machine.h) ;;
         engine/model/session.h | engine/model/sampler.h | engine/model/config.h | engine/model/qinsfile.h | engine/model/rope.h | engine/model/cost.h) ;;
         *) false ;; esac ;;
     *) false ;;

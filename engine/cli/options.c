@@ -1,6 +1,7 @@
 // Options of qinsrun; see options.h.
 #include "engine/cli/options.h"
 
+#include "convert/convert_arguments.h"
 #include "engine/base/processors.h"
 
 #include <errno.h>
@@ -72,22 +73,6 @@ static void set_stats(void *values, const qins_given *given, qins_error *error) 
 static void set_matmul(void *values, const qins_given *given, qins_error *error) {
     static const qins_matmul choices[] = {QINS_MATMUL_AUTO, QINS_MATMUL_SGEMM, QINS_MATMUL_BF16};
     ((qins_options *)values)->session.matmul = choices[qins_given_choice(given, error)];
-}
-
-static void set_curve(void *values, const qins_given *given, qins_error *error) {
-    static const qins_curve choices[] = {QINS_PROJECTIVE, QINS_LOG};
-    ((qins_options *)values)->convert.curve = choices[qins_given_choice(given, error)];
-}
-
-static void set_type(void *values, const qins_given *given, qins_error *error) {
-    qins_given_choice(given, error);
-    if (error->status == QINS_OK)
-        qins_type_from_name(given->value, (qins_type *)((char *)values + given->argument->offset));
-}
-
-static void set_head_type(void *values, const qins_given *given, qins_error *error) {
-    set_type(values, given, error);
-    ((qins_options *)values)->convert.head_given = true;
 }
 
 static void refuse_operand(void *values, const qins_given *given, qins_error *error) {
@@ -179,17 +164,18 @@ static const qins_argument rows[] = {
      "instructions to use (default: the machine's best)"},
     {ENGINE, 0, "matmul", "auto|sgemm|bf16", ANY, false, set_matmul, 0, 0, 0,
      "products of prompts (default: bf16 where the processor is fast at it)"},
-    {ENGINE, 0, "kv-k", "f16|f32", ANY, false, set_type, FIELD(session.k_type), 0, 0,
+    {ENGINE, 0, "kv-k", "f16|f32", ANY, false, qins_set_type, FIELD(session.k_type), 0, 0,
      "keys in the cache (default: f16)"},
-    {ENGINE, 0, "kv-v", "qins8|f16|f32", ANY, false, set_type, FIELD(session.v_type), 0, 0,
+    {ENGINE, 0, "kv-v", "qins8|f16|f32", ANY, false, qins_set_type, FIELD(session.v_type), 0, 0,
      "values in the cache (default: qins8)"},
     {ENGINE, 0, "rope", "auto|long", ANY, false, set_rope, 0, 0, 0,
      "LongRoPE factors: by the length, or long from the first token"},
-    {FOLDER, 0, "type", "qins8|bf16|f32", ANY, false, set_type, FIELD(convert.weight_type), 0, 0,
+    {FOLDER, 0, "type", "qins8|bf16|f32", ANY, false, qins_set_type, FIELD(convert.weight_type), 0, 0,
      "weights of the layers (default: qins8)"},
-    {FOLDER, 0, "lm-head", "bf16|qins8", ANY, false, set_head_type, FIELD(convert.head_type), 0, 0,
+    {FOLDER, 0, "lm-head", "bf16|qins8", ANY, false, qins_set_head_type, FIELD(convert), 0, 0,
      "output matrix (default: 16 bits; f32 with --type f32)"},
-    {FOLDER, 0, "curve", "projective|log", ANY, false, set_curve, 0, 0, 0, "of qins8 codes (default: projective)"},
+    {FOLDER, 0, "curve", "projective|log", ANY, false, qins_set_curve, FIELD(convert), 0, 0,
+     "of qins8 codes (default: projective)"},
     {MEASUREMENTS, 0, "top", "K", SCORE, false, qins_set_count, FIELD(top), 0, MAX_COUNT,
      "score: how many of the best tokens to print (default: 5)"},
     {MEASUREMENTS, 0, "ref", "MODEL", COMPARE | EVAL, false, qins_set_text, FIELD(ref), 0, 0,
