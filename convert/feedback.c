@@ -71,6 +71,11 @@ struct factoring {
     size_t panel; // first column of the panel at work
 };
 
+// Rows, or columns, of the tile that begins at `row`.
+static size_t tile_rows(const struct factoring *f, size_t row) {
+    return f->cols - row < TILE ? f->cols - row : TILE;
+}
+
 // H = x^T x for one tile of the lower triangle: item i (i + 1) / 2 + j is tile (i, j), j <= i.
 static void product_item(void *context, size_t item, size_t worker) {
     (void)worker;
@@ -78,19 +83,12 @@ static void product_item(void *context, size_t item, size_t worker) {
     size_t i = 0;
     while ((i + 1) * (i + 2) / 2 <= item) i++;
     const size_t row = i * TILE, col = (item - i * (i + 1) / 2) * TILE;
-    const size_t n_rows = f->cols - row < TILE ? f->cols - row : TILE;
-    const size_t n_cols = f->cols - col < TILE ? f->cols - col : TILE;
-    qins_sgemm(f->h + row * f->cols + col, f->cols, f->x + row, f->cols, f->x + col, f->cols, n_rows, n_cols, f->n,
-               (qins_sgemm_form){.a_is_transposed = true, .alpha = 1.0f / (float)f->n});
+    qins_sgemm(f->h + row * f->cols + col, f->cols, f->x + row, f->cols, f->x + col, f->cols, tile_rows(f, row),
+               tile_rows(f, col), f->n, (qins_sgemm_form){.a_is_transposed = true, .alpha = 1.0f / (float)f->n});
 }
 
 static size_t panel_cols(const struct factoring *f) {
     return f->cols - f->panel < PANEL ? f->cols - f->panel : PANEL;
-}
-
-// Rows of an item, from the panel's first row on.
-static size_t tile_rows(const struct factoring *f, size_t row) {
-    return f->cols - row < TILE ? f->cols - row : TILE;
 }
 
 // Take what the factored columns explain off a tile of the panel.
@@ -225,7 +223,6 @@ static void multiply_inputs(qins_feedback *feedback, qins_pool *pool, const floa
         qins_fail(error, QINS_BAD_MODEL, "the calibration text leads to activations that are not finite");
         return;
     }
-    f.panel = 0; // tiles of all rows
     if (feedback->is_solved) qins_pool_run(pool, tiles, solve_drift_item, &f);
 }
 
