@@ -114,7 +114,8 @@ if [ "$(stat -c %s "$model")" -gt $((256 << 20)) ]; then
         "$build/qinsconvert" "$folder" -o "$tmp/$type.qins" --type $type --quiet
         times=$(awk -v a="$own" -v b="$(speed "$tmp/$type.qins")" 'BEGIN { printf "%.2f", a / b }')
         rm "$tmp/$type.qins"
-        row "speed of generation, beside weights in $type" "$times" ">= 1.7" "$times >= 1.7"
+        judged=$([ $type = bf16 ] && echo ">= 1.7" || true)
+        row "speed of generation, beside weights in $type" "$times" "$judged" "${judged:+$times >= 1.7}"
     done
 else
     row "speed of generation, beside weights in bf16 and f32" "not measured: the model fits into the caches" "" ""
