@@ -30,9 +30,8 @@ ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m)),)
 $(call object,$(wildcard engine/kernels/kernels_avx2*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
 $(call object,$(wildcard engine/kernels/kernels_avx512*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
 ifneq ($(config),emulated)
-$(call object,$(wildcard engine/kernels/kernels_avx512*.c)): \
-    ALL_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512vbmi
-$(call object,engine/kernels/kernels_avx512_bf16.c engine/kernels/kernels_avx512_matmul.c): ALL_CFLAGS += -mavx512bf16
+$(call object,$(wildcard engine/kernels/kernels_avx512*.c)): ALL_CFLAGS += -mavx512f -mavx512bw -mavx512vl
+$(call object,engine/kernels/kernels_avx512vnni.c): ALL_CFLAGS += -mavx512vnni
 endif
 endif
 

@@ -85,12 +85,12 @@ struct calibration {
     qins_forward_state state;
     void *embedding;         // owned, as in the checkpoint
     float *x;                // owned, [n, hidden_dim]: the residual stream of the model as it is in the checkpoint
-    void *weights[PRODUCTS]; // owned, of one layer, as in the checkpoint
+    void *weights[PRODUCTS]; // owned, of one layer: the checkpoint's values in panels
     float *inputs[PRODUCTS]; // owned, [n, cols]: what they were multiplied with
     qins_error *error;
 };
 
-// *data: a whole tensor of the checkpoint, released with free().
+// A whole tensor of the checkpoint, its rows one after another in *data, which is released with free().
 static qins_matrix read_tensor(struct calibration *calibration, size_t index, void **data) {
     const qins_rows rows = calibration->calls->rows(calibration->calls->context, index);
     const size_t bytes = rows.rows * qins_row_bytes(rows.type, rows.cols);
@@ -99,10 +99,26 @@ static qins_matrix read_tensor(struct calibration *calibration, size_t index, vo
     return (qins_matrix){.type = rows.type, .rows = rows.rows, .cols = rows.cols, .data = *data};
 }
 
+// As above, in panels, which is how qins_linear reads a matrix.
+static qins_matrix read_panels(struct calibration *calibration, size_t index, void **data) {
+    void *rows;
+    qins_matrix matrix = read_tensor(calibration, index, &rows);
+    const size_t row_bytes = qins_row_bytes(matrix.type, matrix.cols);
+    const size_t panel_bytes = qins_panel_bytes(matrix.type, matrix.cols);
+    *data = qins_alloc(qins_panels(matrix.rows), panel_bytes, "a tensor", calibration->error);
+    for (size_t row = 0; row < matrix.rows && calibration->error->status == QINS_OK; row++)
+        qins_pack_values((uint8_t *)*data + row / QINS_PANEL * panel_bytes, matrix.type, matrix.cols, row % QINS_PANEL,
+                         (const uint8_t *)rows + row * row_bytes);
+    free(rows);
+    matrix.layout = QINS_PANELS;
+    matrix.data = *data;
+    return matrix;
+}
+
 static void read_norm(struct calibration *calibration, size_t index, float *norm) {
     void *data;
     const qins_matrix matrix = read_tensor(calibration, index, &data);
-    if (calibration->error->status == QINS_OK) qins_decode_rows(calibration->compute.kernels, norm, &matrix, 0, 1);
+    if (calibration->error->status == QINS_OK) qins_decode_rows(norm, &matrix, 0, 1);
     free(data);
 }
 
@@ -155,7 +171,7 @@ static void read_layer(struct calibration *calibration, size_t layer) {
     free_layer(calibration);
     for (size_t i = 0; i < PRODUCTS && calibration->error->status == QINS_OK; i++) {
         qins_matrix *matrix = layer_matrix(calibration, layer, i);
-        *matrix = read_tensor(calibration, tensor_index(layer, products[i]), &calibration->weights[i]);
+        *matrix = read_panels(calibration, tensor_index(layer, products[i]), &calibration->weights[i]);
         calibration->inputs[i] =
             qins_alloc(calibration->n, matrix->cols * sizeof(float), "inputs of a layer", calibration->error);
     }

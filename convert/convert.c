@@ -12,18 +12,11 @@
 #include "tokenizer/chat.h"
 
 #include <math.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_CONFIG_BYTES = 1 << 20, MAX_TOKENIZER_BYTES = 1 << 26 };
-
-// The curve's parameter for V in the KV cache, whose values are not known at conversion: what serves normal and
-// heavy-tailed ones best. The largest of a small head is not far from the typical value, so the curve is flatter there.
-static double v_cache_parameter(size_t head_dim) {
-    return head_dim < 64 ? 0.5 : 1.0;
-}
 
 struct conversion {
     const qins_convert_options *options;
@@ -129,8 +122,6 @@ static void fill_header(struct conversion *conversion, qins_error *error) {
     qins_header *header = &conversion->report->header;
     memcpy(header->chat_template, conversion->chat_template, sizeof header->chat_template);
     memcpy(header->converter, QINS_CONVERTER, sizeof QINS_CONVERTER);
-    header->v_code = (qins_code){.curve = QINS_PROJECTIVE, .parameter = v_cache_parameter(header->config.head_dim)};
-    qins_codebook_make(&header->v_code.book, QINS_PROJECTIVE, header->v_code.parameter);
     header->calibration = conversion->text.source;
     header->calibration_tokens = conversion->text.n_sequences * conversion->text.length;
     header->sources = qins_alloc(conversion->folder.n_sources, sizeof *header->sources, "list of sources", error);
@@ -141,7 +132,7 @@ static void fill_header(struct conversion *conversion, qins_error *error) {
         const qins_tensor *tensor = &header->tensors[i];
         qins_role_report *role = &conversion->report->roles[tensor->spec.role];
         size_t bytes = 0; // the layout, which comes later, checks for overflow
-        qins_tensor_bytes(tensor->type, tensor->spec.rows, tensor->spec.cols, &bytes);
+        qins_header_tensor_bytes(header, tensor, &bytes);
         role->n_tensors++;
         role->values += (uint64_t)tensor->spec.rows * tensor->spec.cols;
         role->bytes += bytes;
@@ -210,35 +201,6 @@ static qins_status write_payload(void *context, const void *bytes, size_t size, 
     return report_progress(output, error);
 }
 
-// The curves of all coded tensors, several at a time: the search within one tensor has no parallel parts.
-struct fitting {
-    struct conversion *conversion;
-    const struct output *output;
-    qins_error *errors;   // [n_threads]
-    atomic_bool stopping; // one of them is set
-};
-
-static void fit_item(void *context, size_t item, size_t worker) {
-    struct fitting *fitting = context;
-    qins_tensor *tensor = &fitting->conversion->report->header.tensors[item];
-    qins_error *error = &fitting->errors[worker];
-    if (!qins_type_is_coded(tensor->type) || atomic_load(&fitting->stopping)) return;
-    qins_rows rows = source_rows(fitting->conversion, item);
-    qins_fit_code(&tensor->code, fitting->conversion->options->curve, &rows, error);
-    if (worker == 0) report_progress(fitting->output, error); // nothing is written yet, but it may ask to stop
-    if (error->status != QINS_OK) atomic_store(&fitting->stopping, true);
-}
-
-static void fit_codes(struct conversion *conversion, qins_pool *pool, const struct output *output, qins_error *error) {
-    const size_t n_threads = qins_pool_threads(pool);
-    struct fitting fitting = {.conversion = conversion, .output = output};
-    fitting.errors = qins_alloc(n_threads, sizeof(qins_error), "errors of threads", error);
-    if (fitting.errors == NULL) return;
-    qins_pool_run(pool, conversion->report->header.n_tensors, fit_item, &fitting);
-    for (size_t i = 0; i < n_threads && error->status == QINS_OK; i++) *error = fitting.errors[i];
-    free(fitting.errors);
-}
-
 // Tensors on their way into the file, in the order of the schema.
 struct encoding {
     struct conversion *conversion;
@@ -254,8 +216,9 @@ static void encode_next(struct encoding *encoding, const qins_feedback *feedback
     qins_tensor *tensor = &conversion->report->header.tensors[index];
     qins_rows rows = source_rows(conversion, index);
     qins_encoded encoded;
-    qins_encode_tensor(encoding->pool, &rows, tensor->type, &tensor->code.book, feedback, write_payload,
-                       encoding->output, &encoded, error);
+    const qins_layout layout = qins_schema_layout(&conversion->report->header.config, tensor->spec.role);
+    qins_encode_tensor(encoding->pool, &rows, tensor->type, layout, feedback, write_payload, encoding->output, &encoded,
+                       error);
     if (error->status != QINS_OK) {
         if (error->status == QINS_BAD_MODEL) qins_error_context(error, "%s: tensor %s", rows.path, tensor->spec.name);
         return;
@@ -287,14 +250,11 @@ static qins_status encode_calibrated(void *context, size_t index, const qins_fee
     encoding->output->copy = encoding->payload;
     encode_next(encoding, feedback, error);
     encoding->output->copy = NULL;
-    const size_t code_bytes = tensor->spec.rows * qins_row_bytes(tensor->type, tensor->spec.cols);
     *encoded = (qins_matrix){.type = tensor->type,
+                             .layout = QINS_PANELS,
                              .rows = tensor->spec.rows,
                              .cols = tensor->spec.cols,
-                             .block = qins_types[tensor->type].block,
-                             .data = encoding->payload,
-                             .scales = (const uint16_t *)(const void *)(encoding->payload + code_bytes),
-                             .book = &tensor->code.book};
+                             .data = encoding->payload};
     return error->status;
 }
 
@@ -302,7 +262,7 @@ static void encode_all(struct conversion *conversion, qins_pool *pool, struct ou
     const qins_header *header = &conversion->report->header;
     struct encoding encoding = {.conversion = conversion, .pool = pool, .output = output};
     for (size_t i = 0; i < header->n_tensors; i++) output->total += header->tensors[i].bytes;
-    fit_codes(conversion, pool, output, error);
+    report_progress(output, error); // it may ask to stop before the first byte
     if (error->status == QINS_OK && conversion->text.n_sequences > 0) {
         const qins_calibration_calls calls = {calibration_rows, encode_calibrated, &encoding};
         qins_calibrate(header, &conversion->text, conversion->options->n_threads, &calls, error);

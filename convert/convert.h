@@ -4,7 +4,7 @@
 #define QINS_CONVERT_H
 
 #include "engine/base/progress.h"
-#include "engine/kernels/codec.h"
+#include "engine/kernels/code.h"
 #include "engine/model/header.h"
 
 #define QINS_CONVERTER "qinsconvert 0.1.0" // recorded in the file
@@ -16,7 +16,6 @@ typedef struct qins_convert_options {
     qins_type weight_type; // of the layers' matrices: QINS_QINS8, QINS_BF16 or QINS_F32
     bool head_given;       // head_type was asked for; otherwise lm_head follows the default rule
     qins_type head_type;   // default rule: F32 with weight_type F32; else 16-bit sources as they are, F32 becomes BF16
-    qins_curve curve;      // of coded tensors
     const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
     size_t calibrate_tokens;
     size_t n_threads;

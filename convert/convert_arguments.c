@@ -18,9 +18,3 @@ void qins_set_head_type(void *values, const qins_given *given, qins_error *error
     if (error->status == QINS_OK) qins_type_from_name(given->value, &options->head_type);
     options->head_given = true;
 }
-
-void qins_set_curve(void *values, const qins_given *given, qins_error *error) {
-    static const qins_curve choices[] = {QINS_PROJECTIVE, QINS_LOG};
-    qins_convert_options *options = field(values, given);
-    options->curve = choices[qins_given_choice(given, error)];
-}

@@ -8,6 +8,5 @@
 void qins_set_type(void *values, const qins_given *given, qins_error *error);
 // A type into head_type, and projective|log into curve, of the qins_convert_options at the offset.
 void qins_set_head_type(void *values, const qins_given *given, qins_error *error);
-void qins_set_curve(void *values, const qins_given *given, qins_error *error);
 
 #endif

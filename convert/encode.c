@@ -5,7 +5,8 @@
 #include "engine/base/file.h"
 #include "engine/base/half.h"
 #include "engine/base/memory.h"
-#include "engine/kernels/kernels.h"
+#include "engine/kernels/encode.h"
+#include "engine/kernels/tiers.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -13,43 +14,67 @@
 #include <xxhash.h>
 
 enum {
-    PIECE_BYTES = 1 << 22,   // of the source, read and written at a time
-    ITEM_BYTES = 1 << 16,    // of the source, what a thread takes of a piece
-    FEEDBACK_ITEMS = 16,     // of QINS_FEEDBACK_ROWS rows, in a piece that is encoded with feedback
-    SAMPLE_VALUES = 1 << 16, // numbers that a curve is fitted to, in whole rows
+    PIECE_BYTES = 1 << 22, // of the source, read and written at a time
+    ITEM_BYTES = 1 << 16,  // of the source, what a thread takes of a piece
+    FEEDBACK_ITEMS = 16,   // of QINS_FEEDBACK_ROWS rows, in a piece that is encoded with feedback
     SUM_LANES = 8
 };
 
 // Rows in flight: their source bytes, their payload, and what each cost.
 struct piece {
     uint8_t *input;  // [piece_rows, input_row_bytes]
-    uint8_t *output; // [piece_rows, output_row_bytes]
+    uint8_t *output; // [payload_bytes(piece_rows)]
     double *squares; // [piece_rows]
     double *errors;  // [piece_rows]
     size_t *bad_col; // [piece_rows]: first column that cannot be converted, `cols` if none
     size_t first_row, n_rows;
 };
 
+// What a thread works with.
+struct bench {
+    float *values;  // of a row, of a whole item with feedback, and then twice as much again
+    uint8_t *bytes; // a row in 16 bits; or coded rows, as many as there are rows of values
+};
+
 struct encoder {
     const qins_rows *source;
     qins_type type;
-    const qins_codebook *book;
+    qins_layout layout;
     const qins_feedback *feedback; // NULL: none
     const qins_kernels *kernels;
-    size_t input_row_bytes, output_row_bytes;
-    size_t piece_rows, item_rows;
+    size_t input_row_bytes;
+    size_t piece_rows, item_rows; // multiples of QINS_PANEL where the payload is in panels, but for the last ones
     struct piece pieces[2];
     struct piece *current, *previous; // being encoded; being written (NULL: none)
-    uint16_t *scales;                 // [rows, blocks]
-    float *floats;                    // [n_threads, worker_floats]
-    size_t worker_floats;             // a row; with feedback, three times the rows of an item
-    qins_error *worker_errors;        // [n_threads]
+    struct bench *benches;            // [n_threads]
+    float *floats;                    // of all benches
+    uint8_t *bytes;
+    qins_error *worker_errors; // [n_threads]
     XXH3_state_t *hash;
     qins_sink *sink;
     void *sink_context;
     qins_error *sink_error;
     qins_encoded *result;
 };
+
+// Bytes of the payload of n rows, the first of which begins a panel where there are panels.
+static size_t payload_bytes(const struct encoder *encoder, size_t n) {
+    const size_t cols = encoder->source->cols;
+    if (encoder->layout == QINS_ROWS) return n * qins_row_bytes(encoder->type, cols);
+    return qins_panels(n) * qins_panel_bytes(encoder->type, cols);
+}
+
+// A coded row takes its d, then its codes, then its scale bytes.
+static size_t coded_row_bytes(size_t cols) {
+    const size_t padded = qins_round_up(cols, QINS_UNIT), n_d = (cols + QINS_STRETCH - 1) / QINS_STRETCH;
+    return qins_round_up(n_d * sizeof(uint16_t) + padded + padded / QINS_BLOCK, 64);
+}
+
+static qins_coded_row coded_row_at(uint8_t *bytes, size_t cols) {
+    const size_t padded = qins_round_up(cols, QINS_UNIT), n_d = (cols + QINS_STRETCH - 1) / QINS_STRETCH;
+    uint8_t *codes = bytes + n_d * sizeof(uint16_t);
+    return (qins_coded_row){(int8_t *)codes, codes + padded, (uint16_t *)(void *)bytes};
+}
 
 // values[cols] = the row, as FP32 (exact).
 static void widen(float *values, const uint8_t *row, qins_type type, size_t cols) {
@@ -117,43 +142,59 @@ static bool read_row(struct encoder *encoder, struct piece *piece, size_t slot, 
     return true;
 }
 
-static uint16_t *scales_of_row(const struct encoder *encoder, size_t row) {
-    return encoder->scales + row * qins_blocks(encoder->type, encoder->source->cols);
+// Put the row in slot `slot` of the piece where it belongs; `row` are its values or its codes.
+static void place_values(const struct encoder *encoder, struct piece *piece, size_t slot, const void *row) {
+    const size_t cols = encoder->source->cols, in_panel = slot % QINS_PANEL;
+    if (encoder->layout == QINS_ROWS)
+        memcpy(piece->output + payload_bytes(encoder, slot), row, qins_row_bytes(encoder->type, cols));
+    else
+        qins_pack_values(piece->output + payload_bytes(encoder, slot - in_panel), encoder->type, cols, in_panel, row);
 }
 
-// Row `row` of the tensor, which is row `slot` of the piece.
-static void encode_row(struct encoder *encoder, struct piece *piece, size_t row, size_t slot, float *values) {
+static void place_coded(const struct encoder *encoder, struct piece *piece, size_t slot, const qins_coded_row *row) {
+    const size_t in_panel = slot % QINS_PANEL;
+    qins_pack_coded(piece->output + payload_bytes(encoder, slot - in_panel), encoder->type, encoder->source->cols,
+                    in_panel, row);
+}
+
+static void encode_row(struct encoder *encoder, struct piece *piece, size_t slot, const struct bench *bench) {
     const size_t cols = encoder->source->cols;
-    uint8_t *output = piece->output + slot * encoder->output_row_bytes;
-    if (!read_row(encoder, piece, slot, values)) return;
-    if (encoder->type == encoder->source->type)
-        memcpy(output, piece->input + slot * encoder->input_row_bytes, encoder->output_row_bytes);
-    else if (encoder->type == QINS_F32)
-        memcpy(output, values, encoder->output_row_bytes);
-    else if (encoder->type == QINS_BF16)
-        piece->errors[slot] = narrow(output, values, cols, &piece->bad_col[slot]);
-    else
-        piece->errors[slot] =
-            encoder->kernels->encode_row(encoder->book, values, cols, output, scales_of_row(encoder, row));
+    if (!read_row(encoder, piece, slot, bench->values)) return;
+    if (encoder->type == encoder->source->type) {
+        place_values(encoder, piece, slot, piece->input + slot * encoder->input_row_bytes);
+    } else if (encoder->type == QINS_F32) {
+        place_values(encoder, piece, slot, bench->values);
+    } else if (encoder->type == QINS_BF16) {
+        piece->errors[slot] = narrow(bench->bytes, bench->values, cols, &piece->bad_col[slot]);
+        place_values(encoder, piece, slot, bench->bytes);
+    } else if (qins_type_is_coded(encoder->type)) {
+        const qins_coded_row row = coded_row_at(bench->bytes, cols);
+        piece->errors[slot] = qins_encode_row(encoder->kernels, encoder->type, bench->values, cols, &row);
+        place_coded(encoder, piece, slot, &row);
+    }
 }
 
 // All rows of an item at once: they share the walk through the factor.
-static void encode_rows_with_feedback(struct encoder *encoder, struct piece *piece, size_t row, size_t slot, size_t n,
-                                      float *values) {
+static void encode_rows_with_feedback(struct encoder *encoder, struct piece *piece, size_t slot, size_t n,
+                                      const struct bench *bench) {
     const size_t cols = encoder->source->cols;
+    qins_coded_row rows[QINS_FEEDBACK_ROWS] = {0};
     bool usable = true;
-    for (size_t i = 0; i < n; i++) usable &= read_row(encoder, piece, slot + i, values + i * cols);
-    if (usable)
-        qins_feedback_encode(encoder->feedback, encoder->book, values, n,
-                             piece->output + slot * encoder->output_row_bytes, scales_of_row(encoder, row),
-                             piece->errors + slot, values + encoder->item_rows * cols);
+    for (size_t i = 0; i < n; i++) {
+        usable &= read_row(encoder, piece, slot + i, bench->values + i * cols);
+        rows[i] = coded_row_at(bench->bytes + i * coded_row_bytes(cols), cols);
+    }
+    if (!usable) return;
+    qins_feedback_encode(encoder->feedback, encoder->type, bench->values, n, rows, piece->errors + slot,
+                         bench->values + encoder->item_rows * cols);
+    for (size_t i = 0; i < n; i++) place_coded(encoder, piece, slot + i, &rows[i]);
 }
 
 // Hash the piece before the current one and pass it on: one thread does this while the others encode.
 static void write_piece(struct encoder *encoder, const struct piece *piece) {
     if (encoder->sink_error->status != QINS_OK) return;
     XXH3_64bits_update(encoder->hash, piece->input, piece->n_rows * encoder->input_row_bytes);
-    encoder->sink(encoder->sink_context, piece->output, piece->n_rows * encoder->output_row_bytes, encoder->sink_error);
+    encoder->sink(encoder->sink_context, piece->output, payload_bytes(encoder, piece->n_rows), encoder->sink_error);
 }
 
 static void run_item(void *context, size_t item, size_t worker) {
@@ -175,11 +216,12 @@ static void run_item(void *context, size_t item, size_t worker) {
                           n * encoder->input_row_bytes,
                           encoder->source->offset + (uint64_t)row * encoder->input_row_bytes, error) != QINS_OK)
         return;
-    float *values = encoder->floats + worker * encoder->worker_floats;
+    const struct bench *bench = &encoder->benches[worker];
+    memset(piece->output + payload_bytes(encoder, first), 0, payload_bytes(encoder, n)); // padding stays zero
     if (encoder->feedback != NULL)
-        encode_rows_with_feedback(encoder, piece, row, first, n, values);
+        encode_rows_with_feedback(encoder, piece, first, n, bench);
     else
-        for (size_t i = 0; i < n; i++) encode_row(encoder, piece, row + i, first + i, values);
+        for (size_t i = 0; i < n; i++) encode_row(encoder, piece, first + i, bench);
 }
 
 // Add up the rows in order, whoever encoded them; an error for the first value that cannot be converted.
@@ -212,25 +254,36 @@ static void free_encoder(struct encoder *encoder) {
         free(encoder->pieces[i].errors);
         free(encoder->pieces[i].bad_col);
     }
-    free(encoder->scales);
+    free(encoder->benches);
     free(encoder->floats);
+    free(encoder->bytes);
     free(encoder->worker_errors);
     XXH3_freeState(encoder->hash);
 }
 
+static void allocate_benches(struct encoder *encoder, size_t n_threads, qins_error *error) {
+    const size_t cols = encoder->source->cols, rows = encoder->feedback != NULL ? encoder->item_rows : 1;
+    const size_t n_floats = cols * (encoder->feedback != NULL ? 3 * rows : 1);
+    const size_t narrowed = qins_round_up(cols * sizeof(uint16_t), 64), coded = rows * coded_row_bytes(cols);
+    const size_t n_bytes = coded > narrowed ? coded : narrowed;
+    encoder->benches = qins_alloc(n_threads, sizeof *encoder->benches, "rows of a tensor", error);
+    encoder->floats = qins_alloc(n_threads, n_floats * sizeof(float), "rows of a tensor", error);
+    encoder->bytes = qins_alloc(n_threads, n_bytes, "rows of a tensor", error);
+    for (size_t i = 0; i < n_threads && error->status == QINS_OK; i++)
+        encoder->benches[i] = (struct bench){encoder->floats + i * n_floats, encoder->bytes + i * n_bytes};
+}
+
 static void allocate(struct encoder *encoder, size_t n_threads, qins_error *error) {
-    const qins_rows *source = encoder->source;
-    const size_t rows = encoder->piece_rows, blocks = qins_blocks(encoder->type, source->cols);
+    const size_t rows = encoder->piece_rows;
     for (int i = 0; i < 2; i++) {
         struct piece *piece = &encoder->pieces[i];
         piece->input = qins_alloc(rows, encoder->input_row_bytes, "rows of a tensor", error);
-        piece->output = qins_alloc(rows, encoder->output_row_bytes, "encoded rows of a tensor", error);
+        piece->output = qins_alloc(1, payload_bytes(encoder, rows), "encoded rows of a tensor", error);
         piece->squares = qins_alloc(rows, sizeof(double), "rows of a tensor", error);
         piece->errors = qins_alloc(rows, sizeof(double), "rows of a tensor", error);
         piece->bad_col = qins_alloc(rows, sizeof(size_t), "rows of a tensor", error);
     }
-    encoder->scales = qins_alloc(source->rows, blocks * sizeof(uint16_t), "scales of a tensor", error);
-    encoder->floats = qins_alloc(n_threads, encoder->worker_floats * sizeof(float), "rows of a tensor", error);
+    allocate_benches(encoder, n_threads, error);
     encoder->worker_errors = qins_alloc(n_threads, sizeof(qins_error), "errors of threads", error);
     encoder->hash = XXH3_createState();
     if (encoder->hash == NULL || XXH3_64bits_reset(encoder->hash) != XXH_OK)
@@ -261,22 +314,21 @@ static void divide(struct encoder *encoder) {
         item_rows = QINS_FEEDBACK_ROWS;
         piece_rows = FEEDBACK_ITEMS * QINS_FEEDBACK_ROWS;
     }
-    encoder->item_rows = item_rows == 0 ? 1 : item_rows;
-    encoder->piece_rows = piece_rows == 0 ? 1 : piece_rows > rows ? rows : piece_rows;
-    encoder->worker_floats = encoder->source->cols * (encoder->feedback != NULL ? 3 * encoder->item_rows : 1);
+    encoder->item_rows = qins_round_up(item_rows == 0 ? 1 : item_rows, QINS_PANEL);
+    encoder->piece_rows = qins_round_up(piece_rows == 0 ? 1 : piece_rows, encoder->item_rows);
+    if (encoder->piece_rows > rows) encoder->piece_rows = rows;
 }
 
-qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, const qins_codebook *book,
+qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, qins_layout layout,
                                const qins_feedback *feedback, qins_sink *sink, void *context, qins_encoded *result,
                                qins_error *error) {
     qins_error sink_error = {0};
     struct encoder encoder = {.source = source,
                               .type = type,
-                              .book = book,
+                              .layout = layout,
                               .feedback = feedback,
                               .kernels = qins_kernels_get(),
                               .input_row_bytes = qins_row_bytes(source->type, source->cols),
-                              .output_row_bytes = qins_row_bytes(type, source->cols),
                               .sink = sink,
                               .sink_context = context,
                               .sink_error = &sink_error,
@@ -290,32 +342,7 @@ qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_ty
     }
     if (error->status == QINS_OK) write_piece(&encoder, encoder.previous);
     if (error->status == QINS_OK) *error = sink_error;
-    size_t scale_bytes = source->rows * qins_blocks(type, source->cols) * sizeof(uint16_t);
-    if (error->status == QINS_OK && scale_bytes > 0) sink(context, encoder.scales, scale_bytes, error);
     if (error->status == QINS_OK) result->source_hash = XXH3_64bits_digest(encoder.hash);
     free_encoder(&encoder);
-    return error->status;
-}
-
-qins_status qins_fit_code(qins_code *code, qins_curve curve, const qins_rows *source, qins_error *error) {
-    const size_t cols = source->cols, row_bytes = qins_row_bytes(source->type, cols);
-    size_t rows = SAMPLE_VALUES / cols;
-    if (rows > source->rows) rows = source->rows;
-    if (rows == 0) rows = 1;
-    uint8_t *bytes = qins_alloc(1, row_bytes, "row of a tensor", error);
-    float *sample = qins_alloc(rows, cols * sizeof *sample, "sample of a tensor", error);
-    for (size_t i = 0; i < rows && error->status == QINS_OK; i++) {
-        uint64_t row = (uint64_t)(i * source->rows / rows);
-        if (qins_file_read_at(source->fd, source->path, bytes, row_bytes, source->offset + row * row_bytes, error) ==
-            QINS_OK)
-            widen(sample + i * cols, bytes, source->type, cols);
-    }
-    if (error->status == QINS_OK) {
-        code->curve = curve;
-        code->parameter = qins_fit_parameter(curve, sample, rows, cols);
-        qins_codebook_make(&code->book, curve, code->parameter);
-    }
-    free(sample);
-    free(bytes);
     return error->status;
 }

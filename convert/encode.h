@@ -24,14 +24,11 @@ typedef struct qins_encoded {
     uint64_t source_hash; // XXH3-64 of the source's bytes
 } qins_encoded;
 
-// The code for a tensor: its curve's parameter fitted to evenly spaced rows. Each call reads its own sample, so that
-// several tensors can be fitted at a time.
-qins_status qins_fit_code(qins_code *code, qins_curve curve, const qins_rows *source, qins_error *error);
-
-// Convert `source` to `type` (its own, F32, BF16 or QINS8 with `book`) and hand the payload to the sink. Rounding is to
-// nearest even. NaN, infinity, and values that a narrower type cannot hold are an error (QINS_BAD_MODEL) that names
-// row and column of the first. `feedback` of the matrix's inputs decides codes and scales; NULL: the weights alone.
-qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, const qins_codebook *book,
+// Convert `source` to `type` (its own, F32, BF16 or a coded one) in `layout` and hand the payload to the sink. Rounding
+// is to nearest even. NaN, infinity, and values that a narrower type cannot hold are an error (QINS_BAD_MODEL) that
+// names row and column of the first. `feedback` of the matrix's inputs decides codes and scales; NULL: the weights
+// alone.
+qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, qins_layout layout,
                                const qins_feedback *feedback, qins_sink *sink, void *context, qins_encoded *result,
                                qins_error *error);
 

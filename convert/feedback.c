@@ -3,24 +3,29 @@
 #include "convert/feedback.h"
 
 #include "engine/base/memory.h"
+#include "engine/kernels/encode.h"
 #include "engine/kernels/linear.h"
+#include "engine/kernels/tiers.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    BLOCK = 64, // weights that share a scale
-    PANEL = 64, // columns that are factored at once
-    TILE = 256, // rows (and columns) of H that are an item of work
-    SCALES = 8  // tried for each block, one BF16 step apart
+    BLOCK = QINS_BLOCK, // weights that share a scale byte
+    PANEL = 64,         // columns that are factored at once
+    TILE = 256,         // rows (and columns) of H that are an item of work
+    SCALES = 16         // scale bytes tried for each block
 };
 
 // Added to the diagonal of H, as a share of its mean: n inputs do not tell much of directions that they hardly have.
-static const double DAMPING = 0.01;
+static const double DAMPING = 0.02;
 
 // Share of what happened to the inputs that a matrix makes up for. All of it would fit the calibration text too well.
 static const float CORRECTION = 0.5f;
+
+// Room above the largest weight for what others make it up to: d is that much larger than it would have to be.
+static const float HEADROOM = 1.05f;
 
 static size_t block_length(size_t cols, size_t start) {
     return cols - start < BLOCK ? cols - start : BLOCK;
@@ -250,66 +255,73 @@ void qins_feedback_free(qins_feedback *feedback) {
 
 // --- encoding ---
 
-// One block of a row under SCALES scales at a time, one a lane. Places 0 .. n - 1 are the block's columns in order.
+// One block of a row under SCALES scale bytes at a time, one a lane. Places 0 .. n - 1 are the block's columns in
+// order.
 struct lanes {
-    float d[SCALES];
+    uint8_t scales[SCALES];
     float feedback[BLOCK][SCALES]; // sum over later columns of e_i L_ij
     float error[BLOCK][SCALES];    // w - stored
     float cost[SCALES];            // sum of squares of (e L)_j
-    uint8_t codes[BLOCK][SCALES];
+    int8_t codes[BLOCK][SCALES];
 };
 
 static inline void add_scaled(float *restrict sums, const float *restrict values, float factor) {
     for (size_t lane = 0; lane < SCALES; lane++) sums[lane] += values[lane] * factor;
 }
 
-// `triangle`: the block's part of L, rows `stride` floats apart. Loops over lanes have no branches, for the compiler.
-static void try_scales(struct lanes *lanes, const qins_codebook *book, const float *w, size_t n, const float *triangle,
-                       size_t stride) {
+// What is the same for all blocks of an item.
+struct coding {
+    const qins_feedback *feedback;
+    const qins_kernels *kernels;
+    qins_type type;
+};
+
+// `triangle`: the block's part of L, rows cols floats apart. Loops over lanes have no branches, for the compiler.
+static void try_scales(const struct coding *coding, struct lanes *lanes, const float *w, float d, size_t n,
+                       const float *triangle) {
+    const float inverse = 1.0f / d;
     for (size_t j = n; j-- > 0;) {
-        const float *l = triangle + j * stride;
-        float wanted[SCALES], ratio[SCALES], stored[SCALES];
+        const float *l = triangle + j * coding->feedback->cols;
+        float wanted[SCALES], ratio[SCALES], v[SCALES];
         for (size_t lane = 0; lane < SCALES; lane++) {
             wanted[lane] = w[j] + lanes->feedback[j][lane] / l[j];
-            ratio[lane] = fabsf(wanted[lane]) / lanes->d[lane];
+            ratio[lane] = wanted[lane] * inverse;
         }
+        coding->kernels->nearest[coding->type](lanes->codes[j], v, ratio, lanes->scales);
         for (size_t lane = 0; lane < SCALES; lane++) {
-            const unsigned s = qins_nearest_code(book, ratio[lane]);
-            lanes->codes[j][lane] = (uint8_t)(s | (unsigned)(wanted[lane] < 0 && s != QINS_ZERO_CODE) << 7);
-            stored[lane] = book->value[lanes->codes[j][lane]];
-        }
-        for (size_t lane = 0; lane < SCALES; lane++) {
-            stored[lane] *= lanes->d[lane];
-            const float left = (wanted[lane] - stored[lane]) * l[j];
-            lanes->error[j][lane] = w[j] - stored[lane];
+            const float left = (wanted[lane] - d * v[lane]) * l[j];
+            lanes->error[j][lane] = w[j] - d * v[lane];
             lanes->cost[lane] += left * left;
         }
         for (size_t i = 0; i < j; i++) add_scaled(lanes->feedback[i], lanes->error[j], l[i]);
     }
 }
 
-// Encode w[n], which becomes its error; asked[n]: the sums over the columns behind the block. Codes go to their columns
-// in the row. Returns the scale.
-static uint16_t encode_block(const qins_feedback *feedback, const qins_codebook *book, float *w, size_t start, size_t n,
-                             const float *asked, uint8_t *codes) {
-    const uint16_t smallest = qins_smallest_scale(w, n);
-    if (smallest == 0) return 0; // nothing but zeros: their codes are set, and they make up for nobody
+// Encode w[n] under d, which becomes its error; asked[n]: the sums over the columns after the block. Codes go to their
+// columns in the row. Returns the scale byte.
+static uint8_t encode_block(const struct coding *coding, float *w, float d, size_t start, size_t n, const float *asked,
+                            int8_t *codes) {
+    const qins_feedback *feedback = coding->feedback;
+    float max = 0.0f;
+    for (size_t j = 0; j < n; j++) max = fabsf(w[j]) > max ? fabsf(w[j]) : max;
+    if (!(max > 0.0f) || !(d > 0.0f)) return 0; // nothing but zeros: their codes are set, and they make up for nobody
     struct lanes lanes;
-    uint16_t scales[SCALES];
+    int first, last;
+    qins_scales_to_try(coding->type, max / d, &first, &last);
+    const int most = qins_types[coding->type].max_scale;
     for (size_t lane = 0; lane < SCALES; lane++) {
-        scales[lane] = (uint16_t)(smallest + lane < QINS_BF16_MAX ? smallest + lane : QINS_BF16_MAX);
-        lanes.d[lane] = qins_f32_from_bf16(scales[lane]);
+        lanes.scales[lane] = (uint8_t)(first + (int)lane < most ? first + (int)lane : most);
         lanes.cost[lane] = 0.0f;
         for (size_t j = 0; j < n; j++) lanes.feedback[j][lane] = asked[j];
     }
-    try_scales(&lanes, book, w, n, feedback->factor + start * feedback->cols + start, feedback->cols);
+    try_scales(coding, &lanes, w, d, n, feedback->factor + start * feedback->cols + start);
     size_t best = 0;
     for (size_t lane = 1; lane < SCALES; lane++) best = lanes.cost[lane] < lanes.cost[best] ? lane : best;
     for (size_t j = 0; j < n; j++) {
         codes[feedback->columns[start + j]] = lanes.codes[j][best];
         w[j] = lanes.error[j][best];
     }
-    return scales[best];
+    return lanes.scales[best];
 }
 
 // ordered[n_rows, cols] = w in order, with what makes up for the drift of the inputs. change: as many floats
@@ -322,23 +334,37 @@ static void take_rows(const qins_feedback *feedback, float *ordered, const float
     for (size_t i = 0; i < n_rows * cols; i++) ordered[i] += change[i];
 }
 
-static double squared_error(const qins_codebook *book, const float *w, size_t cols, const uint8_t *codes,
-                            const uint16_t *scales) {
-    double sum = 0.0;
+// d of every QINS_STRETCH columns, by the weights that are to be coded; the padding of codes and scale bytes.
+static void begin_row(const struct coding *coding, const float *ordered, const qins_coded_row *row) {
+    const size_t cols = coding->feedback->cols, padded = qins_round_up(cols, QINS_UNIT);
+    memset(row->codes, qins_types[coding->type].zero_code, padded);
+    memset(row->scales, 0, padded / BLOCK);
+    memset(row->d, 0, (cols + QINS_STRETCH - 1) / QINS_STRETCH * sizeof *row->d);
     for (size_t j = 0; j < cols; j++) {
-        const double error = (double)w[j] - (double)(book->value[codes[j]] * qins_f32_from_bf16(scales[j / BLOCK]));
+        const float magnitude = HEADROOM * ordered[j];
+        const uint16_t needed = qins_first_d(coding->type, &magnitude, 1);
+        uint16_t *d = &row->d[coding->feedback->columns[j] / QINS_STRETCH];
+        *d = needed > *d ? needed : *d; // BF16 numbers that are not negative are ordered like their bits
+    }
+}
+
+static double squared_error(qins_type type, const float *w, size_t cols, const qins_coded_row *row, float *decoded) {
+    double sum = 0.0;
+    qins_decode_coded(decoded, type, cols, row);
+    for (size_t j = 0; j < cols; j++) {
+        const double error = (double)w[j] - (double)decoded[j];
         sum += error * error;
     }
     return sum;
 }
 
-void qins_feedback_encode(const qins_feedback *feedback, const qins_codebook *book, const float *w, size_t n_rows,
-                          uint8_t *codes, uint16_t *scales, double *errors, float *scratch) {
-    const size_t cols = feedback->cols, n_blocks = qins_blocks(QINS_QINS8, cols);
-    const size_t code_stride = qins_row_bytes(QINS_QINS8, cols);
+void qins_feedback_encode(const qins_feedback *feedback, qins_type type, const float *w, size_t n_rows,
+                          const qins_coded_row *rows, double *errors, float *scratch) {
+    const struct coding coding = {feedback, qins_kernels_get(), type};
+    const size_t cols = feedback->cols;
     float asked[QINS_FEEDBACK_ROWS * BLOCK];
-    memset(codes, QINS_ZERO_CODE, n_rows * code_stride); // the padding
     take_rows(feedback, scratch, w, n_rows, scratch + n_rows * cols);
+    for (size_t r = 0; r < n_rows; r++) begin_row(&coding, scratch + r * cols, &rows[r]);
     for (size_t end = cols, start; end > 0; end = start) {
         const size_t block = feedback->columns[end - 1] / BLOCK, n = block_length(cols, block * BLOCK);
         start = end - n;
@@ -347,9 +373,9 @@ void qins_feedback_encode(const qins_feedback *feedback, const qins_codebook *bo
             qins_sgemm(asked, BLOCK, scratch + end, cols, feedback->factor + end * cols + start, cols, n_rows, n,
                        cols - end, (qins_sgemm_form){.alpha = 1.0f});
         for (size_t r = 0; r < n_rows; r++)
-            scales[r * n_blocks + block] = encode_block(feedback, book, scratch + r * cols + start, start, n,
-                                                        asked + r * BLOCK, codes + r * code_stride);
+            rows[r].scales[block] = encode_block(&coding, scratch + r * cols + start,
+                                                 qins_f32_from_bf16(rows[r].d[block * BLOCK / QINS_STRETCH]), start, n,
+                                                 asked + r * BLOCK, rows[r].codes);
     }
-    for (size_t r = 0; r < n_rows; r++)
-        errors[r] = squared_error(book, w + r * cols, cols, codes + r * code_stride, scales + r * n_blocks);
+    for (size_t r = 0; r < n_rows; r++) errors[r] = squared_error(type, w + r * cols, cols, &rows[r], scratch);
 }

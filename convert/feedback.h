@@ -11,7 +11,7 @@
 #define QINS_CONVERT_FEEDBACK_H
 
 #include "engine/base/pool.h"
-#include "engine/kernels/codec.h"
+#include "engine/kernels/code.h"
 
 // What the inputs of one matrix say. The columns of each block, and the blocks, stand in another order than in the
 // matrix: those with the largest inputs come last, so that they are rounded first and all others can make up for them.
@@ -31,9 +31,9 @@ qins_status qins_feedback_init(qins_feedback *feedback, qins_pool *pool, const f
                                size_t rows, size_t cols, qins_error *error);
 void qins_feedback_free(qins_feedback *feedback);
 
-// Encode w[n_rows, cols], n_rows <= QINS_FEEDBACK_ROWS, all finite, into codes[n_rows, padded cols] and
-// scales[n_rows, blocks]. errors[n_rows]: sum (w - stored)^2 of each row. scratch: twice as many floats as w has.
-void qins_feedback_encode(const qins_feedback *feedback, const qins_codebook *book, const float *w, size_t n_rows,
-                          uint8_t *codes, uint16_t *scales, double *errors, float *scratch);
+// Encode w[n_rows, cols], n_rows <= QINS_FEEDBACK_ROWS, all finite, into rows[n_rows]. d of a row is set by its largest
+// weights in advance. errors[n_rows]: sum (w - stored)^2 of each row. scratch: twice as many floats as w has.
+void qins_feedback_encode(const qins_feedback *feedback, qins_type type, const float *w, size_t n_rows,
+                          const qins_coded_row *rows, double *errors, float *scratch);
 
 #endif

@@ -4,8 +4,8 @@
 #include "convert/print.h"
 #include "convert/settings.h"
 #include "engine/base/clock.h"
-#include "engine/base/cpu.h"
 #include "engine/base/file.h"
+#include "engine/kernels/tiers.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -81,7 +81,7 @@ int main(int argc, char **argv) {
     qins_convert_settings settings;
     qins_convert_settings_parse(&settings, argc, argv, &error);
     settings.convert.notice = print_notice;
-    if (error.status == QINS_OK) qins_cpu_select(NULL, &error);
+    if (error.status == QINS_OK) qins_tier_select(NULL, &error);
     if (error.status != QINS_OK) {
         // said below
     } else if (settings.help) {

@@ -53,7 +53,6 @@ static void match_tensor(qins_tensor *tensor, const qins_source_tensor *source, 
         return;
     }
     tensor->type = qins_plan_type(options, tensor->spec.role, source->dtype->type);
-    tensor->code.curve = options->curve;
     memcpy(tensor->source_type, source->dtype->name, strlen(source->dtype->name) + 1);
 }
 

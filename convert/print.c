@@ -22,11 +22,9 @@ void qins_print_plan(FILE *stream, const qins_convert_report *report) {
     for (size_t i = 0; i < header->n_tensors; i++) {
         const qins_tensor *tensor = &header->tensors[i];
         const char *source = header->sources[report->tensor_source[i]].name;
-        fprintf(stream, "%-48s  %s %-4s  [%zu, %zu]  %s%s%s  offset %" PRIu64 "  %" PRIu64 " bytes\n",
-                tensor->spec.name, source, tensor->source_type, tensor->spec.rows, tensor->spec.cols,
-                qins_types[tensor->type].name, qins_type_is_coded(tensor->type) ? " " : "",
-                qins_type_is_coded(tensor->type) ? qins_curve_name(tensor->code.curve) : "", tensor->offset,
-                tensor->bytes);
+        fprintf(stream, "%-48s  %s %-4s  [%zu, %zu]  %s  offset %" PRIu64 "  %" PRIu64 " bytes\n", tensor->spec.name,
+                source, tensor->source_type, tensor->spec.rows, tensor->spec.cols, qins_types[tensor->type].name,
+                tensor->offset, tensor->bytes);
     }
     for (int i = 0; i < QINS_ROLE_COUNT; i++) add_role(&total, &report->roles[i]);
     fprintf(stream,

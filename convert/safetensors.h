@@ -4,7 +4,7 @@
 #define QINS_CONVERT_SAFETENSORS_H
 
 #include "engine/base/json.h"
-#include "engine/kernels/codec.h"
+#include "engine/kernels/code.h"
 
 enum {
     QINS_SAFETENSORS_PREFIX = 8,             // bytes of the length in front of the header

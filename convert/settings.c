@@ -24,8 +24,6 @@ static const qins_argument rows[] = {
      "of the layers' matrices (default: qins8)"},
     {WEIGHTS, 0, "lm-head", "bf16|qins8", ONE, true, qins_set_head_type, FIELD(convert), 0, 0,
      "of the output matrix (default: 16 bits; f32 with --type f32)"},
-    {WEIGHTS, 0, "curve", "projective|log", ONE, true, qins_set_curve, FIELD(convert), 0, 0,
-     "of qins8 codes (default: projective)"},
     {WEIGHTS, 0, "calibrate", "FILE", ONE, true, qins_set_text, FIELD(convert.calibrate), 0, 0,
      "choose qins8 codes by what they do to the model on this text"},
     {WEIGHTS, 0, "calibrate-tokens", "N", ONE, true, qins_set_count, FIELD(convert.calibrate_tokens), 1,
@@ -49,8 +47,7 @@ _Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a bit for ea
 static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / sizeof rows[0]};
 
 qins_status qins_convert_settings_parse(qins_convert_settings *settings, int argc, char **argv, qins_error *error) {
-    *settings = (qins_convert_settings){
-        .convert = {.weight_type = QINS_QINS8, .curve = QINS_PROJECTIVE, .n_threads = qins_default_threads()}};
+    *settings = (qins_convert_settings){.convert = {.weight_type = QINS_QINS8, .n_threads = qins_default_threads()}};
     uint64_t given;
     if (qins_arguments_parse(&arguments, ONE, argc, argv, settings, &given, error) != QINS_OK || settings->help ||
         settings->list_options || settings->version)

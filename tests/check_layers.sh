@@ -33,7 +33,7 @@ may_include_library() { # FILE HEADER
     xxhash.h) case $1 in engine/model/qinsfile.c | engine/model/qinswriter.c | convert/*) true ;; *) false ;; esac ;;
     editline/*) case $1 in engine/cli/*) true ;; *) false ;; esac ;;
     cpuid.h) [ "$1" = engine/base/cpu.c ] ;;
-    *intrin.h | arm_neon.h) case $1 in engine/kernels/kernels_?*.[ch]) [ "$1" != engine/kernels/kernels_scalar.c ] ;; *) false ;; esac ;;
+    *intrin.h | arm_neon.h) case $1 in engine/kernels/lanes_?*.h) true ;; *) false ;; esac ;;
     sys/auxv.h | asm/hwcap.h) [ "$1" = engine/kernels/kernels.c ] || [ "$1" = engine/base/cpu.c ] ;;
     *) is_libc "$2" ;;
     esac
@@ -53,14 +53,14 @@ may_include_own() { # FILE HEADER
     engine/model/*) case $2 in engine/base/* | engine/kernels/*) ;; engine/model/*) may_include_model "$1" "$2" ;; *) false ;; esac ;;
     tokenizer/*) case $2 in engine/base/* | tokenizer/*) ;; *) false ;; esac ;;
     convert/calibrate.c | convert/feedback.c) case $2 in # they run the model
-        engine/base/* | engine/kernels/linear.h | engine/model/forward.h | convert/calibrate.h | convert/feedback.h) ;;
+        engine/base/* | engine/kernels/* | engine/model/forward.h | convert/calibrate.h | convert/feedback.h) ;;
         *) false ;; esac ;;
     convert/*) case $2 in
-        engine/base/* | engine/kernels/codec.h | engine/kernels/kernels.h | tokenizer/tokenizer.h | tokenizer/chat.h | convert/*) ;;
+        engine/base/* | engine/kernels/code.h | engine/kernels/encode.h | engine/kernels/tiers.h | tokenizer/tokenizer.h | tokenizer/chat.h | convert/*) ;;
         engine/model/config.h | engine/model/schema.h | engine/model/header.h | engine/model/qinsfile.h | engine/model/qinswriter.h) ;;
         *) false ;; esac ;;
     engine/cli/*) case $2 in
-        engine/base/* | tokenizer/tokenizer.h | tokenizer/chat.h | convert/convert.h | convert/convert_arguments.h | engine/cli/* | engine/kernels/machine.h) ;;
+        engine/base/* | tokenizer/tokenizer.h | tokenizer/chat.h | convert/convert.h | convert/convert_arguments.h | engine/cli/* | engine/kernels/machine.h | engine/kernels/tiers.h) ;;
         engine/model/session.h | engine/model/sampler.h | engine/model/config.h | engine/model/qinsfile.h | engine/model/rope.h | engine/model/cost.h) ;;
         *) false ;; esac ;;
     *) false ;;
@@ -105,7 +105,7 @@ check_sample() {
 }
 
 self_test() {
-    check_sample "base may not include kernels" engine/base/file.c '#include "engine/kernels/codec.h"'
+    check_sample "base may not include kernels" engine/base/file.c '#include "engine/kernels/code.h"'
     check_sample "base may include itself" engine/base/file.c '#include "engine/base/memory.h"' accepted
     check_sample "cJSON only in json.c" engine/base/file.c '#include <cjson/cJSON.h>'
     check_sample "mmap only in map.c" engine/base/file.c '#include <sys/mman.h>'
@@ -116,7 +116,7 @@ self_test() {
     check_sample "the benchmark may measure BLAS" engine/kernels/machine.c '#include <cblas.h>' accepted
     check_sample "BLAS in linear.c" engine/kernels/linear.c '#include <cblas.h>' accepted
     check_sample "no intrinsics in the scalar tier" engine/kernels/kernels_scalar.c '#include <immintrin.h>'
-    check_sample "intrinsics in a tier" engine/kernels/kernels_avx2.c '#include <immintrin.h>' accepted
+    check_sample "intrinsics in the words of a tier" engine/kernels/lanes_avx2.h '#include <immintrin.h>' accepted
     check_sample "config may not include schema" engine/model/config.c '#include "engine/model/schema.h"'
     check_sample "schema may include config" engine/model/schema.h '#include "engine/model/config.h"' accepted
     check_sample "rope may not include kvcache" engine/model/rope.c '#include "engine/model/kvcache.h"'

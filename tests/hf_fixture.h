@@ -2,7 +2,7 @@
 #ifndef QINS_TESTS_HF_FIXTURE_H
 #define QINS_TESTS_HF_FIXTURE_H
 
-#include "engine/kernels/codec.h"
+#include "engine/kernels/code.h"
 
 enum { FIXTURE_TENSORS = 15, FIXTURE_MAX_TENSORS = 24 };
 

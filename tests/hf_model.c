@@ -30,21 +30,26 @@ static void round_row_to_q8_0(float *x, size_t n) {
     }
 }
 
-// Every matrix of the layers in a file of FP32 weights.
+// Every matrix of the layers in a file of FP32 weights, which lie in panels.
 static void round_file_to_q8_0(int fd, const qins_header *header) {
     for (size_t i = 0; i < header->n_tensors; i++) {
         const qins_tensor *tensor = &header->tensors[i];
-        const size_t cols = tensor->spec.cols, row_bytes = cols * sizeof(float);
+        const size_t cols = tensor->spec.cols, bytes = (size_t)tensor->bytes;
         if (tensor->spec.role == QINS_ROLE_HEAD || !qins_schema_allows(tensor->spec.role, QINS_QINS8)) continue;
-        float *row = malloc(row_bytes);
-        cr_assert(row != NULL && tensor->type == QINS_F32);
+        uint8_t *payload = malloc(bytes);
+        float *row = malloc(cols * sizeof *row);
+        cr_assert(payload != NULL && row != NULL && tensor->type == QINS_F32);
+        cr_assert_eq(pread(fd, payload, bytes, (off_t)tensor->offset), (ssize_t)bytes);
+        const qins_matrix matrix = {QINS_F32, QINS_PANELS, tensor->spec.rows, cols, payload};
         for (size_t r = 0; r < tensor->spec.rows; r++) {
-            const off_t offset = (off_t)(tensor->offset + r * row_bytes);
-            cr_assert_eq(pread(fd, row, row_bytes, offset), (ssize_t)row_bytes);
+            qins_decode_rows(row, &matrix, r, 1);
             round_row_to_q8_0(row, cols);
-            cr_assert_eq(pwrite(fd, row, row_bytes, offset), (ssize_t)row_bytes);
+            qins_pack_values(payload + r / QINS_PANEL * qins_panel_bytes(QINS_F32, cols), QINS_F32, cols,
+                             r % QINS_PANEL, row);
         }
+        cr_assert_eq(pwrite(fd, payload, bytes, (off_t)tensor->offset), (ssize_t)bytes);
         free(row);
+        free(payload);
     }
 }
 
@@ -67,8 +72,7 @@ hf_model hf_model_open(const char *folder, hf_mode mode) {
     model.image = qins_image_from_fd(fd, folder, &error);
     expect_ok(&error);
     close(fd);
-    qins_session_options options = {.matmul = QINS_MATMUL_SGEMM, // what is stored is what is tested
-                                    .n_threads = mode.threads > 0 ? mode.threads : 2,
+    qins_session_options options = {.n_threads = mode.threads > 0 ? mode.threads : 2,
                                     .k_type = mode.f16_k ? QINS_F16 : QINS_F32,
                                     .v_type = mode.coded_v ? QINS_QINS8 : QINS_F32};
     model.session = qins_session_create(model.image, &options, &error);

@@ -2,8 +2,8 @@
 #define _GNU_SOURCE // MAP_ANONYMOUS
 #include "tests/support.h"
 
-#include "engine/base/cpu.h"
 #include "engine/base/half.h"
+#include "engine/kernels/tiers.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -103,63 +103,54 @@ const char *write_file(const char *folder, const char *name, const void *data, s
     return path;
 }
 
-size_t matrix_data_bytes(const qins_matrix *matrix) {
-    if (matrix->block == 0) return matrix->rows * matrix->cols * (qins_types[matrix->type].bits / 8);
-    return matrix->rows * ((matrix->cols + matrix->block - 1) / matrix->block) * matrix->block;
-}
-
-size_t matrix_scale_bytes(const qins_matrix *matrix) {
-    if (matrix->block == 0) return 0;
-    return matrix->rows * ((matrix->cols + matrix->block - 1) / matrix->block) * sizeof(uint16_t);
-}
-
-// Random codes and scales; code 255 is left out, as no writer makes it.
 static void fill_coded(test_matrix *made, test_random *random) {
     const qins_matrix *matrix = &made->matrix;
-    const size_t blocks = (matrix->cols + matrix->block - 1) / matrix->block;
-    uint8_t *codes = made->data;
-    for (size_t i = 0; i < matrix_data_bytes(matrix); i++) codes[i] = (uint8_t)random_below(random, 255);
-    for (size_t i = 0; i < matrix->rows * blocks; i++)
-        made->scales[i] = qins_bf16_from_f32(0.01f + 0.01f * (float)random_below(random, 100));
-    for (size_t row = 0; row < matrix->rows; row++) {
-        for (size_t col = 0; col < matrix->cols; col++) {
-            size_t block = row * blocks + col / matrix->block;
-            uint8_t code = codes[block * matrix->block + col % matrix->block];
-            double magnitude = qins_f32_from_bf16(made->book.magnitude[code & 0x7F]);
-            double d = qins_f32_from_bf16(made->scales[block]);
-            made->values[row * matrix->cols + col] = code & 0x80 ? -d * magnitude : d * magnitude;
+    const qins_type_info *info = &qins_types[matrix->type];
+    test_row *room = calloc(1, sizeof *room);
+    cr_assert_not_null(room);
+    const qins_coded_row row = coded_row(room);
+    for (size_t r = 0; r < matrix->rows; r++) {
+        for (size_t i = 0; i < TEST_PADDED_COLS; i++) {
+            const int n_codes = info->max_code - info->min_code + 1;
+            row.codes[i] = (int8_t)(info->min_code + (int)random_below(random, (size_t)n_codes));
+            if (i >= matrix->cols) row.codes[i] = (int8_t)info->zero_code;
+            row.scales[i / QINS_BLOCK] = (uint8_t)random_below(random, (size_t)info->max_scale + 1);
+            row.d[i / QINS_STRETCH] = qins_bf16_from_f32(1e-5f + 1e-5f * (float)random_below(random, 100));
         }
+        for (size_t i = 0; i < matrix->cols; i++) {
+            const double d = qins_f32_from_bf16(row.d[i / QINS_STRETCH]);
+            made->values[r * matrix->cols + i] = d * info->value(row.codes[i], row.scales[i / QINS_BLOCK]);
+        }
+        qins_pack_coded((uint8_t *)made->data + r / QINS_PANEL * qins_panel_bytes(matrix->type, matrix->cols),
+                        matrix->type, matrix->cols, r % QINS_PANEL, &row);
     }
+    free(room);
 }
 
 static void fill_plain(test_matrix *made, test_random *random) {
-    for (size_t i = 0; i < made->matrix.rows * made->matrix.cols; i++) {
-        float value = random_bell(random);
-        if (made->matrix.type == QINS_F32) {
-            ((float *)made->data)[i] = value;
-        } else if (made->matrix.type == QINS_F16) {
-            uint16_t half = ((uint16_t *)made->data)[i] = qins_f16_from_f32(value);
-            value = qins_f32_from_f16(half);
-        } else {
-            uint16_t half = ((uint16_t *)made->data)[i] = qins_bf16_from_f32(value);
-            value = qins_f32_from_bf16(half);
-        }
-        made->values[i] = value;
+    const qins_matrix *matrix = &made->matrix;
+    const size_t size = qins_types[matrix->type].bits / 8;
+    for (size_t i = 0; i < matrix->rows * matrix->cols; i++) {
+        const size_t row = i / matrix->cols, col = i % matrix->cols;
+        const size_t panel = row / QINS_PANEL * QINS_PANEL * matrix->cols, lane = row % QINS_PANEL;
+        const size_t place = matrix->layout == QINS_ROWS ? i : panel + col * QINS_PANEL + lane;
+        const float value = random_bell(random);
+        const uint16_t half = matrix->type == QINS_F16 ? qins_f16_from_f32(value) : qins_bf16_from_f32(value);
+        memcpy((uint8_t *)made->data + place * size, size == 4 ? (const void *)&value : (const void *)&half, size);
+        made->values[i] = qins_types[matrix->type].number((uint8_t *)made->data + place * size);
     }
 }
 
-test_matrix *matrix_make(qins_type type, size_t rows, size_t cols, size_t block, uint64_t seed) {
+test_matrix *matrix_make(qins_type type, qins_layout layout, size_t rows, size_t cols, uint64_t seed) {
     test_random random = {seed};
     test_matrix *made = calloc(1, sizeof *made);
     cr_assert_not_null(made);
-    made->matrix = (qins_matrix){.type = type, .rows = rows, .cols = cols};
-    if (qins_type_is_coded(type)) made->matrix.block = block == 0 ? qins_types[type].block : block;
+    cr_assert_leq(cols, TEST_MAX_COLS);
+    made->matrix = (qins_matrix){.type = type, .layout = layout, .rows = rows, .cols = cols};
+    cr_assert(qins_matrix_bytes(type, layout, rows, cols, &made->bytes));
     made->values = malloc(rows * cols * sizeof *made->values);
-    made->matrix.data = made->data = malloc(matrix_data_bytes(&made->matrix));
-    made->matrix.scales = made->scales = malloc(matrix_scale_bytes(&made->matrix) + 1);
-    made->matrix.book = &made->book;
-    cr_assert(made->values != NULL && made->data != NULL && made->scales != NULL);
-    qins_codebook_make(&made->book, QINS_PROJECTIVE, 1.0);
+    made->matrix.data = made->data = calloc(1, made->bytes + 1);
+    cr_assert(made->values != NULL && made->data != NULL);
     if (qins_type_is_coded(type))
         fill_coded(made, &random);
     else
@@ -170,24 +161,18 @@ test_matrix *matrix_make(qins_type type, size_t rows, size_t cols, size_t block,
 void matrix_free(test_matrix *matrix) {
     free(matrix->values);
     free(matrix->data);
-    free(matrix->scales);
     free(matrix);
 }
 
-const qins_kernels *const *kernel_tiers(size_t *n) {
-    static const qins_kernels *tiers[MAX_TIERS];
-    *n = 0;
-    tiers[(*n)++] = &qins_kernels_scalar;
-#ifdef __x86_64__
-    if (qins_cpu_has(QINS_CPU_AVX2)) tiers[(*n)++] = &qins_kernels_avx2;
-    if (qins_cpu_has(QINS_CPU_AVX512)) tiers[(*n)++] = &qins_kernels_avx512;
-    if (qins_cpu_has(QINS_CPU_AVX512) && __builtin_cpu_supports("avx512bf16"))
-        tiers[(*n)++] = &qins_kernels_avx512_bf16;
-#endif
-    return tiers;
+qins_coded_row coded_row(test_row *row) {
+    return (qins_coded_row){row->codes, row->scales, row->d};
 }
 
-double split_error(const qins_kernels *tier, qins_type type, size_t n, double absolute) {
-    if (strcmp(tier->name, "avx512 with bf16") != 0 || !qins_type_is_coded(type)) return 0.0;
-    return 0x1p-17 * absolute + 3.0 * 0x1p-126 * (double)n;
+const test_tier *kernel_tiers(size_t *n) {
+    static test_tier tiers[MAX_TIERS];
+    *n = 0;
+    for (size_t i = 0; i < qins_n_tiers && *n < MAX_TIERS; i++)
+        if (qins_tiers[i].is_available())
+            tiers[(*n)++] = (test_tier){qins_tiers[i].name, qins_tier_kernels(&qins_tiers[i])};
+    return tiers;
 }

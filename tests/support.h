@@ -51,28 +51,34 @@ const char *write_file(const char *folder, const char *name, const void *data, s
 
 // --- matrices ---
 
-// A random matrix of a type, and its values as the format defines them.
+// A random matrix of a type, and its values as the format defines them: coded ones, always in panels, with every code
+// and scale byte that a writer uses. Padding is zero.
 typedef struct test_matrix {
     qins_matrix matrix;
     double *values; // [rows, cols]
     void *data;
-    uint16_t *scales;
-    qins_codebook book;
+    size_t bytes;
 } test_matrix;
 
-// Coded types: `block` values share a scale (0: the type's own block).
-test_matrix *matrix_make(qins_type type, size_t rows, size_t cols, size_t block, uint64_t seed);
+test_matrix *matrix_make(qins_type type, qins_layout layout, size_t rows, size_t cols, uint64_t seed);
 void matrix_free(test_matrix *matrix);
-// Bytes of matrix.data and of matrix.scales.
-size_t matrix_data_bytes(const qins_matrix *matrix);
-size_t matrix_scale_bytes(const qins_matrix *matrix);
 
-// Every table of kernels that this machine can run, MAX_TIERS at most, the scalar one first.
-enum { MAX_TIERS = 4 };
-const qins_kernels *const *kernel_tiers(size_t *n);
-// What a tier's dot_rows may be off beyond the rounding of its sums, with coded weights, scales and activations below 1
-// and sum |a||b| = absolute: that of kernels_avx512_bf16.c, whose activations are sums of two BF16 numbers.
-double split_error(const qins_kernels *tier, qins_type type, size_t n, double absolute);
+// Room for one coded row of up to TEST_MAX_COLS columns.
+enum { TEST_MAX_COLS = 4200, TEST_PADDED_COLS = 4224 };
+typedef struct test_row {
+    int8_t codes[TEST_PADDED_COLS];
+    uint8_t scales[TEST_PADDED_COLS / QINS_BLOCK];
+    uint16_t d[TEST_PADDED_COLS / QINS_STRETCH + 1];
+} test_row;
+qins_coded_row coded_row(test_row *row);
+
+// Every tier that this machine can run, MAX_TIERS at most, the scalar one first.
+enum { MAX_TIERS = 8 };
+typedef struct test_tier {
+    const char *name;
+    qins_kernels kernels;
+} test_tier;
+const test_tier *kernel_tiers(size_t *n);
 
 // --- models ---
 

@@ -1,6 +1,7 @@
 // Small random models; see support.h.
 #include "engine/base/half.h"
 #include "engine/base/map.h"
+#include "engine/kernels/encode.h"
 #include "engine/model/qinswriter.h"
 #include "tests/support.h"
 
@@ -52,47 +53,49 @@ void model_header(qins_header *header, const qins_config *config, qins_type type
     if (qins_header_init(header, config, error) != QINS_OK) return;
     strcpy(header->chat_template, "none");
     strcpy(header->converter, "tests");
-    header->v_code = (qins_code){.curve = QINS_PROJECTIVE, .parameter = 1};
-    qins_codebook_make(&header->v_code.book, QINS_PROJECTIVE, 1);
     for (size_t i = 0; i < header->n_tensors; i++) {
         qins_tensor *tensor = &header->tensors[i];
         bool matrix = tensor->spec.role != QINS_ROLE_HEAD && qins_schema_allows(tensor->spec.role, QINS_QINS8);
         tensor->type = matrix ? type : QINS_BF16;
-        if (qins_type_is_coded(tensor->type)) tensor->code = header->v_code;
         strcpy(tensor->source_type, "F32");
     }
 }
 
 // The payload of a tensor: random weights that keep activations near 1, norms near 1.
-static void write_tensor(qins_writer *writer, qins_tensor *tensor, test_random *random, qins_error *error) {
-    const size_t cols = tensor->spec.cols, padded = qins_row_bytes(QINS_QINS8, cols);
-    const size_t n_scales = tensor->spec.rows * qins_blocks(tensor->type, cols);
+static void write_tensor(qins_writer *writer, const qins_config *config, qins_tensor *tensor, test_random *random,
+                         qins_error *error) {
+    const size_t rows = tensor->spec.rows, cols = tensor->spec.cols;
     const float spread = tensor->spec.role == QINS_ROLE_EMBEDDING ? 1.0f : 1.0f / (float)(1 + cols / 8);
+    const bool in_panels = qins_schema_layout(config, tensor->spec.role) == QINS_PANELS;
     float *row = malloc(cols * sizeof *row);
-    uint16_t *scales = malloc((n_scales + 1) * sizeof *scales), *halves = malloc(cols * sizeof *halves);
-    uint8_t *codes = malloc(padded);
-    cr_assert(row != NULL && scales != NULL && halves != NULL && codes != NULL);
-    for (size_t r = 0; r < tensor->spec.rows; r++) {
+    uint16_t *halves = malloc(cols * sizeof *halves);
+    uint8_t *payload = calloc(1, (size_t)tensor->bytes);
+    test_row *room = calloc(1, sizeof *room);
+    cr_assert(row != NULL && halves != NULL && payload != NULL && room != NULL && cols <= TEST_MAX_COLS);
+    const qins_coded_row coded = coded_row(room);
+    for (size_t r = 0; r < rows; r++) {
         for (size_t i = 0; i < cols; i++) {
             row[i] = random_bell(random) * spread + (tensor->spec.role == QINS_ROLE_NORM ? 1.0f : 0.0f);
             halves[i] = tensor->type == QINS_F16 ? qins_f16_from_f32(row[i]) : qins_bf16_from_f32(row[i]);
         }
-        if (tensor->type == QINS_F32) {
-            qins_writer_append(writer, row, cols * sizeof *row, error);
-        } else if (tensor->type == QINS_QINS8) {
-            qins_encode_row(&tensor->code.book, row, cols, codes, scales + r * qins_blocks(QINS_QINS8, cols));
-            qins_writer_append(writer, codes, padded, error);
+        const void *values = tensor->type == QINS_F32 ? (const void *)row : (const void *)halves;
+        uint8_t *panel = payload + r / QINS_PANEL * qins_panel_bytes(tensor->type, cols);
+        if (qins_type_is_coded(tensor->type)) {
+            qins_encode_row(&qins_kernels_scalar, tensor->type, row, cols, &coded);
+            qins_pack_coded(panel, tensor->type, cols, r % QINS_PANEL, &coded);
+        } else if (in_panels) {
+            qins_pack_values(panel, tensor->type, cols, r % QINS_PANEL, values);
         } else {
-            qins_writer_append(writer, halves, cols * sizeof *halves, error);
+            memcpy(payload + r * qins_row_bytes(tensor->type, cols), values, qins_row_bytes(tensor->type, cols));
         }
     }
-    if (n_scales > 0) qins_writer_append(writer, scales, n_scales * sizeof *scales, error);
+    qins_writer_append(writer, payload, (size_t)tensor->bytes, error);
     tensor->source_hash = UINT64_C(0x0123456789abcdef);
-    tensor->error = tensor->type == QINS_QINS8 ? 0.0078125 : 0.0;
+    tensor->error = qins_type_is_coded(tensor->type) ? 0.0078125 : 0.0;
     free(row);
-    free(scales);
     free(halves);
-    free(codes);
+    free(payload);
+    free(room);
 }
 
 uint8_t *model_bytes(const qins_config *config, uint64_t seed, qins_type type, size_t *size) {
@@ -105,7 +108,7 @@ uint8_t *model_bytes(const qins_config *config, uint64_t seed, qins_type type, s
     expect_ok(&error);
     qins_writer *writer = qins_writer_create(fd, "test-model", &header, tokenizer, sizeof tokenizer, &error);
     expect_ok(&error);
-    for (size_t i = 0; i < header.n_tensors; i++) write_tensor(writer, &header.tensors[i], &random, &error);
+    for (size_t i = 0; i < header.n_tensors; i++) write_tensor(writer, config, &header.tensors[i], &random, &error);
     qins_writer_finish(writer, &error);
     expect_ok(&error);
     *size = (size_t)qins_writer_file_bytes(writer);

@@ -54,27 +54,25 @@ static qins_status append(void *context, const void *bytes, size_t size, qins_er
     return error->status;
 }
 
-static qins_buffer encode(const qins_rows *rows, qins_type type, const qins_codebook *book, size_t n_threads,
+static qins_buffer encode(const qins_rows *rows, qins_type type, qins_layout layout, size_t n_threads,
                           qins_encoded *result) {
     static qins_error error;
     error = (qins_error){0};
     qins_buffer buffer = {.error = &error};
     qins_pool *pool = qins_pool_create(n_threads, &error);
     cr_assert_not_null(pool);
-    qins_encode_tensor(pool, rows, type, book, NULL, append, &buffer, result, &error);
+    qins_encode_tensor(pool, rows, type, layout, NULL, append, &buffer, result, &error);
     cr_assert_eq(error.status, QINS_OK, "%s", error.message);
     qins_pool_free(pool);
     return buffer;
 }
 
 static qins_status fails(qins_type source, qins_type type, size_t bad, float value, qins_error *error) {
-    qins_codebook book;
-    qins_codebook_make(&book, QINS_PROJECTIVE, 1.0);
     qins_rows rows = make_rows(source, 7, 100, bad, value);
     qins_buffer buffer = {.error = error};
     qins_encoded result;
     qins_pool *pool = qins_pool_create(2, error);
-    qins_encode_tensor(pool, &rows, type, &book, NULL, append, &buffer, &result, error);
+    qins_encode_tensor(pool, &rows, type, QINS_PANELS, NULL, append, &buffer, &result, error);
     qins_pool_free(pool);
     qins_buffer_free(&buffer);
     close(rows.fd);
@@ -86,7 +84,7 @@ Test(convert_encode, copies_a_type_to_itself) {
     for (int k = 0; k < 3; k++) {
         qins_rows rows = make_rows(types[k], 9, 33, SIZE_MAX, 0);
         qins_encoded result;
-        qins_buffer payload = encode(&rows, types[k], NULL, 2, &result);
+        qins_buffer payload = encode(&rows, types[k], QINS_ROWS, 2, &result);
         cr_assert_eq(payload.size, 9 * qins_row_bytes(types[k], 33));
         uint8_t *file = malloc(payload.size);
         cr_assert_eq(pread(rows.fd, file, payload.size, OFFSET), (ssize_t)payload.size);
@@ -105,10 +103,10 @@ Test(convert_encode, widens_exactly_and_narrows_to_nearest) {
     for (int k = 0; k < 3; k++) {
         qins_rows rows = make_rows(types[k], 5, 70, SIZE_MAX, 0);
         qins_encoded result;
-        qins_buffer wide = encode(&rows, QINS_F32, NULL, 1, &result);
+        qins_buffer wide = encode(&rows, QINS_F32, QINS_ROWS, 1, &result);
         cr_assert_eq(wide.size, 5u * 70 * 4);
         cr_expect_eq(result.error, 0.0);
-        qins_buffer narrow = encode(&rows, QINS_BF16, NULL, 1, &result);
+        qins_buffer narrow = encode(&rows, QINS_BF16, QINS_ROWS, 1, &result);
         cr_assert_eq(narrow.size, 5u * 70 * 2);
         double error = 0;
         for (size_t i = 0; i < 5 * 70; i++) {
@@ -127,31 +125,30 @@ Test(convert_encode, widens_exactly_and_narrows_to_nearest) {
     }
 }
 
-Test(convert_encode, codes_decode_to_within_the_stated_error) {
-    const size_t row_count = 11, cols = 150;
+// In panels: values as they are, codes to within the stated error, zeros where there are no rows or columns.
+static void check_panels(qins_type type) {
+    const size_t row_count = 21, cols = 150;
     qins_rows rows = make_rows(QINS_BF16, row_count, cols, SIZE_MAX, 0);
-    qins_error error = {0};
-    qins_code code;
-    cr_assert_eq(qins_fit_code(&code, QINS_PROJECTIVE, &rows, &error), QINS_OK);
     qins_encoded result;
-    qins_buffer payload = encode(&rows, QINS_QINS8, &code.book, 3, &result);
+    qins_buffer payload = encode(&rows, type, QINS_PANELS, 3, &result);
     size_t bytes;
-    cr_assert(qins_tensor_bytes(QINS_QINS8, row_count, cols, &bytes));
+    cr_assert(qins_matrix_bytes(type, QINS_PANELS, row_count, cols, &bytes));
     cr_assert_eq(payload.size, bytes);
-    const uint8_t *scales = payload.data + row_count * 192;
+    const qins_matrix matrix = {type, QINS_PANELS, row_count, cols, payload.data};
+    const qins_matrix padded = {type, QINS_PANELS, 32, cols, payload.data};
+    float decoded[192];
     double squared_error = 0, squares = 0;
-    for (size_t i = 0; i < row_count * cols; i++) {
-        size_t row = i / cols, col = i % cols;
-        uint16_t scale;
-        memcpy(&scale, scales + 2 * (row * 3 + col / 64), 2);
-        float decoded;
-        qins_decode_block(&decoded, &code.book, payload.data + row * 192 + col, scale, 1);
-        double value = (double)source_value(QINS_BF16, i);
-        squared_error += pow(value - (double)decoded, 2);
-        squares += value * value;
-    }
     for (size_t row = 0; row < row_count; row++) {
-        for (size_t col = cols; col < 192; col++) cr_assert_eq(payload.data[row * 192 + col], QINS_ZERO_CODE);
+        qins_decode_rows(decoded, &matrix, row, 1);
+        for (size_t col = 0; col < cols; col++) {
+            const double value = (double)source_value(QINS_BF16, row * cols + col);
+            squared_error += pow(value - (double)decoded[col], 2);
+            squares += value * value;
+        }
+    }
+    for (size_t row = row_count; row < 32; row++) {
+        qins_decode_rows(decoded, &padded, row, 1);
+        for (size_t col = 0; col < cols; col++) cr_assert_eq(decoded[col], 0.0f);
     }
     cr_expect_float_eq(result.error, squared_error, squared_error * 1e-12);
     cr_expect_float_eq(result.squares, squares, squares * 1e-12);
@@ -160,16 +157,21 @@ Test(convert_encode, codes_decode_to_within_the_stated_error) {
     close(rows.fd);
 }
 
+Test(convert_encode, panels_decode_to_within_the_stated_error) {
+    check_panels(QINS_BF16);
+    check_panels(QINS_F32);
+    for (int type = 0; type < QINS_TYPE_COUNT; type++)
+        if (qins_type_is_coded((qins_type)type)) check_panels((qins_type)type);
+}
+
 Test(convert_encode, does_not_depend_on_the_number_of_threads) {
-    qins_codebook book;
-    qins_codebook_make(&book, QINS_PROJECTIVE, 1.25);
     qins_rows rows = make_rows(QINS_F32, 1201, 1000, SIZE_MAX, 0); // two pieces, many items, an uneven end
     const qins_type types[] = {QINS_QINS8, QINS_BF16};
     for (int k = 0; k < 2; k++) {
         qins_encoded first, other;
-        qins_buffer payload = encode(&rows, types[k], &book, 1, &first);
+        qins_buffer payload = encode(&rows, types[k], QINS_PANELS, 1, &first);
         for (size_t n_threads = 2; n_threads <= 5; n_threads++) {
-            qins_buffer again = encode(&rows, types[k], &book, n_threads, &other);
+            qins_buffer again = encode(&rows, types[k], QINS_PANELS, n_threads, &other);
             cr_assert_eq(again.size, payload.size);
             cr_expect(memcmp(again.data, payload.data, payload.size) == 0);
             cr_expect(first.error == other.error && first.squares == other.squares);
@@ -208,7 +210,7 @@ Test(convert_encode, reports_a_file_that_ends_early) {
     qins_buffer buffer = {.error = &error};
     qins_encoded result;
     qins_pool *pool = qins_pool_create(2, &error);
-    cr_expect_eq(qins_encode_tensor(pool, &rows, QINS_BF16, NULL, NULL, append, &buffer, &result, &error),
+    cr_expect_eq(qins_encode_tensor(pool, &rows, QINS_BF16, QINS_ROWS, NULL, append, &buffer, &result, &error),
                  QINS_BAD_MODEL);
     cr_expect_not_null(strstr(error.message, "test file ends at byte 1024"), "%s", error.message);
     qins_pool_free(pool);
@@ -227,7 +229,7 @@ Test(convert_encode, stops_when_the_sink_fails) {
         qins_error error = {0};
         qins_encoded result;
         qins_pool *pool = qins_pool_create(2, &error);
-        cr_expect_eq(qins_encode_tensor(pool, &rows, QINS_F32, NULL, NULL, refuse, NULL, &result, &error),
+        cr_expect_eq(qins_encode_tensor(pool, &rows, QINS_F32, QINS_ROWS, NULL, refuse, NULL, &result, &error),
                      QINS_INTERRUPTED);
         qins_pool_free(pool);
         close(rows.fd);

@@ -21,8 +21,9 @@ Test(cost, one_token_of_phi35) {
     qins_header header = header_of(&config);
     const qins_cost cost = qins_pass_cost(&header, QINS_F16, QINS_QINS8, 0, 1);
     cr_expect_eq(cost.flops, 2 * (LAYERS + HEAD) + 32.0 * 4 * 3072); // one key
-    // qins8: a byte a weight and a BF16 scale every 64; head, norms and the embedding's row in BF16
-    cr_expect_eq(cost.weight_bytes, LAYERS * 66 / 64 + 2 * (HEAD + NORMS + 3072));
+    // qins8: a byte per weight, per 512 of a row 16 scale bytes, a BF16 d and 2 bytes of padding; head, norms and the
+    // embedding's row in BF16
+    cr_expect_eq(cost.weight_bytes, LAYERS * (1 + 20.0 / 512) + 2 * (HEAD + NORMS + 3072));
     cr_expect_eq(cost.kv_bytes, 32.0 * 32 * (2 * 96 + 96 + 2));
     qins_header_free(&header);
 }

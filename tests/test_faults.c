@@ -76,7 +76,7 @@ static qins_status make_cache(void *context, qins_error *error) {
     const qins_config config = tiny_config();
     qins_kvcache cache;
     (void)context;
-    qins_status status = qins_kvcache_init(&cache, &config, QINS_F16, QINS_QINS8, NULL, 100, error);
+    qins_status status = qins_kvcache_init(&cache, &config, &qins_kernels_scalar, QINS_F16, QINS_QINS8, 100, error);
     qins_kvcache_free(&cache);
     return status;
 }

@@ -1,14 +1,16 @@
 // Error feedback beside its definition, worked out column by column in double precision by elimination, without the
 // factor that the encoder works with.
 #include "convert/feedback.h"
+#include "engine/kernels/kernels.h"
+#include "tests/support.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 64, COLS = 160, INPUTS = 300, ROWS = 6 };
-static const double DAMPING = 0.01, CORRECTION = 0.5;
+enum { COLS = 160, INPUTS = 300, ROWS = 6 };
+static const double DAMPING = 0.02, CORRECTION = 0.5;
 
 static float random_value(uint32_t *state) {
     *state = *state * 1664525u + 1013904223u;
@@ -70,14 +72,26 @@ static void correct(double *wanted, const float *w, const double *h, const float
     for (size_t j = 0; j < COLS; j++) wanted[j] += (double)w[j];
 }
 
-static double stored(const qins_codebook *book, const uint8_t *codes, const uint16_t *scales, size_t col) {
-    return (double)(book->value[codes[col]] * qins_f32_from_bf16(scales[col / BLOCK]));
+static double stored(const qins_coded_row *row, size_t col) {
+    return (double)qins_f32_from_bf16(row->d[col / QINS_STRETCH]) *
+           qins_types[QINS_QINS8].value(row->codes[col], row->scales[col / QINS_BLOCK]);
+}
+
+// The code under the column's scales that is nearest to a target: any that is as near.
+static bool is_nearest(const qins_coded_row *row, size_t col, double target) {
+    const qins_type_info *info = &qins_types[QINS_QINS8];
+    const double d = qins_f32_from_bf16(row->d[col / QINS_STRETCH]);
+    const int scale = row->scales[col / QINS_BLOCK];
+    double best = INFINITY;
+    for (int code = info->min_code; code <= info->max_code; code++)
+        best = fmin(best, fabs(target - d * info->value(code, scale)));
+    return fabs(target - stored(row, col)) <= best + 1.01 * d; // v is rounded, and so is the inverse of T
 }
 
 // Walk through the columns as the encoder does, and see that each code is the nearest to what the errors so far ask for
 // when the columns that are still free make up for as much as they can. Returns how many are not.
-static size_t wrong_codes(const qins_feedback *feedback, const qins_codebook *book, const double *h,
-                          const double *wanted, const uint8_t *codes, const uint16_t *scales) {
+static size_t wrong_codes(const qins_feedback *feedback, const double *h, const double *wanted,
+                          const qins_coded_row *row) {
     double errors[COLS] = {0};
     size_t n_wrong = 0;
     for (size_t place = COLS; place-- > 0;) {
@@ -91,9 +105,8 @@ static size_t wrong_codes(const qins_feedback *feedback, const qins_codebook *bo
             }
         }
         solve(h, free_columns, place + 1, asked);
-        const float target = (float)(wanted[col] - asked[place]), d = qins_f32_from_bf16(scales[col / BLOCK]);
-        n_wrong += codes[col] != qins_encode_value(book, target, d);
-        errors[col] = wanted[col] - stored(book, codes, scales, col);
+        n_wrong += !is_nearest(row, col, wanted[col] - asked[place]);
+        errors[col] = wanted[col] - stored(row, col);
     }
     return n_wrong;
 }
@@ -101,13 +114,12 @@ static size_t wrong_codes(const qins_feedback *feedback, const qins_codebook *bo
 static void check(size_t rows_of_matrix) {
     static float x[INPUTS * COLS], y[INPUTS * COLS], w[ROWS * COLS], scratch[2 * ROWS * COLS];
     static double h[COLS * COLS], wanted[COLS];
-    uint8_t codes[ROWS * 192];
-    uint16_t scales[ROWS * 3];
+    static test_row rooms[ROWS];
+    qins_coded_row rows[ROWS];
     double squared_errors[ROWS], trace = 0.0;
     uint32_t state = 3;
     qins_error error = {0};
-    qins_codebook book;
-    qins_codebook_make(&book, QINS_PROJECTIVE, 1.5);
+    for (size_t r = 0; r < ROWS; r++) rows[r] = coded_row(&rooms[r]);
     make_inputs(x, y);
     for (size_t i = 0; i < ROWS * COLS; i++) w[i] = 0.02f * random_value(&state);
     multiply(h, x, x);
@@ -119,17 +131,15 @@ static void check(size_t rows_of_matrix) {
     qins_feedback_init(&feedback, pool, x, y, INPUTS, rows_of_matrix, COLS, &error);
     cr_assert_eq(error.status, QINS_OK, "%s", error.message);
     cr_expect_eq(feedback.is_solved, rows_of_matrix > COLS);
-    qins_feedback_encode(&feedback, &book, w, ROWS, codes, scales, squared_errors, scratch);
+    qins_feedback_encode(&feedback, QINS_QINS8, w, ROWS, rows, squared_errors, scratch);
     size_t n_wrong = 0;
     for (size_t r = 0; r < ROWS; r++) {
-        const uint8_t *row_codes = codes + r * 192;
         double square = 0.0;
         correct(wanted, w + r * COLS, h, x, y);
-        n_wrong += wrong_codes(&feedback, &book, h, wanted, row_codes, scales + r * 3);
-        for (size_t j = 0; j < COLS; j++)
-            square += pow((double)w[r * COLS + j] - stored(&book, row_codes, scales + r * 3, j), 2);
+        n_wrong += wrong_codes(&feedback, h, wanted, &rows[r]);
+        for (size_t j = 0; j < COLS; j++) square += pow((double)w[r * COLS + j] - stored(&rows[r], j), 2);
         cr_expect_float_eq(squared_errors[r], square, 1e-12);
-        for (size_t j = COLS; j < 192; j++) cr_expect_eq(row_codes[j], QINS_ZERO_CODE);
+        for (size_t j = COLS; j < 192; j++) cr_expect_eq(rows[r].codes[j], qins_types[QINS_QINS8].zero_code);
     }
     // FP32 sums put a target to the other side of a boundary between codes once in a while: 1 in 200 at most.
     cr_expect_leq(n_wrong, ROWS * COLS / 200, "%zu codes are not the nearest", n_wrong);

@@ -1,326 +1,241 @@
-// Every tier of kernels against plain loops in double: all types, odd sizes, pointers without alignment, memory that
-// ends at a guard page.
+// The scalar tier against plain arithmetic in double, or in integers, that shares nothing with it.
 #include "engine/base/half.h"
+#include "engine/kernels/encode.h"
 #include "tests/support.h"
 
-#include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-// A sum of n products in FP32, whatever its order and with or without FMA, is off by at most about n * 2^-24 * sum
-// |a||b| (Higham 2002, section 3.1); lanes and blocks make it far less in practice. The 16 leave
-// room for a scale that a tier applies after its block and for the sums of lanes.
-static double dot_tolerance(size_t n, double absolute) {
+// A sum of n products in FP32 is off by at most about n * 2^-24 * sum |a||b| (Higham 2002, section 3.1); chains of 64
+// that are added up make it far less.
+static double sum_tolerance(size_t n, double absolute) {
     return (double)(n + 16) * 0x1p-24 * absolute;
 }
 
-static const qins_type types[] = {QINS_F32, QINS_F16, QINS_BF16, QINS_QINS8};
-enum { N_TYPES = 4 };
-
-static const size_t sizes[] = {1,  2,  3,  5,  7,   8,   15,  16,  17,  31,  32,  33,  47,  48,  63, 64,
-                               65, 79, 96, 97, 100, 127, 128, 129, 191, 192, 193, 200, 512, 513, 700};
-enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
-
-// The matrix with its arrays in front of guard pages, so that one byte read too far ends the test.
-static qins_matrix guarded_matrix(test_guards *guards, const qins_matrix *matrix) {
-    qins_matrix copy = *matrix;
-    copy.data = guarded_copy(guards, matrix->data, matrix_data_bytes(matrix));
-    copy.scales = matrix->scales == NULL ? NULL : guarded_copy(guards, matrix->scales, matrix_scale_bytes(matrix));
-    return copy;
-}
-
-static void check_decode(const qins_kernels *tier, const test_matrix *made, const qins_matrix *matrix) {
-    const size_t cols = matrix->cols;
-    for (size_t row = 0; row < matrix->rows; row++) {
-        for (size_t n_rows = 0; row + n_rows <= matrix->rows; n_rows++) {
-            test_guards guards = {0};
-            float *out = guarded(&guards, n_rows * cols * sizeof *out);
-            qins_decode_rows(tier, out, matrix, row, n_rows);
-            for (size_t i = 0; i < n_rows * cols; i++) // exact: decoded values are the same on every tier
-                cr_assert_eq(out[i], made->values[row * cols + i], "%s %s: %zu rows of %zu, value %zu", tier->name,
-                             qins_types[matrix->type].name, n_rows, cols, i);
-            guards_free(&guards);
-        }
-    }
-}
-
-static void dot(const qins_kernels *tier, float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x) {
-    test_guards guards = {0};
-    float *arranged = guarded(&guards, (w->cols + 63) / 64 * 64 * sizeof *arranged);
-    tier->dot_rows(out, w, row, n_rows, qins_arranged(tier, arranged, w, x));
-    guards_free(&guards);
-}
-
-static void check_dot(const qins_kernels *tier, const test_matrix *made, const qins_matrix *matrix, const float *x) {
-    const size_t cols = matrix->cols;
-    if (matrix->block != 0 && matrix->block != 64) return; // not offered
-    for (size_t row = 0; row < matrix->rows; row++) {
-        test_guards guards = {0};
-        const size_t n_rows = matrix->rows - row;
-        float *out = guarded(&guards, n_rows * sizeof *out);
-        dot(tier, out, matrix, row, n_rows, x);
-        for (size_t r = 0; r < n_rows; r++) {
-            double sum = 0, absolute = 0;
-            for (size_t i = 0; i < cols; i++) {
-                double product = made->values[(row + r) * cols + i] * (double)x[i];
-                sum += product;
-                absolute += fabs(product);
+// X and its exponent by definition: e is the smallest from -126 on with |x| <= 8191 * 2^e.
+Test(kernels, quantize) {
+    enum { N = 200, PADDED = 256 };
+    static const double magnitudes[] = {1, 1e-3, 8191, 8191.5, 8192, 1e30, 3e38, 1e-36, 1e-42, 0};
+    for (size_t i = 0; i < sizeof magnitudes / sizeof magnitudes[0]; i++) {
+        test_random random = {i};
+        float x[N], scale[PADDED / QINS_UNIT];
+        int16_t x_int[PADDED];
+        for (size_t j = 0; j < N; j++) x[j] = (float)(magnitudes[i] * (double)random_uniform(&random));
+        x[7] = (float)magnitudes[i];
+        qins_kernels_scalar.quantize(x_int, scale, x, N);
+        for (size_t block = 0; block * QINS_UNIT < N; block++) {
+            double max = 0;
+            for (size_t j = block * QINS_UNIT; j < N && j < (block + 1) * QINS_UNIT; j++)
+                max = fmax(max, fabs((double)x[j]));
+            int exponent = -126;
+            while (max > 8191 * ldexp(1, exponent)) exponent++;
+            cr_assert_eq(scale[block], ldexp(1, exponent), "%g: %g", max, (double)scale[block]);
+            for (size_t j = 0; j < QINS_UNIT; j++) {
+                const size_t col = block * QINS_UNIT + j, swapped[] = {0, 2, 1, 3};
+                const double value = col < N ? (double)x[col] : 0;
+                cr_assert_eq(x_int[col / 4 * 4 + swapped[col % 4]], nearbyint(value / ldexp(1, exponent)));
             }
-            cr_assert_leq(fabs(out[r] - sum),
-                          dot_tolerance(cols, absolute) + split_error(tier, matrix->type, cols, absolute),
-                          "%s %s: %zu columns: %g instead of %g", tier->name, qins_types[matrix->type].name, cols,
-                          (double)out[r], sum);
         }
-        guards_free(&guards);
     }
 }
 
-static void check_add(const qins_kernels *tier, const test_matrix *made, const qins_matrix *matrix, const float *x) {
-    const size_t cols = matrix->cols;
-    test_random random = {cols};
-    for (size_t row = 0; row < matrix->rows; row++) {
-        test_guards guards = {0};
-        const size_t n_rows = matrix->rows - row;
-        float *out = guarded_copy(&guards, x, cols * sizeof *out); // something to add to
-        float *weights = guarded(&guards, n_rows * sizeof *weights);
-        random_fill(&random, weights, n_rows);
-        tier->add_rows(out, matrix, row, n_rows, weights);
+Test(kernels, quantize_marks_what_is_not_finite) {
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 3; i++) {
+        float x[130] = {1.0f}, scale[3];
+        int16_t x_int[192];
+        x[100] = bad[i];
+        qins_kernels_scalar.quantize(x_int, scale, x, 130);
+        cr_expect(isnan(scale[1]) && !isnan(scale[0]) && !isnan(scale[2]));
+        for (int j = 64; j < 128; j++) cr_expect_eq(x_int[j], 0);
+    }
+}
+
+// Exact sums of a block by 64-bit integers, then one fma a block.
+static void check_dot_coded(qins_type type, size_t rows, size_t cols) {
+    test_random random = {rows + cols};
+    test_matrix *made = matrix_make(type, QINS_PANELS, rows, cols, rows * cols);
+    const size_t padded = qins_round_up(cols, QINS_UNIT);
+    float *x = calloc(padded, sizeof *x), *scale = malloc(padded / QINS_UNIT * sizeof *scale);
+    int16_t *x_int = malloc(padded * sizeof *x_int);
+    float *y = malloc(qins_panels(rows) * QINS_PANEL * sizeof *y);
+    cr_assert(x != NULL && scale != NULL && x_int != NULL && y != NULL);
+    random_fill(&random, x, cols);
+    qins_kernels_scalar.quantize(x_int, scale, x, cols);
+    qins_kernels_scalar.dot_coded[type](y, &made->matrix, 0, qins_panels(rows), x_int, scale);
+    for (size_t row = 0; row < rows; row++) {
+        float expected = 0;
+        double exact = 0, absolute = 0;
+        for (size_t start = 0; start < cols; start += QINS_UNIT) {
+            double products = 0, d = 0; // sums of integers below 2^53: exact
+            for (size_t i = start; i < cols && i < start + QINS_UNIT; i++) {
+                const uint8_t *panel = qins_panel_at(&made->matrix, row / QINS_PANEL);
+                const qins_stretch stretch =
+                    qins_stretch_at(panel, qins_unit_bytes(type), cols, i / QINS_STRETCH * QINS_STRETCH);
+                d = qins_f32_from_bf16(stretch.d[row % QINS_PANEL]);
+                const double v = made->values[row * cols + i] / d,
+                             rounded = nearbyint((double)x[i] / (double)scale[start / 64]);
+                cr_assert_eq(v, nearbyint(v));
+                products += v * rounded;
+                exact += made->values[row * cols + i] * (double)x[i];
+                absolute += fabs(made->values[row * cols + i] * (double)x[i]);
+            }
+            expected = fmaf((float)d * scale[start / QINS_UNIT], (float)products, expected);
+        }
+        cr_assert_eq(y[row], expected, "%zu x %zu, row %zu: %a, not %a", rows, cols, row, (double)y[row],
+                     (double)expected);
+        cr_expect_leq(fabs(y[row] - exact), 1e-3 * absolute + 1e-30, "activations have 13 bits and a sign");
+    }
+    free(x);
+    free(scale);
+    free(x_int);
+    free(y);
+    matrix_free(made);
+}
+
+Test(kernels, dot_coded) {
+    static const size_t cols[] = {1, 63, 64, 65, 512, 513, 1100};
+    for (int type = 0; type < QINS_TYPE_COUNT; type++)
+        for (size_t i = 0; i < 7 && qins_type_is_coded((qins_type)type); i++)
+            check_dot_coded((qins_type)type, 1 + 9 * i, cols[i]);
+}
+
+static void check_values(qins_type type, size_t rows, size_t cols) {
+    test_random random = {rows + cols};
+    test_matrix *made = matrix_make(type, QINS_PANELS, rows, cols, rows * cols);
+    float *x = malloc(cols * sizeof *x), *y = malloc(qins_panels(rows) * QINS_PANEL * sizeof *y);
+    cr_assert(x != NULL && y != NULL);
+    random_fill(&random, x, cols);
+    qins_kernels_scalar.dot_values[type](y, made->data, qins_panels(rows), cols, x);
+    for (size_t row = 0; row < rows; row++) {
+        double sum = 0, absolute = 0;
         for (size_t i = 0; i < cols; i++) {
-            double sum = x[i], absolute = fabs(sum);
-            for (size_t r = 0; r < n_rows; r++) {
-                double product = (double)weights[r] * made->values[(row + r) * cols + i];
-                sum += product;
-                absolute += fabs(product);
+            sum += made->values[row * cols + i] * (double)x[i];
+            absolute += fabs(made->values[row * cols + i] * (double)x[i]);
+        }
+        cr_assert_leq(fabs((double)y[row] - sum), sum_tolerance(cols, absolute));
+    }
+    free(x);
+    free(y);
+    matrix_free(made);
+}
+
+Test(kernels, dot_values) {
+    static const size_t cols[] = {1, 63, 64, 65, 300};
+    for (int type = 0; type < QINS_TYPE_COUNT; type++)
+        for (size_t i = 0; i < 5 && !qins_type_is_coded((qins_type)type); i++)
+            check_values((qins_type)type, 1 + 9 * i, cols[i]);
+}
+
+Test(kernels, gemm_and_add_values) {
+    enum { M = 5, N = 32, K = 150 };
+    test_random random = {3};
+    static float a[M * K], b[K * N], c[M * N], before[M * N], out[N];
+    random_fill(&random, a, M * K);
+    random_fill(&random, b, K * N);
+    random_fill(&random, c, M * N);
+    memcpy(before, c, sizeof c);
+    memcpy(out, c, sizeof out);
+    qins_kernels_scalar.gemm(&(qins_gemm){c, a, b, N, K, N, 16, M, N, K});
+    qins_kernels_scalar.add_values[QINS_F32](out, b, N, QINS_UNIT, a);
+    for (size_t i = 0; i < M; i++) {
+        for (size_t j = 0; j < N; j++) {
+            double sum = before[i * N + j], absolute = fabs(sum), part = sum;
+            for (size_t k = 0; k < K; k++) {
+                sum += (double)a[i * K + k] * (double)b[k * N + j];
+                if (k < QINS_UNIT) part += (double)a[k] * (double)b[k * N + j];
+                absolute += fabs((double)a[i * K + k] * (double)b[k * N + j]);
             }
-            cr_assert_leq(fabs(out[i] - sum), dot_tolerance(n_rows, absolute), "%s %s: %zu rows of %zu, value %zu",
-                          tier->name, qins_types[matrix->type].name, n_rows, cols, i);
-        }
-        guards_free(&guards);
-    }
-}
-
-typedef void check_matrix(const qins_kernels *tier, const test_matrix *made, const qins_matrix *matrix, const float *x);
-
-// Every tier, type and size; coded types with blocks of 64 and with one block a row, as the KV cache has them.
-static void each_matrix(check_matrix *check) {
-    size_t n_tiers;
-    const qins_kernels *const *tiers = kernel_tiers(&n_tiers);
-    for (size_t t = 0; t < n_tiers * N_TYPES; t++) {
-        const qins_kernels *tier = tiers[t / N_TYPES];
-        const qins_type type = types[t % N_TYPES];
-        for (size_t s = 0; s < N_SIZES; s++) {
-            for (int row_blocks = 0; row_blocks <= qins_type_is_coded(type); row_blocks++) {
-                test_guards guards = {0};
-                test_random random = {s};
-                test_matrix *made = matrix_make(type, 5, sizes[s], row_blocks ? sizes[s] : 0, s * N_TYPES + t);
-                qins_matrix matrix = guarded_matrix(&guards, &made->matrix);
-                float *x = guarded(&guards, sizes[s] * sizeof *x);
-                random_fill(&random, x, sizes[s]);
-                check(tier, made, &matrix, x);
-                guards_free(&guards);
-                matrix_free(made);
-            }
+            cr_assert_leq(fabs((double)c[i * N + j] - sum), sum_tolerance(K, absolute));
+            if (i == 0) cr_assert_leq(fabs((double)out[j] - part), sum_tolerance(K, absolute));
         }
     }
 }
 
-static void decode_case(const qins_kernels *tier, const test_matrix *made, const qins_matrix *matrix, const float *x) {
-    (void)x;
-    check_decode(tier, made, matrix);
+Test(kernels, exp_is_near_exp) {
+    for (double x = -87.2; x < 88.0; x += 0.0137) {
+        const double expected = exp((float)x);
+        cr_assert_leq(fabs(qins_exp((float)x) - expected), 2.5 * 0x1p-24 * expected, "%g", x);
+    }
+    cr_expect_eq(qins_exp(0), 1.0f);
+    cr_expect_eq(qins_exp(-INFINITY), 0.0f);
+    cr_expect_eq(qins_exp(-88), 0.0f);
+    cr_expect(isfinite(qins_exp(INFINITY)) && qins_exp(INFINITY) > 1e38f);
+    cr_expect(isnan(qins_exp(NAN)));
 }
 
-Test(kernels, decode_rows) {
-    each_matrix(decode_case);
+Test(kernels, norm_activation_and_softmax) {
+    enum { N = 333 };
+    test_random random = {5};
+    float x[N], y[N], out[N];
+    random_fill(&random, x, N);
+    random_fill(&random, y, N);
+    double squares = 0;
+    for (int i = 0; i < N; i++) squares += (double)x[i] * (double)x[i];
+    qins_kernels_scalar.rmsnorm(out, x, y, N, 1e-5f);
+    for (int i = 0; i < N; i++) {
+        const double expected = (double)x[i] / sqrt(squares / N + 1e-5) * (double)y[i];
+        cr_assert_leq(fabs((double)out[i] - expected), 1e-6 * fabs(expected));
+    }
+    qins_kernels_scalar.swiglu(out, x, y, N);
+    for (int i = 0; i < N; i++) {
+        const double expected = (double)y[i] * (double)x[i] / (1 + exp(-(double)x[i]));
+        cr_assert_leq(fabs((double)out[i] - expected), 1e-6 * fabs(expected));
+    }
+    memcpy(out, x, sizeof out);
+    const float max = qins_kernels_scalar.scale_max(out, N, 0.5f);
+    double largest = -INFINITY, sum = 0;
+    for (int i = 0; i < N; i++) largest = fmax(largest, 0.5 * (double)x[i]);
+    cr_assert_eq((double)max, largest);
+    for (int i = 0; i < N; i++) sum += exp(0.5 * (double)x[i] - largest);
+    cr_assert_leq(fabs((double)qins_kernels_scalar.exp_sum(out, N, max, y) - sum), 1e-6 * sum);
+    for (int i = 0; i < N; i++) {
+        const double expected = exp(0.5 * (double)x[i] - largest) * (double)y[i];
+        cr_assert_leq(fabs((double)out[i] - expected), 1e-6 * fabs(expected));
+    }
+    cr_expect_eq(qins_kernels_scalar.scale_max(out, 0, 1.0f), -INFINITY);
+    out[0] = NAN, out[1] = 3.0f;
+    cr_expect_eq(qins_kernels_scalar.scale_max(out, 2, 1.0f), 3.0f, "NaN is passed over");
 }
 
-Test(kernels, dot_rows) {
-    each_matrix(check_dot);
-}
-
-Test(kernels, add_rows) {
-    each_matrix(check_add);
-}
-
-// Values of a type need no more alignment than their own size, and codes none at all: a head of the KV cache may begin
-// anywhere. A large block places each array at every offset within 64 bytes.
-Test(kernels, pointers_of_any_alignment) {
-    enum { ROWS = 2, COLS = 100 };
-    static _Alignas(64) uint8_t data[ROWS * COLS * 4 + 256], scales[256];
-    static _Alignas(64) float xs[COLS + 16];
-    size_t n_tiers;
-    const qins_kernels *const *tiers = kernel_tiers(&n_tiers);
-    for (size_t t = 0; t < n_tiers * N_TYPES; t++) {
-        test_matrix *made = matrix_make(types[t % N_TYPES], ROWS, COLS, 0, t);
-        const size_t step = types[t % N_TYPES] == QINS_QINS8 ? 1 : qins_types[types[t % N_TYPES]].bits / 8;
-        for (size_t offset = 0; offset < 64; offset += step) {
-            qins_matrix matrix = made->matrix;
-            test_random random = {offset};
-            float *x = xs + offset % 16;
-            matrix.data = memcpy(data + offset, made->data, matrix_data_bytes(&matrix));
-            if (matrix.block > 0)
-                matrix.scales = memcpy(scales + offset / 2 * 2, made->scales, matrix_scale_bytes(&matrix));
-            random_fill(&random, x, COLS);
-            check_decode(tiers[t / N_TYPES], made, &matrix);
-            check_dot(tiers[t / N_TYPES], made, &matrix, x);
-            check_add(tiers[t / N_TYPES], made, &matrix, x);
-        }
-        matrix_free(made);
+Test(kernels, narrow_clamps_and_counts) {
+    const float x[] = {65504.0f, -65504.0f, 65505.0f, 65520.0f, 1e30f, -INFINITY, NAN, 1.0f, 1e-8f};
+    const float expected[] = {65504, -65504, 65504, 65504, 65504, -65504, NAN, 1, 0};
+    uint16_t halves[9];
+    cr_expect_eq(qins_kernels_scalar.narrow(halves, x, 9), 4);
+    for (int i = 0; i < 9; i++) {
+        const float read = qins_f32_from_f16(halves[i]);
+        cr_expect(isnan(expected[i]) ? isnan(read) : read == expected[i], "%d: %g", i, (double)read);
     }
 }
 
-// Subnormals are numbers: no tier may flush them to zero where they matter, and zeros stay zeros.
-Test(kernels, zeros_subnormals_and_the_largest_codes) {
-    enum { COLS = 64 };
-    size_t n_tiers;
-    const qins_kernels *const *tiers = kernel_tiers(&n_tiers);
-    qins_codebook book;
-    qins_codebook_make(&book, QINS_PROJECTIVE, 0);
-    for (size_t t = 0; t < n_tiers; t++) {
-        float values[COLS] = {0x1p-140f, -0x1p-149f, 0x1p-126f, 0.0f, -0.0f}, x[COLS], out[COLS], sum;
-        qins_matrix plain = {.type = QINS_F32, .rows = 1, .cols = COLS, .data = values};
-        qins_decode_rows(tiers[t], out, &plain, 0, 1);
-        cr_expect_eq(memcmp(out, values, sizeof values), 0, "%s", tiers[t]->name);
-        for (int i = 0; i < COLS; i++) x[i] = 0x1p120f;
-        dot(tiers[t], &sum, &plain, 0, 1, x);
-        cr_expect_eq(sum, 0x1p-20f - 0x1p-29f + 0x1p-6f, "%s: %a", tiers[t]->name, (double)sum);
-
-        uint16_t halves[COLS] = {0x0001, 0x8001, 0x03FF, 0x0000, 0x8000}; // subnormal in FP16 and in BF16
-        qins_matrix f16 = {.type = QINS_F16, .rows = 1, .cols = COLS, .data = halves}, bf16 = f16;
-        bf16.type = QINS_BF16;
-        qins_decode_rows(tiers[t], out, &f16, 0, 1);
-        for (int i = 0; i < 5; i++) cr_expect_eq(out[i], qins_f32_from_f16(halves[i]));
-        qins_decode_rows(tiers[t], out, &bf16, 0, 1);
-        for (int i = 0; i < 5; i++) cr_expect_eq(out[i], qins_f32_from_bf16(halves[i]));
-
-        uint8_t codes[COLS] = {0x00, 0x80, 0x7F, 0xFF, 0x7E};
-        const uint16_t scales[] = {0x7F7F, 0x0001, 0x0000}; // largest, smallest, zero
-        for (int i = 0; i < 3; i++) {
-            const qins_matrix coded = {.type = QINS_QINS8,
-                                       .rows = 1,
-                                       .cols = COLS,
-                                       .block = 64,
-                                       .data = codes,
-                                       .scales = &scales[i],
-                                       .book = &book};
-            float d = qins_f32_from_bf16(scales[i]);
-            qins_decode_rows(tiers[t], out, &coded, 0, 1);
-            cr_expect(out[0] == d && out[1] == -d && out[2] == 0 && out[3] == 0, "%s", tiers[t]->name);
-            cr_expect_eq(out[4], d * book.value[0x7E]);
+// Values in the cache: every d tried is worse, and each code is the best or as good as the best one.
+Test(kernels, encode_values) {
+    enum { N = 96 };
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        test_random random = {seed};
+        float x[N];
+        int8_t codes[N];
+        uint16_t d;
+        random_fill(&random, x, N);
+        qins_encode_values(&qins_kernels_scalar, codes, &d, x, N);
+        const double scale = qins_f32_from_bf16(d);
+        double error = 0, squares = 0;
+        for (int i = 0; i < N; i++) {
+            double best = INFINITY;
+            for (int s = -127; s <= 127; s++) best = fmin(best, fabs((double)x[i] - scale * s * (abs(s) + 128)));
+            const double own = fabs((double)x[i] - scale * codes[i] * (abs(codes[i]) + 128));
+            cr_assert_leq(own, best + 0.6 * scale, "a quarter of T beside the middle of two codes, at most");
+            error += own * own;
+            squares += (double)x[i] * (double)x[i];
         }
+        cr_expect_lt(error, squares * 4e-5);
     }
-}
-
-// NaN and infinity in x must not vanish: the session's check of the logits relies on it.
-Test(kernels, what_is_not_finite_stays_so) {
-    size_t n_tiers;
-    const qins_kernels *const *tiers = kernel_tiers(&n_tiers);
-    for (size_t t = 0; t < n_tiers * N_TYPES; t++) {
-        test_matrix *made = matrix_make(types[t % N_TYPES], 1, 97, 0, t);
-        const qins_kernels *tier = tiers[t / N_TYPES];
-        for (int at = 0; at < 97; at += 8) {
-            float x[97] = {0}, sum;
-            x[at] = NAN;
-            dot(tier, &sum, &made->matrix, 0, 1, x);
-            cr_expect(isnan(sum), "%s %s: NaN at %d", tier->name, qins_types[made->matrix.type].name, at);
-            cr_expect(isnan(tier->exp_sum(x, 97, 0)), "%s", tier->name);
-        }
-        matrix_free(made);
-    }
-}
-
-// One rounding a step: square, sum, mean, eps, root, division, two products; the sum as for dot_rows, halved by the
-// root.
-Test(kernels, rmsnorm) {
-    size_t n_tiers;
-    const qins_kernels *const *tiers = kernel_tiers(&n_tiers);
-    for (size_t t = 0; t < n_tiers * N_SIZES; t++) {
-        const size_t n = sizes[t % N_SIZES];
-        const qins_kernels *tier = tiers[t / N_SIZES];
-        test_guards guards = {0};
-        test_random random = {t};
-        float *x = guarded(&guards, n * sizeof *x), *weight = guarded(&guards, n * sizeof *weight);
-        float *out = guarded(&guards, n * sizeof *out);
-        random_fill(&random, x, n);
-        random_fill(&random, weight, n);
-        tier->rmsnorm(out, x, weight, n, 1e-5f);
-        double squares = 0;
-        for (size_t i = 0; i < n; i++) squares += (double)x[i] * (double)x[i];
-        const double factor = 1 / sqrt(squares / (double)n + (double)1e-5f);
-        for (size_t i = 0; i < n; i++) {
-            double expected = (double)x[i] * factor * (double)weight[i];
-            cr_assert_leq(fabs(out[i] - expected), ((double)n / 2 + 8) * 0x1p-24 * fabs(expected), "%s: %zu of %zu",
-                          tier->name, i, n);
-        }
-        tier->rmsnorm(x, x, weight, n, 1e-5f); // in place
-        cr_assert_eq(memcmp(x, out, n * sizeof *x), 0, "%s: in place", tier->name);
-        memset(x, 0, n * sizeof *x);
-        tier->rmsnorm(out, x, weight, n, 1e-5f);
-        for (size_t i = 0; i < n; i++) cr_assert_eq(out[i], 0, "%s: zeros", tier->name);
-        guards_free(&guards);
-    }
-}
-
-// expf is good to 1 or 2 units in the last place (4 for a tier's own), and its argument is rounded, which moves the
-// result by |argument| * 2^-24.
-static double exp_tolerance(double argument) {
-    return (8 + fabs(argument)) * 0x1p-24;
-}
-
-Test(kernels, swiglu) {
-    size_t n_tiers;
-    const qins_kernels *const *tiers = kernel_tiers(&n_tiers);
-    const float extremes[] = {0.0f, -0.0f, 100.0f, -100.0f, 1e30f, -1e30f, 0x1p-140f, -88.5f, 88.5f, -104.0f};
-    for (size_t t = 0; t < n_tiers * N_SIZES; t++) {
-        const size_t n = sizes[t % N_SIZES];
-        const qins_kernels *tier = tiers[t / N_SIZES];
-        test_guards guards = {0};
-        test_random random = {t};
-        float *gate = guarded(&guards, n * sizeof *gate), *up = guarded(&guards, n * sizeof *up);
-        float *out = guarded(&guards, n * sizeof *out);
-        random_fill(&random, gate, n);
-        random_fill(&random, up, n);
-        for (size_t i = 0; i < n; i++) gate[i] = i % 3 == 0 ? extremes[i / 3 % 10] : gate[i] * 5;
-        tier->swiglu(out, gate, up, n);
-        for (size_t i = 0; i < n; i++) {
-            double g = gate[i], expected = (double)up[i] * (g / (1 + exp(-g)));
-            double tolerance = exp_tolerance(g) * fabs(expected) + (double)FLT_MIN * fabs((double)up[i]); // underflow
-            cr_assert_leq(fabs(out[i] - expected), tolerance, "%s: gate %g: %g instead of %g", tier->name, g,
-                          (double)out[i], expected);
-        }
-        guards_free(&guards);
-    }
-}
-
-Test(kernels, exp_sum) {
-    size_t n_tiers;
-    const qins_kernels *const *tiers = kernel_tiers(&n_tiers);
-    for (size_t t = 0; t < n_tiers * N_SIZES; t++) {
-        const size_t n = sizes[t % N_SIZES];
-        const qins_kernels *tier = tiers[t / N_SIZES];
-        test_guards guards = {0};
-        test_random random = {t};
-        float *x = guarded(&guards, n * sizeof *x), original[700], max = -INFINITY;
-        for (size_t i = 0; i < n; i++) {
-            x[i] = original[i] = random_bell(&random) * (i % 7 == 0 ? 60 : 3);
-            max = original[i] > max ? original[i] : max;
-        }
-        if (n > 2) x[1] = original[1] = -INFINITY;
-        const float sum = tier->exp_sum(x, n, max);
-        double expected_sum = 0;
-        for (size_t i = 0; i < n; i++) {
-            double argument = (double)original[i] - (double)max, expected = exp(argument);
-            double tolerance = expected == 0 ? 0 : exp_tolerance(argument) * expected + (double)FLT_MIN;
-            expected_sum += expected;
-            cr_assert_leq(fabs(x[i] - expected), tolerance, "%s: exp(%g) is %g", tier->name, argument, (double)x[i]);
-        }
-        cr_assert_leq(fabs(sum - expected_sum), ((double)n + 16) * 0x1p-24 * expected_sum, "%s", tier->name);
-        guards_free(&guards);
-    }
-}
-
-Test(kernels, the_chosen_tier_is_one_of_those_tested) {
-    size_t n_tiers, found = 0;
-    const qins_kernels *const *tiers = kernel_tiers(&n_tiers);
-    for (size_t t = 0; t < n_tiers; t++) found += tiers[t] == qins_kernels_get();
-    cr_expect_eq(found, 1);
+    int8_t codes[3];
+    uint16_t d;
+    qins_encode_values(&qins_kernels_scalar, codes, &d, (float[]){0, 0, 0}, 3);
+    cr_expect(d == 0 && codes[0] == 0 && codes[2] == 0);
+    qins_encode_values(&qins_kernels_scalar, codes, &d, (float[]){1, NAN, 0}, 3);
+    cr_expect(isnan(qins_f32_from_bf16(d)));
 }

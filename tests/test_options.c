@@ -49,7 +49,7 @@ Test(options, defaults) {
     cr_expect(options.session.n_ctx == 0 && options.session.n_threads == 0 && !options.session.rope_long);
     cr_expect(options.session.k_type == QINS_F16 && options.session.v_type == QINS_QINS8);
     cr_expect(options.convert.weight_type == QINS_QINS8 && !options.convert.head_given);
-    cr_expect(options.convert.curve == QINS_PROJECTIVE && options.convert.n_threads >= 1);
+    cr_expect(options.convert.n_threads >= 1);
     cr_expect(options.bos == -1 && options.top == 5 && options.max_windows == SIZE_MAX && !options.json);
 }
 
@@ -99,13 +99,13 @@ Test(options, numbers) {
 }
 
 Test(options, names) {
-    qins_options options = parsed("--kv-k f32 --kv-v f16 --rope long --type bf16 --lm-head qins8 --curve log");
+    qins_options options = parsed("--kv-k f32 --kv-v f16 --rope long --type bf16 --lm-head qins8");
     cr_expect(options.session.k_type == QINS_F32 && options.session.v_type == QINS_F16 && options.session.rope_long);
-    cr_expect(options.convert.weight_type == QINS_BF16 && options.convert.curve == QINS_LOG);
+    cr_expect(options.convert.weight_type == QINS_BF16);
     cr_expect(options.convert.head_given && options.convert.head_type == QINS_QINS8);
-    options = parsed("--kv-v f32 --rope auto --type f32 --lm-head bf16 --curve projective");
+    options = parsed("--kv-v f32 --rope auto --type f32 --lm-head bf16");
     cr_expect(options.session.v_type == QINS_F32 && !options.session.rope_long);
-    cr_expect(options.convert.weight_type == QINS_F32 && options.convert.curve == QINS_PROJECTIVE);
+    cr_expect(options.convert.weight_type == QINS_F32);
     cr_expect_eq(options.convert.head_type, QINS_BF16);
 }
 
@@ -146,7 +146,6 @@ Test(options, wrong_names_are_refused) {
     expect_usage("--kv-v bf16", "--kv-v takes qins8|f16|f32");
     expect_usage("--type f16", "--type takes qins8|bf16|f32");
     expect_usage("--lm-head f32", "--lm-head takes bf16|qins8");
-    expect_usage("--curve linear", "--curve takes projective|log");
     expect_usage("--rope short", "--rope takes auto|long");
 }
 

@@ -69,7 +69,7 @@ Test(plan, tells_type_place_and_size_of_every_tensor) {
     const qins_tensor *qkv = &report.header.tensors[QINS_LAYER_INDEX + QINS_QKV];
     cr_expect_eq(qkv->type, QINS_QINS8);
     cr_expect_str_eq(qkv->source_type, "BF16");
-    cr_expect_eq(qkv->bytes, 160u * (128 + 2 * 2));
+    cr_expect_eq(qkv->bytes, 10u * (128 + 2 * 1024));
     // The fixture deals tensors to the shards in turn, in schema order but for the last two.
     const qins_source *sources = report.header.sources;
     cr_expect_str_eq(sources[report.tensor_source[0]].name, "model-00001-of-00002.safetensors");

@@ -68,11 +68,11 @@ Test(qinsfile, comes_back_as_written) {
             cr_assert(matrix.rows == spec.rows && matrix.cols == spec.cols);
             const float spread = spec.role == QINS_ROLE_EMBEDDING ? 1.0f : 1.0f / (float)(1 + spec.cols / 8);
             const float offset = spec.role == QINS_ROLE_NORM ? 1.0f : 0.0f;
-            // relative error of the type, then of the codec: half a gap of T below a scale of up to 8 BF16 steps more
+            // relative error of the type; of the codec: half a step of the largest weights, of v and of d
             const float error[] = {[QINS_F32] = 0, [QINS_F16] = 0x1p-11f, [QINS_BF16] = 0x1p-8f, [QINS_QINS8] = 0};
             for (size_t row = 0; row < spec.rows; row++) {
                 float values[80];
-                qins_decode_rows(&qins_kernels_scalar, values, &matrix, row, 1);
+                qins_decode_rows(values, &matrix, row, 1);
                 for (size_t col = 0; col < spec.cols; col++) {
                     float expected = random_bell(&random) * spread + offset, largest = 6 * spread;
                     float tolerance = expected < 0 ? -expected : expected;
@@ -211,6 +211,17 @@ Test(qinsfile, hostile_header_lengths_are_refused) {
     free_sample(&made);
 }
 
+Test(qinsfile, the_first_version_is_refused_with_what_to_do) {
+    sample made = make_sample(QINS_QINS8);
+    made.bytes[8] = 1;
+    expect_refused(made.bytes, made.size,
+                   "format version 1; this program reads version 2: convert the checkpoint again");
+    made.bytes[8] = 3;
+    expect_refused(made.bytes, made.size,
+                   "format version 3; this program reads version 2: a newer qinsrun may read it");
+    free_sample(&made);
+}
+
 // --- verify ---
 
 static void expect_damaged(sample *made, qins_pool *pool, size_t offset, const char *name) {
@@ -248,6 +259,33 @@ Test(qinsfile, verify_names_what_is_damaged) {
         qins_pool_free(pool);
         free_sample(&made);
     }
+}
+
+// What a run relies on, under a hash that agrees.
+static void expect_unsound(size_t tensor_index, size_t offset, uint8_t value) {
+    sample made = make_sample(QINS_QINS8);
+    qins_error error = {0};
+    qins_pool *pool = qins_pool_create(1, &error);
+    qins_tensor *tensor = &((qins_header *)(uintptr_t)qins_image_header(made.image))->tensors[tensor_index];
+    uint8_t *payload = made.bytes + tensor->offset;
+    payload[offset] = value;
+    tensor->hash = XXH3_64bits(payload, (size_t)tensor->bytes);
+    qins_image_verify(made.image, pool, &error);
+    expect_error(&error, QINS_BAD_MODEL, "1 damaged sections");
+    qins_pool_free(pool);
+    free_sample(&made);
+}
+
+// The matrix qkv [96, 48]: panels of 64 bytes (d, two scale bytes a row) and one unit of codes, whose last 16 columns are
+// padding. down [48, 80]: 96 bytes of scales, 32 zeros, and two units, one of them with 48 columns of padding.
+Test(qinsfile, verify_refuses_what_no_writer_makes) {
+    const size_t qkv = QINS_LAYER_INDEX + QINS_QKV, down = QINS_LAYER_INDEX + QINS_DOWN;
+    expect_unsound(qkv, 1, 0x7F);                        // d infinite or NaN
+    expect_unsound(qkv, 1, 0xBF);                        // d negative
+    expect_unsound(qkv, 64, 0x80);                       // code -128
+    expect_unsound(qkv, 64 + 48 / 4 * 64, 1);            // a code of column 48
+    expect_unsound(down, 100, 1);                        // the zeros after the scales
+    expect_unsound(down, 128 + 1024 + 16 / 4 * 64, 255); // a code of column 80
 }
 
 Test(qinsfile, a_long_list_of_damage_is_cut) {

@@ -1,4 +1,4 @@
-// RoPE: against the reference values for Phi-3.5 where they are at hand, and against the formulas in double.
+// RoPE: against the reference values for Phi-3.5 where there are any, and against the formulas in double.
 #include "engine/model/rope.h"
 #include "tests/hf_model.h"
 #include "tests/support.h"
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// One unit in the last place of theta (powf and the divisions may differ by that much between C libraries) moves an
-// angle by 2^-23 of itself; cosine, sine and the product with A are rounded themselves.
+// One unit in the last place of theta (the reference's float functions may be off by that much) moves an angle by 2^-23
+// of itself; cosine, sine and the product with A are rounded themselves.
 static double angle_tolerance(double angle) {
     return 1e-6 + angle * 0x1p-23 * 1.2;
 }

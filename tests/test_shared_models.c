@@ -137,8 +137,8 @@ Test(shared_models, perplexity_of_babyllama105) {
     check_perplexity("models/babyllama105-phi3-f32", "models/babyllama105-phi3-f32", 2.229746);
 }
 
-// The project's promise for the default encoding: no worse than 8-bit linear blocks of 32 (KLD 3.17e-4, measured with
-// FP32 heads and caches), with the head in BF16, K in FP16 and V in QINS on top.
+// The project's promise for the default encoding: better than 8-bit linear blocks of 32 (KLD 3.17e-4, measured with FP32
+// heads and caches), with the head in BF16, K in FP16 and V in QINS on top.
 Test(shared_models, quality_of_the_default_encoding) {
     SHARED_OR_SKIP(folder, "models/stories260k-phi3-f32");
     SHARED_OR_SKIP(ids_folder, "models/stories260k-phi3");
@@ -146,7 +146,7 @@ Test(shared_models, quality_of_the_default_encoding) {
     hf_model model = hf_model_open(folder, (hf_mode){.coded = true, .f16_k = true, .coded_v = true});
     hf_model reference = hf_model_open(folder, (hf_mode){0});
     text_quality quality = measure_quality(&model, &reference, &windows);
-    cr_expect_leq(quality.mean_kld, 3.5e-4, "mean KLD %.3e", quality.mean_kld);
+    cr_expect_leq(quality.mean_kld, 2.7e-4, "mean KLD %.3e", quality.mean_kld);
     cr_expect_geq(quality.same_top, 0.989, "same top %.4f", quality.same_top);
     hf_model_close(&model);
     hf_model_close(&reference);

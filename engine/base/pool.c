@@ -34,7 +34,9 @@ struct qins_pool {
     atomic_size_t n_items;
     atomic_size_t n_done;
     atomic_bool stopping;
-    pthread_mutex_t mutex; // for the two conditions
+    atomic_size_t n_sleeping; // workers, or about to
+    atomic_bool is_awaited;   // by a caller who sleeps, or is about to
+    pthread_mutex_t mutex;    // for the two conditions
     pthread_cond_t job_posted;
     pthread_cond_t job_done;
     size_t n_started;
@@ -64,7 +66,7 @@ static void work(qins_pool *pool, size_t worker) {
         if (item == CLOSED || item >= n_items) return;
         if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket + 1)) continue; // ticket was read again
         job(context, item, worker);
-        if (atomic_fetch_add(&pool->n_done, 1) + 1 == n_items) {
+        if (atomic_fetch_add(&pool->n_done, 1) + 1 == n_items && atomic_load(&pool->is_awaited)) {
             pthread_mutex_lock(&pool->mutex);
             pthread_cond_signal(&pool->job_done);
             pthread_mutex_unlock(&pool->mutex);
@@ -88,7 +90,9 @@ static void wait_for_news(qins_pool *pool, uint32_t *seen) {
         spin_pause();
     }
     pthread_mutex_lock(&pool->mutex);
+    atomic_fetch_add(&pool->n_sleeping, 1);
     while (!has_news(pool, seen)) pthread_cond_wait(&pool->job_posted, &pool->mutex);
+    atomic_fetch_sub(&pool->n_sleeping, 1);
     pthread_mutex_unlock(&pool->mutex);
 }
 
@@ -101,8 +105,10 @@ static void *worker_main(void *argument) {
     }
 }
 
-// Wake whoever sleeps; the lock keeps a worker from missing it between its last look and its sleep.
+// Wake whoever sleeps. A worker counts as sleeping before its last look for news, so either it sees them or this sees
+// the worker; the lock keeps it from missing the signal between that look and its sleep.
 static void wake_workers(qins_pool *pool) {
+    if (atomic_load(&pool->n_sleeping) == 0) return;
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_broadcast(&pool->job_posted);
     pthread_mutex_unlock(&pool->mutex);
@@ -174,6 +180,8 @@ void qins_pool_run(qins_pool *pool, size_t n_items, qins_pool_job *job, void *co
         spin_pause();
     }
     pthread_mutex_lock(&pool->mutex);
+    atomic_store(&pool->is_awaited, true);
     while (!all_done(pool, n_items)) pthread_cond_wait(&pool->job_done, &pool->mutex);
+    atomic_store(&pool->is_awaited, false);
     pthread_mutex_unlock(&pool->mutex);
 }

@@ -30,8 +30,8 @@ typedef struct qins_bench {
     size_t repeats, n_tests;
     qins_bench_test *tests; // owned, [n_tests]
     int32_t *ids;           // owned, pseudo-random, as many as the longest test takes
-    qins_bench_yardstick read, sgemm, bf16;
-    bool prompts_are_bf16; // and the machine has instructions for it: prompts are set against those
+    qins_bench_yardstick read, sgemm, integer;
+    bool prompts_are_exact; // and compared with the peak of integer products, otherwise with sgemm
     qins_sgemm_gauge gauge;
     // Seconds from the start to an open session; to the first token behind a prompt of BENCH_FIRST_PROMPT tokens; of
     // that spent in the forward pass; of the same pass once more.

@@ -2,9 +2,9 @@
 // quotients of medians of the same run.
 #include "engine/cli/bench.h"
 
-#include "engine/base/cpu.h"
 #include "engine/base/json.h"
 #include "engine/base/memory.h"
+#include "engine/kernels/tiers.h"
 #include "engine/model/cost.h"
 
 #include <math.h>
@@ -37,9 +37,9 @@ static struct figure best_variant(const qins_bench_yardstick *yardstick) {
     return best;
 }
 
-// What the machine can do: bytes/s, FLOP/s of sgemm and of BF16 instructions, NAN where it has none.
+// What the machine can do: bytes/s, FLOP/s of sgemm, operations/s of exact integer products.
 struct machine {
-    struct figure read, sgemm, bf16;
+    struct figure read, sgemm, integer;
 };
 
 // A test's results; NAN where something does not apply.
@@ -125,14 +125,13 @@ static void print_table(const qins_bench *bench, const struct result *results, c
                 machine->read.median / 1e9);
     qins_printf(error, "| sgemm | | %.0f to %.0f | %.1f GFLOP/s | |\n", machine->sgemm.min / 1e9,
                 machine->sgemm.max / 1e9, machine->sgemm.median / 1e9);
-    if (!isnan(machine->bf16.median))
-        qins_printf(error, "| BF16 instructions | | %.0f to %.0f | %.1f GFLOP/s | |\n", machine->bf16.min / 1e9,
-                    machine->bf16.max / 1e9, machine->bf16.median / 1e9);
+    qins_printf(error, "| integer products | | %.0f to %.0f | %.1f Gop/s | |\n", machine->integer.min / 1e9,
+                machine->integer.max / 1e9, machine->integer.median / 1e9);
     qins_printf(
         error,
         "\n%zu threads, %s, %s. Open in %.1f ms; first token behind a prompt of %d in %.0f ms, %.1f ms of them "
         "outside the forward pass, which took %.0f ms and %.0f ms when it was run again; peak memory %.0f MiB.\n",
-        qins_session_threads(bench->session), qins_cpu_name(qins_cpu_tier()), qins_blas_name(), 1e3 * bench->open,
+        qins_session_threads(bench->session), qins_tier_get()->name, qins_blas_name(), 1e3 * bench->open,
         BENCH_FIRST_PROMPT, 1e3 * bench->first_token, 1e3 * (bench->first_token - bench->first_pass),
         1e3 * bench->first_pass, 1e3 * bench->second_pass, peak_mib(bench));
 }
@@ -145,9 +144,11 @@ static void add_machine(qins_json *root, const qins_bench *bench, const struct m
     qins_json_add_number(machine, "sgemm_gflops", rates->sgemm.median / 1e9, error);
     qins_json_add_number(machine, "sgemm_gflops_min", rates->sgemm.min / 1e9, error);
     qins_json_add_number(machine, "sgemm_gflops_max", rates->sgemm.max / 1e9, error);
-    qins_json_add_number(machine, "bf16_gflops", rates->bf16.median / 1e9, error); // NAN: null
+    qins_json_add_number(machine, "integer_gops", rates->integer.median / 1e9, error);
+    qins_json_add_number(machine, "integer_gops_min", rates->integer.min / 1e9, error);
+    qins_json_add_number(machine, "integer_gops_max", rates->integer.max / 1e9, error);
     qins_json_add_number(machine, "threads", (double)qins_session_threads(bench->session), error);
-    qins_json_add_string(machine, "cpu", qins_cpu_name(qins_cpu_tier()), error);
+    qins_json_add_string(machine, "cpu", qins_tier_get()->name, error);
     qins_json_add_string(machine, "blas", qins_blas_name(), error);
 }
 
@@ -158,8 +159,7 @@ static void add_result(qins_json *list, const qins_bench *bench, const qins_benc
     snprintf(name, sizeof name, "%s%zu", test->is_prompt ? "pp" : "tg", test->n);
     qins_json_add_string(row, "test", name, error);
     qins_json_add_number(row, "depth", (double)test->depth, error);
-    const bool rounds = qins_session_matmul(bench->session) == QINS_MATMUL_BF16;
-    if (test->is_prompt) qins_json_add_string(row, "matmul", rounds ? "bf16" : "sgemm", error);
+    if (test->is_prompt) qins_json_add_string(row, "matmul", bench->prompts_are_exact ? "exact" : "sgemm", error);
     qins_json_add_number(row, "tok_s", result->tok_s.median, error);
     qins_json_add_number(row, "tok_s_min", result->tok_s.min, error);
     qins_json_add_number(row, "tok_s_max", result->tok_s.max, error);
@@ -212,8 +212,8 @@ qins_status qins_bench_report(const qins_bench *bench, qins_error *error) {
     struct result *results = qins_alloc(bench->n_tests, sizeof *results, "results", error);
     if (results == NULL) return error->status;
     const struct machine machine = {best_variant(&bench->read), best_variant(&bench->sgemm),
-                                    best_variant(&bench->bf16)};
-    const double prompt_rate = bench->prompts_are_bf16 ? machine.bf16.median : machine.sgemm.median;
+                                    best_variant(&bench->integer)};
+    const double prompt_rate = bench->prompts_are_exact ? machine.integer.median : machine.sgemm.median;
     struct spread spread = {0};
     widen(&spread, machine.read, "reading");
     widen(&spread, machine.sgemm, "sgemm");

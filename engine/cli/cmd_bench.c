@@ -4,6 +4,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
+#include "engine/kernels/tiers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,9 +113,9 @@ static void measure_sgemm(qins_bench *bench) {
     add_sample(&bench->sgemm, rates);
 }
 
-static void measure_bf16(qins_bench *bench) {
-    const double rate = qins_machine_bf16(qins_session_pool(bench->session), qins_kernels_get());
-    add_sample(&bench->bf16, &rate);
+static void measure_integer(qins_bench *bench) {
+    const double rate = qins_machine_integer(qins_session_pool(bench->session), qins_kernels_get());
+    add_sample(&bench->integer, &rate);
 }
 
 // "qinsrun: WHAT" on a line of a terminal that the next one replaces; NULL clears it.
@@ -125,16 +126,16 @@ static void show(const char *what, size_t round, size_t n_rounds) {
     fflush(stderr);
 }
 
-// In front of every test and behind it the machine's rate that it is set against; at the end both, so that a run has
-// each of them.
+// Before every test and after it the rate of the machine that it is compared with; at the end all of them, so that
+// every run has each.
 static qins_status run_rounds(qins_bench *bench, struct chunk_clock *clock, qins_error *error) {
     for (size_t round = 0; round < bench->repeats; round++) {
         for (size_t i = 0; i < bench->n_tests && error->status == QINS_OK; i++) {
             qins_bench_test *test = &bench->tests[i];
             show(qins_bench_test_name(test).text, round, bench->repeats);
-            void (*const measure)(qins_bench *) = !test->is_prompt          ? measure_read
-                                                  : bench->prompts_are_bf16 ? measure_bf16
-                                                                            : measure_sgemm;
+            void (*const measure)(qins_bench *) = !test->is_prompt           ? measure_read
+                                                  : bench->prompts_are_exact ? measure_integer
+                                                                             : measure_sgemm;
             measure(bench);
             if (run_test(bench, test, clock, error) == QINS_OK) measure(bench);
         }
@@ -143,7 +144,7 @@ static qins_status run_rounds(qins_bench *bench, struct chunk_clock *clock, qins
     if (error->status != QINS_OK) return error->status;
     measure_read(bench);
     measure_sgemm(bench);
-    measure_bf16(bench);
+    measure_integer(bench);
     return QINS_OK;
 }
 
@@ -167,10 +168,9 @@ static qins_status prepare_machine(qins_bench *bench, qins_error *error) {
     }
     if (yardstick_init(&bench->read, bench, QINS_READ_PATTERNS, error) != QINS_OK ||
         yardstick_init(&bench->sgemm, bench, QINS_SGEMM_SPLITS, error) != QINS_OK ||
-        yardstick_init(&bench->bf16, bench, 1, error) != QINS_OK)
+        yardstick_init(&bench->integer, bench, 1, error) != QINS_OK)
         return error->status;
-    bench->prompts_are_bf16 =
-        qins_session_matmul(bench->session) == QINS_MATMUL_BF16 && qins_kernels_get()->bf16_rounds != NULL;
+    bench->prompts_are_exact = qins_session_matmul(bench->session) == QINS_MATMUL_EXACT;
     return qins_sgemm_gauge_init(&bench->gauge, qins_session_pool(bench->session), qins_session_chunk(bench->session),
                                  shapes, N_MATRICES, error);
 }
@@ -222,7 +222,7 @@ qins_status qins_cmd_bench(const qins_options *options, qins_error *error) {
     qins_model_close(&bench.model);
     free(bench.read.rates);
     free(bench.sgemm.rates);
-    free(bench.bf16.rates);
+    free(bench.integer.rates);
     free(bench.tests);
     free(bench.ids);
     return error->status == QINS_OK ? qins_flush(error) : error->status;

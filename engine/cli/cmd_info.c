@@ -74,8 +74,6 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
                     header->chat_template);
     else
         qins_printf(error, "tokenizer  none\n");
-    qins_printf(error, "V cache    qins8, %s curve, parameter %g\n", qins_curve_name(header->v_code.curve),
-                header->v_code.parameter);
     print_roles(header, error);
     return error->status;
 }

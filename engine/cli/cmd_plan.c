@@ -1,11 +1,11 @@
 // qinsrun --plan: what memory and threads a run will use. A Hugging Face folder is planned for, not converted.
 #include "engine/cli/setup.h"
 
-#include "engine/base/cpu.h"
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/processors.h"
 #include "engine/kernels/machine.h"
+#include "engine/kernels/tiers.h"
 
 #include <stdlib.h>
 
@@ -43,7 +43,7 @@ void qins_print_setup(const qins_options *options, const qins_config *config, co
     fprintf(file, "threads   %zu of %zu cores, %zu processors", thread_count(options), processors.cores,
             processors.logical);
     if (processors.quota != SIZE_MAX) fprintf(file, ", control group's share %zu", processors.quota);
-    fprintf(file, "\nCPU       %s\nBLAS      %s\n", qins_cpu_name(qins_cpu_tier()), qins_blas_name());
+    fprintf(file, "\nCPU       %s\nBLAS      %s\n", qins_tier_get()->name, qins_blas_name());
 }
 
 static qins_status print_json(const qins_options *options, const qins_memory_plan *plan, qins_error *error) {
@@ -59,7 +59,7 @@ static qins_status print_json(const qins_options *options, const qins_memory_pla
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         qins_json_add_number(root, numbers[i].key, (double)numbers[i].value, error);
     qins_json_add_bool(root, "converted", plan->is_converted, error);
-    qins_json_add_string(root, "cpu", qins_cpu_name(qins_cpu_tier()), error);
+    qins_json_add_string(root, "cpu", qins_tier_get()->name, error);
     return qins_print_json(root, error);
 }
 

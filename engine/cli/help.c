@@ -1,9 +1,9 @@
 // Help texts; see help.h.
 #include "engine/cli/help.h"
 
-#include "engine/base/cpu.h"
 #include "engine/cli/version.h"
 #include "engine/kernels/machine.h"
+#include "engine/kernels/tiers.h"
 
 #include <stdio.h>
 
@@ -61,5 +61,5 @@ void qins_list_options(qins_command named) {
 }
 
 void qins_print_version(void) {
-    printf("qinsrun %s\nBLAS %s\nCPU %s\n", qins_version, qins_blas_name(), qins_cpu_name(qins_cpu_tier()));
+    printf("qinsrun %s\nBLAS %s\nCPU %s\n", qins_version, qins_blas_name(), qins_tier_get()->name);
 }

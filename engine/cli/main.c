@@ -2,9 +2,9 @@
 #include "engine/cli/cli.h"
 #include "engine/cli/help.h"
 
-#include "engine/base/cpu.h"
 #include "engine/base/file.h"
 #include "engine/base/processors.h"
+#include "engine/kernels/tiers.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -38,7 +38,7 @@ static qins_status run(int argc, char **argv, qins_error *error) {
     const unsigned commands = is_named ? QINS_COMMAND_BIT(named) : QINS_DEFAULT_COMMANDS;
     if (qins_options_parse(&options, commands, argc - is_named, argv + is_named, error) != QINS_OK)
         return error->status;
-    if (qins_cpu_select(options.cpu, error) != QINS_OK) return error->status;
+    if (qins_tier_select(options.cpu, error) != QINS_OK) return error->status;
     if (options.list_options)
         qins_list_options(named);
     else if (options.help || options.help_all)

@@ -71,7 +71,7 @@ static void set_stats(void *values, const qins_given *given, qins_error *error) 
 }
 
 static void set_matmul(void *values, const qins_given *given, qins_error *error) {
-    static const qins_matmul choices[] = {QINS_MATMUL_AUTO, QINS_MATMUL_SGEMM, QINS_MATMUL_BF16};
+    static const qins_matmul choices[] = {QINS_MATMUL_AUTO, QINS_MATMUL_EXACT, QINS_MATMUL_SGEMM};
     ((qins_options *)values)->session.matmul = choices[qins_given_choice(given, error)];
 }
 
@@ -157,13 +157,13 @@ static const qins_argument rows[] = {
     {OUTPUT, 'v', "verbose", NULL, GENERATES, true, qins_set_switch, FIELD(verbose), 0, 0,
      "say on stderr what memory, threads and instructions are used"},
     {ENGINE, 't', "threads", "N", ANY, true, qins_set_count, FIELD(session.n_threads), 1, 1024,
-     "threads (default: the processor cores there are)"},
+     "threads (default: all available cores)"},
     {ENGINE, 0, "plan", NULL, GENERATES, true, qins_set_switch, FIELD(plan), 0, 0,
      "print what memory and threads will be used, and end"},
-    {ENGINE, 0, "cpu", "scalar|avx2|avx512|auto", ANY, false, qins_set_text, FIELD(cpu), 0, 0,
+    {ENGINE, 0, "cpu", "scalar|avx2|avx512|avx512vnni|auto", ANY, false, qins_set_text, FIELD(cpu), 0, 0,
      "instructions to use (default: the machine's best)"},
-    {ENGINE, 0, "matmul", "auto|sgemm|bf16", ANY, false, set_matmul, 0, 0, 0,
-     "products of prompts (default: bf16 where the processor is fast at it)"},
+    {ENGINE, 0, "matmul", "auto|exact|sgemm", ANY, false, set_matmul, 0, 0, 0,
+     "products: exact (default), the same bits on every machine, or OpenBLAS's"},
     {ENGINE, 0, "kv-k", "f16|f32", ANY, false, qins_set_type, FIELD(session.k_type), 0, 0,
      "keys in the cache (default: f16)"},
     {ENGINE, 0, "kv-v", "qins8|f16|f32", ANY, false, qins_set_type, FIELD(session.v_type), 0, 0,
@@ -174,8 +174,6 @@ static const qins_argument rows[] = {
      "weights of the layers (default: qins8)"},
     {FOLDER, 0, "lm-head", "bf16|qins8", ANY, false, qins_set_head_type, FIELD(convert), 0, 0,
      "output matrix (default: 16 bits; f32 with --type f32)"},
-    {FOLDER, 0, "curve", "projective|log", ANY, false, qins_set_curve, FIELD(convert), 0, 0,
-     "of qins8 codes (default: projective)"},
     {MEASUREMENTS, 0, "top", "K", SCORE, false, qins_set_count, FIELD(top), 0, MAX_COUNT,
      "score: how many of the best tokens to print (default: 5)"},
     {MEASUREMENTS, 0, "ref", "MODEL", COMPARE | EVAL, false, qins_set_text, FIELD(ref), 0, 0,
@@ -232,7 +230,7 @@ qins_status qins_options_parse(qins_options *options, unsigned commands, int arg
                               .top = 5,
                               .sampler = {.top_p = 1.0f, .repeat_penalty = 1.0f},
                               .session = {.k_type = QINS_F16, .v_type = QINS_QINS8},
-                              .convert = {.weight_type = QINS_QINS8, .curve = QINS_PROJECTIVE}};
+                              .convert = {.weight_type = QINS_QINS8}};
     qins_arguments_parse(&qins_run_arguments, commands, argc, argv, options, &options->given, error);
     options->convert.n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_default_threads();
     return error->status;

@@ -1,70 +1,100 @@
-// The table of kernels: numbers in, numbers out, one thread. Filled by kernels_scalar.c; a faster tier overrides
-// entries in a file of its own. Decoded values are bit-exact on every tier; sums may differ in their order within a
-// tier's written tolerance. Encoding gives the same bytes on every tier.
+// The table of kernels: numbers in, numbers out, one thread. numerics: every sum has an order that is written here, or
+// is an exact sum of integers, so every tier gives the same bits as the scalar one, which is the definition.
+//
+// "A chain" is acc = fma(a[i], b[i], acc) for i in order, from acc = 0. A chained sum over n terms is cut into chains
+// of QINS_UNIT terms, which are added up in order: y = 0; y += chain; y += chain; ...
+//
+// A sum over the elements of a vector runs in 16 lanes, element i in lane i mod 16, and the lanes are halved: lane i +=
+// lane i + 8, then 4, 2, 1.
 #ifndef QINS_KERNELS_H
 #define QINS_KERNELS_H
 
-#include "engine/kernels/codec.h"
+#include "engine/kernels/code.h"
+
+// An activation vector x[cols] in block floating point, as it meets coded weights: blocks of QINS_UNIT columns, padded
+// with zeros; x[i] is about X[i] * scale of its block. scale = 2^e with the smallest e >= -126 for which |x| <=
+// QINS_MAX_X * 2^e in the whole block, X = x / 2^e rounded to nearest even. A block that is not finite has X = 0 and
+// scale = NaN.
+//
+// In memory four columns 0 1 2 3 stand in the order 0 2 1 3: kernels take columns in pairs, and so the pairs are those
+// that fall out of four bytes of codes when the even and the odd ones are separated.
+enum { QINS_MAX_X = 8191 };
+static inline size_t qins_x_place(size_t col) {
+    const size_t swapped = (col & 1) << 1 | (col & 2) >> 1;
+    return (col & ~(size_t)3) | swapped;
+}
+
+// A product of matrices in FP32: c[m, n] += a[m, k] b[k, n]; c += each chain over k in turn. n is a multiple of 16.
+// b lies in panels of 16 columns: b[i, j] is b[j / 16 * b_panel + i * b_row + j % 16]. Strides in floats.
+typedef struct qins_gemm {
+    float *c;
+    const float *a, *b;
+    size_t c_stride, a_stride, b_row, b_panel;
+    size_t m, n, k;
+} qins_gemm;
+
+// Integer weights against the block floating point of some tokens, over n_cols columns, a multiple of QINS_UNIT:
+// for each of QINS_TILE_PANELS * 16 rows r and each token t, block after block of QINS_UNIT columns,
+//     y[t, r] = fma(d[r] * scale[t, block], (float)(sum over the block of v * X), y[t, r])
+// The sum of integers is exact: 64 * 4032 * 8191 < 2^31.
+typedef struct qins_product {
+    float *y;           // [n_tokens, y_stride]
+    const int16_t *v;   // [panels][n_cols / 2][16 rows][2 columns], in the order of X
+    const float *d;     // [panels][16]
+    const int16_t *x;   // [n_tokens, x_stride]
+    const float *scale; // [n_tokens, scale_stride]
+    size_t y_stride, x_stride, scale_stride;
+    size_t n_tokens, n_cols;
+} qins_product;
+
+enum { QINS_TILE_PANELS = 2 };
 
 typedef struct qins_kernels {
-    const char *name; // begins with the tier's: "scalar", ...
+    // Activations to block floating point: X[cols rounded up to QINS_UNIT], scale[those / QINS_UNIT]
+    void (*quantize)(int16_t *x_int, float *scale, const float *x, size_t cols);
+    // One token and coded weights: y[16 rows of each panel] as qins_product defines it, from 0, d of each block's
+    // columns
+    void (*dot_coded[QINS_TYPE_COUNT])(float *y, const qins_matrix *w, size_t panel, size_t n_panels,
+                                       const int16_t *x_int, const float *scale);
+    // One token and uncompressed weights in panels: y[16 n_panels], y[r] = the chained sum over cols of W[r, i] x[i].
+    // Also scores of keys, which lie in panels of 16 positions.
+    void (*dot_values[QINS_TYPE_COUNT])(float *y, const void *panels, size_t n_panels, size_t cols, const float *x);
+    // v of n_units units of codes, under their scale bytes [2 n_units][16]: v[n_units * 32 pairs][16 rows][2 columns]
+    void (*unpack[QINS_TYPE_COUNT])(int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units);
+    void (*multiply)(const qins_product *product);
+    void (*gemm)(const qins_gemm *gemm);
 
-    // out[n_rows, n_cols] = W[row .. row + n_rows, col .. col + n_cols] in FP32; col begins a block of coded types
-    void (*decode_tile)(float *out, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols);
-    // x[cols] in the form in which this tier's dot_rows reads it beside coded weights; arranged: cols rounded up to 64
-    void (*arrange)(float *arranged, const float *x, size_t cols);
-    // out[i] = W[row + i, :] . x, i < n_rows; decoding and product in one pass. x as qins_arranged hands it over; coded
-    // matrices have blocks of 64 here
-    void (*dot_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *x);
-    // Prompts with coded weights on BF16 instructions; all three NULL where the processor has none.
-    // packed: the tile of W as decode_tile takes it, in multiply_bf16's order; 4 bytes a weight suffice, for rows
-    // rounded up to 32 and columns to 64
-    void (*pack_bf16)(void *packed, const qins_matrix *w, size_t row, size_t n_rows, size_t col, size_t n_cols);
-    // y[n, n_rows] = x[n, n_cols] tile^T, added to y if `add`; rows of y and x lie y_stride and x_stride floats apart.
-    // x is rounded to BF16 into rounded[n, n_cols rounded up to 64]
-    void (*multiply_bf16)(float *y, size_t y_stride, const float *x, size_t x_stride, size_t n, uint16_t *rounded,
-                          const void *packed, size_t n_rows, size_t n_cols, bool add);
-    // The instruction alone, `rounds` times in each of 12 chains; returns how many floating-point operations that were
-    double (*bf16_rounds)(size_t rounds);
+    // out[n] in FP32 from uncompressed numbers, or from codes of qins8: T(s), s > -128
+    void (*widen[QINS_TYPE_COUNT])(float *out, const void *in, size_t n);
+    // out[cols] += the chain over i < n, n <= QINS_UNIT, of weights[i] * values[i, cols], values being those of widen;
+    // rows of `values` lie together, cols is a multiple of 16
+    void (*add_values[QINS_TYPE_COUNT])(float *out, const void *values, size_t cols, size_t n, const float *weights);
+    // FP16 with values beyond +-65504 clamped; returns how many were. NaN stays NaN
+    size_t (*narrow)(uint16_t *out, const float *x, size_t n);
+    // Codes of x[n] under d > 0: the s with T(s) nearest to x / d. Returns sum (x - d T(s))^2, by fma in lanes
+    float (*value_codes)(int8_t *codes, float d, const float *x, size_t n);
 
-    // out[cols] += sum over i < n_rows of weights[i] * W[row + i, :]
-    void (*add_rows)(float *out, const qins_matrix *w, size_t row, size_t n_rows, const float *weights);
-
-    // out[n] = x / sqrt(mean(x^2) + eps) * weight (HF Phi3RMSNorm); out may be x
+    // out[n] = x * (1 / sqrt(mean(x^2) + eps)) * weight (HF Phi3RMSNorm), squares summed by fma; out may be x
     void (*rmsnorm)(float *out, const float *x, const float *weight, size_t n, float eps);
-    // out[n] = up * gate / (1 + exp(-gate)) (HF Phi3MLP)
+    // out[n] = up * (gate / (1 + exp(-gate))) (HF Phi3MLP)
     void (*swiglu)(float *out, const float *gate, const float *up, size_t n);
-    // the largest of x[n], NaN passed over; -infinity where there is none
-    float (*max)(const float *x, size_t n);
-    // x[n] = exp(x - max); returns the sum of the new x
-    float (*exp_sum)(float *x, size_t n, float max);
+    // x[n] *= factor; returns the largest, NaN passed over; -infinity where there is none
+    float (*scale_max)(float *x, size_t n, float factor);
+    // x[n] = exp(x - max) * factors (NULL: 1); returns the sum of the exponentials
+    float (*exp_sum)(float *x, size_t n, float max, const float *factors);
 
-    // qins_encode_row of codec.h, bit by bit: codes, scales and the returned error
-    double (*encode_row)(const qins_codebook *book, const float *x, size_t cols, uint8_t *codes, uint16_t *scales);
+    // The best scale byte for w[QINS_BLOCK] under d > 0, and its codes; see encode.c. Returns sum (w / d - v)^2
+    float (*encode_block[QINS_TYPE_COUNT])(int8_t *codes, uint8_t *scale, const float *w, float d);
+    // Of u[16], each under a scale byte of its own, k >= 1: the nearest code, up to rounding, and v
+    void (*nearest[QINS_TYPE_COUNT])(int8_t *codes, float *v, const float *u, const uint8_t *scales);
+    // Exact products of integers, `rounds` times in independent chains: the machine's peak; returns operations
+    double (*integer_rounds)(size_t rounds);
 } qins_kernels;
 
-// out[n_rows, cols] = W[row .. row + n_rows, :] in FP32
-static inline void qins_decode_rows(const qins_kernels *kernels, float *out, const qins_matrix *w, size_t row,
-                                    size_t n_rows) {
-    kernels->decode_tile(out, w, row, n_rows, 0, w->cols);
-}
+// exp(x) as all tiers compute it: 0 below -87.3, at most 2^127. NaN stays NaN.
+float qins_exp(float x);
 
-// What dot_rows takes for the vector x[w->cols]: itself, or for coded weights what it was arranged into.
-static inline const float *qins_arranged(const qins_kernels *kernels, float *arranged, const qins_matrix *w,
-                                         const float *x) {
-    if (!qins_type_is_coded(w->type)) return x;
-    kernels->arrange(arranged, x, w->cols);
-    return arranged;
-}
-
+// The scalar tier: every slot is filled.
 extern const qins_kernels qins_kernels_scalar;
-#ifdef __x86_64__
-extern const qins_kernels qins_kernels_avx2;        // runs where qins_cpu_has(QINS_CPU_AVX2)
-extern const qins_kernels qins_kernels_avx512;      // QINS_CPU_AVX512
-extern const qins_kernels qins_kernels_avx512_bf16; // likewise, and the machine has AVX512_BF16
-#endif
-
-// The tier that qins_cpu_tier (cpu.h) names.
-const qins_kernels *qins_kernels_get(void);
 
 #endif

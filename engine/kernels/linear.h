@@ -5,36 +5,44 @@
 #include "engine/base/pool.h"
 #include "engine/kernels/kernels.h"
 
-// How prompts are multiplied with coded weights; others always take sgemm.
+// How matrices in panels are multiplied.
 typedef enum qins_matmul {
-    QINS_MATMUL_AUTO,  // bf16 where the tier has instructions for it, sgemm elsewhere
-    QINS_MATMUL_SGEMM, // everything in FP32
-    QINS_MATMUL_BF16   // activations rounded to BF16; weights keep their values, sums are in FP32
+    QINS_MATMUL_AUTO,  // exact
+    QINS_MATMUL_EXACT, // the arithmetic of kernels.h: the same bits on every machine, for one token and for many
+    QINS_MATMUL_SGEMM  // decoded to FP32, then OpenBLAS's sgemm: plain BLAS arithmetic, and outside that promise
 } qins_matmul;
 
-// What a forward pass computes with: threads, kernels, and room for one decoded tile of weights per thread.
+// What a forward pass computes with: threads, kernels, and scratch.
 typedef struct qins_compute {
     qins_pool *pool;             // owned
     const qins_kernels *kernels; // the tier
-    float *tiles;                // [threads, QINS_TILE_FLOATS], reserved
     qins_matmul matmul;          // QINS_MATMUL_AUTO unless its owner sets another
+    float *tiles;                // reserved, [threads, QINS_TILE_FLOATS]: decoded weights and unfinished outputs
+    int16_t *x;                  // reserved, [QINS_X_VALUES]: activations in block floating point
+    float *x_scales;             // reserved, [QINS_X_VALUES / QINS_UNIT]
 } qins_compute;
 
-// A decoded tile of weights, 1.1 MiB, stays in a core's share of the caches; rounded activations lie behind it.
-enum { QINS_TILE_ROWS = 384, QINS_TILE_COLS = 768, QINS_TILE_TOKENS = 128 };
-enum { QINS_TILE_FLOATS = (QINS_TILE_ROWS + QINS_TILE_TOKENS) * QINS_TILE_COLS };
+enum {
+    QINS_TILE_ROWS = 384, // of a tile for sgemm, 1.1 MiB: it stays in a core's share of the caches
+    QINS_TILE_COLS = 768,
+    QINS_TILE_FLOATS = QINS_TILE_ROWS * QINS_TILE_COLS,
+    QINS_TILE_TOKENS = 512, // most tokens whose activations are held at once
+    QINS_X_VALUES = QINS_TILE_TOKENS << 14
+};
 
 // Start the threads and set the BLAS library to one thread per call, refusing one that cannot be. Release with
 // qins_compute_free, also after a failure.
 qins_status qins_compute_init(qins_compute *compute, size_t n_threads, qins_error *error);
 void qins_compute_free(qins_compute *compute);
 
-// What compute->matmul comes to on this machine: sgemm or bf16.
+// Bytes of that which products with up to `cols` columns touch.
+size_t qins_compute_bytes(size_t n_threads, size_t cols);
+
+// What compute->matmul comes to: exact or sgemm.
 qins_matmul qins_compute_matmul(const qins_compute *compute);
 
-// y[n, rows] = x[n, cols] W^T for W[rows, cols], cols <= QINS_TILE_FLOATS. Rows of W are split over the threads in
-// tiles whose size depends on W's shape alone, so y does not depend on the number of threads.
-// n = 1: fused decode and dot. n > 1: decode a tile, then sgemm or a product of BF16 numbers.
+// y[n, rows] = x[n, cols] W^T for W[rows, cols] in panels, cols <= QINS_X_VALUES. No result depends on the number of
+// threads, and with exact products no row of y depends on n.
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w);
 
 // How qins_sgemm reads a and b, and its factors.

@@ -6,7 +6,6 @@
 #include "engine/base/memory.h"
 
 #include <cblas.h>
-#include <math.h>
 #include <stdatomic.h>
 
 static const double SHORTEST = 0.02; // seconds of one measurement
@@ -137,20 +136,19 @@ void qins_sgemm_gauge_free(qins_sgemm_gauge *gauge) {
     *gauge = (qins_sgemm_gauge){0};
 }
 
-enum { BF16_ROUNDS = 1 << 16 }; // some hundred microseconds
+enum { INTEGER_ROUNDS = 1 << 15 }; // some hundred microseconds
 
-static void bf16_item(void *context, size_t item, size_t worker) {
+static void integer_item(void *context, size_t item, size_t worker) {
     (void)item;
     (void)worker;
     const qins_kernels *kernels = context;
-    kernels->bf16_rounds(BF16_ROUNDS);
+    kernels->integer_rounds(INTEGER_ROUNDS);
 }
 
-double qins_machine_bf16(qins_pool *pool, const qins_kernels *kernels) {
-    if (kernels->bf16_rounds == NULL) return NAN;
+double qins_machine_integer(qins_pool *pool, const qins_kernels *kernels) {
     const size_t n_threads = qins_pool_threads(pool);
-    const double flops = (double)n_threads * kernels->bf16_rounds(BF16_ROUNDS);
-    return flops / seconds_of(pool, n_threads, bf16_item, (void *)kernels);
+    const double operations = (double)n_threads * kernels->integer_rounds(INTEGER_ROUNDS);
+    return operations / seconds_of(pool, n_threads, integer_item, (void *)(uintptr_t)kernels);
 }
 
 const char *qins_blas_name(void) {

@@ -40,8 +40,9 @@ size_t qins_sgemm_gauge_bytes(const qins_sgemm_gauge *gauge);
 // each thread for its part of the rows, by the way in which the rows are split.
 void qins_sgemm_gauge_run(const qins_sgemm_gauge *gauge, double rates[QINS_SGEMM_SPLITS]);
 
-// FLOP/s of the tier's BF16 instruction on all threads; NAN where it has none.
-double qins_machine_bf16(qins_pool *pool, const qins_kernels *kernels);
+// The peak of the tier's exact products of 16-bit integers on all threads, from registers: operations a second, a
+// product and its addition being two.
+double qins_machine_integer(qins_pool *pool, const qins_kernels *kernels);
 
 // Name and kernels of the BLAS library, for reports.
 const char *qins_blas_name(void);

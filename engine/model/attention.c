@@ -1,7 +1,7 @@
-// Causal attention; see attention.h. An item of work is a block of query rows with the same KV head and a range of keys
-// that it walks in tiles, with a running maximum and sum per row as in FlashAttention (Dao et al. 2022, algorithm 1).
-// A prompt's items are (query head, block of tokens); one token's are (KV head, range of positions), whose results are
-// combined in order afterwards. No split depends on the number of threads.
+// Causal attention; see attention.h for its arithmetic, which follows FlashAttention (Dao et al. 2022, algorithm 1). An
+// item of a prompt is a KV head and a block of tokens, which walks all parts; keys and values of a tile are decoded
+// once for all its query heads. An item of one token is a KV head and a part; a single query head reads keys and values
+// as they are stored.
 #include "engine/model/attention.h"
 
 #include "engine/base/memory.h"
@@ -11,40 +11,95 @@
 #include <string.h>
 
 enum {
-    KEY_TILE = 256,    // keys whose scores are worked on at once
-    QUERY_BLOCK = 128, // tokens of an item of a prompt
-    SPLIT_KEYS = 1024, // least positions of an item of one token
-    MAX_SPLITS = 64    // items of one token and one KV head
+    PART = 1024,    // positions that are summed up on their own
+    KEY_TILE = 256, // positions whose scores are worked on at once
+    // Floats between rows of scores: not a power of two, so that they begin in different sets of the cache.
+    SCORE_STRIDE = KEY_TILE + 16,
+    BLOCK_ROWS = 128,        // of an item of a prompt, tokens times query heads of the KV head,
+    LEAST_BLOCK_TOKENS = 16, // or more where there are many heads
+    PARTS_AT_ONCE = 64       // of one token, 65536 positions: then their results are combined
 };
 
-// Of one thread: a decoded tile of K or V [KEY_TILE, head_dim], scores [rows, KEY_TILE], max and sum [rows].
-static size_t worker_floats(const qins_config *config, size_t n_rows) {
-    return qins_align_up(KEY_TILE * config->head_dim + n_rows * (KEY_TILE + 2), 16);
+// Unfinished rows: sums of weighted values, the largest scores, and sums of the exponentials under those.
+struct state {
+    float *out; // [n, v_cols]
+    float *max; // [n]
+    float *sum; // [n]
+};
+
+static size_t state_floats(size_t n_rows, size_t v_cols) {
+    return qins_align_up(n_rows * (v_cols + 2), 16);
 }
 
-static size_t most_rows(const qins_config *config) {
-    size_t group = config->n_heads / config->n_kv_heads;
-    return group > QUERY_BLOCK ? group : QUERY_BLOCK;
+static struct state state_at(float *floats, size_t n_rows, size_t v_cols) {
+    float *max = floats + n_rows * v_cols;
+    return (struct state){.out = floats, .max = max, .sum = max + n_rows};
 }
 
-// Unfinished rows of one token: [n_heads, MAX_SPLITS, head_dim + 2], a weighted sum of values, max and sum.
-static size_t partial_floats(const qins_config *config) {
-    return config->n_heads * MAX_SPLITS * (config->head_dim + 2);
+static void state_clear(const struct state *state, size_t n_rows, size_t v_cols) {
+    memset(state->out, 0, n_rows * v_cols * sizeof *state->out);
+    memset(state->sum, 0, n_rows * sizeof *state->sum);
+    for (size_t row = 0; row < n_rows; row++) state->max[row] = -INFINITY;
+}
+
+// One thread's scratch.
+struct scratch {
+    float *keys;    // [KEY_TILE / 16][head_dim][16]
+    float *values;  // [KEY_TILE, v_cols]
+    float *factors; // [KEY_TILE]: scales of the values
+    float *scores;  // [rows of one query head, SCORE_STRIDE]
+    float *total;   // of a block's rows: state of all parts so far,
+    float *part;    // and of one
+};
+
+// Lays out `scratch` from `floats` on (NULL: only counts) and returns how many floats it takes.
+static size_t place_scratch(struct scratch *scratch, float *floats, const qins_attention *attention, size_t head_dim) {
+    const size_t v_cols = qins_round_up(head_dim, QINS_PANEL);
+    const size_t score_rows = attention->group > attention->block_tokens ? attention->group : attention->block_tokens;
+    const size_t block_state = state_floats(attention->group * attention->block_tokens, v_cols);
+    const struct {
+        float **buffer;
+        size_t n;
+    } buffers[] = {
+        {&scratch->keys, KEY_TILE * head_dim}, {&scratch->values, KEY_TILE * v_cols},
+        {&scratch->factors, KEY_TILE},         {&scratch->scores, score_rows * SCORE_STRIDE},
+        {&scratch->total, block_state},        {&scratch->part, block_state},
+    };
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
+        *buffers[i].buffer = floats == NULL ? NULL : floats + used;
+        used += buffers[i].n;
+    }
+    return used;
+}
+
+// Everything about a model's attention but its memory.
+static qins_attention sizes_for(const qins_config *config) {
+    const size_t group = config->n_heads / config->n_kv_heads;
+    qins_attention attention = {.group = group, .block_tokens = BLOCK_ROWS / group};
+    if (attention.block_tokens < LEAST_BLOCK_TOKENS) attention.block_tokens = LEAST_BLOCK_TOKENS;
+    struct scratch counted;
+    attention.worker_floats = place_scratch(&counted, NULL, &attention, config->head_dim);
+    return attention;
+}
+
+// Of one token: for each KV head the states of its group's rows, of PARTS_AT_ONCE parts and of all together.
+static size_t partial_floats(const qins_config *config, size_t group) {
+    return config->n_kv_heads * (PARTS_AT_ONCE + 1) * state_floats(group, qins_round_up(config->head_dim, QINS_PANEL));
 }
 
 size_t qins_attention_bytes(const qins_config *config, size_t n_threads) {
-    return (n_threads * worker_floats(config, most_rows(config)) + partial_floats(config)) * sizeof(float);
+    const qins_attention sizes = sizes_for(config);
+    return (n_threads * sizes.worker_floats + partial_floats(config, sizes.group)) * sizeof(float);
 }
 
 qins_status qins_attention_init(qins_attention *attention, qins_compute *compute, const qins_config *config,
                                 qins_error *error) {
     const size_t n_threads = qins_pool_threads(compute->pool);
-    *attention = (qins_attention){.compute = compute,
-                                  .group = config->n_heads / config->n_kv_heads,
-                                  .most_rows = most_rows(config),
-                                  .worker_floats = worker_floats(config, most_rows(config))};
+    *attention = sizes_for(config);
+    attention->compute = compute;
     attention->scratch = qins_alloc(1, qins_attention_bytes(config, n_threads), "attention scratch", error);
-    if (attention->scratch != NULL) attention->partial = attention->scratch + n_threads * attention->worker_floats;
+    if (attention->scratch != NULL) attention->partials = attention->scratch + n_threads * attention->worker_floats;
     return error->status;
 }
 
@@ -55,180 +110,275 @@ void qins_attention_free(qins_attention *attention) {
 
 struct attention_job {
     const qins_attention *attention;
-    float *out;
-    const float *q;
+    float *out;     // [n, n_heads, head_dim]
+    const float *q; // [n, q_stride]
     size_t q_stride;
     const qins_kvcache *cache;
     size_t layer, n, position;
-    size_t n_splits; // a prompt's blocks of tokens, or one token's ranges of positions
-    size_t split_keys;
+    size_t n_blocks;            // of a prompt's tokens
+    size_t first_part, n_parts; // of one token's positions, at once
 };
 
-// Query rows of one item and where their weighted sums of values go.
-struct query_rows {
-    const float *q; // [n, head_dim], rows of q_stride floats
-    size_t q_stride;
-    float *out; // [n, head_dim], rows of out_stride floats
-    size_t out_stride;
-    float *max, *sum; // [n]: of the scores so far, and of the exponentials under that maximum
-    size_t n;
-    size_t visible, step; // row i sees keys 0 .. visible + i * step - 1
+// Query rows that meet the keys of one KV head together: n_sets sets of n_rows rows. In a prompt a set is a query head
+// and a row a token; for one token there is one set, whose rows are the query heads.
+struct block {
+    size_t kv_head;
+    const float *q; // [head_dim] of a row, at set * set_stride + row * row_stride
+    size_t set_stride, row_stride;
+    size_t n_sets, n_rows;
+    size_t visible, step; // row i of a set sees positions 0 .. visible + i * step - 1
 };
 
-// scores[n, KEY_TILE] = q k^T / sqrt(head_dim). A single row reads the stored keys, more rows share a decoded tile.
-static void score_tile(const struct attention_job *job, const struct query_rows *rows, const qins_matrix *keys,
-                       size_t first, size_t n_keys, float *decoded, float *scores) {
-    const size_t dim = keys->cols;
-    const float scale = 1.0f / sqrtf((float)dim);
-    const qins_kernels *kernels = job->attention->compute->kernels;
-    if (rows->n == 1) {
-        kernels->dot_rows(scores, keys, first, n_keys, rows->q);
-        for (size_t i = 0; i < n_keys; i++) scores[i] *= scale;
+// How many of the n positions from `first` on a row sees: the first ones.
+static size_t seen(const struct block *block, size_t row, size_t first, size_t n) {
+    const size_t visible = block->visible + row * block->step;
+    return visible <= first ? 0 : visible - first < n ? visible - first : n;
+}
+
+// A tile on its way through a block.
+struct tile {
+    const qins_kernels *kernels;
+    const qins_kvcache *cache;
+    const struct block *block;
+    const struct scratch *scratch;
+    const struct state *state; // [n_sets * n_rows]
+    size_t first, n_keys;      // positions: those that the last row sees
+    const void *keys;          // as stored
+    const void *values;
+    const float *factors; // NULL: values are not coded
+    bool is_decoded;      // into the scratch: not for a single row, which reads what is stored
+};
+
+static struct tile load_tile(const struct attention_job *job, const struct block *block, const struct scratch *scratch,
+                             const struct state *state, size_t first, size_t n_keys) {
+    const qins_kvcache *cache = job->cache;
+    struct tile tile = {.kernels = job->attention->compute->kernels,
+                        .cache = cache,
+                        .block = block,
+                        .scratch = scratch,
+                        .state = state,
+                        .first = first,
+                        .n_keys = n_keys,
+                        .keys = qins_kvcache_keys(cache, job->layer, block->kv_head, first),
+                        .values = qins_kvcache_values(cache, job->layer, block->kv_head, first),
+                        .is_decoded = block->n_sets * block->n_rows > 1};
+    const uint16_t *scales = qins_kvcache_scales(cache, job->layer, block->kv_head, first);
+    if (scales != NULL) {
+        tile.kernels->widen[QINS_BF16](scratch->factors, scales, n_keys);
+        tile.factors = scratch->factors;
+    }
+    if (tile.is_decoded) {
+        tile.kernels->widen[cache->k_type](scratch->keys, tile.keys,
+                                           qins_round_up(n_keys, QINS_PANEL) * cache->head_dim);
+        tile.kernels->widen[cache->v_type](scratch->values, tile.values, n_keys * cache->v_cols);
+    }
+    return tile;
+}
+
+// scores[n_rows, n_keys] = q k^T of a set; those that a row does not see have no meaning.
+static void score(const struct tile *tile, size_t set) {
+    const size_t dim = tile->cache->head_dim, n = qins_round_up(tile->n_keys, QINS_PANEL);
+    const struct block *block = tile->block;
+    const float *q = block->q + set * block->set_stride;
+    float *scores = tile->scratch->scores;
+    if (!tile->is_decoded) {
+        tile->kernels->dot_values[tile->cache->k_type](scores, tile->keys, n / QINS_PANEL, dim, q);
         return;
     }
-    qins_decode_rows(kernels, decoded, keys, first, n_keys);
-    qins_sgemm(scores, KEY_TILE, rows->q, rows->q_stride, decoded, dim, rows->n, n_keys, dim,
-               (qins_sgemm_form){.b_is_transposed = true, .alpha = scale});
+    for (size_t row = 0; row < block->n_rows; row++) memset(scores + row * SCORE_STRIDE, 0, n * sizeof *scores);
+    tile->kernels->gemm(&(qins_gemm){.c = scores,
+                                     .a = q,
+                                     .b = tile->scratch->keys,
+                                     .c_stride = SCORE_STRIDE,
+                                     .a_stride = block->row_stride,
+                                     .b_row = QINS_PANEL,
+                                     .b_panel = QINS_PANEL * dim,
+                                     .m = block->n_rows,
+                                     .n = n,
+                                     .k = dim});
 }
 
-// scores[0 .. visible) become exponentials under the row's maximum, the others 0; what was summed before shrinks.
-static void exponentiate(const qins_kernels *kernels, const struct query_rows *rows, size_t row, size_t visible,
-                         size_t n_keys, size_t dim, float *scores) {
-    float *out = rows->out + row * rows->out_stride;
-    const float highest = visible == 0 ? -INFINITY : kernels->max(scores, visible);
-    if (highest > rows->max[row]) {
-        const float shrink = expf(rows->max[row] - highest);
-        for (size_t i = 0; i < dim; i++) out[i] *= shrink;
-        rows->sum[row] *= shrink;
-        rows->max[row] = highest;
+// A row's scores become the weights of its values; what it summed up before shrinks to the new maximum.
+static void weigh(const struct tile *tile, size_t set, size_t row) {
+    const size_t n = seen(tile->block, row, tile->first, tile->n_keys), at = set * tile->block->n_rows + row;
+    const size_t v_cols = tile->cache->v_cols;
+    float *scores = tile->scratch->scores + row * SCORE_STRIDE;
+    float *max = &tile->state->max[at], *sum = &tile->state->sum[at], *out = tile->state->out + at * v_cols;
+    if (n == 0) return;
+    const float highest = tile->kernels->scale_max(scores, n, 1.0f / sqrtf((float)tile->cache->head_dim));
+    if (highest > *max) {
+        const float shrink = qins_exp(*max - highest);
+        for (size_t i = 0; i < v_cols; i++) out[i] *= shrink;
+        *sum *= shrink;
+        *max = highest;
     }
-    rows->sum[row] += kernels->exp_sum(scores, visible, rows->max[row]);
-    memset(scores + visible, 0, (n_keys - visible) * sizeof *scores);
+    *sum += tile->kernels->exp_sum(scores, n, *max, tile->factors);
 }
 
-// out[n, head_dim] += scores[n, n_keys] V
-static void add_tile(const struct attention_job *job, const struct query_rows *rows, const qins_matrix *values,
-                     size_t first, size_t n_keys, float *decoded, const float *scores) {
-    const qins_kernels *kernels = job->attention->compute->kernels;
-    if (rows->n == 1) {
-        kernels->add_rows(rows->out, values, first, n_keys, scores);
+// out[n_rows, v_cols] += weights[n_rows, n] V for rows of a set from `row` on and the tile's values from `start` on.
+static void add_values(const struct tile *tile, size_t set, size_t row, size_t n_rows, size_t start, size_t n) {
+    const qins_kvcache *cache = tile->cache;
+    const float *weights = tile->scratch->scores + row * SCORE_STRIDE + start;
+    float *out = tile->state->out + (set * tile->block->n_rows + row) * cache->v_cols;
+    if (!tile->is_decoded) {
+        const size_t row_bytes = cache->v_cols * qins_types[cache->v_type].bits / 8;
+        tile->kernels->add_values[cache->v_type](out, (const uint8_t *)tile->values + start * row_bytes, cache->v_cols,
+                                                 n, weights);
         return;
     }
-    qins_decode_rows(kernels, decoded, values, first, n_keys);
-    qins_sgemm(rows->out, rows->out_stride, scores, KEY_TILE, decoded, values->cols, rows->n, values->cols, n_keys,
-               (qins_sgemm_form){.alpha = 1.0f, .beta = 1.0f});
+    tile->kernels->gemm(&(qins_gemm){.c = out,
+                                     .a = weights,
+                                     .b = tile->scratch->values + start * cache->v_cols,
+                                     .c_stride = cache->v_cols,
+                                     .a_stride = SCORE_STRIDE,
+                                     .b_row = cache->v_cols,
+                                     .b_panel = QINS_PANEL,
+                                     .m = n_rows,
+                                     .n = cache->v_cols,
+                                     .k = n});
 }
 
-// Give the rows the keys and values first .. end - 1 of a KV head.
-static void attend(const struct attention_job *job, struct query_rows *rows, size_t kv_head, size_t first, size_t end,
-                   size_t worker) {
-    const qins_attention *attention = job->attention;
-    const size_t dim = job->cache->head_dim;
-    qins_matrix keys = qins_kvcache_keys(job->cache, job->layer, kv_head);
-    qins_matrix values = qins_kvcache_values(job->cache, job->layer, kv_head);
-    float *decoded = attention->scratch + worker * attention->worker_floats; // [KEY_TILE, dim]
-    float *scores = decoded + KEY_TILE * dim;                                // [rows, KEY_TILE]
-    keys.ahead =
-        (uintptr_t)values.data; // a tile's keys are followed by its values, and those by the keys of the next tile
-    keys.ahead_width = qins_types[values.type].bits / 8;
-    values.ahead_width = qins_types[keys.type].bits / 8;
-    values.ahead = (uintptr_t)keys.data + KEY_TILE * dim * values.ahead_width;
-    for (size_t row = 0; row < rows->n; row++) {
-        rows->max[row] = -INFINITY;
-        rows->sum[row] = 0.0f;
-        memset(rows->out + row * rows->out_stride, 0, dim * sizeof(float));
+// Rows that see the same positions among the n from `start` on go together: in a prompt, all rows that see all of them.
+static void add_unit(const struct tile *tile, size_t set, size_t start, size_t n) {
+    const struct block *block = tile->block;
+    const size_t first = tile->first + start;
+    for (size_t row = 0, n_alike; row < block->n_rows; row += n_alike) {
+        const size_t n_seen = seen(block, row, first, n);
+        n_alike = 1;
+        while (row + n_alike < block->n_rows && seen(block, row + n_alike, first, n) == n_seen) n_alike++;
+        if (n_seen > 0) add_values(tile, set, row, n_alike, start, n_seen);
     }
-    for (; first < end; first += KEY_TILE) {
+}
+
+// Give a block's rows the positions of one part; `state` becomes its results.
+static void attend(const struct attention_job *job, const struct block *block, const struct scratch *scratch,
+                   size_t part, const struct state *state) {
+    const size_t last = block->visible + (block->n_rows - 1) * block->step;
+    const size_t end = last < (part + 1) * PART ? last : (part + 1) * PART;
+    state_clear(state, block->n_sets * block->n_rows, job->cache->v_cols);
+    for (size_t first = part * PART; first < end; first += KEY_TILE) {
         const size_t n_keys = end - first < KEY_TILE ? end - first : KEY_TILE;
-        score_tile(job, rows, &keys, first, n_keys, decoded, scores);
-        for (size_t row = 0; row < rows->n; row++) {
-            const size_t visible = rows->visible + row * rows->step;
-            const size_t in_tile = visible <= first ? 0 : visible - first < n_keys ? visible - first : n_keys;
-            exponentiate(attention->compute->kernels, rows, row, in_tile, n_keys, dim, scores + row * KEY_TILE);
+        const struct tile tile = load_tile(job, block, scratch, state, first, n_keys);
+        for (size_t set = 0; set < block->n_sets; set++) {
+            score(&tile, set);
+            for (size_t row = 0; row < block->n_rows; row++) weigh(&tile, set, row);
+            for (size_t start = 0; start < n_keys; start += QINS_UNIT)
+                add_unit(&tile, set, start, n_keys - start < QINS_UNIT ? n_keys - start : QINS_UNIT);
         }
-        add_tile(job, rows, &values, first, n_keys, decoded, scores);
     }
 }
 
-// Largest blocks first: the last tokens see the most keys.
+// A row of `total` takes in the next part.
+static void combine(const struct state *total, const struct state *part, size_t row, size_t v_cols) {
+    const float max = part->max[row] > total->max[row] ? part->max[row] : total->max[row];
+    const float a = qins_exp(total->max[row] - max), b = qins_exp(part->max[row] - max);
+    float *out = total->out + row * v_cols;
+    const float *added = part->out + row * v_cols;
+    for (size_t i = 0; i < v_cols; i++) out[i] = out[i] * a + added[i] * b;
+    total->sum[row] = total->sum[row] * a + part->sum[row] * b;
+    total->max[row] = max;
+}
+
+static void finish(float *out, const struct state *total, size_t row, size_t dim, size_t v_cols) {
+    for (size_t i = 0; i < dim; i++) out[i] = total->out[row * v_cols + i] / total->sum[row];
+}
+
+static struct scratch scratch_of(const struct attention_job *job, size_t worker) {
+    struct scratch scratch;
+    place_scratch(&scratch, job->attention->scratch + worker * job->attention->worker_floats, job->attention,
+                  job->cache->head_dim);
+    return scratch;
+}
+
+// Last blocks first: they see the most positions.
 static void prompt_item(void *context, size_t item, size_t worker) {
     const struct attention_job *job = context;
-    const qins_attention *attention = job->attention;
-    const size_t dim = job->cache->head_dim, n_heads = attention->group * job->cache->n_kv_heads;
-    const size_t head = item % n_heads, first = (job->n_splits - 1 - item / n_heads) * QUERY_BLOCK;
-    float *state = attention->scratch + (worker + 1) * attention->worker_floats - 2 * attention->most_rows;
-    struct query_rows rows = {.q = job->q + first * job->q_stride + head * dim,
-                              .q_stride = job->q_stride,
-                              .out = job->out + (first * n_heads + head) * dim,
-                              .out_stride = n_heads * dim,
-                              .max = state,
-                              .sum = state + attention->most_rows,
-                              .n = job->n - first < QUERY_BLOCK ? job->n - first : QUERY_BLOCK,
-                              .visible = job->position + first + 1,
-                              .step = 1};
-    attend(job, &rows, head / attention->group, 0, rows.visible + rows.n - 1, worker);
-    for (size_t row = 0; row < rows.n; row++)
-        for (size_t i = 0; i < dim; i++) rows.out[row * rows.out_stride + i] /= rows.sum[row];
+    const qins_kvcache *cache = job->cache;
+    const size_t group = job->attention->group, most = job->attention->block_tokens;
+    const size_t dim = cache->head_dim, v_cols = cache->v_cols, q_dim = cache->n_kv_heads * group * dim;
+    const size_t kv_head = item % cache->n_kv_heads;
+    const size_t first = (job->n_blocks - 1 - item / cache->n_kv_heads) * most;
+    const struct block block = {.kv_head = kv_head,
+                                .q = job->q + first * job->q_stride + kv_head * group * dim,
+                                .set_stride = dim,
+                                .row_stride = job->q_stride,
+                                .n_sets = group,
+                                .n_rows = job->n - first < most ? job->n - first : most,
+                                .visible = job->position + first + 1,
+                                .step = 1};
+    const struct scratch scratch = scratch_of(job, worker);
+    const size_t n_rows = group * block.n_rows;
+    const struct state total = state_at(scratch.total, n_rows, v_cols), part = state_at(scratch.part, n_rows, v_cols);
+    state_clear(&total, n_rows, v_cols);
+    for (size_t i = 0; i * PART < block.visible + block.n_rows - 1; i++) {
+        attend(job, &block, &scratch, i, &part);
+        for (size_t row = 0; row < n_rows; row++)
+            if (seen(&block, row % block.n_rows, i * PART, PART) > 0) combine(&total, &part, row, v_cols);
+    }
+    float *out = job->out + first * q_dim + kv_head * group * dim;
+    for (size_t row = 0; row < n_rows; row++)
+        finish(out + row % block.n_rows * q_dim + row / block.n_rows * dim, &total, row, dim, v_cols);
 }
 
-// Partial results of a query head and a split: the weighted sum [head_dim], max and sum.
-static float *partial_of(const struct attention_job *job, size_t head, size_t split) {
-    return job->attention->partial + (head * MAX_SPLITS + split) * (job->cache->head_dim + 2);
+// Of one token: the state of a KV head's rows, of parts 0 .. PARTS_AT_ONCE - 1 at once, or of all so far.
+enum { ALL_PARTS = PARTS_AT_ONCE };
+static struct state partial_of(const struct attention_job *job, size_t kv_head, size_t part) {
+    const size_t group = job->attention->group, v_cols = job->cache->v_cols;
+    const size_t index = kv_head * (PARTS_AT_ONCE + 1) + part;
+    return state_at(job->attention->partials + index * state_floats(group, v_cols), group, v_cols);
 }
 
 static void token_item(void *context, size_t item, size_t worker) {
     const struct attention_job *job = context;
-    const size_t dim = job->cache->head_dim, group = job->attention->group, n_keys = job->position + 1;
-    const size_t kv_head = item / job->n_splits, split = item % job->n_splits, first = split * job->split_keys;
-    float *state = job->attention->scratch + (worker + 1) * job->attention->worker_floats;
-    struct query_rows rows = {.q = job->q + kv_head * group * dim,
-                              .q_stride = dim,
-                              .out = partial_of(job, kv_head * group, split),
-                              .out_stride = MAX_SPLITS * (dim + 2),
-                              .max = state - 2 * job->attention->most_rows,
-                              .sum = state - job->attention->most_rows,
-                              .n = group,
-                              .visible = n_keys};
-    attend(job, &rows, kv_head, first, first + job->split_keys < n_keys ? first + job->split_keys : n_keys, worker);
-    for (size_t row = 0; row < group; row++) {
-        rows.out[row * rows.out_stride + dim] = rows.max[row];
-        rows.out[row * rows.out_stride + dim + 1] = rows.sum[row];
-    }
+    const size_t group = job->attention->group, dim = job->cache->head_dim;
+    const size_t kv_head = item / job->n_parts, part = item % job->n_parts;
+    const struct block block = {.kv_head = kv_head,
+                                .q = job->q + kv_head * group * dim,
+                                .row_stride = dim,
+                                .n_sets = 1,
+                                .n_rows = group,
+                                .visible = job->position + 1};
+    const struct scratch scratch = scratch_of(job, worker);
+    const struct state state = partial_of(job, kv_head, part);
+    attend(job, &block, &scratch, job->first_part + part, &state);
 }
 
-// out[head_dim] of one head from the parts, under the largest of their maxima.
-static void combine_item(void *context, size_t head, size_t worker) {
-    (void)worker;
-    const struct attention_job *job = context;
-    const size_t dim = job->cache->head_dim;
-    float *out = job->out + head * dim, max = -INFINITY, sum = 0.0f;
-    for (size_t split = 0; split < job->n_splits; split++) max = fmaxf(max, partial_of(job, head, split)[dim]);
-    memset(out, 0, dim * sizeof *out);
-    for (size_t split = 0; split < job->n_splits; split++) {
-        const float *partial = partial_of(job, head, split), weight = expf(partial[dim] - max);
-        for (size_t i = 0; i < dim; i++) out[i] += weight * partial[i];
-        sum += weight * partial[dim + 1];
+static void run_token(struct attention_job *job) {
+    const qins_kvcache *cache = job->cache;
+    const size_t group = job->attention->group, n_parts = job->position / PART + 1;
+    for (size_t head = 0; head < cache->n_kv_heads; head++) {
+        const struct state total = partial_of(job, head, ALL_PARTS);
+        state_clear(&total, group, cache->v_cols);
     }
-    for (size_t i = 0; i < dim; i++) out[i] /= sum;
-}
-
-// Positions of an item: as many as make MAX_SPLITS items at most, in whole tiles.
-static size_t keys_of_split(size_t n_keys) {
-    size_t keys = qins_align_up((n_keys + MAX_SPLITS - 1) / MAX_SPLITS, KEY_TILE);
-    return keys > SPLIT_KEYS ? keys : SPLIT_KEYS;
+    for (; job->first_part < n_parts; job->first_part += PARTS_AT_ONCE) {
+        const size_t left = n_parts - job->first_part;
+        job->n_parts = left < PARTS_AT_ONCE ? left : PARTS_AT_ONCE;
+        qins_pool_run(job->attention->compute->pool, cache->n_kv_heads * job->n_parts, token_item, job);
+        for (size_t i = 0; i < cache->n_kv_heads * job->n_parts; i++) {
+            const struct state total = partial_of(job, i / job->n_parts, ALL_PARTS);
+            const struct state part = partial_of(job, i / job->n_parts, i % job->n_parts);
+            for (size_t row = 0; row < group; row++) combine(&total, &part, row, cache->v_cols);
+        }
+    }
+    for (size_t head = 0; head < cache->n_kv_heads * group; head++) {
+        const struct state total = partial_of(job, head / group, ALL_PARTS);
+        finish(job->out + head * cache->head_dim, &total, head % group, cache->head_dim, cache->v_cols);
+    }
 }
 
 void qins_attention_run(qins_attention *attention, float *out, const float *q, size_t q_stride,
                         const qins_kvcache *cache, size_t layer, size_t n, size_t position) {
-    struct attention_job job = {attention, out, q, q_stride, cache, layer, n, position, 0, keys_of_split(position + 1)};
-    const size_t n_heads = cache->n_kv_heads * attention->group;
-    qins_pool *pool = attention->compute->pool;
-    if (n > 1) {
-        job.n_splits = (n + QUERY_BLOCK - 1) / QUERY_BLOCK;
-        qins_pool_run(pool, n_heads * job.n_splits, prompt_item, &job);
-    } else {
-        job.n_splits = (position + job.split_keys) / job.split_keys;
-        qins_pool_run(pool, cache->n_kv_heads * job.n_splits, token_item, &job);
-        qins_pool_run(pool, n_heads, combine_item, &job);
-    }
+    struct attention_job job = {.attention = attention,
+                                .out = out,
+                                .q = q,
+                                .q_stride = q_stride,
+                                .cache = cache,
+                                .layer = layer,
+                                .n = n,
+                                .position = position,
+                                .n_blocks = (n + attention->block_tokens - 1) / attention->block_tokens};
+    if (n == 1)
+        run_token(&job);
+    else
+        qins_pool_run(attention->compute->pool, job.n_blocks * cache->n_kv_heads, prompt_item, &job);
 }

@@ -1,4 +1,17 @@
 // Causal attention over the KV cache with a running softmax: memory does not depend on the context's length.
+//
+// The arithmetic, the same for prompts and generation, one query row and head at a time; "chained sum" as in kernels.h:
+//
+//     score    = (chained sum over head_dim of q k) * (1 / sqrt(head_dim))
+//     a part   = 1024 positions from a multiple of 1024 on, in tiles of 256; from m = -infinity, s = 0, o = 0 each tile
+//                m' = max(m, its scores); o *= exp(m - m'); s *= exp(m - m'); m = m'
+//                s += sum of p = exp(score - m)
+//                o += chained sum over positions of (p * d) * v, v being a value of scale d, or of none
+//     the row  = the parts in order, from M = -infinity, S = 0, O = 0: M' = max(M, m), a = exp(M - M'), b = exp(m -
+//     M'),
+//                O = O * a + o * b, S = S * a + s * b; in the end O / S
+//
+// Positions that a row does not see take no part in any of this.
 #ifndef QINS_MODEL_ATTENTION_H
 #define QINS_MODEL_ATTENTION_H
 
@@ -8,10 +21,10 @@
 typedef struct qins_attention {
     qins_compute *compute; // not owned
     size_t group;          // query heads per KV head
-    size_t most_rows;      // query rows that an item may have
+    size_t block_tokens;   // most tokens of an item of a prompt
     size_t worker_floats;
-    float *scratch; // owned, [threads, worker_floats], and `partial` behind it
-    float *partial; // [n_heads, splits of the positions, head_dim + 2], for one token
+    float *scratch;  // owned, [threads, worker_floats], and `partials` after it
+    float *partials; // unfinished rows of one token's parts
 } qins_attention;
 
 // Bytes that qins_attention_init allocates.

@@ -12,10 +12,10 @@ qins_cost qins_pass_cost(const qins_header *header, qins_type k_type, qins_type 
         const double values = (double)tensor->spec.rows * (double)tensor->spec.cols;
         const bool is_embedding = tensor->spec.role == QINS_ROLE_EMBEDDING;
         const bool is_head = tensor->spec.role == QINS_ROLE_HEAD || (is_embedding && config->tied_head);
-        if (is_embedding) cost.weight_bytes += tokens * (double)tensor->bytes / (double)tensor->spec.rows;
+        if (is_embedding) cost.weight_bytes += tokens * (double)qins_row_bytes(tensor->type, tensor->spec.cols);
         if (!is_embedding || is_head) cost.weight_bytes += (double)tensor->bytes;
         if (is_head)
-            cost.flops += 2 * values; // of the last token alone
+            cost.flops += 2 * values; // of the last token only
         else if (!is_embedding && tensor->spec.role != QINS_ROLE_NORM)
             cost.flops += 2 * values * tokens;
     }

@@ -12,6 +12,7 @@ static size_t place_buffers(qins_forward_state *state, const qins_config *config
     } buffers[] = {
         {&state->x, n_rows, config->hidden_dim},
         {&state->normed, n_rows, config->hidden_dim},
+        {&state->branch, n_rows, config->hidden_dim},
         {&state->qkv, n_rows, qins_config_qkv_dim(config)},
         {&state->heads, n_rows, qins_config_q_dim(config)},
         {&state->gate_up, n_rows, 2 * config->ffn_dim},
@@ -38,7 +39,7 @@ qins_status qins_forward_prepare(qins_forward_state *state, const qins_config *c
     *state = (qins_forward_state){.config = config, .compute = compute, .n_rows = options->n_rows};
     qins_rope_init(&state->rope, config);
     if (qins_attention_init(&state->attention, compute, config, error) != QINS_OK) return error->status;
-    if (qins_kvcache_init(&state->cache, config, options->k_type, options->v_type, options->v_book, options->capacity,
+    if (qins_kvcache_init(&state->cache, config, compute->kernels, options->k_type, options->v_type, options->capacity,
                           error) != QINS_OK)
         return error->status;
     state->block_bytes = qins_forward_buffer_bytes(config, options->n_rows);
@@ -49,11 +50,11 @@ qins_status qins_forward_prepare(qins_forward_state *state, const qins_config *c
 
 qins_status qins_forward_init(qins_forward_state *state, const qins_image *image, qins_compute *compute,
                               qins_type k_type, qins_type v_type, size_t capacity, qins_error *error) {
-    const qins_header *header = qins_image_header(image);
     const qins_forward_options options = {
-        .k_type = k_type, .v_type = v_type, .v_book = &header->v_code.book, .capacity = capacity, .n_rows = QINS_CHUNK};
-    if (qins_forward_prepare(state, &header->config, compute, &options, error) != QINS_OK) return error->status;
-    return qins_weights_bind(&state->weights, image, compute->kernels, error);
+        .k_type = k_type, .v_type = v_type, .capacity = capacity, .n_rows = QINS_CHUNK};
+    if (qins_forward_prepare(state, &qins_image_header(image)->config, compute, &options, error) != QINS_OK)
+        return error->status;
+    return qins_weights_bind(&state->weights, image, error);
 }
 
 void qins_forward_free(qins_forward_state *state) {
@@ -64,7 +65,8 @@ void qins_forward_free(qins_forward_state *state) {
     *state = (qins_forward_state){0};
 }
 
-// One chunk on its way through the layers; items of the jobs below are its tokens.
+// One chunk on its way through the layers. Items of the jobs below are its tokens, if nothing else is said; the job of
+// a single token runs on the calling thread.
 struct chunk {
     qins_forward_state *state;
     const int32_t *ids;
@@ -78,15 +80,24 @@ struct chunk {
     const float *norm; // weight of the norm to apply
 };
 
+static void each_token(struct chunk *chunk, qins_pool_job *job) {
+    qins_pool_run(chunk->state->compute->pool, chunk->n, job, chunk);
+}
+
 static void embed_token(void *context, size_t token, size_t worker) {
     (void)worker;
     const struct chunk *chunk = context;
     qins_forward_state *state = chunk->state;
     const size_t half = state->rope.half;
-    qins_decode_rows(state->compute->kernels, state->x + token * state->config->hidden_dim, &state->weights.embedding,
-                     (size_t)chunk->ids[token], 1);
+    qins_decode_rows(state->x + token * state->config->hidden_dim, &state->weights.embedding, (size_t)chunk->ids[token],
+                     1);
     qins_rope_angles(&state->rope, chunk->set, chunk->position + token % chunk->length, state->cos_a + token * half,
                      state->sin_a + token * half);
+}
+
+// x[n, hidden_dim] = embedding[ids], and the angles of the positions.
+static void embed(struct chunk *chunk) {
+    each_token(chunk, embed_token);
 }
 
 static void norm_token(void *context, size_t token, size_t worker) {
@@ -98,38 +109,71 @@ static void norm_token(void *context, size_t token, size_t worker) {
                                      (float)state->config->rms_eps);
 }
 
-// x += normed, where the output of attention or of the feed-forward block was left.
-static void add_token(void *context, size_t token, size_t worker) {
-    (void)worker;
-    const struct chunk *chunk = context;
-    const size_t dim = chunk->state->config->hidden_dim;
-    float *x = chunk->state->x + token * dim;
-    const float *added = chunk->state->normed + token * dim;
-    for (size_t i = 0; i < dim; i++) x[i] += added[i];
+static void rmsnorm(struct chunk *chunk, const float *weight) {
+    chunk->norm = weight;
+    each_token(chunk, norm_token);
 }
 
-// Rotate the queries and keys of a sequence's token; store its keys and values.
-static void rotate_and_store_token(void *context, size_t index, size_t worker) {
+// y[n, rows] = x[n, cols] W^T for a matrix of the layer; false when on_product stops the pass.
+static bool linear(const struct chunk *chunk, float *y, const float *x, size_t tensor, const qins_matrix *w) {
+    if (chunk->on_product != NULL && !chunk->on_product(chunk->context, chunk->layer, tensor, x, chunk->n))
+        return false;
+    qins_linear(chunk->state->compute, y, x, chunk->n, w);
+    return true;
+}
+
+static void rope_token(void *context, size_t token, size_t worker) {
     (void)worker;
     const struct chunk *chunk = context;
-    const size_t token = chunk->first + index;
+    const qins_forward_state *state = chunk->state;
+    const qins_config *config = state->config;
+    float *heads = state->qkv + token * qins_config_qkv_dim(config); // [n_heads + n_kv_heads, head_dim]: q, k
+    for (size_t head = 0; head < config->n_heads + config->n_kv_heads; head++)
+        qins_rope_rotate(&state->rope, heads + head * config->head_dim, state->cos_a + token * state->rope.half,
+                         state->sin_a + token * state->rope.half);
+}
+
+static void rope(struct chunk *chunk) {
+    each_token(chunk, rope_token);
+}
+
+// An item is the positions of one tile of the cache, whose keys share lines of memory.
+static void append_tile(void *context, size_t item, size_t worker) {
+    (void)worker;
+    const struct chunk *chunk = context;
     qins_forward_state *state = chunk->state;
     const qins_config *config = state->config;
-    const float *cos_a = state->cos_a + token * state->rope.half, *sin_a = state->sin_a + token * state->rope.half;
-    float *q = state->qkv + token * qins_config_qkv_dim(config); // [n_heads, head_dim]
-    float *k = q + qins_config_q_dim(config);                    // [n_kv_heads, head_dim]
-    const float *v = k + qins_config_kv_dim(config);             // [n_kv_heads, head_dim]
-    for (size_t head = 0; head < config->n_heads; head++)
-        qins_rope_rotate(&state->rope, q + head * config->head_dim, cos_a, sin_a);
-    for (size_t head = 0; head < config->n_kv_heads; head++) {
-        float *key = k + head * config->head_dim;
-        qins_rope_rotate(&state->rope, key, cos_a, sin_a);
-        qins_kvcache_store(&state->cache, chunk->layer, head, chunk->position + index, key,
-                           v + head * config->head_dim);
+    const size_t dim = config->head_dim, end = chunk->position + chunk->length;
+    size_t position = (chunk->position / QINS_PANEL + item) * QINS_PANEL;
+    const size_t tile_end = position + QINS_PANEL < end ? position + QINS_PANEL : end;
+    if (position < chunk->position) position = chunk->position;
+    for (; position < tile_end; position++) {
+        const size_t token = chunk->first + position - chunk->position;
+        const float *k = state->qkv + token * qins_config_qkv_dim(config) + qins_config_q_dim(config);
+        const float *v = k + qins_config_kv_dim(config);
+        for (size_t head = 0; head < config->n_kv_heads; head++)
+            qins_kvcache_store(&state->cache, chunk->layer, head, position, k + head * dim, v + head * dim);
     }
 }
 
-static void activate_token(void *context, size_t token, size_t worker) {
+// The keys and values of the sequence at chunk->first go into the cache.
+static void kv_append(struct chunk *chunk) {
+    const size_t end = chunk->position + chunk->length;
+    qins_pool_run(chunk->state->compute->pool, qins_panels(end) - chunk->position / QINS_PANEL, append_tile, chunk);
+}
+
+// heads[n, q_dim] from q, k and v, sequence by sequence, all in the same place of the cache.
+static void attention(struct chunk *chunk) {
+    qins_forward_state *state = chunk->state;
+    const size_t q_dim = qins_config_q_dim(state->config), qkv_dim = qins_config_qkv_dim(state->config);
+    for (chunk->first = 0; chunk->first < chunk->n; chunk->first += chunk->length) {
+        kv_append(chunk);
+        qins_attention_run(&state->attention, state->heads + chunk->first * q_dim, state->qkv + chunk->first * qkv_dim,
+                           qkv_dim, &state->cache, chunk->layer, chunk->length, chunk->position);
+    }
+}
+
+static void swiglu_token(void *context, size_t token, size_t worker) {
     (void)worker;
     const struct chunk *chunk = context;
     qins_forward_state *state = chunk->state;
@@ -138,54 +182,39 @@ static void activate_token(void *context, size_t token, size_t worker) {
     state->compute->kernels->swiglu(state->act + token * ffn, gate, gate + ffn, ffn);
 }
 
-static void each_token(struct chunk *chunk, qins_pool_job *job) {
-    qins_pool_run(chunk->state->compute->pool, chunk->n, job, chunk);
+static void swiglu(struct chunk *chunk) {
+    each_token(chunk, swiglu_token);
 }
 
-static void norm(struct chunk *chunk, const float *weight) {
-    chunk->norm = weight;
-    each_token(chunk, norm_token);
+static void add_token(void *context, size_t token, size_t worker) {
+    (void)worker;
+    const struct chunk *chunk = context;
+    const size_t dim = chunk->state->config->hidden_dim;
+    float *x = chunk->state->x + token * dim;
+    const float *branch = chunk->state->branch + token * dim;
+    for (size_t i = 0; i < dim; i++) x[i] += branch[i];
 }
 
-// heads[n, q_dim] from qkv[n, qkv_dim]: q and k rotated, k and v into the cache, attention; sequence by sequence.
-static void attend(struct chunk *chunk) {
-    qins_forward_state *state = chunk->state;
-    const size_t q_dim = qins_config_q_dim(state->config), qkv_dim = qins_config_qkv_dim(state->config);
-    for (chunk->first = 0; chunk->first < chunk->n; chunk->first += chunk->length) {
-        qins_pool_run(state->compute->pool, chunk->length, rotate_and_store_token, chunk);
-        qins_attention_run(&state->attention, state->heads + chunk->first * q_dim, state->qkv + chunk->first * qkv_dim,
-                           qkv_dim, &state->cache, chunk->layer, chunk->length, chunk->position);
-    }
+static void add(struct chunk *chunk) {
+    each_token(chunk, add_token);
 }
 
-// y[n, rows] = x[n, cols] W^T for a matrix of the layer; false when on_product stops the pass.
-static bool multiply(const struct chunk *chunk, float *y, const float *x, size_t tensor, const qins_matrix *w) {
-    if (chunk->on_product != NULL && !chunk->on_product(chunk->context, chunk->layer, tensor, x, chunk->n))
-        return false;
-    qins_linear(chunk->state->compute, y, x, chunk->n, w);
-    return true;
-}
+static bool run_layer(struct chunk *p) {
+    const qins_forward_state *s = p->state;
+    const qins_layer *w = &s->weights.layers[p->layer];
 
-// x[n, hidden_dim] = embedding[ids], and the angles of the positions.
-static void embed(struct chunk *chunk) {
-    each_token(chunk, embed_token);
-}
+    rmsnorm(p, w->input_norm);                                                  // normed[n, hidden_dim]
+    if (!linear(p, s->qkv, s->normed, QINS_QKV, &w->qkv)) return false;         // qkv[n, qkv_dim]
+    rope(p);                                                                    // q and k rotated in place
+    attention(p);                                                               // k, v to the cache; heads[n, q_dim]
+    if (!linear(p, s->branch, s->heads, QINS_OUTPUT, &w->output)) return false; // branch[n, hidden_dim]
+    add(p);                                                                     // x[n, hidden_dim]
 
-static bool run_layer(struct chunk *chunk) {
-    qins_forward_state *state = chunk->state;
-    const qins_layer *layer = &state->weights.layers[chunk->layer];
-
-    norm(chunk, layer->input_norm);                                                       // normed[n, hidden_dim]
-    if (!multiply(chunk, state->qkv, state->normed, QINS_QKV, &layer->qkv)) return false; // qkv[n, qkv_dim]
-    attend(chunk);                                                                        // heads[n, q_dim]
-    if (!multiply(chunk, state->normed, state->heads, QINS_OUTPUT, &layer->output)) return false;
-    each_token(chunk, add_token); // x += normed
-
-    norm(chunk, layer->post_norm); // normed[n, hidden_dim]
-    if (!multiply(chunk, state->gate_up, state->normed, QINS_GATE_UP, &layer->gate_up)) return false;
-    each_token(chunk, activate_token); // act[n, ffn_dim] = up * silu(gate)
-    if (!multiply(chunk, state->normed, state->act, QINS_DOWN, &layer->down)) return false;
-    each_token(chunk, add_token); // x += normed
+    rmsnorm(p, w->post_norm);                                                       // normed[n, hidden_dim]
+    if (!linear(p, s->gate_up, s->normed, QINS_GATE_UP, &w->gate_up)) return false; // gate_up[n, 2 * ffn_dim]
+    swiglu(p);                                                                      // act[n, ffn_dim]
+    if (!linear(p, s->branch, s->act, QINS_DOWN, &w->down)) return false;           // branch[n, hidden_dim]
+    add(p);                                                                         // x[n, hidden_dim]
     return true;
 }
 
@@ -197,7 +226,7 @@ bool qins_forward(qins_forward_state *state, const int32_t *ids, size_t n, size_
         run_layer(&chunk);
         if (on_layer != NULL && !on_layer(context, chunk.layer)) return false;
     }
-    norm(&chunk, state->weights.final_norm); // normed[n, hidden_dim]
+    rmsnorm(&chunk, state->weights.final_norm); // normed[n, hidden_dim]
     return true;
 }
 
@@ -225,7 +254,7 @@ bool qins_forward_layer(qins_forward_state *state, const qins_sequences *sequenc
 
 void qins_forward_norm(qins_forward_state *state, const qins_sequences *sequences) {
     struct chunk chunk = chunk_of(state, sequences);
-    norm(&chunk, state->weights.final_norm);
+    rmsnorm(&chunk, state->weights.final_norm);
 }
 
 void qins_forward_logits(qins_forward_state *state, size_t first_row, size_t n_rows) {

@@ -1,5 +1,6 @@
 // The transformer: token ids in, hidden states and logits out, for the Phi3ForCausalLM family (HF modeling_phi3.py).
-// One path for prompts and generation: a chunk of n >= 1 tokens behind those that the KV cache holds.
+// One path for prompts and generation: a chunk of n >= 1 tokens after those that the KV cache holds. No token's numbers
+// depend on how a sequence is cut into chunks, on the number of threads, or on the tier of kernels.
 #ifndef QINS_MODEL_FORWARD_H
 #define QINS_MODEL_FORWARD_H
 
@@ -23,7 +24,8 @@ typedef struct qins_forward_state {
     // Buffers, one reserved block, row-major; n_rows: most tokens of a chunk.
     size_t n_rows;
     float *x;       // [n_rows, hidden_dim] residual stream
-    float *normed;  // [n_rows, hidden_dim] normalized x; also what a block adds to x
+    float *normed;  // [n_rows, hidden_dim] normalized x
+    float *branch;  // [n_rows, hidden_dim] what attention or the feed-forward block adds to x
     float *qkv;     // [n_rows, qkv_dim]
     float *heads;   // [n_rows, q_dim] attention's output
     float *gate_up; // [n_rows, 2 * ffn_dim]
@@ -40,10 +42,9 @@ size_t qins_forward_buffer_bytes(const qins_config *config, size_t n_rows);
 
 // What a state is made for.
 typedef struct qins_forward_options {
-    qins_type k_type, v_type;    // of the cache
-    const qins_codebook *v_book; // coded values; not owned
-    size_t capacity;             // of the cache, tokens
-    size_t n_rows;               // most tokens of a chunk
+    qins_type k_type, v_type; // of the cache
+    size_t capacity;          // of the cache, tokens
+    size_t n_rows;            // most tokens of a chunk
 } qins_forward_options;
 
 // Everything but the weights, which the caller puts into the state; qins_forward_free releases them.
@@ -56,7 +57,7 @@ qins_status qins_forward_init(qins_forward_state *state, const qins_image *image
                               qins_type k_type, qins_type v_type, size_t capacity, qins_error *error);
 void qins_forward_free(qins_forward_state *state);
 
-// Called behind every layer of a chunk; false stops the forward pass.
+// Called after every layer of a chunk; false stops the forward pass.
 typedef bool qins_on_layer(void *context, size_t layer);
 
 // Run tokens ids[n] (1 <= n <= QINS_CHUNK, each below vocab_size) at positions position, position + 1, ...; the cache
@@ -66,7 +67,7 @@ typedef bool qins_on_layer(void *context, size_t layer);
 bool qins_forward(qins_forward_state *state, const int32_t *ids, size_t n, size_t position, qins_rope_set set,
                   qins_on_layer *on_layer, void *context);
 
-// Called in front of every product with a matrix of a layer (`tensor`: QINS_QKV, ...) with what it is multiplied with,
+// Called before every product with a matrix of a layer (`tensor`: QINS_QKV, ...) with what it is multiplied by,
 // x[n, cols]; it may put another matrix of that shape into the state's weights. False stops the forward pass.
 typedef bool qins_on_product(void *context, size_t layer, size_t tensor, const float *x, size_t n);
 
@@ -79,7 +80,7 @@ typedef struct qins_sequences {
 } qins_sequences;
 
 // A forward pass layer by layer: x becomes the embedding, then what each layer makes of it, and `normed` what the head
-// is multiplied with. What the cache holds afterwards has no meaning.
+// is multiplied by. What the cache holds afterwards has no meaning.
 void qins_forward_embed(qins_forward_state *state, const qins_sequences *sequences);
 bool qins_forward_layer(qins_forward_state *state, const qins_sequences *sequences, size_t layer,
                         qins_on_product *on_product, void *context);

@@ -30,14 +30,18 @@ static bool place(uint64_t *end, uint64_t bytes, uint64_t *offset) {
     return true;
 }
 
+bool qins_header_tensor_bytes(const qins_header *header, const qins_tensor *tensor, size_t *bytes) {
+    return qins_matrix_bytes(tensor->type, qins_schema_layout(&header->config, tensor->spec.role), tensor->spec.rows,
+                             tensor->spec.cols, bytes);
+}
+
 qins_status qins_header_layout(qins_header *header, uint64_t header_bytes, uint64_t *file_bytes, qins_error *error) {
     uint64_t end = QINS_PREAMBLE_BYTES + header_bytes;
     bool fits = place(&end, header->tokenizer_bytes, &header->tokenizer_offset);
     for (size_t i = 0; i < header->n_tensors && fits; i++) {
         qins_tensor *tensor = &header->tensors[i];
         size_t bytes;
-        fits = qins_tensor_bytes(tensor->type, tensor->spec.rows, tensor->spec.cols, &bytes) &&
-               place(&end, tensor->bytes = bytes, &tensor->offset);
+        fits = qins_header_tensor_bytes(header, tensor, &bytes) && place(&end, tensor->bytes = bytes, &tensor->offset);
     }
     if (!fits) return qins_fail(error, QINS_BAD_MODEL, "the tensors are larger than this machine can address");
     *file_bytes = end;
@@ -48,14 +52,6 @@ static void add_hash(qins_json *object, const char *key, uint64_t hash, qins_err
     char text[17];
     snprintf(text, sizeof text, "%016" PRIx64, hash);
     qins_json_add_string(object, key, text, error);
-}
-
-static void add_code(qins_json *object, const qins_code *code, qins_error *error) {
-    char table[QINS_LEVELS * 4 + 1];
-    for (int s = 0; s < QINS_LEVELS; s++) snprintf(table + 4 * s, 5, "%04x", code->book.magnitude[s]);
-    qins_json_add_string(object, "curve", qins_curve_name(code->curve), error);
-    qins_json_add_number(object, "parameter", code->parameter, error);
-    qins_json_add_string(object, "table", table, error);
 }
 
 static void add_tensor(qins_json *array, const qins_tensor *tensor, qins_error *error) {
@@ -70,7 +66,6 @@ static void add_tensor(qins_json *array, const qins_tensor *tensor, qins_error *
     qins_json_add_string(object, "source_type", tensor->source_type, error);
     add_hash(object, "source_hash", tensor->source_hash, error);
     qins_json_add_number(object, "error", tensor->error, error);
-    if (qins_type_is_coded(tensor->type)) add_code(object, &tensor->code, error);
 }
 
 static void add_source(qins_json *object, const qins_source *source, qins_error *error) {
@@ -89,7 +84,6 @@ char *qins_header_print(const qins_header *header, size_t *size, qins_error *err
         qins_json_add_number(tokenizer, "bytes", (double)header->tokenizer_bytes, error);
         add_hash(tokenizer, "hash", header->tokenizer_hash, error);
     }
-    add_code(qins_json_add_object(root, "v_cache", error), &header->v_code, error);
     qins_json *provenance = qins_json_add_object(root, "provenance", error);
     qins_json_add_string(provenance, "converter", header->converter, error);
     qins_json *sources = qins_json_add_array(provenance, "sources", error);
@@ -141,22 +135,6 @@ static uint64_t get_size(const qins_json *object, const char *key, qins_error *e
     return (uint64_t)qins_json_get_integer(object, key, 0, INT64_C(1) << 53, error);
 }
 
-static void get_code(qins_code *code, const qins_json *object, qins_error *error) {
-    if (!qins_curve_from_name(qins_json_get_string(object, "curve", error), &code->curve))
-        qins_fail(error, QINS_BAD_MODEL, "\"curve\" must be projective or log");
-    code->parameter = qins_json_get_number(object, "parameter", 0, 1000, error);
-    const char *table = qins_json_get_string(object, "table", error);
-    uint16_t magnitude[QINS_LEVELS];
-    bool valid = strlen(table) == 4 * QINS_LEVELS;
-    for (int s = 0; s < QINS_LEVELS && valid; s++) {
-        uint64_t value;
-        valid = parse_hex(table + 4 * s, 4, &value);
-        magnitude[s] = (uint16_t)value;
-    }
-    if (!valid || !qins_codebook_load(&code->book, magnitude))
-        qins_fail(error, QINS_BAD_MODEL, "\"table\" must be %d BF16 numbers from 1 or less falling to 0", QINS_LEVELS);
-}
-
 static void get_tensor(qins_tensor *tensor, const qins_json *object, qins_error *error) {
     const qins_tensor_spec *spec = &tensor->spec;
     const char *name = qins_json_get_string(object, "name", error);
@@ -177,7 +155,6 @@ static void get_tensor(qins_tensor *tensor, const qins_json *object, qins_error 
     get_text(tensor->source_type, sizeof tensor->source_type, object, "source_type", error);
     tensor->source_hash = get_hash(object, "source_hash", error);
     tensor->error = qins_json_get_number(object, "error", 0, 1e300, error);
-    if (qins_type_is_coded(tensor->type)) get_code(&tensor->code, object, error);
     qins_error_context(error, "tensor %s", spec->name);
 }
 
@@ -230,7 +207,6 @@ static void get_header(qins_header *header, const qins_json *root, qins_error *e
         if (header->tokenizer_bytes == 0) qins_fail(error, QINS_BAD_MODEL, "the tokenizer section is empty");
         header->tokenizer_hash = get_hash(tokenizer, "hash", error);
     }
-    get_code(&header->v_code, qins_json_get(root, "v_cache"), error);
     get_provenance(header, qins_json_get(root, "provenance"), error);
 }
 

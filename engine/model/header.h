@@ -7,17 +7,10 @@
 
 #define QINS_MAGIC "QINS\r\n\x1a\n" // 8 bytes; the line ends reveal a transfer in text mode
 enum {
-    QINS_FORMAT_VERSION = 1,
+    QINS_FORMAT_VERSION = 2,
     QINS_PREAMBLE_BYTES = 64, // the header's JSON starts here
     QINS_ALIGNMENT = 64       // of the tokenizer section and of every tensor
 };
-
-// A codebook with the curve it was made from. Only the codebook decides how codes decode.
-typedef struct qins_code {
-    qins_curve curve;
-    double parameter;
-    qins_codebook book;
-} qins_code;
 
 typedef struct qins_tensor {
     qins_tensor_spec spec;
@@ -28,7 +21,6 @@ typedef struct qins_tensor {
     char source_type[8];  // "BF16", "F16", "F32": what the checkpoint held
     uint64_t source_hash; // XXH3-64 of the checkpoint's bytes of this tensor
     double error;         // sqrt(sum (source - stored)^2 / sum source^2), 0 when nothing was lost
-    qins_code code;       // coded types only
 } qins_tensor;
 
 // A file that the model was made from.
@@ -46,7 +38,6 @@ typedef struct qins_header {
     uint64_t tokenizer_offset; // of the tokenizer section
     uint64_t tokenizer_bytes;  // 0: the file has no tokenizer
     uint64_t tokenizer_hash;   // XXH3-64
-    qins_code v_code;          // for V in the cache: one scale per (token, KV head)
     char converter[64];        // program and version that wrote the file
     qins_source *sources;      // owned, [n_sources]
     size_t n_sources;
@@ -61,6 +52,9 @@ typedef struct qins_header {
 qins_status qins_header_init(qins_header *header, const qins_config *config, qins_error *error);
 void qins_header_free(qins_header *header);
 
+// Bytes of a tensor's payload; false when they cannot be addressed.
+bool qins_header_tensor_bytes(const qins_header *header, const qins_tensor *tensor, size_t *bytes);
+
 // Set every offset and size from the header's length, the tokenizer's size and the tensors' types and shapes:
 // sections follow each other without gap but for alignment. *file_bytes: where the last one ends.
 qins_status qins_header_layout(qins_header *header, uint64_t header_bytes, uint64_t *file_bytes, qins_error *error);
@@ -69,7 +63,7 @@ qins_status qins_header_layout(qins_header *header, uint64_t header_bytes, uint6
 char *qins_header_print(const qins_header *header, size_t *size, qins_error *error);
 
 // Read JSON text into an uninitialized header; release with qins_header_free also after a failure. Checks everything
-// that can be judged without the file: configuration, tensor list equal to the schema, types allowed, codebooks sane.
+// that can be judged without the file: configuration, tensor list equal to the schema, types allowed.
 qins_status qins_header_parse(qins_header *header, const char *json, size_t size, qins_error *error);
 
 #endif

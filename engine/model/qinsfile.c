@@ -35,8 +35,10 @@ static size_t read_preamble(qins_cursor *cursor, qins_error *error) {
     uint64_t header_bytes = qins_cursor_u64(cursor, "header length");
     uint64_t header_hash = qins_cursor_u64(cursor, "header hash");
     if (error->status == QINS_OK && version != QINS_FORMAT_VERSION)
-        qins_fail(error, QINS_BAD_MODEL, "format version %u; this program reads version %d", version,
-                  QINS_FORMAT_VERSION);
+        qins_fail(error, QINS_BAD_MODEL, "format version %u; this program reads version %d: %s", version,
+                  QINS_FORMAT_VERSION,
+                  version < QINS_FORMAT_VERSION ? "convert the checkpoint again (qinsconvert HF_DIR -o model.qins)"
+                                                : "a newer qinsrun may read it");
     if (file_bytes != cursor->size)
         qins_fail(error, QINS_BAD_MODEL, "the file has %zu bytes but was written with %" PRIu64 "; %s", cursor->size,
                   file_bytes, cursor->size < file_bytes ? "it was cut off: copy it again" : "something was appended");
@@ -146,14 +148,11 @@ size_t qins_image_bytes(const qins_image *image) {
 
 qins_matrix qins_image_matrix(const qins_image *image, size_t index) {
     const qins_tensor *tensor = &image->header.tensors[index];
-    const uint8_t *payload = image->data + tensor->offset;
-    qins_matrix matrix = {.type = tensor->type, .rows = tensor->spec.rows, .cols = tensor->spec.cols, .data = payload};
-    if (qins_type_is_coded(tensor->type)) {
-        matrix.block = qins_types[tensor->type].block;
-        matrix.scales = (const uint16_t *)(payload + matrix.rows * qins_row_bytes(matrix.type, matrix.cols));
-        matrix.book = &tensor->code.book;
-    }
-    return matrix;
+    return (qins_matrix){.type = tensor->type,
+                         .layout = qins_schema_layout(&image->header.config, tensor->spec.role),
+                         .rows = tensor->spec.rows,
+                         .cols = tensor->spec.cols,
+                         .data = image->data + tensor->offset};
 }
 
 const uint8_t *qins_image_tokenizer(const qins_image *image, size_t *size) {
@@ -161,12 +160,42 @@ const uint8_t *qins_image_tokenizer(const qins_image *image, size_t *size) {
     return *size == 0 ? NULL : image->data + image->header.tokenizer_offset;
 }
 
-// Scales must be finite and not negative: BF16 bit patterns below infinity's.
-static bool scales_are_sound(const qins_matrix *matrix) {
-    const size_t n = matrix->rows * qins_blocks(matrix->type, matrix->cols);
-    uint16_t largest = 0;
-    for (size_t i = 0; i < n; i++) largest = matrix->scales[i] > largest ? matrix->scales[i] : largest;
-    return largest < 0x7F80;
+static bool all_zero(const uint8_t *bytes, size_t n) {
+    uint8_t any = 0;
+    for (size_t i = 0; i < n; i++) any |= bytes[i];
+    return any == 0;
+}
+
+// A stretch of a coded panel: every d finite and not negative (BF16 bit patterns below infinity's), every code one that
+// a writer uses, and nothing but zeros where there are no weights.
+static bool stretch_is_sound(const qins_matrix *matrix, const qins_stretch *stretch, size_t n_rows, size_t n_cols) {
+    const qins_type_info *info = &qins_types[matrix->type];
+    const size_t unit_bytes = qins_unit_bytes(matrix->type);
+    const uint8_t *end_of_scales = stretch->scales + stretch->n_cols / QINS_BLOCK * QINS_PANEL;
+    bool sound = all_zero(end_of_scales, (size_t)(stretch->codes - end_of_scales));
+    for (size_t row = 0; row < QINS_PANEL; row++) {
+        sound &= row < n_rows ? stretch->d[row] < 0x7F80 : stretch->d[row] == 0;
+        for (size_t i = 0; i < stretch->n_cols; i++) {
+            const int code = info->get(stretch->codes + i / QINS_UNIT * unit_bytes, row, i % QINS_UNIT);
+            const bool is_padding = row >= n_rows || i >= n_cols;
+            sound &= is_padding ? code == info->zero_code : code >= info->min_code && code <= info->max_code;
+        }
+    }
+    return sound;
+}
+
+static bool matrix_is_sound(const qins_matrix *matrix) {
+    if (!qins_type_is_coded(matrix->type)) return true;
+    bool sound = true;
+    for (size_t panel = 0; panel < qins_panels(matrix->rows); panel++) {
+        const size_t left = matrix->rows - panel * QINS_PANEL, n_rows = left < QINS_PANEL ? left : QINS_PANEL;
+        for (size_t col = 0; col < matrix->cols; col += QINS_STRETCH) {
+            const qins_stretch stretch =
+                qins_stretch_at(qins_panel_at(matrix, panel), qins_unit_bytes(matrix->type), matrix->cols, col);
+            sound &= stretch_is_sound(matrix, &stretch, n_rows, matrix->cols - col);
+        }
+    }
+    return sound;
 }
 
 struct verification {
@@ -189,9 +218,9 @@ static void verify_section(void *context, size_t item, size_t worker) {
     bool damaged = XXH3_64bits(image->data + offset, (size_t)bytes) != hash;
     for (uint64_t end = offset + bytes; end % QINS_ALIGNMENT != 0 && end < image->size; end++)
         damaged |= image->data[end] != 0;
-    if (!is_tokenizer && qins_type_is_coded(tensor->type)) {
+    if (!is_tokenizer) {
         const qins_matrix matrix = qins_image_matrix(image, item);
-        damaged |= !scales_are_sound(&matrix);
+        damaged |= !matrix_is_sound(&matrix);
     }
     verification->damaged[item] = damaged;
 }

@@ -28,8 +28,8 @@ qins_matrix qins_image_matrix(const qins_image *image, size_t index);
 // The packed tokenizer; NULL when the file has none.
 const uint8_t *qins_image_tokenizer(const qins_image *image, size_t *size);
 
-// Check every payload hash, that scales are finite, and that the bytes between sections are zero. An error names the
-// damaged sections, all of them up to the message's length.
+// Check every payload hash, that codes and scales are such as a writer makes, and that all padding is zero. An error
+// names the damaged sections, all of them up to the message's length.
 qins_status qins_image_verify(const qins_image *image, qins_pool *pool, qins_error *error);
 
 #endif

@@ -33,7 +33,7 @@ static size_t header_room(const qins_header *header, qins_error *error) {
     for (size_t i = 0; i < wide.n_tensors; i++) {
         qins_tensor *tensor = &wide.tensors[i];
         tensor->offset = tensor->bytes = widest_size;
-        tensor->error = tensor->code.parameter = widest;
+        tensor->error = widest;
         memset(tensor->source_type, 'X', sizeof tensor->source_type - 1);
     }
     size_t size = 0;

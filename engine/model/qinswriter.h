@@ -12,14 +12,14 @@ qins_status qins_writer_layout(qins_header *header, size_t tokenizer_bytes, size
                                qins_error *error);
 
 // Begin a file in `fd` (empty, seekable; not closed here). The header must hold configuration, tensor types, sources,
-// template and V code; the writer fills in offsets, sizes and hashes and keeps a pointer to it. The tokenizer section
+// and template; the writer fills in offsets, sizes and hashes and keeps a pointer to it. The tokenizer section
 // (NULL, 0: none) is written at once. `path` is for messages. NULL and an error otherwise; release with
 // qins_writer_free.
 qins_writer *qins_writer_create(int fd, const char *path, qins_header *header, const uint8_t *tokenizer,
                                 size_t tokenizer_bytes, qins_error *error);
 
 // The next `size` bytes of the current tensor's payload. Tensors come in schema order; a tensor is complete with its
-// last byte, and then its fields source_type, source_hash, error and code must be set before qins_writer_finish.
+// last byte, and then its fields source_type, source_hash and error must be set before qins_writer_finish.
 qins_status qins_writer_append(qins_writer *writer, const void *bytes, size_t size, qins_error *error);
 
 // After the last tensor: write preamble and header.

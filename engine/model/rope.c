@@ -15,7 +15,8 @@ void qins_rope_init(qins_rope *rope, const qins_config *config) {
     rope->half = config->rope_dim / 2;
     rope->attention_factor = (float)attention_factor(config);
     for (size_t i = 0; i < rope->half; i++) {
-        float power = powf((float)config->rope_base, (float)(2 * i) / (float)config->rope_dim);
+        const float exponent = (float)(2 * i) / (float)config->rope_dim;
+        const float power = (float)pow((double)(float)config->rope_base, (double)exponent);
         bool is_long = config->rope == QINS_ROPE_LONG;
         rope->theta[QINS_ROPE_SHORT_SET][i] = 1.0f / ((is_long ? (float)config->short_factor[i] : 1.0f) * power);
         rope->theta[QINS_ROPE_LONG_SET][i] = 1.0f / ((is_long ? (float)config->long_factor[i] : 1.0f) * power);
@@ -29,9 +30,9 @@ qins_rope_set qins_rope_set_for(const qins_config *config, size_t n_tokens) {
 
 void qins_rope_angles(const qins_rope *rope, qins_rope_set set, size_t position, float *cos_a, float *sin_a) {
     for (size_t i = 0; i < rope->half; i++) {
-        float angle = rope->theta[set][i] * (float)position;
-        cos_a[i] = cosf(angle) * rope->attention_factor;
-        sin_a[i] = sinf(angle) * rope->attention_factor;
+        const float angle = rope->theta[set][i] * (float)position;
+        cos_a[i] = (float)cos((double)angle) * rope->attention_factor;
+        sin_a[i] = (float)sin((double)angle) * rope->attention_factor;
     }
 }
 

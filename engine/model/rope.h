@@ -3,9 +3,12 @@
 //
 //   theta_i = 1 / (factor[i] * base^(2i / rope_dim))        i < rope_dim / 2, FP32 throughout
 //   angle   = theta_i * position                            one FP32 product
-//   c, s    = cos(angle) * A, sin(angle) * A
+//   c, s    = cos(angle) * A, sin(angle) * A                FP32 products
 //   out[i]              = x[i] * c - x[i + rope_dim/2] * s
 //   out[i + rope_dim/2] = x[i + rope_dim/2] * c + x[i] * s  elements from rope_dim on pass through
+//
+// Power, cosine and sine are computed in double and rounded to FP32: C libraries differ in the last place of float
+// functions, hardly ever in one of double that survives the rounding.
 //
 // A is 1 for plain RoPE; for LongRoPE the config's attention_factor, else 1 when f <= 1, else
 // sqrt(1 + ln f / ln original_positions) with f = max_positions / original_positions (or the config's own factor).

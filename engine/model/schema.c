@@ -45,6 +45,11 @@ bool qins_schema_allows(qins_role role, qins_type type) {
     return !qins_type_is_coded(type) || (role != QINS_ROLE_EMBEDDING && role != QINS_ROLE_NORM);
 }
 
+qins_layout qins_schema_layout(const qins_config *config, qins_role role) {
+    const bool is_multiplied = role != QINS_ROLE_NORM && (role != QINS_ROLE_EMBEDDING || config->tied_head);
+    return is_multiplied ? QINS_PANELS : QINS_ROWS;
+}
+
 const char *qins_role_name(qins_role role) {
     return role_names[role];
 }

@@ -3,7 +3,7 @@
 #ifndef QINS_MODEL_SCHEMA_H
 #define QINS_MODEL_SCHEMA_H
 
-#include "engine/kernels/codec.h"
+#include "engine/kernels/code.h"
 #include "engine/model/config.h"
 
 typedef enum qins_role {
@@ -43,6 +43,10 @@ qins_tensor_spec qins_schema_entry(const qins_config *config, size_t index);
 
 // May a tensor of this role be stored as this type? Embeddings and norms are never coded.
 bool qins_schema_allows(qins_role role, qins_type type);
+
+// How it lies in a file and in memory: what is multiplied with in panels, norms and an embedding that is only that in
+// rows.
+qins_layout qins_schema_layout(const qins_config *config, qins_role role);
 
 const char *qins_role_name(qins_role role); // "embedding", "norm", "qkv", ...
 

@@ -19,7 +19,7 @@ struct qins_session {
     size_t n_cached;
     qins_rope_set set;
     size_t n_computed;   // tokens that the last sync or scoring had to run
-    const float *logits; // behind the last token, NULL before the first
+    const float *logits; // after the last token, NULL before the first
     // The sequence being scored: rows next_row .. n_cached of the chunk that began at chunk_start are ready.
     const int32_t *scored_ids;
     size_t n_scored, chunk_start, next_row;
@@ -41,6 +41,13 @@ static size_t fitting_tokens(const qins_memory_plan *plan, bool is_wished) {
     return left / plan->token_bytes;
 }
 
+// Columns of the widest matrix.
+static size_t widest(const qins_config *config) {
+    const size_t q_dim = qins_config_q_dim(config), hidden = config->hidden_dim;
+    const size_t attention = q_dim > hidden ? q_dim : hidden;
+    return config->ffn_dim > attention ? config->ffn_dim : attention;
+}
+
 qins_status qins_session_plan(const qins_config *config, size_t file_bytes, bool is_converted,
                               const qins_session_options *options, qins_memory_plan *plan, qins_error *error) {
     *plan = (qins_memory_plan){.n_ctx = options->n_ctx,
@@ -51,7 +58,7 @@ qins_status qins_session_plan(const qins_config *config, size_t file_bytes, bool
     plan->token_bytes = qins_kvcache_token_bytes(config, options->k_type, options->v_type) + sizeof(int32_t);
     plan->scratch = qins_forward_buffer_bytes(config, QINS_CHUNK) +
                     qins_attention_bytes(config, thread_count(options)) +
-                    thread_count(options) * QINS_TILE_FLOATS * sizeof(float);
+                    qins_compute_bytes(thread_count(options), widest(config));
     const size_t needed = plan->scratch + (is_converted ? file_bytes : 0);
     if (options->n_ctx > config->max_positions)
         return qins_fail(error, QINS_CONTEXT_OVERFLOW,
@@ -188,7 +195,7 @@ static bool report_layer(void *context, size_t layer) {
     return options->progress(options->context, done, progress->n - progress->first);
 }
 
-// Run the next chunk of ids[n] behind the cached tokens; *length: its tokens. `first`: where this work began.
+// Run the next chunk of ids[n] after the cached tokens; *length: its tokens. `first`: where this work began.
 static qins_status run_chunk(qins_session *session, const int32_t *ids, size_t n, size_t first, size_t *length,
                              qins_error *error) {
     const size_t start = session->n_cached;
@@ -224,7 +231,7 @@ size_t qins_session_chunk(const qins_session *session) {
 }
 
 qins_status qins_session_pretend(qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
-    const size_t most_run = 16, n_run = n < most_run ? n : most_run;
+    const size_t n_run = n < QINS_PANEL ? n : QINS_PANEL; // whole tiles of keys can be repeated
     session->n_cached = 0;
     if (n == 0) return QINS_OK;
     if (check_ids(session, ids, n, error) != QINS_OK) return error->status;

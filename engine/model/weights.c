@@ -5,8 +5,7 @@
 
 #include <stdlib.h>
 
-qins_status qins_weights_bind(qins_weights *weights, const qins_image *image, const qins_kernels *kernels,
-                              qins_error *error) {
+qins_status qins_weights_bind(qins_weights *weights, const qins_image *image, qins_error *error) {
     const qins_config *config = &qins_image_header(image)->config;
     *weights = (qins_weights){0};
     weights->layers = qins_alloc(config->n_layers, sizeof *weights->layers, "list of layers", error);
@@ -19,9 +18,9 @@ qins_status qins_weights_bind(qins_weights *weights, const qins_image *image, co
         qins_layer *layer = &weights->layers[i];
         const qins_matrix input_norm = qins_image_matrix(image, index + QINS_INPUT_NORM);
         const qins_matrix post_norm = qins_image_matrix(image, index + QINS_POST_NORM);
-        qins_decode_rows(kernels, next_norm, &input_norm, 0, 1);
+        qins_decode_rows(next_norm, &input_norm, 0, 1);
         layer->input_norm = next_norm;
-        qins_decode_rows(kernels, next_norm + config->hidden_dim, &post_norm, 0, 1);
+        qins_decode_rows(next_norm + config->hidden_dim, &post_norm, 0, 1);
         layer->post_norm = next_norm + config->hidden_dim;
         next_norm += 2 * config->hidden_dim;
         layer->qkv = qins_image_matrix(image, index + QINS_QKV);
@@ -30,7 +29,7 @@ qins_status qins_weights_bind(qins_weights *weights, const qins_image *image, co
         layer->down = qins_image_matrix(image, index + QINS_DOWN);
     }
     const qins_matrix final_norm = qins_image_matrix(image, index);
-    qins_decode_rows(kernels, next_norm, &final_norm, 0, 1);
+    qins_decode_rows(next_norm, &final_norm, 0, 1);
     weights->final_norm = next_norm;
     weights->embedding = qins_image_matrix(image, QINS_EMBEDDING_INDEX);
     weights->head = config->tied_head ? weights->embedding : qins_image_matrix(image, index + 1);

@@ -2,7 +2,6 @@
 #ifndef QINS_MODEL_WEIGHTS_H
 #define QINS_MODEL_WEIGHTS_H
 
-#include "engine/kernels/kernels.h"
 #include "engine/model/qinsfile.h"
 
 // One decoder layer. Widths as in qins_config; q_dim = n_heads * head_dim, qkv_dim = q_dim + 2 * kv_dim.
@@ -24,8 +23,7 @@ typedef struct qins_weights {
 } qins_weights;
 
 // Bind; the image must outlive the weights. Release with qins_weights_free, also after a failure.
-qins_status qins_weights_bind(qins_weights *weights, const qins_image *image, const qins_kernels *kernels,
-                              qins_error *error);
+qins_status qins_weights_bind(qins_weights *weights, const qins_image *image, qins_error *error);
 void qins_weights_free(qins_weights *weights);
 
 #endif

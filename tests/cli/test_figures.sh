@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What qinsrun compare reports of the demo model's code, against transformers on the weights that the second reader
+# What qinsrun compare reports of the demo model's code, its activations not rounded, against transformers on the weights that the second reader
 # decodes: each figure within 1 %, those of greedy text included. Usage: test_figures.sh BUILD_DIR
 # PYTHON: an interpreter with the modules of tests/oracle/requirements.txt; without them the test is skipped.
 python=${PYTHON:-python3}
@@ -14,7 +14,7 @@ fi
     "$python" -c 'import sys, struct
 ids = [int(id) for id in sys.stdin.read().split()][:1200]
 sys.stdout.buffer.write(struct.pack(f"<{len(ids)}i", *ids))' <"$tmp/ids" >"$tmp/ids.i32" &&
-    "$run" compare -m "$demo" --ref tests/data/demo --kv-k f32 --kv-v f32 --ids-file "$tmp/ids.i32" -c 96 \
+    "$run" compare -m "$demo" --ref tests/data/demo --matmul sgemm --kv-k f32 --kv-v f32 --ids-file "$tmp/ids.i32" -c 96 \
         --greedy 90 --prompts 1 --json >"$tmp/ours" &&
     "$python" tests/oracle/compare_models.py "$demo" tests/data/demo "$tmp/ids.i32" --window 96 --greedy 90 --prompts 1 \
         >"$tmp/theirs"; } 2>"$tmp/err" || { echo "FAIL - figures of compare: $(tail -n 1 "$tmp/err")"; exit 1; }

@@ -65,7 +65,6 @@ for folder in tests/data/demo tests/data/tiny/*; do
     agree "$folder" --type bf16
     agree "$folder" --type f32
     agree "$folder" --lm-head qins8
-    agree "$folder" --curve log
 done
 agree tests/data/demo --calibrate tests/data/demo/calibration.txt
 

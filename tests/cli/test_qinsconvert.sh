@@ -65,7 +65,6 @@ expect "unknown option" 2 "--threds is not an option; did you mean --threads? (s
 expect "bad type" 2 "--type takes qins8|bf16|f32, not \"q4\"" good -o x.qins --type q4
 expect "f16 is no type to ask for" 2 "--type takes" good -o x.qins --type f16
 expect "bad head type" 2 "--lm-head takes bf16|qins8" good -o x.qins --lm-head f32
-expect "bad curve" 2 "--curve takes projective|log" good -o x.qins --curve round
 for n in 0 -1 x 1025 99999999999999999999 ""; do
     expect "threads \"$n\"" 2 "-t takes a whole number from 1 to 1024" good -o x.qins -t "$n"
 done
@@ -151,7 +150,7 @@ cp -r good elsewhere
 cmp -s other.qins first.qins && ok "same bytes from another folder" || fail "same bytes from another folder"
 "$program" good -o good/model.qins --quiet 2> /dev/null && "$program" good -o good/model.qins --quiet 2> err
 check "a .qins file in the folder may be replaced" "$?" 0
-for options in "--type f32" "--type bf16" "--lm-head qins8" "--curve log"; do
+for options in "--type f32" "--type bf16" "--lm-head qins8"; do
     # shellcheck disable=SC2086
     "$program" good -o other.qins --quiet $options 2> err
     check "$options" "$?" 0

@@ -20,7 +20,8 @@ build() {
         for file in engine/kernels/kernels_avx*.c; do
             objects+=("$work/$(basename "$file" .c).o")
             tier=(-mavx2 -mfma -mf16c)
-            case $file in *avx512*) tier+=(-mavx512f -mavx512bw -mavx512vl -mavx512vbmi -mavx512bf16) ;; esac
+            case $file in *avx512*) tier+=(-mavx512f -mavx512bw -mavx512vl) ;; esac
+            case $file in *vnni*) tier+=(-mavx512vnni) ;; esac
             "$@" -std=c11 -ffp-contract=off -I. "${tier[@]}" -c -o "${objects[-1]}" "$file" || return 1
         done
     fi
@@ -29,16 +30,14 @@ build() {
         -lopenblas -lcjson -lxxhash -lm -lpthread
 }
 
-# convert_all PROGRAM NAME: every folder with every curve into $work/NAME.*, and a list of their checksums.
+# convert_all PROGRAM NAME: every folder into $work/NAME.*, and a list of their checksums.
 convert_all() {
-    local folder curve i=0
+    local folder i=0
     for folder in "${folders[@]}"; do
         [ -e "$folder/config.json" ] || continue
-        for curve in projective log; do
-            "$1" "$folder" -o "$work/out.qins" --curve $curve --lm-head qins8 --quiet 2> /dev/null || return 1
-            echo "$i $(cksum < "$work/out.qins")"
-            i=$((i + 1))
-        done
+        "$1" "$folder" -o "$work/out.qins" --lm-head qins8 --quiet 2> /dev/null || return 1
+        echo "$i $(cksum < "$work/out.qins")"
+        i=$((i + 1))
     done > "$work/$2"
 }
 

@@ -1,7 +1,6 @@
 // Takes the place of the compiler's header in the emulated build (Makefile): AVX-512 by way of SIMDe, for machines
 // without it. What SIMDe 0.7.4 lacks or simplifies is written here from the pseudo-code of Intel's Software Developer's
-// Manual, volume 2: a masked load or store does not touch what its mask leaves out; BF16 instructions take and make
-// zeros in place of subnormal numbers and round to nearest even.
+// Manual, volume 2: a masked load or store does not touch what its mask leaves out.
 #ifndef QINS_TESTS_EMULATED_IMMINTRIN_H
 #define QINS_TESTS_EMULATED_IMMINTRIN_H
 
@@ -25,8 +24,6 @@
         return rest;                                                                                                   \
     }
 EMULATED_LOAD(emulated_mask_loadu_ps, __m512, float, __mmask16)
-EMULATED_LOAD(emulated_mask_loadu_epi8, __m512i, uint8_t, __mmask64)
-EMULATED_LOAD(emulated_mask_loadu_epi16, __m256i, uint16_t, __mmask16)
 
 static inline void emulated_mask_storeu_ps(void *p, __mmask16 k, __m512 a) {
     float v[16];
@@ -42,76 +39,96 @@ static inline __m512 emulated_cvtph_ps(__m256i a) {
     return v;
 }
 
-static inline __m512i emulated_cvtepu16_epi32(__m256i a) {
-    __m256i halves[2] = {_mm256_cvtepu16_epi32(_mm256_castsi256_si128(a)),
-                         _mm256_cvtepu16_epi32(_mm256_extracti128_si256(a, 1))};
-    __m512i v;
+// What works on halves of 256 bits: IN and OUT are the types of the whole.
+#define EMULATED_HALVES(name, out, out_half, in, in_half, low, high)                                                   \
+    static inline out name(in a) {                                                                                     \
+        out_half halves[2] = {low, high};                                                                              \
+        out v;                                                                                                         \
+        memcpy(&v, halves, sizeof v);                                                                                  \
+        return v;                                                                                                      \
+    }
+#define HALF_I(i) _mm512_extracti64x4_epi64(a, i)
+#define HALF_F(i) _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), i))
+EMULATED_HALVES(emulated_cvtepu16_epi32, __m512i, __m256i, __m256i, __m128i,
+                _mm256_cvtepu16_epi32(_mm256_castsi256_si128(a)), _mm256_cvtepu16_epi32(_mm256_extracti128_si256(a, 1)))
+EMULATED_HALVES(emulated_cvtepi8_epi32, __m512i, __m256i, __m128i, __m128i, _mm256_cvtepi8_epi32(a),
+                _mm256_cvtepi8_epi32(_mm_srli_si128(a, 8)))
+EMULATED_HALVES(emulated_cvtepu8_epi32, __m512i, __m256i, __m128i, __m128i, _mm256_cvtepu8_epi32(a),
+                _mm256_cvtepu8_epi32(_mm_srli_si128(a, 8)))
+EMULATED_HALVES(emulated_cvtepi32_ps, __m512, __m256, __m512i, __m256i, _mm256_cvtepi32_ps(HALF_I(0)),
+                _mm256_cvtepi32_ps(HALF_I(1)))
+EMULATED_HALVES(emulated_cvtps_epi32, __m512i, __m256i, __m512, __m256, _mm256_cvtps_epi32(HALF_F(0)),
+                _mm256_cvtps_epi32(HALF_F(1)))
+EMULATED_HALVES(emulated_cvtps_ph, __m256i, __m128i, __m512, __m256, _mm256_cvtps_ph(HALF_F(0), 0),
+                _mm256_cvtps_ph(HALF_F(1), 0))
+
+static inline __m512 emulated_join(__m256 low, __m256 high) {
+    const __m256 halves[2] = {low, high};
+    __m512 v;
     memcpy(&v, halves, sizeof v);
     return v;
 }
 
-static inline __m512 emulated_scalef_ps(__m512 a, __m512 b) {
-    float v[16], n[16];
+static inline __m256 emulated_half(__m512 a, int i) {
+    __m256 halves[2];
+    memcpy(halves, &a, sizeof halves);
+    return halves[i];
+}
+
+static inline float emulated_reduce_max_ps(__m512 a) {
+    float v[16], largest = -INFINITY;
     memcpy(v, &a, sizeof v);
-    memcpy(n, &b, sizeof n);
-    for (int i = 0; i < 16; i++) // NaN comes from a here
-        if (!isnan(n[i])) v[i] = ldexpf(v[i], (int)floorf(fminf(fmaxf(n[i], -1000.0f), 1000.0f)));
-    memcpy(&a, v, sizeof v);
-    return a;
+    for (int i = 0; i < 16; i++) largest = v[i] > largest ? v[i] : largest;
+    return largest;
 }
 
-static inline float emulated_flushed(float x) {
-    return fpclassify(x) == FP_SUBNORMAL ? copysignf(0.0f, x) : x;
-}
-
-static inline float emulated_from_bf16(uint16_t bits) {
-    const uint32_t wide = (uint32_t)bits << 16;
-    float x;
-    memcpy(&x, &wide, sizeof x);
-    return emulated_flushed(x);
-}
-
-static inline __m256bh emulated_cvtneps_pbh(__m512 a) {
-    float v[16];
-    uint16_t out[16];
-    __m256bh result;
-    memcpy(v, &a, sizeof v);
-    for (int i = 0; i < 16; i++) {
-        uint32_t bits;
-        v[i] = emulated_flushed(v[i]);
-        memcpy(&bits, &v[i], sizeof bits);
-        out[i] = (uint16_t)(isnan(v[i]) ? bits >> 16 | 0x40 : (bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+// Each int32 cut to its lowest 16 or 8 bits.
+#define EMULATED_NARROW(name, out, lane)                                                                               \
+    static inline out name(__m512i a) {                                                                                \
+        int32_t v[16];                                                                                                 \
+        lane n[16];                                                                                                    \
+        out result;                                                                                                    \
+        memcpy(v, &a, sizeof v);                                                                                       \
+        for (int i = 0; i < 16; i++) n[i] = (lane)v[i];                                                                \
+        memcpy(&result, n, sizeof n);                                                                                  \
+        return result;                                                                                                 \
     }
-    memcpy(&result, out, sizeof result);
-    return result;
-}
+EMULATED_NARROW(emulated_cvtepi32_epi16, __m256i, uint16_t)
+EMULATED_NARROW(emulated_cvtepi32_epi8, __m128i, uint8_t)
 
-static inline __m512 emulated_dpbf16_ps(__m512 sum, __m512bh a, __m512bh b) {
-    float s[16];
-    uint16_t x[32], y[32];
+// Two products of int16 and their sum in each int32, added to `sum`: VNNI's vpdpwssd; with sum = 0 vpmaddwd.
+static inline __m512i emulated_dpwssd(__m512i sum, __m512i a, __m512i b) {
+    int32_t s[16];
+    int16_t x[32], y[32];
     memcpy(s, &sum, sizeof s);
     memcpy(x, &a, sizeof x);
     memcpy(y, &b, sizeof y);
-    for (int i = 0; i < 16; i++) {
-        s[i] = emulated_flushed(s[i]);
-        for (int k = 2 * i + 1; k >= 2 * i; k--)
-            s[i] = emulated_flushed(fmaf(emulated_from_bf16(x[k]), emulated_from_bf16(y[k]), s[i]));
-    }
+    for (int i = 0; i < 16; i++) s[i] += x[2 * i] * y[2 * i] + x[2 * i + 1] * y[2 * i + 1];
     memcpy(&sum, s, sizeof s);
     return sum;
 }
 
-#undef _mm512_mask_loadu_epi8
-#undef _mm512_scalef_ps
-#undef _mm512_dpbf16_ps
+#undef _mm512_madd_epi16
+#undef _mm512_dpwssd_epi32
 #define _mm512_maskz_loadu_ps(k, p) emulated_mask_loadu_ps(_mm512_setzero_ps(), k, p)
-#define _mm512_mask_loadu_epi8 emulated_mask_loadu_epi8
-#define _mm256_maskz_loadu_epi16(k, p) emulated_mask_loadu_epi16(_mm256_setzero_si256(), k, p)
 #define _mm512_mask_storeu_ps emulated_mask_storeu_ps
 #define _mm512_cvtph_ps emulated_cvtph_ps
 #define _mm512_cvtepu16_epi32 emulated_cvtepu16_epi32
-#define _mm512_scalef_ps emulated_scalef_ps
-#define _mm512_cvtneps_pbh emulated_cvtneps_pbh
-#define _mm512_dpbf16_ps emulated_dpbf16_ps
+#undef _mm512_cvtepi8_epi32
+#undef _mm512_cvtepi32_ps
+#undef _mm512_cvtps_epi32
+#define _mm512_cvtepi8_epi32 emulated_cvtepi8_epi32
+#define _mm512_cvtepu8_epi32 emulated_cvtepu8_epi32
+#define _mm512_cvtepi32_ps emulated_cvtepi32_ps
+#define _mm512_cvtps_epi32 emulated_cvtps_epi32
+#define _mm512_cvtps_ph(a, rounding) emulated_cvtps_ph(a)
+#define _mm512_cvtepi32_epi16 emulated_cvtepi32_epi16
+#define _mm512_cvtepi32_epi8 emulated_cvtepi32_epi8
+#define _mm512_reduce_max_ps emulated_reduce_max_ps
+#undef _mm512_roundscale_ps
+#define _mm512_roundscale_ps(a, rounding)                                                                              \
+    emulated_join(_mm256_round_ps(emulated_half(a, 0), rounding), _mm256_round_ps(emulated_half(a, 1), rounding))
+#define _mm512_madd_epi16(a, b) emulated_dpwssd(_mm512_setzero_si512(), a, b)
+#define _mm512_dpwssd_epi32 emulated_dpwssd
 
 #endif

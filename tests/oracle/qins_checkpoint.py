@@ -7,13 +7,12 @@ import json
 import math
 import os
 import struct
-from array import array
 from bisect import bisect_right
 from operator import mul, sub
 
 from qins_format import (ADDED_IN_MODEL, ADDED_RSTRIP, ADDED_SPECIAL, BLOCK, BYTE_FALLBACK,
-                         FUSE_UNKNOWNS, NO_ID, PLAIN_OF_SOURCE, PlainRows, Refused, check_hash,
-                         payload_bytes, payload_of, require)
+                         FUSE_UNKNOWNS, NO_ID, PLAIN_OF_SOURCE, CodedRows, PlainRows, Refused, check_hash,
+                         code_value, payload_bytes, payload_of, plain_values, require)
 
 
 class Safetensors:
@@ -69,38 +68,32 @@ class Checkpoint:
 
 
 class NearestCode:
-    """What the nearest code makes of a value: T[s] nearest to |value| / d, ties to the larger."""
+    """How near the codes of a scale byte come to a value."""
 
-    def __init__(self, table):
-        self.rising = table[::-1]
-        self.middles = [(low + high) / 2 for low, high in zip(self.rising, self.rising[1:])]
+    def __init__(self):
         self.of_scale = {}
 
-    def values(self, scale, source):
-        entry = self.of_scale.get(scale)
-        if entry is None:
-            cuts = [scale * middle for middle in self.middles]  # exact in a double
-            above = array("f", [scale * t for t in self.rising]).tolist()
-            entry = self.of_scale[scale] = cuts, above, [-x for x in above]
-        cuts, above, below = entry
-        return [above[bisect_right(cuts, x)] if x >= 0 else below[bisect_right(cuts, -x)]
-                for x in source]
+    def distance(self, k, u):
+        """The least |u - v|."""
+        values = self.of_scale.get(k)
+        if values is None:
+            values = self.of_scale[k] = [code_value(s, k) for s in range(-127, 128)]
+        at = bisect_right(values, u)
+        return min(abs(u - v) for v in values[max(0, at - 1):at + 1])
 
 
-def check_nearest(tensor, coded, nearest, first, source, stored, where):
-    """Every code of the rows from `first` is the one nearest to its source value."""
-    cols, per_row = coded.cols, coded.padded // BLOCK
+def check_nearest(coded, nearest, first, source, where):
+    """Every code of the rows from `first` is one nearest to its source value, within the rounding of v and of T's inverse."""
+    cols = coded.cols
     for row in range(len(source) // cols):
-        for block in range(per_row):
-            begin = row * cols + block * BLOCK
-            end = min(begin + BLOCK, (row + 1) * cols)
-            scale = coded.scales[(first + row) * per_row + block]
-            best = nearest.values(scale, source[begin:end])
-            if best != list(stored[begin:end]):
-                i = next(i for i in range(end - begin) if best[i] != stored[begin + i])
-                raise Refused(f"{where}: row {first + row}, column {block * BLOCK + i}: stored "
-                              f"{stored[begin + i]!r}, but nearest to {source[begin + i]!r} is "
-                              f"{best[i]!r}")
+        for start, n, bits, scales, codes in coded.parts(first + row):
+            (d,) = plain_values("bf16", struct.pack("<H", bits))
+            for i in range(min(n, cols - start) if d else 0):
+                u, k = source[row * cols + start + i] / d, scales[i // BLOCK]
+                missed = abs(u - code_value(codes[i], k))
+                if missed > nearest.distance(k, u) + 1.01:
+                    raise Refused(f"{where}: row {first + row}, column {start + i}: code {codes[i]} is {missed} "
+                                  f"away, another {nearest.distance(k, u)}")
 
 
 def check_error(tensor, lost, total, where):
@@ -122,21 +115,21 @@ def compare_tensor(qins, checkpoint, tensor):
     require(shape == [rows, cols] or (rows == 1 and shape == [cols]), where,
             f"is {[rows, cols]}, but {shape} in the checkpoint")
     kind = PLAIN_OF_SOURCE[dtype]
-    require(len(raw) == payload_bytes(kind, rows, cols), where, f"{len(raw)} bytes in the checkpoint")
+    require(len(raw) == payload_bytes(kind, rows, cols, False), where, f"{len(raw)} bytes in the checkpoint")
     check_hash(raw, tensor["source_hash"], where + ", source_hash")
-    if kind == tensor["type"]:
+    if kind == tensor["type"] and not tensor["in_panels"]:
         require(raw == payload_of(qins.data, tensor), where, "bytes differ from the checkpoint's")
         return check_error(tensor, 0.0, 0.0, where)
     source_rows, stored_rows = PlainRows({"type": kind, "cols": cols}, raw), qins.rows(tensor)
     calibrated = "calibration" in qins.header["provenance"]  # then other weights make up for a code's error
-    nearest = NearestCode(tensor["T"]) if tensor["type"] == "qins8" and not calibrated else None
+    nearest = NearestCode() if isinstance(stored_rows, CodedRows) and not calibrated else None
     lost = total = 0.0
     step = max(1, 65536 // cols)
     for first in range(0, rows, step):
         count = min(step, rows - first)
         source, stored = source_rows.decode(first, count), stored_rows.decode(first, count)
         if nearest is not None:
-            check_nearest(tensor, stored_rows, nearest, first, source, stored, where)
+            check_nearest(stored_rows, nearest, first, source, where)
         difference = list(map(sub, source, stored))
         lost += sum(map(mul, difference, difference))
         total += sum(map(mul, source, source))

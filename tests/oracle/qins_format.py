@@ -16,7 +16,7 @@ except ImportError:
     xxhash = None
 
 MAGIC = b"QINS\r\n\x1a\n"
-BLOCK = 64  # values of a row that share a scale
+PANEL, BLOCK, UNIT, STRETCH = 16, 32, 64, 512  # rows; columns that share a scale byte, come in whole, share d
 PLAIN_BYTES = {"f32": 4, "f16": 2, "bf16": 2}  # bytes per value
 PLAIN_OF_SOURCE = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
 NO_ID = 0xFFFFFFFF
@@ -67,12 +67,6 @@ def plain_values(kind, data):
     widened[2::4] = data[0::2]
     widened[3::4] = data[1::2]
     return little_endian("f", widened)
-
-
-def to_bf16_bits(value):
-    """By way of FP32, each time to the nearest, ties to even."""
-    (bits,) = struct.unpack("<I", struct.pack("<f", value))
-    return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
 
 
 # --- JSON members ------------------------------------------------------------
@@ -146,7 +140,7 @@ def read_preamble(data):
     require(len(data) >= 64, "preamble", f"the file has only {len(data)} bytes")
     require(data[:8] == MAGIC, "preamble, offset 0", "not the magic of a .qins file")
     version, zero = struct.unpack_from("<II", data, 8)
-    require(version == 1, "preamble, offset 8", f"version {version}, expected 1")
+    require(version == 2, "preamble, offset 8", f"version {version}, expected 2")
     require(zero == 0, "preamble, offset 12", "not zero")
     file_bytes, header_bytes, header_hash = struct.unpack_from("<QQQ", data, 16)
     require(file_bytes == len(data), "preamble, offset 16",
@@ -222,73 +216,63 @@ def check_provenance(header):
         require(integer(calibration, "tokens", where) >= 1, where, "no tokens")
 
 
-# --- codes -------------------------------------------------------------------
+# --- matrices ----------------------------------------------------------------
 
 
-def made_table(curve, parameter):
-    """T[0] .. T[127] of a curve, as BF16 bit patterns."""
-    def at(s):
-        u = 1 - s / 127
-        if curve == "projective":
-            return u / (1 + parameter * (1 - u))
-        return math.exp(-parameter * (1 - u)) if s < 127 else 0.0
-    return [to_bf16_bits(at(s)) for s in range(128)]
+def code_value(s, k):
+    """v of code s (a signed byte) under scale byte k."""
+    return (s * (abs(s) | 128) * k + 1024) >> 11
 
 
-def read_code(owner, where):
-    """Checks curve, parameter and table; returns T[0] .. T[127]."""
-    curve = text(owner, "curve", where)
-    require(curve in ("projective", "log"), where, f'curve "{curve}"')
-    parameter = number(owner, "parameter", where, 0, 1000)
-    digits = text(owner, "table", where)
-    require(re.fullmatch("[0-9a-f]{512}", digits), where,
-            '"table" is not 512 lower-case hexadecimal digits')
-    patterns = [int(digits[i:i + 4], 16) for i in range(0, 512, 4)]
-    table = list(plain_values("bf16", struct.pack("<128H", *patterns)))
-    require(all(map(math.isfinite, table)), where, '"table" has a NaN or an infinity')
-    require(table[0] <= 1, where, f"T[0] is {table[0]}, above 1")
-    for s in range(127):
-        require(table[s] >= table[s + 1], where, f"T[{s + 1}] is above T[{s}]")
-    require(patterns[127] == 0, where, f"T[127] is {table[127]}, not 0")
-    require(patterns == made_table(curve, parameter), where,
-            f'"table" is not that of curve "{curve}" with parameter {parameter}')
-    return table
+def scale_bytes(n_cols):
+    """Bytes of d and scale bytes before the codes of a stretch, zeros included."""
+    return up_to_64(PANEL * (2 + n_cols // BLOCK))
+
+
+def stretches(cols):
+    """(first column, padded columns) of each stretch of a coded panel."""
+    padded = up_to_64(cols)
+    return [(start, min(STRETCH, padded - start)) for start in range(0, padded, STRETCH)]
+
+
+def panel_bytes(kind, cols):
+    if kind == "qins8":
+        return sum(scale_bytes(n) + PANEL * n for _, n in stretches(cols))
+    return PANEL * cols * PLAIN_BYTES[kind]
 
 
 class CodedRows:
-    """Decodes rows of a qins8 payload: codes [rows, padded], scales [rows, padded / 64]."""
+    """Rows of a qins8 matrix in panels: for each stretch d [16], scale bytes [n / 32][16], zeros, codes [n / 4][16][4]."""
 
     def __init__(self, tensor, payload):
-        self.cols, self.padded = tensor["cols"], up_to_64(tensor["cols"])
-        n_codes = tensor["rows"] * self.padded
-        self.codes = payload[:n_codes]
-        self.scale_bits = little_endian("H", payload[n_codes:])
-        self.scales = plain_values("bf16", payload[n_codes:])
-        self.table = tensor["T"]
-        self.value_of_code = {}  # bits of a scale: the values of its 256 codes
+        self.cols, self.payload = tensor["cols"], payload
+        self.panel_bytes = panel_bytes("qins8", self.cols)
 
-    def values_at(self, block):
-        bits = self.scale_bits[block]
-        values = self.value_of_code.get(bits)
-        if values is None:
-            upper = array("f", [self.scales[block] * t for t in self.table])
-            values = self.value_of_code[bits] = upper + array("f", [-x for x in upper])
-        return values
+    def parts(self, row):
+        """For each stretch: (first column, columns, d's bits, scale bytes, signed codes) of a row, padding included."""
+        at, lane = row // PANEL * self.panel_bytes, row % PANEL
+        for start, n in stretches(self.cols):
+            (d,) = struct.unpack_from("<H", self.payload, at + 2 * lane)
+            scales = self.payload[at + 2 * PANEL + lane:][:n // BLOCK * PANEL:PANEL]
+            codes = at + scale_bytes(n) + 4 * lane
+            quads = [self.payload[codes + 64 * i:codes + 64 * i + 4] for i in range(n // 4)]
+            yield start, n, d, scales, array("b", b"".join(quads))
+            at += scale_bytes(n) + PANEL * n
 
     def decode(self, first, count):
         """Rows first .. first + count - 1, as one flat list."""
         out = []
-        per_row = self.padded // BLOCK
         for row in range(first, first + count):
-            for block in range(row * per_row, (row + 1) * per_row):
-                codes = self.codes[block * BLOCK:(block + 1) * BLOCK]
-                out.extend(map(self.values_at(block).__getitem__, codes))
-            if self.padded != self.cols:
-                del out[len(out) - (self.padded - self.cols):]
+            for start, n, bits, scales, codes in self.parts(row):
+                (d,) = plain_values("bf16", struct.pack("<H", bits))
+                values = [d * code_value(s, scales[i // BLOCK]) for i, s in enumerate(codes)]
+                out.extend(values[:self.cols - start])
         return out
 
 
 class PlainRows:
+    """Row after row."""
+
     def __init__(self, tensor, payload):
         self.kind, self.payload = tensor["type"], payload
         self.row_bytes = tensor["cols"] * PLAIN_BYTES[self.kind]
@@ -298,41 +282,58 @@ class PlainRows:
                                                     (first + count) * self.row_bytes])
 
 
+class PanelRows:
+    """Uncompressed, in panels [cols][16 rows]."""
+
+    def __init__(self, tensor, payload):
+        self.cols = tensor["cols"]
+        self.values = plain_values(tensor["type"], payload)
+
+    def decode(self, first, count):
+        out = []
+        for row in range(first, first + count):
+            at = row // PANEL * PANEL * self.cols + row % PANEL
+            out.extend(self.values[at:at + PANEL * self.cols:PANEL])
+        return out
+
+
 def rows_of(tensor, payload):
-    return (CodedRows if tensor["type"] == "qins8" else PlainRows)(tensor, payload)
+    if tensor["type"] == "qins8":
+        return CodedRows(tensor, payload)
+    return (PanelRows if tensor["in_panels"] else PlainRows)(tensor, payload)
 
 
 # --- tensors -----------------------------------------------------------------
 
 
 def demanded_tensors(config):
-    """[(name, rows, cols, may be coded)], in file order."""
+    """[(name, rows, cols, may be coded, lies in panels)], in file order."""
     hidden, ffn = config["hidden_dim"], config["ffn_dim"]
     q_dim = config["n_heads"] * config["head_dim"]
     qkv_dim = (config["n_heads"] + 2 * config["n_kv_heads"]) * config["head_dim"]
-    yield "model.embed_tokens.weight", config["vocab_size"], hidden, False
+    yield "model.embed_tokens.weight", config["vocab_size"], hidden, False, config["tied_head"]
     for layer in range(config["n_layers"]):
         prefix = f"model.layers.{layer}."
-        yield prefix + "input_layernorm.weight", 1, hidden, False
-        yield prefix + "self_attn.qkv_proj.weight", qkv_dim, hidden, True
-        yield prefix + "self_attn.o_proj.weight", hidden, q_dim, True
-        yield prefix + "post_attention_layernorm.weight", 1, hidden, False
-        yield prefix + "mlp.gate_up_proj.weight", 2 * ffn, hidden, True
-        yield prefix + "mlp.down_proj.weight", hidden, ffn, True
-    yield "model.norm.weight", 1, hidden, False
+        yield prefix + "input_layernorm.weight", 1, hidden, False, False
+        yield prefix + "self_attn.qkv_proj.weight", qkv_dim, hidden, True, True
+        yield prefix + "self_attn.o_proj.weight", hidden, q_dim, True, True
+        yield prefix + "post_attention_layernorm.weight", 1, hidden, False, False
+        yield prefix + "mlp.gate_up_proj.weight", 2 * ffn, hidden, True, True
+        yield prefix + "mlp.down_proj.weight", hidden, ffn, True, True
+    yield "model.norm.weight", 1, hidden, False, False
     if not config["tied_head"]:
-        yield "lm_head.weight", config["vocab_size"], hidden, True
+        yield "lm_head.weight", config["vocab_size"], hidden, True, True
 
 
-def payload_bytes(kind, rows, cols):
-    if kind == "qins8":
-        return rows * up_to_64(cols) + rows * (up_to_64(cols) // BLOCK) * 2
+def payload_bytes(kind, rows, cols, in_panels):
+    if in_panels:
+        return (rows + PANEL - 1) // PANEL * panel_bytes(kind, cols)
     return rows * cols * PLAIN_BYTES[kind]
 
 
 def check_tensor(tensor, index, demanded):
     """One entry of the list, without its place in the file."""
-    name, rows, cols, may_be_coded = demanded
+    name, rows, cols, may_be_coded, tensor["in_panels"] = demanded
     where = f"tensor {index}"
     found = text(tensor, "name", where)
     require(found == name, where, f'is "{found}", but the configuration demands "{name}"')
@@ -343,7 +344,7 @@ def check_tensor(tensor, index, demanded):
     kind = text(tensor, "type", where)
     require(kind == "qins8" or kind in PLAIN_BYTES, where, f'type "{kind}"')
     require(may_be_coded or kind != "qins8", where, "may not be of a coded type")
-    size = payload_bytes(kind, rows, cols)
+    size = payload_bytes(kind, rows, cols, tensor["in_panels"])
     require(integer(tensor, "bytes", where) == size, where,
             f'"bytes" is {tensor["bytes"]}, but the shape demands {size}')
     hash_text(tensor, "hash", where)
@@ -353,23 +354,25 @@ def check_tensor(tensor, index, demanded):
     number(tensor, "error", where, 0, sys.float_info.max)
     require(kind != PLAIN_OF_SOURCE[source_type] or tensor["error"] == 0, where,
             f'"error" is {tensor["error"]}, though the type is that of the source')
-    if kind == "qins8":
-        tensor["T"] = read_code(tensor, where)
 
 
 def check_coded_payload(tensor, payload, where):
-    rows, cols, padded = tensor["rows"], tensor["cols"], up_to_64(tensor["cols"])
+    rows, cols = tensor["rows"], tensor["cols"]
     coded = CodedRows(tensor, payload)
-    if padded != cols:
-        padding = bytes([127]) * (padded - cols)
-        for row in range(rows):
-            require(coded.codes[row * padded + cols:(row + 1) * padded] == padding, where,
-                    f"row {row}: padding is not code 127")
-    at = coded.codes.find(255)
-    require(at < 0, where, f"row {at // padded}, column {at % padded}: code 255")
-    if max(coded.scale_bits) >= 0x7F80:  # what follows the largest finite BF16, and the negative ones
-        block = next(i for i, bits in enumerate(coded.scale_bits) if bits >= 0x7F80)
-        raise Refused(f"{where}: block {block}: scale is {coded.scales[block]}")
+    for row in range((rows + PANEL - 1) // PANEL * PANEL):
+        for start, n, d, scales, codes in coded.parts(row):
+            here = f"{where}: row {row}, columns from {start} on"
+            require(d < 0x7F80, here, f"d is {d:#x}")  # what follows the largest finite BF16, and the negative ones
+            require(-128 not in codes, here, "code -128")
+            used = max(0, cols - start) if row < rows else 0
+            require(not any(codes[used:]), here, "padding is not zero")
+            require(row < rows or d == 0, here, "padding has a scale")
+    at = 0
+    while at < len(payload):
+        for _, n in stretches(cols):
+            gap = at + PANEL * (2 + n // BLOCK), at + scale_bytes(n)
+            require(not any(payload[slice(*gap)]), where, f"bytes {gap[0]} to {gap[1]} are not zero")
+            at += scale_bytes(n) + PANEL * n
 
 
 def check_gap(data, end, offset, where):
@@ -530,7 +533,6 @@ class QinsFile:
         check_config(member(header, "config", "header"))
         template = text(header, "chat_template", "header")
         require(template in ("phi3", "none"), "header", f'chat template "{template}"')
-        read_code(member(header, "v_cache", "header"), "v_cache")
         check_provenance(header)
         self.tokenizer = None
         if "tokenizer" in header:
@@ -554,15 +556,13 @@ class QinsFile:
             entry["largest_error"] = max(entry["largest_error"], tensor["error"])
         tokenizer = self.tokenizer and {name: getattr(self.tokenizer, name)
                                         for name in Tokenizer.COUNTS}
-        v_cache = self.header["v_cache"]
         return {
-            "version": 1,
+            "version": 2,
             "bytes": len(self.data),
             "hashes": "checked" if xxhash else "not checked: there is no module xxhash",
             "config": self.header["config"],
             "chat_template": self.header["chat_template"],
             "tokenizer": tokenizer,
-            "v_cache": {name: v_cache[name] for name in ("curve", "parameter")},
             "converter": self.header["provenance"]["converter"],
             "types": types,
         }

@@ -1,0 +1,484 @@
+// The kernels of every tier on vector instructions, in the words of a lanes_*.h that the tier includes first: sixteen
+// lanes, the rows of a panel. Formulas and orders are those of kernels.h.
+#include "engine/kernels/encode.h"
+#include "engine/kernels/kernels.h"
+
+#include <math.h>
+
+// GCC's partial redundancy elimination takes the first round out of a loop whose sums begin with zero, and then stores
+// every sum in every round.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-tree-pre")
+#endif
+
+enum { WIDTH = 16 };
+
+static inline size_t width(size_t left) {
+    return left < WIDTH ? left : WIDTH;
+}
+
+// Ask for what a stream of memory reads soon: processors' own prefetchers start anew in every page of 4 KiB, and a core
+// with few instructions in flight (Zen 3) reads half as fast with those. Addresses after the end do no harm.
+static inline void ask_ahead(const void *memory) {
+    __builtin_prefetch((const char *)memory + 4096);
+}
+
+// --- coded weights ---
+
+static void quantize(int16_t *x_int, float *scale, const float *x, size_t cols) {
+    for (size_t start = 0; start < cols; start += QINS_UNIT, x_int += QINS_UNIT, scale++) {
+        lanes part[QINS_UNIT / WIDTH], max = lanes_set(0.0f);
+        bool is_finite = true;
+        for (size_t i = 0; i < QINS_UNIT / WIDTH; i++) {
+            const size_t col = start + i * WIDTH;
+            part[i] = col < cols ? lanes_load_n(x + col, width(cols - col)) : lanes_set(0.0f);
+            max = lanes_max(lanes_abs(part[i]), max);
+            is_finite &= lanes_all_finite(lanes_bits(part[i]));
+        }
+        if (!is_finite) {
+            memset(x_int, 0, QINS_UNIT * sizeof *x_int);
+            *scale = NAN;
+            continue;
+        }
+        const float largest = lanes_largest(max);
+        int exponent = (int)(qins_f32_bits(largest) >> 23) - 127 - 12;
+        if (exponent < -126)
+            exponent = -126;
+        else if (largest > (float)QINS_MAX_X * qins_f32_from_bits((uint32_t)(exponent + 127) << 23))
+            exponent++;
+        *scale = qins_f32_from_bits((uint32_t)(exponent + 127) << 23);
+        const lanes inverse = lanes_set(qins_f32_from_bits((uint32_t)(127 - exponent) << 23));
+        for (size_t i = 0; i < QINS_UNIT / WIDTH; i++) {
+            int16_t in_order[WIDTH];
+            ilanes_store_int16(in_order, lanes_to_int(lanes_mul(part[i], inverse)));
+            for (size_t j = 0; j < WIDTH; j++) x_int[i * WIDTH + qins_x_place(j)] = in_order[j];
+        }
+    }
+}
+
+// Sums of products over a unit of qins8: [QINS_UNIT / 4][16 rows][4 columns] bytes under scale bytes [2][16].
+static inline ilanes dot_unit_qins8(const uint8_t *codes, const uint8_t *scales, const int16_t *x) {
+    ilanes even_sum = ilanes_set(0), odd_sum = ilanes_set(0), even, odd;
+    for (size_t block = 0; block < 2; block++) {
+        const ilanes k = pairs_of_scales(scales + block * QINS_PANEL, 4);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < QINS_BLOCK / 4; i++, codes += 64, x += 4) {
+            ask_ahead(codes);
+            pairs_t(ilanes_load(codes), &even, &odd);
+            even_sum = pairs_dot(even_sum, pairs_mulhrs(even, k), pairs_set(x));
+            odd_sum = pairs_dot(odd_sum, pairs_mulhrs(odd, k), pairs_set(x + 2));
+        }
+    }
+    return ilanes_add(even_sum, odd_sum);
+}
+
+static void dot_qins8(float *y, const qins_matrix *w, size_t panel, size_t n_panels, const int16_t *x,
+                      const float *scale) {
+    const size_t unit_bytes = QINS_PANEL * QINS_UNIT;
+    for (size_t p = 0; p < n_panels; p++) {
+        const uint8_t *data = qins_panel_at(w, panel + p);
+        lanes sum = lanes_set(0.0f);
+        for (size_t start = 0; start < w->cols; start += QINS_STRETCH) {
+            const qins_stretch stretch = qins_stretch_at(data, unit_bytes, w->cols, start);
+            const lanes d = lanes_from_bf16(stretch.d);
+            for (size_t col = 0; col < stretch.n_cols; col += QINS_UNIT) {
+                const ilanes products = dot_unit_qins8(stretch.codes + col * QINS_PANEL,
+                                                       stretch.scales + col / QINS_BLOCK * QINS_PANEL, x + start + col);
+                sum =
+                    lanes_fma(lanes_mul(d, lanes_set(scale[(start + col) / QINS_UNIT])), lanes_from_int(products), sum);
+            }
+        }
+        lanes_store(y + p * QINS_PANEL, sum);
+    }
+}
+
+static void unpack_qins8(int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units) {
+    ilanes even, odd;
+    for (size_t block = 0; block < 2 * n_units; block++) {
+        const ilanes k = pairs_of_scales(scales + block * QINS_PANEL, 4);
+        for (size_t i = 0; i < QINS_BLOCK / 4; i++, codes += 64, v += 64) {
+            pairs_t(ilanes_load(codes), &even, &odd);
+            ilanes_store(v, pairs_mulhrs(even, k));
+            ilanes_store(v + 32, pairs_mulhrs(odd, k));
+        }
+    }
+}
+
+// A part of a product whose sums stay in registers, one panel or two: n_tokens and `both` are constants wherever this
+// is called. (Compilers keep an array in registers only if no loop around its uses is nested in another such loop.)
+static inline __attribute__((always_inline)) void multiply_part(const qins_product *product, size_t token, size_t panel,
+                                                                const size_t n_tokens, const bool both) {
+    const size_t panel_values = product->n_cols * QINS_PANEL;
+    const int16_t *v = product->v + panel * panel_values, *x = product->x + token * product->x_stride;
+    for (size_t col = 0; col < product->n_cols; col += QINS_UNIT) {
+        ilanes first[PRODUCT_TOKENS], second[PRODUCT_TOKENS];
+#pragma GCC unroll 12
+        for (size_t t = 0; t < n_tokens; t++) first[t] = second[t] = ilanes_set(0);
+        for (size_t i = col; i < col + QINS_UNIT; i += 2) {
+            const ilanes weights = ilanes_load(v + i * QINS_PANEL);
+            const ilanes others = both ? ilanes_load(v + panel_values + i * QINS_PANEL) : weights;
+#pragma GCC unroll 12
+            for (size_t t = 0; t < n_tokens; t++) {
+                const ilanes pair = pairs_set(x + t * product->x_stride + i);
+                first[t] = pairs_dot(first[t], weights, pair);
+                if (both) second[t] = pairs_dot(second[t], others, pair);
+            }
+        }
+        const lanes d = lanes_load(product->d + panel * QINS_PANEL);
+        const lanes other_d = both ? lanes_load(product->d + (panel + 1) * QINS_PANEL) : d;
+#pragma GCC unroll 12
+        for (size_t t = 0; t < n_tokens; t++) {
+            const lanes scale = lanes_set(product->scale[(token + t) * product->scale_stride + col / QINS_UNIT]);
+            float *y = product->y + (token + t) * product->y_stride + panel * QINS_PANEL, *other_y = y + QINS_PANEL;
+            lanes_store(y, lanes_fma(lanes_mul(d, scale), lanes_from_int(first[t]), lanes_load(y)));
+            if (both)
+                lanes_store(other_y,
+                            lanes_fma(lanes_mul(other_d, scale), lanes_from_int(second[t]), lanes_load(other_y)));
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void multiply_tokens(const qins_product *product, size_t token,
+                                                                  const size_t n_tokens) {
+    for (size_t p = 0; p < QINS_TILE_PANELS; p += PRODUCT_PANELS)
+        multiply_part(product, token, p, n_tokens, PRODUCT_PANELS == 2);
+}
+
+static void multiply(const qins_product *product) {
+    size_t t = 0;
+    for (; t + PRODUCT_TOKENS <= product->n_tokens; t += PRODUCT_TOKENS) multiply_tokens(product, t, PRODUCT_TOKENS);
+    for (; t + 4 <= product->n_tokens; t += 4) multiply_tokens(product, t, 4);
+    for (; t < product->n_tokens; t++) multiply_tokens(product, t, 1);
+}
+
+static double integer_rounds(size_t rounds) {
+    enum { CHAINS = 12, INNER = 16 };
+    const int16_t pair[2] = {3, -5};
+    const ilanes factor = pairs_set(pair);
+    ilanes all = factor;
+    for (size_t round = 0; round < rounds; round += INNER) {
+        ilanes sums[CHAINS];
+        for (size_t i = 0; i < CHAINS; i++) sums[i] = ilanes_add(all, ilanes_set((int32_t)i));
+        for (size_t inner = 0; inner < INNER; inner++) // products of the sums, else the rounds are multiplied out
+            for (size_t i = 0; i < CHAINS; i++) sums[i] = pairs_dot(sums[i], sums[i], factor);
+        for (size_t i = 0; i < CHAINS; i++) all = ilanes_add(all, sums[i]);
+    }
+    int32_t values[WIDTH];
+    static volatile int32_t sink;
+    ilanes_store(values, all);
+    sink = values[0];
+    (void)sink;
+    return (double)qins_round_up(rounds, INNER) * CHAINS * WIDTH * 4.0; // two products and two sums a lane
+}
+
+// --- numbers in floating point ---
+
+static inline __attribute__((always_inline)) void gemm_part(const qins_gemm *g, size_t row, size_t col,
+                                                            const size_t n_rows, const bool both) {
+    const float *a = g->a + row * g->a_stride, *b = g->b + col / WIDTH * g->b_panel;
+    for (size_t start = 0; start < g->k; start += QINS_UNIT) {
+        const size_t end = start + QINS_UNIT < g->k ? start + QINS_UNIT : g->k;
+        lanes first[GEMM_ROWS], second[GEMM_ROWS];
+#pragma GCC unroll 12
+        for (size_t r = 0; r < n_rows; r++) first[r] = second[r] = lanes_set(0.0f);
+        for (size_t i = start; i < end; i++) {
+            const lanes values = lanes_load(b + i * g->b_row);
+            const lanes others = both ? lanes_load(b + g->b_panel + i * g->b_row) : values;
+#pragma GCC unroll 12
+            for (size_t r = 0; r < n_rows; r++) {
+                const lanes factor = lanes_set(a[r * g->a_stride + i]);
+                first[r] = lanes_fma(factor, values, first[r]);
+                if (both) second[r] = lanes_fma(factor, others, second[r]);
+            }
+        }
+#pragma GCC unroll 12
+        for (size_t r = 0; r < n_rows; r++) {
+            float *c = g->c + (row + r) * g->c_stride + col, *other_c = c + WIDTH;
+            lanes_store(c, lanes_add(lanes_load(c), first[r]));
+            if (both) lanes_store(other_c, lanes_add(lanes_load(other_c), second[r]));
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void gemm_columns(const qins_gemm *g, size_t col, const bool both) {
+    size_t row = 0;
+    for (; row + GEMM_ROWS <= g->m; row += GEMM_ROWS) gemm_part(g, row, col, GEMM_ROWS, both);
+    for (; row + 4 <= g->m; row += 4) gemm_part(g, row, col, 4, both);
+    for (; row < g->m; row++) gemm_part(g, row, col, 1, both);
+}
+
+static void gemm(const qins_gemm *g) {
+    size_t col = 0;
+    if (GEMM_LANES == 2)
+        for (; col + 2 * WIDTH <= g->n; col += 2 * WIDTH) gemm_columns(g, col, true);
+    for (; col < g->n; col += WIDTH) gemm_columns(g, col, false);
+}
+
+typedef lanes load_numbers(const void *numbers);
+
+static inline lanes load_f32(const void *x) {
+    return lanes_load(x);
+}
+
+// T(s) of 16 codes, none of them -128: encode_values made them.
+static inline lanes load_t(const void *x) {
+    const lanes s = lanes_from_int8(x);
+    return lanes_mul(s, lanes_add(lanes_abs(s), lanes_set(128.0f)));
+}
+
+static inline __attribute__((always_inline)) void dot_numbers(float *y, const void *panels, size_t n_panels,
+                                                              size_t cols, const float *x, load_numbers *load,
+                                                              size_t size) {
+    const uint8_t *values = panels;
+    for (size_t p = 0; p < n_panels; p++, y += WIDTH) {
+        lanes sum = lanes_set(0.0f);
+        for (size_t start = 0; start < cols; start += QINS_UNIT) {
+            const size_t end = start + QINS_UNIT < cols ? start + QINS_UNIT : cols;
+            lanes chain = lanes_set(0.0f);
+            for (size_t i = start; i < end; i++, values += WIDTH * size) {
+                ask_ahead(values);
+                chain = lanes_fma(load(values), lanes_set(x[i]), chain);
+            }
+            sum = lanes_add(sum, chain);
+        }
+        lanes_store(y, sum);
+    }
+}
+
+static inline __attribute__((always_inline)) void widen(float *out, const void *in, size_t n, load_numbers *load,
+                                                        size_t size) {
+    size_t i = 0;
+    for (; i + WIDTH <= n; i += WIDTH) lanes_store(out + i, load((const uint8_t *)in + i * size));
+    if (i == n) return;
+    uint8_t rest[WIDTH * sizeof(float)] = {0};
+    memcpy(rest, (const uint8_t *)in + i * size, (n - i) * size);
+    lanes_store_n(out + i, load(rest), n - i);
+}
+
+// Columns that are summed at once: n_lanes, a constant wherever this is called, times 16.
+static inline __attribute__((always_inline)) void add_columns(float *out, const uint8_t *values, size_t row_bytes,
+                                                              size_t n, const float *weights, load_numbers *load,
+                                                              size_t size, const size_t n_lanes) {
+    lanes chains[6];
+    for (size_t l = 0; l < n_lanes; l++) chains[l] = lanes_set(0.0f);
+    for (size_t i = 0; i < n; i++, values += row_bytes) {
+        const lanes weight = lanes_set(weights[i]);
+        for (size_t l = 0; l < n_lanes * size; l += 4) ask_ahead(values + l * WIDTH);
+#pragma GCC unroll 6
+        for (size_t l = 0; l < n_lanes; l++) chains[l] = lanes_fma(weight, load(values + l * WIDTH * size), chains[l]);
+    }
+    for (size_t l = 0; l < n_lanes; l++)
+        lanes_store(out + l * WIDTH, lanes_add(lanes_load(out + l * WIDTH), chains[l]));
+}
+
+static inline __attribute__((always_inline)) void add_numbers(float *out, const void *values, size_t cols, size_t n,
+                                                              const float *weights, load_numbers *load, size_t size) {
+    const uint8_t *first = values;
+    size_t col = 0;
+    for (; col + 6 * WIDTH <= cols; col += 6 * WIDTH)
+        add_columns(out + col, first + col * size, cols * size, n, weights, load, size, 6);
+    for (; col + 4 * WIDTH <= cols; col += 4 * WIDTH)
+        add_columns(out + col, first + col * size, cols * size, n, weights, load, size, 4);
+    for (; col < cols; col += WIDTH) add_columns(out + col, first + col * size, cols * size, n, weights, load, size, 1);
+}
+
+// The slots of one type, whose numbers of `size` bytes `load` reads.
+#define DOT(name, load, size)                                                                                          \
+    static void name(float *y, const void *panels, size_t n_panels, size_t cols, const float *x) {                     \
+        dot_numbers(y, panels, n_panels, cols, x, load, size);                                                         \
+    }
+#define WIDEN(name, load, size)                                                                                        \
+    static void name(float *out, const void *in, size_t n) {                                                           \
+        widen(out, in, n, load, size);                                                                                 \
+    }
+#define ADD(name, load, size)                                                                                          \
+    static void name(float *out, const void *values, size_t cols, size_t n, const float *weights) {                    \
+        add_numbers(out, values, cols, n, weights, load, size);                                                        \
+    }
+DOT(dot_f32, load_f32, sizeof(float))
+DOT(dot_f16, lanes_from_f16, sizeof(uint16_t))
+DOT(dot_bf16, lanes_from_bf16, sizeof(uint16_t))
+WIDEN(widen_f16, lanes_from_f16, sizeof(uint16_t))
+WIDEN(widen_bf16, lanes_from_bf16, sizeof(uint16_t))
+WIDEN(widen_qins8, load_t, 1)
+ADD(add_f32, load_f32, sizeof(float))
+ADD(add_f16, lanes_from_f16, sizeof(uint16_t))
+ADD(add_qins8, load_t, 1)
+
+static size_t narrow(uint16_t *out, const float *x, size_t n) {
+    const float largest = 65504.0f;
+    const lanes high = lanes_set(largest), low = lanes_set(-largest);
+    size_t n_clamped = 0;
+    for (size_t i = 0; i < n; i += WIDTH) {
+        uint16_t halves[WIDTH];
+        const lanes v = lanes_load_n(x + i, width(n - i));
+        if (!lanes_all_finite(lanes_bits(v)) || lanes_largest(lanes_abs(v)) > largest)
+            for (size_t j = i; j < n && j < i + WIDTH; j++) n_clamped += fabsf(x[j]) > largest;
+        lanes_store_f16(halves, lanes_max(low, lanes_min(high, v)));
+        memcpy(out + i, halves, width(n - i) * sizeof *out);
+    }
+    return n_clamped;
+}
+
+// The s = 0 .. 127 with T(s) nearest to t >= 0.
+static inline lanes nearest_t(lanes t) {
+    const lanes s = lanes_round(lanes_sub(lanes_sqrt(lanes_add(t, lanes_set(4096.0f))), lanes_set(64.0f)));
+    return lanes_min(s, lanes_set(127.0f));
+}
+
+static float value_codes(int8_t *codes, float d, const float *x, size_t n) {
+    const lanes scale = lanes_set(d);
+    lanes sum = lanes_set(0.0f);
+    for (size_t i = 0; i < n; i += WIDTH) {
+        const lanes v = lanes_load_n(x + i, width(n - i)), t = lanes_div(v, scale), s = nearest_t(lanes_abs(t));
+        const lanes value = lanes_with_sign(lanes_mul(s, lanes_add(s, lanes_set(128.0f))), t);
+        const lanes error = lanes_sub(v, lanes_mul(scale, value));
+        sum = lanes_fma(error, error, sum);
+        int8_t bytes[WIDTH];
+        ilanes_store_int8(bytes, lanes_to_int(lanes_with_sign(s, t)));
+        memcpy(codes + i, bytes, width(n - i));
+    }
+    return lanes_sum(sum);
+}
+
+// --- norms and activation functions ---
+
+static inline lanes exp_lanes(lanes x) {
+    static const float taylor[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+    const lanes bounded = lanes_min(lanes_set(88.02f), x), magic = lanes_set(0x1.8p23f);
+    const lanes shifted = lanes_fma(bounded, lanes_set(0x1.715476p+0f), magic), n = lanes_sub(shifted, magic);
+    lanes r = lanes_fma(n, lanes_set(-0x1.62e4p-1f), bounded);
+    r = lanes_fma(n, lanes_set(-0x1.7f7d1cp-20f), r);
+    lanes y = lanes_set(taylor[0]);
+    for (size_t i = 1; i < sizeof taylor / sizeof *taylor; i++) y = lanes_fma(y, r, lanes_set(taylor[i]));
+    const ilanes power = ilanes_add(ilanes_shift_left(lanes_bits(shifted), 23), ilanes_set(127 << 23));
+    return lanes_unless_below(lanes_mul(y, lanes_from_bits(power)), x, -87.3f);
+}
+
+static void rmsnorm(float *out, const float *x, const float *weight, size_t n, float eps) {
+    lanes sum = lanes_set(0.0f);
+    for (size_t i = 0; i < n; i += WIDTH) {
+        const lanes v = lanes_load_n(x + i, width(n - i));
+        sum = lanes_fma(v, v, sum);
+    }
+    const lanes factor = lanes_set(1.0f / sqrtf(lanes_sum(sum) / (float)n + eps));
+    for (size_t i = 0; i < n; i += WIDTH) {
+        const lanes v = lanes_mul(lanes_load_n(x + i, width(n - i)), factor);
+        lanes_store_n(out + i, lanes_mul(v, lanes_load_n(weight + i, width(n - i))), width(n - i));
+    }
+}
+
+static void swiglu(float *out, const float *gate, const float *up, size_t n) {
+    for (size_t i = 0; i < n; i += WIDTH) {
+        const lanes g = lanes_load_n(gate + i, width(n - i));
+        const lanes negative = lanes_mul(g, lanes_set(-1.0f));
+        const lanes silu = lanes_div(g, lanes_add(lanes_set(1.0f), exp_lanes(negative)));
+        lanes_store_n(out + i, lanes_mul(lanes_load_n(up + i, width(n - i)), silu), width(n - i));
+    }
+}
+
+static float scale_max(float *x, size_t n, float factor) {
+    lanes largest = lanes_set(-INFINITY);
+    size_t i = 0;
+    for (; i + WIDTH <= n; i += WIDTH) {
+        const lanes v = lanes_mul(lanes_load(x + i), lanes_set(factor));
+        lanes_store(x + i, v);
+        largest = lanes_max(v, largest); // NaN: the second
+    }
+    float result = lanes_largest(largest);
+    for (; i < n; i++) {
+        x[i] *= factor;
+        result = x[i] > result ? x[i] : result;
+    }
+    return result;
+}
+
+static float exp_sum(float *x, size_t n, float max, const float *factors) {
+    lanes sum = lanes_set(0.0f);
+    for (size_t i = 0; i < n; i += WIDTH) {
+        const size_t count = width(n - i);
+        const lanes e = exp_lanes(lanes_sub(lanes_load_n(x + i, count), lanes_set(max)));
+        if (count == WIDTH) {
+            sum = lanes_add(sum, e);
+        } else {
+            lanes_store_n(x + i, e, count); // and again, for the zeros after the last
+            sum = lanes_add(sum, lanes_load_n(x + i, count));
+        }
+        lanes_store_n(x + i, factors == NULL ? e : lanes_mul(e, lanes_load_n(factors + i, count)), count);
+    }
+    return lanes_sum(sum);
+}
+
+// --- encoding ---
+
+// s of u under the scale byte k, 2048 / k being `inverse`; and v.
+static inline lanes code_qins8(lanes u, lanes inverse, lanes k, lanes *v) {
+    const lanes s = nearest_t(lanes_mul(lanes_abs(u), inverse));
+    const lanes t = lanes_with_sign(lanes_mul(s, lanes_add(s, lanes_set(128.0f))), u);
+    *v = lanes_floor(lanes_mul(lanes_fma(t, k, lanes_set(1024.0f)), lanes_set(1.0f / 2048.0f)));
+    return lanes_with_sign(s, u);
+}
+
+static void nearest_qins8(int8_t *codes, float *v, const float *u, const uint8_t *scales) {
+    const lanes k = lanes_from_uint8(scales);
+    lanes value;
+    const lanes s = code_qins8(lanes_load(u), lanes_div(lanes_set(2048.0f), k), k, &value);
+    ilanes_store_int8(codes, lanes_to_int(s));
+    lanes_store(v, value);
+}
+
+static float encode_block_qins8(int8_t *codes, uint8_t *scale, const float *w, float d) {
+    const lanes inverse = lanes_set(1.0f / d);
+    const lanes u[2] = {lanes_mul(lanes_load(w), inverse), lanes_mul(lanes_load(w + WIDTH), inverse)};
+    const float max = lanes_largest(lanes_max(lanes_abs(u[0]), lanes_abs(u[1])));
+    float best = INFINITY;
+    lanes v;
+    *scale = 0;
+    memset(codes, 0, QINS_BLOCK);
+    if (!(max > 0.0f)) return 0.0f;
+    int first, last;
+    qins_scales_to_try(QINS_QINS8, max, &first, &last);
+    for (int k = first; k <= last; k++) {
+        lanes sum = lanes_set(0.0f);
+        for (int i = 0; i < 2; i++) {
+            code_qins8(u[i], lanes_set(2048.0f / (float)k), lanes_set((float)k), &v);
+            const lanes left = lanes_sub(u[i], v);
+            sum = lanes_fma(left, left, sum);
+        }
+        const float error = lanes_sum(sum);
+        if (!(error < best)) continue;
+        best = error;
+        *scale = (uint8_t)k;
+    }
+    for (int i = 0; i < 2; i++) {
+        const lanes s = code_qins8(u[i], lanes_set(2048.0f / (float)*scale), lanes_set((float)*scale), &v);
+        ilanes_store_int8(codes + i * WIDTH, lanes_to_int(s));
+    }
+    return best;
+}
+
+static void override(qins_kernels *kernels) {
+    kernels->quantize = quantize;
+    kernels->dot_coded[QINS_QINS8] = dot_qins8;
+    kernels->dot_values[QINS_F32] = dot_f32;
+    kernels->dot_values[QINS_F16] = dot_f16;
+    kernels->dot_values[QINS_BF16] = dot_bf16;
+    kernels->unpack[QINS_QINS8] = unpack_qins8;
+    kernels->multiply = multiply;
+    kernels->gemm = gemm;
+    kernels->widen[QINS_F16] = widen_f16;
+    kernels->widen[QINS_BF16] = widen_bf16;
+    kernels->widen[QINS_QINS8] = widen_qins8;
+    kernels->add_values[QINS_F32] = add_f32;
+    kernels->add_values[QINS_F16] = add_f16;
+    kernels->add_values[QINS_QINS8] = add_qins8;
+    kernels->narrow = narrow;
+    kernels->value_codes = value_codes;
+    kernels->rmsnorm = rmsnorm;
+    kernels->swiglu = swiglu;
+    kernels->scale_max = scale_max;
+    kernels->exp_sum = exp_sum;
+    kernels->encode_block[QINS_QINS8] = encode_block_qins8;
+    kernels->nearest[QINS_QINS8] = nearest_qins8;
+    kernels->integer_rounds = integer_rounds;
+}

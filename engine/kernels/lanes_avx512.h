@@ -1,0 +1,133 @@
+// Sixteen lanes on AVX-512 (F, BW, VL), and with LANES_VNNI defined on its VNNI: the words that kernels_lanes.h is
+// written in.
+#ifndef QINS_KERNELS_LANES_AVX512_H
+#define QINS_KERNELS_LANES_AVX512_H
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef __m512 lanes;   // 16 FP32
+typedef __m512i ilanes; // 16 int32, or 32 int16 in pairs, or 64 bytes: 4 in each of 16 rows
+
+enum { PRODUCT_TOKENS = 12, PRODUCT_PANELS = 2, GEMM_ROWS = 12, GEMM_LANES = 2 }; // registers: 24 sums
+
+// Words that are one instruction each.
+#define lanes_load _mm512_loadu_ps
+#define lanes_store _mm512_storeu_ps
+#define lanes_set _mm512_set1_ps
+#define lanes_add _mm512_add_ps
+#define lanes_sub _mm512_sub_ps
+#define lanes_mul _mm512_mul_ps
+#define lanes_div _mm512_div_ps
+#define lanes_fma _mm512_fmadd_ps
+#define lanes_sqrt _mm512_sqrt_ps
+#define lanes_max _mm512_max_ps // a > b ? a : b; where one is NaN: b
+#define lanes_min _mm512_min_ps // a < b ? a : b; where one is NaN: b
+#define lanes_abs _mm512_abs_ps
+#define lanes_largest _mm512_reduce_max_ps
+#define lanes_bits _mm512_castps_si512
+#define lanes_from_bits _mm512_castsi512_ps
+#define lanes_from_int _mm512_cvtepi32_ps
+#define lanes_to_int _mm512_cvtps_epi32 // to nearest even
+#define ilanes_load _mm512_loadu_si512
+#define ilanes_store _mm512_storeu_si512
+#define ilanes_set _mm512_set1_epi32
+#define ilanes_add _mm512_add_epi32
+#define pairs_mulhrs _mm512_mulhrs_epi16
+
+// x[n], n <= 16, and zeros after it.
+static inline lanes lanes_load_n(const float *x, size_t n) {
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), x);
+}
+static inline void lanes_store_n(float *x, lanes v, size_t n) {
+    _mm512_mask_storeu_ps(x, (__mmask16)((1u << n) - 1), v);
+}
+static inline lanes lanes_round(lanes a) { // to nearest even
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static inline lanes lanes_floor(lanes a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+// |a| with the sign of b, for a >= 0.
+static inline lanes lanes_with_sign(lanes a, lanes b) {
+    const __m512i sign = _mm512_and_si512(_mm512_castps_si512(b), _mm512_set1_epi32(INT32_MIN));
+    return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(a), sign));
+}
+// a where not x < limit, 0 elsewhere.
+static inline lanes lanes_unless_below(lanes a, lanes x, float limit) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_NLT_UQ), a);
+}
+static inline float lanes_sum(lanes v) {
+    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1));
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(v), high);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+static inline ilanes ilanes_shift_left(ilanes a, int bits) {
+    return _mm512_slli_epi32(a, (unsigned)bits);
+}
+static inline bool lanes_all_finite(ilanes bits) {
+    const ilanes exponent = _mm512_set1_epi32(0x7F800000);
+    return _mm512_cmpeq_epi32_mask(_mm512_and_si512(bits, exponent), exponent) == 0;
+}
+
+// 16 numbers or bytes from memory.
+static inline lanes lanes_from_bf16(const void *x) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(x)), 16));
+}
+static inline lanes lanes_from_f16(const void *x) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(x));
+}
+static inline lanes lanes_from_int8(const void *x) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(x)));
+}
+static inline lanes lanes_from_uint8(const void *x) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(x)));
+}
+static inline void lanes_store_f16(void *out, lanes a) {
+    _mm256_storeu_si256(out, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+static inline void ilanes_store_int16(void *out, ilanes a) {
+    _mm256_storeu_si256(out, _mm512_cvtepi32_epi16(a));
+}
+static inline void ilanes_store_int8(void *out, ilanes a) {
+    _mm_storeu_si128(out, _mm512_cvtepi32_epi8(a));
+}
+
+// A pair of int16 for all rows.
+static inline ilanes pairs_set(const int16_t *pair) {
+    int32_t both;
+    memcpy(&both, pair, sizeof both);
+    return _mm512_set1_epi32(both);
+}
+// sums + a pair of rows times a pair of x, in int32.
+static inline ilanes pairs_dot(ilanes sums, ilanes a, ilanes b) {
+#ifdef LANES_VNNI
+    return _mm512_dpwssd_epi32(sums, a, b);
+#else
+    return _mm512_add_epi32(sums, _mm512_madd_epi16(a, b));
+#endif
+}
+// Scale bytes of 16 rows as k << bits in both int16 of a row's pair.
+static inline ilanes pairs_of_scales(const uint8_t *scales, int bits) {
+    const __m512i low =
+        _mm512_slli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)scales)), (unsigned)bits);
+    return _mm512_or_si512(low, _mm512_slli_epi32(low, 16));
+}
+// T(s) of the bytes in even places (columns 0 and 2 of each row), and in odd ones: s (|s| | 128), the other byte's
+// factor being 0.
+static inline void pairs_t(ilanes codes, ilanes *even, ilanes *odd) {
+    const __m512i magnitude = _mm512_abs_epi8(codes), top = _mm512_set1_epi8(INT8_MIN);
+    enum { or_then_and = 0xA8 }; // (a | b) & c
+    *even =
+        _mm512_maddubs_epi16(_mm512_ternarylogic_epi32(magnitude, top, _mm512_set1_epi16(0x00FF), or_then_and), codes);
+    *odd = _mm512_maddubs_epi16(
+        _mm512_ternarylogic_epi32(magnitude, top, _mm512_set1_epi16((short)0xFF00), or_then_and), codes);
+}
+
+#endif

@@ -1,0 +1,196 @@
+// The table of codes and the layout of matrices, against formulas in plain integers and bytes counted by hand.
+#include "engine/kernels/encode.h"
+#include "engine/kernels/tiers.h"
+#include "tests/support.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// floor(a / b) for b > 0
+static int64_t floor_divide(int64_t a, int64_t b) {
+    return a >= 0 ? a / b : -((-a + b - 1) / b);
+}
+
+Test(code, qins8_is_its_formula) {
+    const qins_type_info *info = &qins_types[QINS_QINS8];
+    for (int s = -128; s <= 127; s++) {
+        const int t = s * (abs(s) < 128 ? abs(s) + 128 : 128);
+        cr_assert_eq(qins_t_value((int8_t)s), (float)t);
+        for (int k = 0; k <= 255; k++) {
+            const int64_t v = floor_divide((int64_t)t * k + 1024, 2048);
+            cr_assert_eq(info->value(s, k), v, "s %d, k %d", s, k);
+            cr_assert(v >= -QINS_MAX_V && v <= QINS_MAX_V);
+        }
+    }
+    cr_expect_eq(info->value(127, 255), QINS_MAX_V);
+}
+
+Test(code, every_coded_type_keeps_its_promises) {
+    for (int type = 0; type < QINS_TYPE_COUNT; type++) {
+        const qins_type_info *info = &qins_types[type];
+        qins_type found;
+        cr_assert(qins_type_from_name(info->name, &found) && found == (qins_type)type);
+        cr_expect_eq(info->number != NULL, !qins_type_is_coded((qins_type)type));
+        if (!qins_type_is_coded((qins_type)type)) continue;
+        for (int k = 0; k <= info->max_scale; k++) {
+            for (int code = info->min_code; code <= info->max_code; code++) {
+                cr_assert(abs(info->value(code, k)) <= QINS_MAX_V);
+                if (k == 0) cr_assert_eq(info->value(code, k), 0, "padding");
+            }
+            cr_assert_eq(info->value(info->zero_code, k), 0);
+        }
+        uint8_t unit[QINS_PANEL * QINS_UNIT];
+        cr_assert_leq(qins_unit_bytes((qins_type)type), sizeof unit);
+        for (size_t i = 0; i < QINS_PANEL * QINS_UNIT; i++) // each place has bits of its own
+            info->put(unit, i / QINS_UNIT, i % QINS_UNIT, info->min_code + (int)(i * 7 % 50));
+        for (size_t i = 0; i < QINS_PANEL * QINS_UNIT; i++)
+            cr_assert_eq(info->get(unit, i / QINS_UNIT, i % QINS_UNIT), info->min_code + (int)(i * 7 % 50));
+    }
+    qins_type type;
+    cr_expect_not(qins_type_from_name("qins9", &type));
+}
+
+// The nearest code, or one whose value is as near but for the rounding of v and of T's inverse.
+Test(code, nearest) {
+    const qins_type_info *info = &qins_types[QINS_QINS8];
+    test_random random = {1};
+    for (int i = 0; i < 20000; i++) {
+        const int k = 1 + (int)random_below(&random, 255);
+        const float u = random_bell(&random) * 1500.0f;
+        const int code = info->nearest(u, k);
+        double best = INFINITY;
+        for (int s = info->min_code; s <= info->max_code; s++) best = fmin(best, fabs((double)u - info->value(s, k)));
+        cr_assert_leq(fabs((double)u - info->value(code, k)), best + 1.01, "u %g, k %d, code %d", (double)u, k, code);
+    }
+}
+
+Test(code, bytes_of_panels) {
+    // 512 columns: 32 bytes of d, 256 of scales, 32 zeros, 8192 codes; the rest of 576 columns: 32, 32, 0 and 1024
+    cr_expect_eq(qins_panel_bytes(QINS_QINS8, 512), 8512);
+    cr_expect_eq(qins_panel_bytes(QINS_QINS8, 576), 8512 + 64 + 1024);
+    cr_expect_eq(qins_panel_bytes(QINS_QINS8, 3072), 6 * 8512);
+    cr_expect_eq(qins_panel_bytes(QINS_QINS8, 1), 64 + 1024);
+    cr_expect_eq(qins_panel_bytes(QINS_BF16, 3), 16 * 3 * 2);
+    size_t bytes;
+    cr_assert(qins_matrix_bytes(QINS_QINS8, QINS_PANELS, 17, 512, &bytes) && bytes == 2 * 8512);
+    cr_assert(qins_matrix_bytes(QINS_F32, QINS_ROWS, 17, 3, &bytes) && bytes == 17 * 3 * 4);
+    cr_expect_not(qins_matrix_bytes(QINS_QINS8, QINS_ROWS, 1, 1, &bytes), "there are no coded rows");
+    cr_expect_not(qins_matrix_bytes(QINS_F32, QINS_ROWS, SIZE_MAX / 4, 2, &bytes));
+    cr_expect_not(qins_matrix_bytes(QINS_QINS8, QINS_PANELS, SIZE_MAX, 1, &bytes));
+    cr_expect_not(qins_matrix_bytes(QINS_QINS8, QINS_PANELS, 1, SIZE_MAX, &bytes));
+}
+
+// Where a row's numbers lie, by the text of FORMAT.md.
+Test(code, coded_rows_lie_where_the_format_says) {
+    enum { COLS = 600 };
+    test_row *room = calloc(1, sizeof *room);
+    const qins_coded_row row = coded_row(room);
+    cr_assert_eq(qins_panel_bytes(QINS_QINS8, COLS), 8512 + 128 + 2 * 1024);
+    uint8_t *data = calloc(1, 8512 + 128 + 2 * 1024);
+    for (int i = 0; i < COLS; i++) row.codes[i] = (int8_t)(i % 255 - 127);
+    for (int i = 0; i < 20; i++) row.scales[i] = (uint8_t)(i + 1);
+    row.d[0] = 0x1234, row.d[1] = 0x5678;
+    qins_pack_coded(data, QINS_QINS8, COLS, 5, &row);
+    for (size_t i = 0; i < COLS; i++) {
+        const size_t start = i < 512 ? 0 : 8512, scales = i < 512 ? 320 : 128, col = i % 512;
+        const uint16_t d = (uint16_t)(data[start + 10] | data[start + 11] << 8);
+        cr_assert_eq(d, i < 512 ? 0x1234 : 0x5678);
+        cr_assert_eq(data[start + 32 + col / 32 * 16 + 5], i / 32 + 1);
+        cr_assert_eq((int8_t)data[start + scales + col / 4 * 64 + 5 * 4 + col % 4], (int)(i % 255) - 127);
+    }
+    free(data);
+    free(room);
+}
+
+static void check_rows(qins_type type, qins_layout layout, size_t rows, size_t cols) {
+    test_matrix *made = matrix_make(type, layout, rows, cols, rows + cols);
+    test_guards guards = {0};
+    qins_matrix matrix = made->matrix;
+    matrix.data = guarded_copy(&guards, made->data, made->bytes);
+    float *values = guarded(&guards, rows * cols * sizeof *values);
+    qins_decode_rows(values, &matrix, 0, rows);
+    for (size_t i = 0; i < rows * cols; i++)
+        cr_assert_eq((double)values[i], made->values[i], "%s [%zu, %zu], value %zu", qins_types[type].name, rows, cols,
+                     i);
+    guards_free(&guards);
+    matrix_free(made);
+}
+
+Test(code, rows_decode_from_any_layout) {
+    static const size_t shapes[][2] = {{1, 1}, {16, 64}, {17, 65}, {5, 511}, {33, 513}, {3, 1100}};
+    for (int type = 0; type < QINS_TYPE_COUNT; type++)
+        for (size_t i = 0; i < 6; i++) {
+            check_rows((qins_type)type, QINS_PANELS, shapes[i][0], shapes[i][1]);
+            if (!qins_type_is_coded((qins_type)type))
+                check_rows((qins_type)type, QINS_ROWS, shapes[i][0], shapes[i][1]);
+        }
+}
+
+// --- encoding ---
+
+// What is stored decodes to within the stated error; the padding holds zeros.
+static void check_encoding(qins_type type, const float *x, size_t cols, double most) {
+    test_row *room = malloc(sizeof *room);
+    float *decoded = malloc(cols * sizeof *decoded);
+    cr_assert(room != NULL && decoded != NULL);
+    memset(room, 0x55, sizeof *room);
+    const qins_coded_row row = coded_row(room);
+    const double stated = qins_encode_row(&qins_kernels_scalar, type, x, cols, &row);
+    qins_decode_coded(decoded, type, cols, &row);
+    double error = 0, squares = 0;
+    for (size_t i = 0; i < cols; i++) {
+        error += pow((double)x[i] - (double)decoded[i], 2);
+        squares += (double)x[i] * (double)x[i];
+    }
+    cr_expect_float_eq(stated, error, 1e-12 * error);
+    cr_expect_leq(error, most * squares, "%s, %zu columns: %g", qins_types[type].name, cols, error / squares);
+    for (size_t i = cols; i < qins_round_up(cols, QINS_UNIT); i++)
+        cr_expect_eq(row.codes[i], qins_types[type].zero_code);
+    free(room);
+    free(decoded);
+}
+
+Test(code, rows_are_encoded_to_within_their_error) {
+    static const size_t cols[] = {1, 31, 33, 64, 500, 513, 1100};
+    test_random random = {7};
+    float x[1100];
+    for (int type = 0; type < QINS_TYPE_COUNT; type++) {
+        for (size_t i = 0; i < 7 && qins_type_is_coded((qins_type)type); i++) {
+            random_fill(&random, x, cols[i]);
+            check_encoding((qins_type)type, x, cols[i], 4e-5);
+            for (size_t j = 0; j < cols[i]; j++) x[j] *= 1e-30f;
+            check_encoding((qins_type)type, x, cols[i], 4e-5);
+            if (i == 4) { // one weight of 40 standard deviations
+                random_fill(&random, x, cols[i]);
+                x[100] = 40;
+                check_encoding((qins_type)type, x, cols[i], 5e-5);
+            }
+            memset(x, 0, sizeof x);
+            check_encoding((qins_type)type, x, cols[i], 0);
+            x[cols[i] - 1] = 3.4e38f;
+            check_encoding((qins_type)type, x, cols[i], 4e-5);
+        }
+    }
+}
+
+Test(code, a_row_has_the_same_bytes_on_every_tier) {
+    enum { COLS = 1100 };
+    size_t n;
+    const test_tier *tiers = kernel_tiers(&n);
+    test_row *first = calloc(1, sizeof *first), *other = calloc(1, sizeof *other);
+    float x[COLS];
+    cr_assert(first != NULL && other != NULL);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        test_random random = {seed};
+        random_fill(&random, x, COLS);
+        const qins_coded_row row = coded_row(first), again = coded_row(other);
+        const double error = qins_encode_row(&qins_kernels_scalar, QINS_QINS8, x, COLS, &row);
+        for (size_t i = 1; i < n; i++) {
+            cr_assert_eq(qins_encode_row(&tiers[i].kernels, QINS_QINS8, x, COLS, &again), error);
+            cr_assert_eq(memcmp(first, other, sizeof *first), 0, "%s", tiers[i].name);
+        }
+    }
+    free(first);
+    free(other);
+}
