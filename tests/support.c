@@ -115,6 +115,7 @@ static void fill_coded(test_matrix *made, test_random *random) {
             row.codes[i] = (int8_t)(info->min_code + (int)random_below(random, (size_t)n_codes));
             if (i >= matrix->cols) row.codes[i] = (int8_t)info->zero_code;
             row.scales[i / QINS_BLOCK] = (uint8_t)random_below(random, (size_t)info->max_scale + 1);
+            if (i / QINS_BLOCK * QINS_BLOCK >= matrix->cols) row.scales[i / QINS_BLOCK] = 0;
             row.d[i / QINS_STRETCH] = qins_bf16_from_f32(1e-5f + 1e-5f * (float)random_below(random, 100));
         }
         for (size_t i = 0; i < matrix->cols; i++) {

@@ -39,7 +39,7 @@ Test(qinswriter, writes_the_golden_file) {
     }
     char *golden = qins_file_read_all(GOLDEN, 1 << 20, &golden_size, QINS_FAILED, &error);
     expect_ok(&error);
-    cr_expect_eq(XXH3_64bits(golden, golden_size), UINT64_C(0x7218e44e7f9388fa), "%s itself has changed: %016llx",
+    cr_expect_eq(XXH3_64bits(golden, golden_size), UINT64_C(0x983ba2c47161395b), "%s itself has changed: %016llx",
                  GOLDEN, (unsigned long long)XXH3_64bits(golden, golden_size));
     for (size_t i = 0; i < size && i < golden_size; i++)
         cr_assert_eq(bytes[i], (uint8_t)golden[i], "byte %zu of %zu differs from %s", i, size, GOLDEN);
@@ -63,7 +63,7 @@ Test(qinswriter, the_golden_file_is_read) {
     cr_expect(row[0] == 0x1.1ap+0f && row[7] == -0x1.bcp-3f);
     qins_matrix down = qins_image_matrix(image, QINS_LAYER_INDEX + QINS_DOWN);
     qins_decode_rows(row, &down, 7, 1);
-    cr_expect(row[0] == -0x1.0cdp-6f && row[69] == 0x1.4685p-4f);
+    cr_expect(row[0] == -0x1.03c4p-6f && row[69] == 0x1.450c8p-4f);
     qins_pool *pool = qins_pool_create(2, &error);
     qins_image_verify(image, pool, &error);
     expect_ok(&error);

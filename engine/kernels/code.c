@@ -167,5 +167,6 @@ float qins_largest_magnitude(const float *x, size_t n) {
 
 uint16_t qins_smallest_scale(float magnitude, float largest) {
     const uint32_t up = (qins_f32_bits(magnitude / largest) + 0xFFFFu) >> 16;
+    if (magnitude > 0.0f && up < QINS_BF16_MIN) return QINS_BF16_MIN;
     return up > QINS_BF16_MAX ? QINS_BF16_MAX : (uint16_t)up;
 }

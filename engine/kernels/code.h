@@ -7,8 +7,8 @@
 //
 //     qins8    code s = -127 .. 127    T(s) = s (|s| + 128)    v = (T(s) k + 1024) >> 11    k = 0 .. 255
 //
-// (>> is the arithmetic shift.) The coordinate s is nonlinear: steps are small where weights are many. d has 8
-// significant bits and v has 13, so d * v is exact in FP32.
+// (>> is the arithmetic shift.) The coordinate s is nonlinear: steps are small where weights are many. d is 0 or a
+// normal number, at least 2^-126. It has 8 significant bits and v has 12, so d * v is exact in FP32.
 #ifndef QINS_KERNELS_CODE_H
 #define QINS_KERNELS_CODE_H
 
@@ -27,7 +27,8 @@ enum {
     QINS_UNIT = 64,     // columns of a panel come in whole units
     QINS_STRETCH = 512, // weights of a row that share d
     QINS_MAX_V = 4032,
-    QINS_BF16_MAX = 0x7F7F // bits of the largest finite BF16
+    QINS_BF16_MIN = 0x0080, // bits of the smallest normal BF16, 2^-126
+    QINS_BF16_MAX = 0x7F7F  // bits of the largest finite BF16
 };
 
 // One row per type; a narrower code is a new row. What does not concern a type is NULL or 0.
@@ -142,8 +143,8 @@ void qins_decode_coded(float *out, qins_type type, size_t cols, const qins_coded
 // The largest |x[n]|; not below infinity where one is infinite or NaN.
 float qins_largest_magnitude(const float *x, size_t n);
 
-// The scale of finite numbers up to `magnitude` >= 0: the smallest BF16 that is at least magnitude / largest, at most
-// QINS_BF16_MAX.
+// The scale of finite numbers up to `magnitude` >= 0: 0, or the smallest normal BF16 that is at least magnitude /
+// largest, at most QINS_BF16_MAX.
 uint16_t qins_smallest_scale(float magnitude, float largest);
 
 // T(s) of qins8 for every byte s, in FP32; and the code whose T is nearest to t, up to rounding. V in the cache is d

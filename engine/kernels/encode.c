@@ -4,11 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { SCALES_BELOW = 1, SCALES_TRIED = 12, D_TRIED = 4, D_STEP = 4, VALUE_D_TRIED = 4 };
-
-static float largest_v(qins_type type) {
-    return (float)qins_types[type].max_t * (float)qins_types[type].max_scale / (float)(1 << qins_types[type].t_bits);
-}
+enum { SCALES_BELOW = 1, SCALES_TRIED = 20, D_TRIED = 2, D_STEP = 8, VALUE_D_TRIED = 4 };
 
 void qins_scales_to_try(qins_type type, float max, int *first, int *last) {
     const qins_type_info *info = &qins_types[type];
@@ -18,45 +14,10 @@ void qins_scales_to_try(qins_type type, float max, int *first, int *last) {
     *last = *first + SCALES_TRIED - 1 < info->max_scale ? *first + SCALES_TRIED - 1 : info->max_scale;
 }
 
-// u[QINS_BLOCK] under one scale byte.
-static float error_under(const qins_type_info *info, int8_t *codes, int scale, const float *u) {
-    float lanes[16] = {0};
-    for (int i = 0; i < QINS_BLOCK; i++) {
-        codes[i] = (int8_t)info->nearest(u[i], scale);
-        const float error = u[i] - (float)info->value(codes[i], scale);
-        lanes[i % 16] = fmaf(error, error, lanes[i % 16]);
-    }
-    for (int width = 8; width > 0; width /= 2)
-        for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
-    return lanes[0];
-}
-
-float qins_encode_block(qins_type type, int8_t *codes, uint8_t *scale, const float *w, float d) {
-    const qins_type_info *info = &qins_types[type];
-    const float inverse = 1.0f / d;
-    float u[QINS_BLOCK], max = 0.0f, best = INFINITY;
-    for (int i = 0; i < QINS_BLOCK; i++) {
-        u[i] = w[i] * inverse;
-        max = fabsf(u[i]) > max ? fabsf(u[i]) : max;
-    }
-    *scale = 0;
-    memset(codes, info->zero_code, QINS_BLOCK);
-    if (!(max > 0.0f)) return 0.0f;
-    int first, last;
-    qins_scales_to_try(type, max, &first, &last);
-    for (int k = first; k <= last; k++) {
-        int8_t tried[QINS_BLOCK];
-        const float error = error_under(info, tried, k, u);
-        if (!(error < best)) continue;
-        best = error;
-        *scale = (uint8_t)k;
-        memcpy(codes, tried, sizeof tried);
-    }
-    return best;
-}
-
 uint16_t qins_first_d(qins_type type, const float *x, size_t n) {
-    return qins_smallest_scale(qins_largest_magnitude(x, n), largest_v(type));
+    const qins_type_info *info = &qins_types[type];
+    const float largest_v = (float)info->max_t * (float)info->max_scale / (float)(1 << info->t_bits);
+    return qins_smallest_scale(qins_largest_magnitude(x, n), largest_v);
 }
 
 // One part of a row that shares d: padded[n_blocks * QINS_BLOCK].
@@ -68,7 +29,7 @@ static void encode_part(const qins_kernels *kernels, qins_type type, const float
     memset(codes, qins_types[type].zero_code, n_blocks * QINS_BLOCK);
     memset(scales, 0, n_blocks);
     if (first == 0) return;
-    for (int i = 0; i < D_TRIED && first + i * D_STEP <= QINS_BF16_MAX; i++) {
+    for (int i = 0; i < D_TRIED; i++) {
         const uint16_t tried = (uint16_t)(first + i * D_STEP);
         const float value = qins_f32_from_bf16(tried);
         int8_t tried_codes[QINS_STRETCH];
@@ -113,7 +74,7 @@ void qins_encode_values(const qins_kernels *kernels, int8_t *codes, uint16_t *d,
     memset(codes, 0, n);
     if (first == 0 || first == nan) return;
     float best = INFINITY;
-    for (uint16_t tried = first; tried < first + VALUE_D_TRIED && tried <= QINS_BF16_MAX; tried++) {
+    for (uint16_t tried = first; tried < first + VALUE_D_TRIED; tried++) {
         const float error = kernels->value_codes(codes, qins_f32_from_bf16(tried), x, n);
         if (!(error < best)) continue;
         best = error;

@@ -10,11 +10,6 @@
 // clips it a little, some more bring the other weights nearer to codes.
 void qins_scales_to_try(qins_type type, float max, int *first, int *last);
 
-// The definition of the kernel encode_block: for w[QINS_BLOCK], all finite, and d > 0, u = w * (1 / d); of the scale
-// bytes to try, in order, the first with the smallest error, each u taking the type's nearest code. A block of zeros
-// has scale byte 0. Returns the error, sum (u - v)^2: in 16 lanes by fma, then halved.
-float qins_encode_block(qins_type type, int8_t *codes, uint8_t *scale, const float *w, float d);
-
 // Encode x[cols], all finite, into `row` with the best of a few d for each QINS_STRETCH columns. Returns sum (x -
 // stored)^2.
 double qins_encode_row(const qins_kernels *kernels, qins_type type, const float *x, size_t cols,

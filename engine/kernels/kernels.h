@@ -83,7 +83,9 @@ typedef struct qins_kernels {
     // x[n] = exp(x - max) * factors (NULL: 1); returns the sum of the exponentials
     float (*exp_sum)(float *x, size_t n, float max, const float *factors);
 
-    // The best scale byte for w[QINS_BLOCK] under d > 0, and its codes; see encode.c. Returns sum (w / d - v)^2
+    // w[QINS_BLOCK], all finite, under d > 0, with u = w * (1 / d): of the scale bytes that qins_scales_to_try names,
+    // in order, the first with the smallest error, and the nearest code of each u. A block of zeros has scale byte 0.
+    // Returns the error, sum (u - v)^2, by fma in lanes
     float (*encode_block[QINS_TYPE_COUNT])(int8_t *codes, uint8_t *scale, const float *w, float d);
     // Of u[16], each under a scale byte of its own, k >= 1: the nearest code, up to rounding, and v
     void (*nearest[QINS_TYPE_COUNT])(int8_t *codes, float *v, const float *u, const uint8_t *scales);

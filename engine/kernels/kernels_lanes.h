@@ -411,20 +411,22 @@ static float exp_sum(float *x, size_t n, float max, const float *factors) {
 
 // --- encoding ---
 
-// s of u under the scale byte k, 2048 / k being `inverse`; and v.
+// |s| and |v| of u under the scale byte k, 2048 / k being `inverse`. v is rounded with halves going up: 1023 in place
+// of 1024 does that to the size of a negative one.
 static inline lanes code_qins8(lanes u, lanes inverse, lanes k, lanes *v) {
     const lanes s = nearest_t(lanes_mul(lanes_abs(u), inverse));
-    const lanes t = lanes_with_sign(lanes_mul(s, lanes_add(s, lanes_set(128.0f))), u);
-    *v = lanes_floor(lanes_mul(lanes_fma(t, k, lanes_set(1024.0f)), lanes_set(1.0f / 2048.0f)));
-    return lanes_with_sign(s, u);
+    const lanes half = lanes_add(lanes_with_sign(lanes_set(0.5f), u), lanes_set(1023.5f));
+    const lanes t = lanes_mul(s, lanes_add(s, lanes_set(128.0f)));
+    *v = lanes_floor(lanes_mul(lanes_fma(t, k, half), lanes_set(1.0f / 2048.0f)));
+    return s;
 }
 
 static void nearest_qins8(int8_t *codes, float *v, const float *u, const uint8_t *scales) {
-    const lanes k = lanes_from_uint8(scales);
-    lanes value;
-    const lanes s = code_qins8(lanes_load(u), lanes_div(lanes_set(2048.0f), k), k, &value);
-    ilanes_store_int8(codes, lanes_to_int(s));
-    lanes_store(v, value);
+    const lanes k = lanes_from_uint8(scales), wanted = lanes_load(u);
+    lanes size;
+    const lanes s = code_qins8(wanted, lanes_div(lanes_set(2048.0f), k), k, &size);
+    ilanes_store_int8(codes, lanes_to_int(lanes_with_sign(s, wanted)));
+    lanes_store(v, lanes_add(lanes_with_sign(size, wanted), lanes_set(0.0f))); // +0 for -0
 }
 
 static float encode_block_qins8(int8_t *codes, uint8_t *scale, const float *w, float d) {
@@ -432,28 +434,25 @@ static float encode_block_qins8(int8_t *codes, uint8_t *scale, const float *w, f
     const lanes u[2] = {lanes_mul(lanes_load(w), inverse), lanes_mul(lanes_load(w + WIDTH), inverse)};
     const float max = lanes_largest(lanes_max(lanes_abs(u[0]), lanes_abs(u[1])));
     float best = INFINITY;
+    int first, last, found = 0;
     lanes v;
-    *scale = 0;
-    memset(codes, 0, QINS_BLOCK);
-    if (!(max > 0.0f)) return 0.0f;
-    int first, last;
     qins_scales_to_try(QINS_QINS8, max, &first, &last);
     for (int k = first; k <= last; k++) {
         lanes sum = lanes_set(0.0f);
         for (int i = 0; i < 2; i++) {
             code_qins8(u[i], lanes_set(2048.0f / (float)k), lanes_set((float)k), &v);
-            const lanes left = lanes_sub(u[i], v);
+            const lanes left = lanes_sub(lanes_abs(u[i]), v);
             sum = lanes_fma(left, left, sum);
         }
         const float error = lanes_sum(sum);
-        if (!(error < best)) continue;
-        best = error;
-        *scale = (uint8_t)k;
+        found = error < best ? k : found; // no branch: it would be taken at random
+        best = error < best ? error : best;
     }
     for (int i = 0; i < 2; i++) {
-        const lanes s = code_qins8(u[i], lanes_set(2048.0f / (float)*scale), lanes_set((float)*scale), &v);
-        ilanes_store_int8(codes + i * WIDTH, lanes_to_int(s));
+        const lanes s = code_qins8(u[i], lanes_set(2048.0f / (float)found), lanes_set((float)found), &v);
+        ilanes_store_int8(codes + i * WIDTH, lanes_to_int(lanes_with_sign(s, u[i])));
     }
+    *scale = (uint8_t)(max > 0.0f ? found : 0);
     return best;
 }
 

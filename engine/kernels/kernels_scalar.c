@@ -246,8 +246,33 @@ static float exp_sum(float *x, size_t n, float max, const float *factors) {
     return sum_lanes(lanes);
 }
 
+// u[QINS_BLOCK] under one scale byte; returns sum (u - v)^2.
+static float codes_under(const qins_type_info *info, int8_t *codes, int scale, const float *u) {
+    float lanes[LANES] = {0};
+    for (int i = 0; i < QINS_BLOCK; i++) {
+        codes[i] = (int8_t)info->nearest(u[i], scale);
+        const float error = u[i] - (float)info->value(codes[i], scale);
+        lanes[i % LANES] = fmaf(error, error, lanes[i % LANES]);
+    }
+    return sum_lanes(lanes);
+}
+
 static float encode_block_qins8(int8_t *codes, uint8_t *scale, const float *w, float d) {
-    return qins_encode_block(QINS_QINS8, codes, scale, w, d);
+    const float inverse = 1.0f / d;
+    float u[QINS_BLOCK], best = INFINITY;
+    for (int i = 0; i < QINS_BLOCK; i++) u[i] = w[i] * inverse;
+    const float max = qins_largest_magnitude(u, QINS_BLOCK);
+    int first, last;
+    qins_scales_to_try(QINS_QINS8, max, &first, &last);
+    for (int k = first; k <= last; k++) {
+        int8_t tried[QINS_BLOCK];
+        const float error = codes_under(&qins_types[QINS_QINS8], tried, k, u);
+        if (!(error < best)) continue;
+        best = error;
+        *scale = (uint8_t)(max > 0.0f ? k : 0);
+        memcpy(codes, tried, sizeof tried);
+    }
+    return best;
 }
 
 static void nearest_qins8(int8_t *codes, float *v, const float *u, const uint8_t *scales) {
