@@ -261,31 +261,70 @@ Test(qinsfile, verify_names_what_is_damaged) {
     }
 }
 
-// What a run relies on, under a hash that agrees.
-static void expect_unsound(size_t tensor_index, size_t offset, uint8_t value) {
-    sample made = make_sample(QINS_QINS8);
+// What verify says of a tensor in which n_bytes were changed, under a hash that agrees. Matrices are of `type`, the
+// head of BF16; gate_up_proj is [140, 48] and down_proj [48, 70].
+static void check_changed(qins_type type, size_t tensor_index, size_t offset, uint16_t value, size_t n_bytes,
+                          bool sound) {
+    qins_config config = tiny_config();
+    config.ffn_dim = 70;
+    size_t size;
+    uint8_t *bytes = model_bytes(&config, 1, type, &size);
     qins_error error = {0};
+    qins_image *image = qins_image_from_memory(bytes, size, "sample", &error);
     qins_pool *pool = qins_pool_create(1, &error);
-    qins_tensor *tensor = &((qins_header *)(uintptr_t)qins_image_header(made.image))->tensors[tensor_index];
-    uint8_t *payload = made.bytes + tensor->offset;
-    payload[offset] = value;
+    qins_tensor *tensor = &((qins_header *)(uintptr_t)qins_image_header(image))->tensors[tensor_index];
+    uint8_t *payload = bytes + tensor->offset, changed[2] = {value & 0xFF, value >> 8};
+    cr_assert(offset + n_bytes <= tensor->bytes && memcmp(payload + offset, changed, n_bytes) != 0);
+    memcpy(payload + offset, changed, n_bytes);
     tensor->hash = XXH3_64bits(payload, (size_t)tensor->bytes);
-    qins_image_verify(made.image, pool, &error);
-    expect_error(&error, QINS_BAD_MODEL, "1 damaged sections");
+    qins_image_verify(image, pool, &error);
+    cr_assert_eq(error.status, sound ? QINS_OK : QINS_BAD_MODEL, "%s, byte %zu: 0x%x", tensor->spec.name, offset,
+                 value);
+    cr_assert(sound || strstr(error.message, tensor->spec.name) != NULL, "%s", error.message);
     qins_pool_free(pool);
-    free_sample(&made);
+    qins_image_close(image);
+    free(bytes);
 }
 
-// The matrix qkv [96, 48]: panels of 64 bytes (d, two scale bytes a row) and one unit of codes, whose last 16 columns are
-// padding. down [48, 80]: 96 bytes of scales, 32 zeros, and two units, one of them with 48 columns of padding.
-Test(qinsfile, verify_refuses_what_no_writer_makes) {
-    const size_t qkv = QINS_LAYER_INDEX + QINS_QKV, down = QINS_LAYER_INDEX + QINS_DOWN;
-    expect_unsound(qkv, 1, 0x7F);                        // d infinite or NaN
-    expect_unsound(qkv, 1, 0xBF);                        // d negative
-    expect_unsound(qkv, 64, 0x80);                       // code -128
-    expect_unsound(qkv, 64 + 48 / 4 * 64, 1);            // a code of column 48
-    expect_unsound(down, 100, 1);                        // the zeros after the scales
-    expect_unsound(down, 128 + 1024 + 16 / 4 * 64, 255); // a code of column 80
+static const size_t gate_up = QINS_LAYER_INDEX + QINS_GATE_UP, down = QINS_LAYER_INDEX + QINS_DOWN;
+
+Test(qinsfile, verify_refuses_a_d_that_no_writer_makes) {
+    static const uint16_t sound[] = {0, 0x0080, 0x3F80, 0x7F7F};
+    static const uint16_t unsound[] = {0x0001, 0x007F, 0x7F80, 0x7FC0, 0x8000, 0x8001, 0x8080, 0xBF80, 0xFF80, 0xFFFF};
+    for (size_t i = 0; i < sizeof sound / sizeof *sound; i++) check_changed(QINS_QINS8, down, 2 * i, sound[i], 2, true);
+    for (size_t i = 0; i < sizeof unsound / sizeof *unsound; i++)
+        check_changed(QINS_QINS8, down, 2 * i, unsound[i], 2, false);
+}
+
+// A panel of down_proj has 32 bytes of d, 64 of scales, 32 zeros, and two units of codes; in columns 70 .. 127 is
+// padding. The last panel of gate_up_proj, at byte 8 * 1088, has 32 bytes of d, 32 of scales, and a unit; rows 12 .. 15
+// are padding.
+Test(qinsfile, verify_refuses_codes_and_padding_that_no_writer_makes) {
+    enum { CODES = 128, UNIT = 1024, LAST = 8 * 1088 };
+    check_changed(QINS_QINS8, down, CODES + 5, 0x80, 1, false);           // code -128
+    check_changed(QINS_QINS8, down, CODES + UNIT + 64 + 1, 127, 1, true); // row 0, column 69
+    check_changed(QINS_QINS8, down, CODES + UNIT + 64 + 2, 1, 1, false);  // row 0, column 70
+    check_changed(QINS_QINS8, down, CODES + 2 * UNIT - 1, 1, 1, false);   // row 15, column 127
+    check_changed(QINS_QINS8, down, 32 + 2 * 16 + 15, 255, 1, true);      // scale byte of columns 64 .. 95
+    check_changed(QINS_QINS8, down, 32 + 3 * 16, 1, 1, false);            // scale byte of columns 96 .. 127
+    check_changed(QINS_QINS8, down, 96, 1, 1, false);                     // the zeros after the scales
+    check_changed(QINS_QINS8, down, 127, 0x80, 1, false);                 // their last one
+    check_changed(QINS_QINS8, gate_up, LAST + 2 * 11, 0x3F80, 2, true);   // d of row 11
+    check_changed(QINS_QINS8, gate_up, LAST + 2 * 12, 0x3F80, 2, false);  // d of row 12
+    check_changed(QINS_QINS8, gate_up, LAST + 32 + 12, 1, 1, false);      // scale byte of row 12
+    check_changed(QINS_QINS8, gate_up, LAST + 32 + 16 + 15, 1, 1, false); // scale byte of row 15
+    check_changed(QINS_QINS8, gate_up, LAST + 64 + 12 * 4, 1, 1, false);  // code of row 12
+    check_changed(QINS_QINS8, gate_up, LAST + 64 + 11 * 64 + 15 * 4 + 3, 1, 1, false); // code of row 15
+}
+
+// Without codes: [cols][16 rows].
+Test(qinsfile, verify_refuses_rows_after_the_last_that_are_not_zero) {
+    const size_t last = 8 * 48 * 16, head = QINS_LAYER_INDEX + 2 * QINS_TENSORS_PER_LAYER + 1;
+    check_changed(QINS_F32, gate_up, (last + 11) * 4, 0x3F80, 2, true);
+    check_changed(QINS_F32, gate_up, (last + 12) * 4, 1, 1, false);
+    check_changed(QINS_F32, gate_up, (last + 48 * 16) * 4 - 1, 0x80, 1, false); // -0
+    check_changed(QINS_QINS8, head, (3 * 48 * 16 + 47 * 16 + 1) * 2, 0x3F80, 2, true);
+    check_changed(QINS_QINS8, head, (3 * 48 * 16 + 47 * 16 + 2) * 2, 1, 1, false);
 }
 
 Test(qinsfile, a_long_list_of_damage_is_cut) {

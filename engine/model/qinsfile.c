@@ -166,33 +166,46 @@ static bool all_zero(const uint8_t *bytes, size_t n) {
     return any == 0;
 }
 
-// A stretch of a coded panel: every d finite and not negative (BF16 bit patterns below infinity's), every code one that
-// a writer uses, and nothing but zeros where there are no weights.
-static bool stretch_is_sound(const qins_matrix *matrix, const qins_stretch *stretch, size_t n_rows, size_t n_cols) {
-    const qins_type_info *info = &qins_types[matrix->type];
-    const size_t unit_bytes = qins_unit_bytes(matrix->type);
+// A stretch of a coded panel with weights in n_rows x n_cols: every d 0 or a normal number above 0, every code and
+// scale byte one that a writer uses, and nothing but zeros where there are no weights.
+static bool stretch_is_sound(const qins_type_info *info, size_t unit_bytes, const qins_stretch *stretch, size_t n_rows,
+                             size_t n_cols) {
     const uint8_t *end_of_scales = stretch->scales + stretch->n_cols / QINS_BLOCK * QINS_PANEL;
     bool sound = all_zero(end_of_scales, (size_t)(stretch->codes - end_of_scales));
     for (size_t row = 0; row < QINS_PANEL; row++) {
-        sound &= row < n_rows ? stretch->d[row] < 0x7F80 : stretch->d[row] == 0;
+        const size_t n_used = row < n_rows ? n_cols : 0;
+        const uint16_t d = stretch->d[row];
+        sound &= d == 0 || (row < n_rows && d >= QINS_BF16_MIN && d <= QINS_BF16_MAX);
+        for (size_t i = 0; i < stretch->n_cols; i += QINS_BLOCK)
+            sound &= stretch->scales[i / QINS_BLOCK * QINS_PANEL + row] <= (i < n_used ? info->max_scale : 0);
         for (size_t i = 0; i < stretch->n_cols; i++) {
             const int code = info->get(stretch->codes + i / QINS_UNIT * unit_bytes, row, i % QINS_UNIT);
-            const bool is_padding = row >= n_rows || i >= n_cols;
-            sound &= is_padding ? code == info->zero_code : code >= info->min_code && code <= info->max_code;
+            sound &= i < n_used ? code >= info->min_code && code <= info->max_code : code == info->zero_code;
         }
     }
     return sound;
 }
 
+// The rows of the last panel that are not the matrix's, of uncompressed values.
+static bool padded_rows_are_zero(const qins_matrix *matrix) {
+    const size_t n_rows = matrix->rows % QINS_PANEL, value_bytes = qins_types[matrix->type].bits / 8;
+    if (matrix->layout == QINS_ROWS || n_rows == 0) return true;
+    const uint8_t *values = qins_panel_at(matrix, matrix->rows / QINS_PANEL);
+    bool zero = true;
+    for (size_t col = 0; col < matrix->cols; col++, values += QINS_PANEL * value_bytes)
+        zero &= all_zero(values + n_rows * value_bytes, (QINS_PANEL - n_rows) * value_bytes);
+    return zero;
+}
+
 static bool matrix_is_sound(const qins_matrix *matrix) {
-    if (!qins_type_is_coded(matrix->type)) return true;
+    if (!qins_type_is_coded(matrix->type)) return padded_rows_are_zero(matrix);
+    const size_t unit_bytes = qins_unit_bytes(matrix->type);
     bool sound = true;
     for (size_t panel = 0; panel < qins_panels(matrix->rows); panel++) {
-        const size_t left = matrix->rows - panel * QINS_PANEL, n_rows = left < QINS_PANEL ? left : QINS_PANEL;
         for (size_t col = 0; col < matrix->cols; col += QINS_STRETCH) {
-            const qins_stretch stretch =
-                qins_stretch_at(qins_panel_at(matrix, panel), qins_unit_bytes(matrix->type), matrix->cols, col);
-            sound &= stretch_is_sound(matrix, &stretch, n_rows, matrix->cols - col);
+            const qins_stretch stretch = qins_stretch_at(qins_panel_at(matrix, panel), unit_bytes, matrix->cols, col);
+            sound &= stretch_is_sound(&qins_types[matrix->type], unit_bytes, &stretch,
+                                      matrix->rows - panel * QINS_PANEL, matrix->cols - col);
         }
     }
     return sound;
