@@ -14,7 +14,7 @@ ifeq ($(CFLAGS_$(config)),)
 $(error config=$(config) is unknown; use release, debug, asan, tsan, emulated or fuzz)
 endif
 
-# No FMA contraction and no fast-math: the bytes of the codec and the logits must not depend on the compiler.
+# No FMA contraction and no fast-math: the bytes of the codes and the logits must not depend on the compiler.
 ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -ffp-contract=off \
               -I. -MMD -MP $(CFLAGS_$(config)) $(CFLAGS)
 LIBS := -lopenblas -lcjson -lxxhash -lm -lpthread

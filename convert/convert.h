@@ -13,7 +13,7 @@
 typedef void qins_notice(void *context, const char *line);
 
 typedef struct qins_convert_options {
-    qins_type weight_type; // of the layers' matrices: QINS_QINS8, QINS_BF16 or QINS_F32
+    qins_type weight_type; // of the layers' matrices: a coded type, QINS_BF16 or QINS_F32
     bool head_given;       // head_type was asked for; otherwise lm_head follows the default rule
     qins_type head_type;   // default rule: F32 with weight_type F32; else 16-bit sources as they are, F32 becomes BF16
     const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
@@ -33,7 +33,7 @@ typedef struct qins_role_report {
 } qins_role_report;
 
 // What the conversion will do, and, when done, what it cost. Nothing needs to be released but what
-// qins_convert_report_free releases; after qins_convert that is the header alone.
+// qins_convert_report_free releases; after qins_convert that is only the header.
 typedef struct qins_convert_report {
     qins_header header; // complete once qins_convert returns
     uint64_t source_bytes, file_bytes;

@@ -6,7 +6,7 @@
 
 // A choice of type names into the qins_type at the offset.
 void qins_set_type(void *values, const qins_given *given, qins_error *error);
-// A type into head_type, and projective|log into curve, of the qins_convert_options at the offset.
+// A choice of type names into head_type of the qins_convert_options at the offset; notes that it was given.
 void qins_set_head_type(void *values, const qins_given *given, qins_error *error);
 
 #endif

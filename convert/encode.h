@@ -26,8 +26,8 @@ typedef struct qins_encoded {
 
 // Convert `source` to `type` (its own, F32, BF16 or a coded one) in `layout` and hand the payload to the sink. Rounding
 // is to nearest even. NaN, infinity, and values that a narrower type cannot hold are an error (QINS_BAD_MODEL) that
-// names row and column of the first. `feedback` of the matrix's inputs decides codes and scales; NULL: the weights
-// alone.
+// names row and column of the first. `feedback` of the matrix's inputs decides codes and scales; NULL: only the
+// weights do.
 qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, qins_layout layout,
                                const qins_feedback *feedback, qins_sink *sink, void *context, qins_encoded *result,
                                qins_error *error);

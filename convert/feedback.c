@@ -15,7 +15,7 @@ enum {
     BLOCK = QINS_BLOCK, // weights that share a scale byte
     PANEL = 64,         // columns that are factored at once
     TILE = 256,         // rows (and columns) of H that are an item of work
-    SCALES = 16         // scale bytes tried for each block
+    SCALES = 16         // scale bytes tried for each block: the first of qins_scales_to_try
 };
 
 // Added to the diagonal of H, as a share of its mean: n inputs do not tell much of directions that they hardly have.
@@ -308,9 +308,8 @@ static uint8_t encode_block(const struct coding *coding, float *w, float d, size
     struct lanes lanes;
     int first, last;
     qins_scales_to_try(coding->type, max / d, &first, &last);
-    const int most = qins_types[coding->type].max_scale;
     for (size_t lane = 0; lane < SCALES; lane++) {
-        lanes.scales[lane] = (uint8_t)(first + (int)lane < most ? first + (int)lane : most);
+        lanes.scales[lane] = (uint8_t)(first + (int)lane < last ? first + (int)lane : last);
         lanes.cost[lane] = 0.0f;
         for (size_t j = 0; j < n; j++) lanes.feedback[j][lane] = asked[j];
     }

@@ -7,9 +7,9 @@
 // Type of a tensor of this role in the file, given its type in the checkpoint (rules: qins_convert_options).
 qins_type qins_plan_type(const qins_convert_options *options, qins_role role, qins_type source);
 
-// Fill in type, source type and, for coded ones, the curve of the header's tensors, and sources[n_tensors], the place
-// of each in the checkpoint. What is missing, misshaped, of an unreadable dtype or unknown goes to `problems`; NULL
-// stays in `sources` where there is nothing.
+// Fill in type and source type of the header's tensors, and sources[n_tensors], the place of each in the checkpoint.
+// What is missing, misshaped, of an unreadable dtype or unknown goes to `problems`; NULL stays in `sources` where there
+// is nothing.
 void qins_plan_match(qins_header *header, const qins_source_tensor **sources, const qins_checkpoint *checkpoint,
                      const qins_convert_options *options, qins_problems *problems, qins_error *error);
 

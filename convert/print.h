@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-// A line per tensor (name, file and dtype it comes from, [rows, cols], type, curve, offset, bytes) and the totals.
+// A line per tensor (name, file and dtype it comes from, [rows, cols], type, offset, bytes) and the totals.
 void qins_print_plan(FILE *stream, const qins_convert_report *report);
 
 // Size, bits per weight and error of each kind of tensor and of all.

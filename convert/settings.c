@@ -55,8 +55,8 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
     if (settings->hf_dir == NULL) return qins_fail(error, QINS_USAGE, "no folder was given; see qinsconvert --help");
     if (settings->output == NULL && !settings->dry_run)
         return qins_fail(error, QINS_USAGE, "no output was given; use -o MODEL.qins");
-    if (settings->convert.calibrate != NULL && settings->convert.weight_type != QINS_QINS8)
-        return qins_fail(error, QINS_USAGE, "--calibrate is for --type qins8 alone");
+    if (settings->convert.calibrate != NULL && !qins_type_is_coded(settings->convert.weight_type))
+        return qins_fail(error, QINS_USAGE, "--calibrate is only for --type qins8");
     if (settings->convert.calibrate == NULL && settings->convert.calibrate_tokens > 0)
         return qins_fail(error, QINS_USAGE,
                          "--calibrate-tokens says how much of --calibrate's text to use; give that, too");

@@ -6,7 +6,7 @@
 
 enum { FIXTURE_TENSORS = 15, FIXTURE_MAX_TENSORS = 24 };
 
-// Two layers, hidden 80 (a block of 64 and a part of one), ffn 72, 4 heads, 2 KV heads of 20, vocabulary 96.
+// Two layers, hidden 80 (a unit of 64 columns and a part of one), ffn 72, 4 heads, 2 KV heads of 20, vocabulary 96.
 extern const char fixture_config[]; // its config.json
 
 typedef struct fixture_tensor {

@@ -102,7 +102,7 @@ row "numbers that are none among the log-probabilities of $generated generated t
 # --- size and speed ---
 bits=$("$run" info -m "$model" | awk '$3 == "qins8" { bytes += $4; weights += $4 / $5 } END { printf "%.2f", bytes / weights }')
 whole=$(($(field hidden_dim "$info") % 64 + $(field ffn_dim "$info") % 64))
-row "bits per coded weight, beside 16$([ "$whole" -eq 0 ] || echo ' (rows are padded to whole blocks of 64)')" "$bits" \
+row "bits per coded weight, beside 16$([ "$whole" -eq 0 ] || echo ' (columns are padded to multiples of 64)')" "$bits" \
     "$([ "$whole" -ne 0 ] || echo '<= 8.8: 45 % smaller')" "$([ "$whole" -ne 0 ] || echo "$bits <= 8.8")"
 cache=$(field kv_token_bytes "$("$run" -m "$model" --plan --json)")
 half=$(field kv_token_bytes "$("$run" -m "$model" --plan --json --kv-v f16)")

@@ -21,7 +21,7 @@ equal "a file without calibration names none" 0 "$("$run" info -m "$demo" --json
 echo "Too short." >"$tmp/short"
 expect "a text that is too short" 2 'must have at least [0-9]+ tokens, it has' convert -o "$tmp/x.qins" --calibrate "$tmp/short"
 expect "a text that is not there" 1 'missing' convert -o "$tmp/x.qins" --calibrate "$tmp/missing"
-expect "calibration of types without codes" 2 'for --type qins8 alone' convert -o "$tmp/x.qins" --calibrate $text --type bf16
+expect "calibration of types without codes" 2 'only for --type qins8' convert -o "$tmp/x.qins" --calibrate $text --type bf16
 expect "tokens of no text" 2 "says how much of --calibrate's text" convert -o "$tmp/x.qins" --calibrate-tokens 2048
 mkdir "$tmp/no_tokenizer" && cp tests/data/demo/{config.json,generation_config.json,model.safetensors} "$tmp/no_tokenizer"
 expect "a model without a tokenizer" 3 'needs a tokenizer.json' "$build/qinsconvert" "$tmp/no_tokenizer" -o "$tmp/x.qins" --calibrate $text

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What qinsconvert writes, read back by the reader that was written from FORMAT.md alone, and compared with the
+# What qinsconvert writes, read back by the reader that was written only from FORMAT.md, and compared with the
 # checkpoint; and damaged files, which it and `qinsrun verify` both refuse. Usage: test_python_reader.sh BUILD_DIR
 # PYTHON: the interpreter, python3 by default; with the module xxhash it checks hashes too.
 set -u
@@ -52,6 +52,29 @@ refused() {
     else ok "python reader: $name"; fi
 }
 
+# payload NAME WANTED FILE TENSOR OFFSET BYTE...: a copy of FILE with these bytes in a tensor, under hashes that agree, is
+# refused.
+payload() {
+    local name=$1 wanted=$2
+    shift 2
+    if [ -n "$nohash" ]; then skip "python reader: $name is refused" "$python has no module xxhash"; return; fi
+    "$python" -c 'import json, struct, sys, xxhash
+target, source, name, offset = sys.argv[1:5]
+data = bytearray(open(source, "rb").read())
+(size,) = struct.unpack_from("<Q", data, 24)
+header = json.loads(data[64:64 + size])
+(tensor,) = [tensor for tensor in header["tensors"] if tensor["name"] == name]
+begin, end = tensor["offset"], tensor["offset"] + tensor["bytes"]
+for at, byte in enumerate(sys.argv[5:], begin + int(offset)):
+    assert at < end and data[at] != int(byte), "nothing is damaged"
+    data[at] = int(byte)
+digest = xxhash.xxh3_64_hexdigest(bytes(data[begin:end])).encode()
+data[64:64 + size] = data[64:64 + size].replace(tensor["hash"].encode(), digest)
+struct.pack_into("<Q", data, 32, xxhash.xxh3_64_intdigest(bytes(data[64:64 + size])))
+open(target, "wb").write(data)' "$damaged" "$@" || { fail "python reader: $name" "the file cannot be made"; return; }
+    refused "$name" "$damaged" "$wanted"
+}
+
 if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null; then
     skip "python reader" "there is no $python (3.6 or later)"
     exit 0
@@ -86,5 +109,24 @@ if [ -n "$sample" ]; then
     cp "$sample" "$damaged"
     flip "$damaged" -1
     refused "a flipped payload byte" "$damaged" 'tensor .*hash' $nohash
+    # [384, 96]: 32 bytes of zeros after the scale bytes of 128 columns
+    gate_up=model.layers.0.mlp.gate_up_proj.weight
+    payload "the first byte after the scales" 'bytes 96 to 128 are not zero' "$sample" $gate_up 96 1
+    payload "the last byte after the scales" 'bytes 96 to 128 are not zero' "$sample" $gate_up 127 1
+fi
+# gate_up_proj is [84, 30]: panels of 1088 bytes, the last with 4 rows; lm_head is [280, 30], its last panel with 8 rows.
+odd=$tmp/odd.qins
+if [ -n "$sample" ] && "$build/qinsconvert" tests/data/tiny/longrope-odd-f16 -o "$odd" --quiet 2>"$tmp/err"; then
+    payload "a subnormal d" 'd is 0x7f$' "$odd" $gate_up 0 127 0
+    payload "a negative d" 'd is 0xbf80$' "$odd" $gate_up 0 128 191
+    payload "an infinite d" 'd is 0x7f80$' "$odd" $gate_up 0 128 127
+    payload "code -128" 'code -128' "$odd" $gate_up 64 128
+    payload "a code of column 30" 'a code of the padding' "$odd" $gate_up $((64 + 7 * 64 + 2)) 1
+    payload "a scale byte of columns 32 to 63" 'a scale byte of the padding' "$odd" $gate_up 48 1
+    payload "d of row 84" 'd of the padding' "$odd" $gate_up $((5 * 1088 + 8)) 128 63
+    payload "a scale byte of row 84" 'a scale byte of the padding' "$odd" $gate_up $((5 * 1088 + 32 + 4)) 1
+    payload "a code of row 95" 'a code of the padding' "$odd" $gate_up $((6 * 1088 - 1)) 1
+    payload "a value of row 280" 'padding after byte' "$odd" lm_head.weight $((17 * 16 * 60 + 16)) 1
+    payload "a value of row 287" 'padding after byte' "$odd" lm_head.weight $((18 * 16 * 60 - 1)) 128
 fi
 exit $failed

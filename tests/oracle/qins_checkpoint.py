@@ -137,19 +137,19 @@ def compare_tensor(qins, checkpoint, tensor):
 
 
 def template_ids(spec):
-    """Ids that tokenizer.json puts before and behind a text."""
+    """Ids that tokenizer.json puts before and after a text."""
     processor = spec.get("post_processor")
     if processor is None:
         return (), ()
     require(processor["type"] == "TemplateProcessing", "tokenizer.json",
             f"post-processor {processor['type']}")
     around = [], []
-    behind = 0
+    after = 0
     for part in processor["single"]:
         if "Sequence" in part:
-            behind = 1
+            after = 1
         else:
-            around[behind].extend(processor["special_tokens"][part["SpecialToken"]["id"]]["ids"])
+            around[after].extend(processor["special_tokens"][part["SpecialToken"]["id"]]["ids"])
     return tuple(around[0]), tuple(around[1])
 
 

@@ -17,6 +17,7 @@ except ImportError:
 
 MAGIC = b"QINS\r\n\x1a\n"
 PANEL, BLOCK, UNIT, STRETCH = 16, 32, 64, 512  # rows; columns that share a scale byte, come in whole, share d
+SMALLEST_D, LARGEST_D = 0x0080, 0x7F7F  # bits of the smallest normal BF16, and of the largest finite one
 PLAIN_BYTES = {"f32": 4, "f16": 2, "bf16": 2}  # bytes per value
 PLAIN_OF_SOURCE = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
 NO_ID = 0xFFFFFFFF
@@ -152,7 +153,7 @@ def read_preamble(data):
 
 
 def read_header(data):
-    """Returns (the header's JSON object, offset of the first byte behind it)."""
+    """Returns (the header's JSON object, offset of the first byte after it)."""
     header_bytes, header_hash = read_preamble(data)
     header = data[64:64 + header_bytes]
     check_hash(header, f"{header_hash:016x}", "header")
@@ -220,13 +221,13 @@ def check_provenance(header):
 
 
 def code_value(s, k):
-    """v of code s (a signed byte) under scale byte k."""
-    return (s * (abs(s) | 128) * k + 1024) >> 11
+    """v of code s, -127 .. 127, under scale byte k."""
+    return (s * (abs(s) + 128) * k + 1024) // 2048
 
 
 def scale_bytes(n_cols):
-    """Bytes of d and scale bytes before the codes of a stretch, zeros included."""
-    return up_to_64(PANEL * (2 + n_cols // BLOCK))
+    """S(n) of FORMAT.md: bytes of d, scale bytes and zeros before the codes of a stretch."""
+    return up_to_64(32 + n_cols // 2)
 
 
 def stretches(cols):
@@ -237,12 +238,12 @@ def stretches(cols):
 
 def panel_bytes(kind, cols):
     if kind == "qins8":
-        return sum(scale_bytes(n) + PANEL * n for _, n in stretches(cols))
+        return sum(scale_bytes(n) + 16 * n for _, n in stretches(cols))
     return PANEL * cols * PLAIN_BYTES[kind]
 
 
 class CodedRows:
-    """Rows of a qins8 matrix in panels: for each stretch d [16], scale bytes [n / 32][16], zeros, codes [n / 4][16][4]."""
+    """Rows of a qins8 matrix in panels."""
 
     def __init__(self, tensor, payload):
         self.cols, self.payload = tensor["cols"], payload
@@ -253,11 +254,11 @@ class CodedRows:
         at, lane = row // PANEL * self.panel_bytes, row % PANEL
         for start, n in stretches(self.cols):
             (d,) = struct.unpack_from("<H", self.payload, at + 2 * lane)
-            scales = self.payload[at + 2 * PANEL + lane:][:n // BLOCK * PANEL:PANEL]
+            scales = bytes(self.payload[at + 32 + 16 * block + lane] for block in range(n // BLOCK))
             codes = at + scale_bytes(n) + 4 * lane
             quads = [self.payload[codes + 64 * i:codes + 64 * i + 4] for i in range(n // 4)]
             yield start, n, d, scales, array("b", b"".join(quads))
-            at += scale_bytes(n) + PANEL * n
+            at += scale_bytes(n) + 16 * n
 
     def decode(self, first, count):
         """Rows first .. first + count - 1, as one flat list."""
@@ -356,23 +357,37 @@ def check_tensor(tensor, index, demanded):
             f'"error" is {tensor["error"]}, though the type is that of the source')
 
 
+def check_coded_row(coded, row, used, where):
+    """Row `row`, the first `used` columns of which hold weights."""
+    for start, n, d, scales, codes in coded.parts(row):
+        here = f"{where}: row {row}, columns from {start} on"
+        require(d == 0 or SMALLEST_D <= d <= LARGEST_D, here, f"d is {d:#x}")
+        require(-128 not in codes, here, "code -128")
+        in_use = min(max(0, used - start), n)
+        require(not any(codes[in_use:]), here, "a code of the padding is not zero")
+        require(not any(scales[(in_use + BLOCK - 1) // BLOCK:]), here, "a scale byte of the padding is not zero")
+        require(used > 0 or d == 0, here, "d of the padding is not zero")
+
+
 def check_coded_payload(tensor, payload, where):
     rows, cols = tensor["rows"], tensor["cols"]
     coded = CodedRows(tensor, payload)
-    for row in range((rows + PANEL - 1) // PANEL * PANEL):
-        for start, n, d, scales, codes in coded.parts(row):
-            here = f"{where}: row {row}, columns from {start} on"
-            require(d < 0x7F80, here, f"d is {d:#x}")  # what follows the largest finite BF16, and the negative ones
-            require(-128 not in codes, here, "code -128")
-            used = max(0, cols - start) if row < rows else 0
-            require(not any(codes[used:]), here, "padding is not zero")
-            require(row < rows or d == 0, here, "padding has a scale")
+    for row in range(-(-rows // PANEL) * PANEL):
+        check_coded_row(coded, row, cols if row < rows else 0, where)
     at = 0
     while at < len(payload):
         for _, n in stretches(cols):
-            gap = at + PANEL * (2 + n // BLOCK), at + scale_bytes(n)
+            gap = at + 32 + n // 2, at + scale_bytes(n)
             require(not any(payload[slice(*gap)]), where, f"bytes {gap[0]} to {gap[1]} are not zero")
-            at += scale_bytes(n) + PANEL * n
+            at += scale_bytes(n) + 16 * n
+
+
+def check_panels(tensor, payload, where):
+    """The rows of the last panel after the tensor's last one, of uncompressed values."""
+    used, size = tensor["rows"] % PANEL or PANEL, PLAIN_BYTES[tensor["type"]]
+    first = tensor["rows"] // PANEL * PANEL * tensor["cols"] * size
+    for at in range(first, len(payload), PANEL * size):
+        require(not any(payload[at + used * size:at + PANEL * size]), where, f"padding after byte {at} is not zero")
 
 
 def check_gap(data, end, offset, where):
@@ -381,7 +396,7 @@ def check_gap(data, end, offset, where):
 
 
 def check_place(data, section, end, where):
-    """Offset follows from what comes before; returns the offset behind the section."""
+    """Offset follows from what comes before; returns the offset after the section."""
     offset, size = integer(section, "offset", where), integer(section, "bytes", where)
     require(offset == up_to_64(end), where,
             f'"offset" is {offset}, but the sizes before it demand {up_to_64(end)}')
@@ -411,6 +426,8 @@ def check_tensors(data, header, end):
         check_hash(payload, tensor["hash"], where)
         if tensor["type"] == "qins8":
             check_coded_payload(tensor, payload, where)
+        elif tensor["in_panels"]:
+            check_panels(tensor, payload, where)
     require(end == len(data), "layout", f"the last tensor ends at {end}, the file at {len(data)}")
 
 
@@ -496,7 +513,7 @@ class Tokenizer:
         self.in_model = [size > 0 for size in self.piece_sizes]
         last = -1
         for token, flags in self.added:
-            self.require(token > last, f"added token {token} behind {last}")
+            self.require(token > last, f"added token {token} after {last}")
             last = token
             self.require(flags < 8, f"added token {token} has unknown flags in {flags:#x}")
             self.require(self.has_token(token), f"added token {token} has no piece")
