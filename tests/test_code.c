@@ -1,6 +1,4 @@
 // The table of codes and the layout of matrices, against formulas in plain integers and bytes counted by hand.
-#include "engine/kernels/encode.h"
-#include "engine/kernels/tiers.h"
 #include "tests/support.h"
 
 #include <math.h>
@@ -125,72 +123,4 @@ Test(code, rows_decode_from_any_layout) {
             if (!qins_type_is_coded((qins_type)type))
                 check_rows((qins_type)type, QINS_ROWS, shapes[i][0], shapes[i][1]);
         }
-}
-
-// --- encoding ---
-
-// What is stored decodes to within the stated error; the padding holds zeros.
-static void check_encoding(qins_type type, const float *x, size_t cols, double most) {
-    test_row *room = malloc(sizeof *room);
-    float *decoded = malloc(cols * sizeof *decoded);
-    cr_assert(room != NULL && decoded != NULL);
-    memset(room, 0x55, sizeof *room);
-    const qins_coded_row row = coded_row(room);
-    const double stated = qins_encode_row(&qins_kernels_scalar, type, x, cols, &row);
-    qins_decode_coded(decoded, type, cols, &row);
-    double error = 0, squares = 0;
-    for (size_t i = 0; i < cols; i++) {
-        error += pow((double)x[i] - (double)decoded[i], 2);
-        squares += (double)x[i] * (double)x[i];
-    }
-    cr_expect_float_eq(stated, error, 1e-12 * error);
-    cr_expect_leq(error, most * squares, "%s, %zu columns: %g", qins_types[type].name, cols, error / squares);
-    for (size_t i = cols; i < qins_round_up(cols, QINS_UNIT); i++)
-        cr_expect_eq(row.codes[i], qins_types[type].zero_code);
-    free(room);
-    free(decoded);
-}
-
-Test(code, rows_are_encoded_to_within_their_error) {
-    static const size_t cols[] = {1, 31, 33, 64, 500, 513, 1100};
-    test_random random = {7};
-    float x[1100];
-    for (int type = 0; type < QINS_TYPE_COUNT; type++) {
-        for (size_t i = 0; i < 7 && qins_type_is_coded((qins_type)type); i++) {
-            random_fill(&random, x, cols[i]);
-            check_encoding((qins_type)type, x, cols[i], 4e-5);
-            for (size_t j = 0; j < cols[i]; j++) x[j] *= 1e-30f;
-            check_encoding((qins_type)type, x, cols[i], 4e-5);
-            if (i == 4) { // one weight of 40 standard deviations
-                random_fill(&random, x, cols[i]);
-                x[100] = 40;
-                check_encoding((qins_type)type, x, cols[i], 5e-5);
-            }
-            memset(x, 0, sizeof x);
-            check_encoding((qins_type)type, x, cols[i], 0);
-            x[cols[i] - 1] = 3.4e38f;
-            check_encoding((qins_type)type, x, cols[i], 4e-5);
-        }
-    }
-}
-
-Test(code, a_row_has_the_same_bytes_on_every_tier) {
-    enum { COLS = 1100 };
-    size_t n;
-    const test_tier *tiers = kernel_tiers(&n);
-    test_row *first = calloc(1, sizeof *first), *other = calloc(1, sizeof *other);
-    float x[COLS];
-    cr_assert(first != NULL && other != NULL);
-    for (uint64_t seed = 0; seed < 20; seed++) {
-        test_random random = {seed};
-        random_fill(&random, x, COLS);
-        const qins_coded_row row = coded_row(first), again = coded_row(other);
-        const double error = qins_encode_row(&qins_kernels_scalar, QINS_QINS8, x, COLS, &row);
-        for (size_t i = 1; i < n; i++) {
-            cr_assert_eq(qins_encode_row(&tiers[i].kernels, QINS_QINS8, x, COLS, &again), error);
-            cr_assert_eq(memcmp(first, other, sizeof *first), 0, "%s", tiers[i].name);
-        }
-    }
-    free(first);
-    free(other);
 }

@@ -1,4 +1,4 @@
-// What the codes cost a trained model, beside a yardstick: Q8_0's arithmetic on the same weights. Weights alone differ
+// What the codes cost a trained model, beside a yardstick: Q8_0's arithmetic on the same weights. Only weights differ
 // (and V where it is named): embedding, head, keys and values are the reference's.
 #include "tests/quality.h"
 
@@ -16,8 +16,9 @@ static text_quality quality_of(const char *folder, hf_mode mode, hf_model *refer
     return quality;
 }
 
-// The encoder's promises: no worse than Q8_0, with fewer bits, and far better when calibrated with a text that shares
-// nothing with the windows; and coded values in the cache add little to that.
+// The encoder's promises: at most 0.85 of the damage of Q8_0 with fewer bits, at most half of it when calibrated with a
+// text that shares nothing with the windows; and coded values in the cache add little to that. Measured: 0.68 to 0.73,
+// and 0.16 to 0.41.
 static void check_folder(const char *folder, const char *calibration, hf_model *reference,
                          const text_windows *windows) {
     text_quality q8_0 = quality_of(folder, (hf_mode){.q8_0 = true}, reference, windows);
@@ -28,8 +29,9 @@ static void check_folder(const char *folder, const char *calibration, hf_model *
         quality_of(folder, (hf_mode){.coded = true, .f32_head = true, .coded_v = true}, reference, windows);
     cr_log_info("%s: mean KLD: Q8_0 %.3e, qins8 %.3e, calibrated %.3e, qins8 with coded V %.3e", folder, q8_0.mean_kld,
                 coded.mean_kld, calibrated.mean_kld, coded_v.mean_kld);
-    cr_expect_leq(coded.mean_kld, q8_0.mean_kld, "%s: mean KLD %.3e, Q8_0 %.3e", folder, coded.mean_kld, q8_0.mean_kld);
-    cr_expect_leq(calibrated.mean_kld, 0.6 * q8_0.mean_kld, "%s: mean KLD %.3e calibrated, Q8_0 %.3e", folder,
+    cr_expect_leq(coded.mean_kld, 0.85 * q8_0.mean_kld, "%s: mean KLD %.3e, Q8_0 %.3e", folder, coded.mean_kld,
+                  q8_0.mean_kld);
+    cr_expect_leq(calibrated.mean_kld, 0.5 * q8_0.mean_kld, "%s: mean KLD %.3e calibrated, Q8_0 %.3e", folder,
                   calibrated.mean_kld, q8_0.mean_kld);
     cr_expect_leq(coded_v.mean_kld, 1.2 * coded.mean_kld, "%s: mean KLD %.3e with coded V, %.3e without", folder,
                   coded_v.mean_kld, coded.mean_kld);

@@ -297,32 +297,6 @@ Test(kernels_tiers, vectors) {
     each_tier(check_vectors);
 }
 
-static void check_encoding(const test_tier *tier, test_random *random) {
-    for (size_t i = 0; i < 3000; i++) {
-        const qins_type type = QINS_QINS8;
-        float w[QINS_BLOCK], v[16], expected_v[16];
-        int8_t codes[QINS_BLOCK], expected[QINS_BLOCK];
-        uint8_t scale, expected_scale, scales[16];
-        fill(random, w, QINS_BLOCK, i % 3 == 2 ? 5 : (int)(i % 3));
-        const float d = 1e-5f * (float)(1 + random_below(random, 1000));
-        const float error = tier->kernels.encode_block[type](codes, &scale, w, d);
-        const float expected_error = qins_kernels_scalar.encode_block[type](expected, &expected_scale, w, d);
-        cr_assert_eq(scale, expected_scale, "%s", tier->name);
-        expect_same_bytes("encode_block", tier->name, codes, expected, QINS_BLOCK);
-        expect_same("encode_block", tier->name, &error, &expected_error, 1);
-        for (int lane = 0; lane < 16; lane++) scales[lane] = (uint8_t)(1 + random_below(random, 255));
-        for (int lane = 0; lane < 16; lane++) w[lane] *= 3000.0f;
-        tier->kernels.nearest[type](codes, v, w, scales);
-        qins_kernels_scalar.nearest[type](expected, expected_v, w, scales);
-        expect_same_bytes("nearest", tier->name, codes, expected, 16);
-        expect_same("nearest", tier->name, v, expected_v, 16);
-    }
-}
-
-Test(kernels_tiers, encoding) {
-    each_tier(check_encoding);
-}
-
 // --- the choice of a tier ---
 
 Test(kernels_tiers, a_tier_is_chosen_by_its_name) {
