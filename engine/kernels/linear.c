@@ -10,7 +10,7 @@
 enum {
     ITEM_ROWS = QINS_TILE_PANELS * QINS_PANEL, // of a product with many tokens
     CHUNK_COLS = 256,                          // of W, unpacked at once: with ITEM_ROWS rows they stay in the L1 cache
-    DOT_ITEMS = 1                              // items of a product with one token, a thread
+    DOT_ITEMS = 8                              // of a product with one token, a thread: one that is late leaves some
 };
 
 // Each worker calls BLAS by itself, so BLAS must not start threads of its own. A build on OpenMP takes the number from
