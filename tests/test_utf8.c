@@ -1,5 +1,5 @@
 // utf8.c: against the definition of UTF-8 and Unicode's list of White_Space, over all code points.
-#include "tokenizer/utf8.h"
+#include "engine/base/utf8.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -4,8 +4,8 @@
 // two neighbours (mostly between words) the list is cut, which changes nothing but keeps the heaps small.
 // Follows Hugging Face `tokenizers`: models/bpe/model.rs (merge_word), models/bpe/word.rs (merge_all).
 #include "engine/base/memory.h"
+#include "engine/base/utf8.h"
 #include "tokenizer/tokenizer_internal.h"
-#include "tokenizer/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

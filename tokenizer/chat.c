@@ -3,8 +3,8 @@
 #include "tokenizer/chat.h"
 
 #include "engine/base/buffer.h"
+#include "engine/base/utf8.h"
 #include "tokenizer/tokenizer_internal.h"
-#include "tokenizer/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // Text to ids: cuts a text at its added tokens and hands what lies between to bpe.c.
+#include "engine/base/utf8.h"
 #include "tokenizer/tokenizer_internal.h"
-#include "tokenizer/utf8.h"
 
 static void append_all(qins_ids *ids, const qins_ids *more, qins_error *error) {
     for (size_t i = 0; i < more->count && error->status == QINS_OK; i++) qins_ids_append(ids, more->data[i], error);

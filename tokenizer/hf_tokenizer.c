@@ -1,8 +1,8 @@
 // Hugging Face's tokenizer.json -> qins_tokenizer: the BPE model and the added tokens. The file is understood in full
 // or refused: a member that is not known, or has a value that would change ids, is an error that names it.
 #include "engine/base/memory.h"
+#include "engine/base/utf8.h"
 #include "tokenizer/hf_internal.h"
-#include "tokenizer/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,8 +3,8 @@
 // removed. So a run's text is certain only when the run ends, and is held back until then.
 #include "engine/base/buffer.h"
 #include "engine/base/memory.h"
+#include "engine/base/utf8.h"
 #include "tokenizer/tokenizer_internal.h"
-#include "tokenizer/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

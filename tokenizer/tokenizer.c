@@ -1,8 +1,8 @@
 // The tokenizer object: its pieces, their lookup by text, and the questions callers ask about ids. Knows neither of the
 // two forms it is read from (hf_tokenizer.c, pack.c) nor how text is cut (encode.c, bpe.c, added_tokens.c).
 #include "engine/base/memory.h"
+#include "engine/base/utf8.h"
 #include "tokenizer/tokenizer_internal.h"
-#include "tokenizer/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // UTF-8 as Rust's str understands it (no overlong forms, no surrogates, nothing above U+10FFFF), and Unicode's
-// White_Space. Used by everything in tokenizer/ that looks at characters.
-#ifndef QINS_UTF8_H
-#define QINS_UTF8_H
+// White_Space.
+#ifndef QINS_BASE_UTF8_H
+#define QINS_BASE_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>

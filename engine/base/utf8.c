@@ -1,5 +1,5 @@
 // UTF-8 decoding; see utf8.h.
-#include "tokenizer/utf8.h"
+#include "engine/base/utf8.h"
 
 // Unicode, table 3-7: the first byte fixes the length and the range of the second byte; the others are 80..BF.
 size_t utf8_decode(const char *text, size_t size, uint32_t *code_point) {
