@@ -211,6 +211,16 @@ qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned comma
     return error->status;
 }
 
+qins_status qins_arguments_set(const qins_arguments *arguments, unsigned commands, const char *name, const char *value,
+                               void *values, qins_error *error) {
+    qins_given given = {.argument = find_row(arguments, commands, 0, name), .value = value};
+    if (given.argument == NULL || given.argument->value == NULL || strlen(name) >= sizeof given.name)
+        return qins_fail(error, QINS_USAGE, "%s is not an option with a value", name);
+    strcpy(given.name, name);
+    given.argument->set(values, &given, error);
+    return error->status;
+}
+
 // --- help ---
 
 void qins_arguments_print(const qins_arguments *arguments, unsigned commands, bool common_only, FILE *file) {

@@ -47,6 +47,10 @@ enum { QINS_MAX_ARGUMENTS = 64 };
 qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned commands, int argc, char **argv,
                                  void *values, uint64_t *given_rows, qins_error *error);
 
+// Set one option of `commands` by its name, without dashes; messages call it that.
+qins_status qins_arguments_set(const qins_arguments *arguments, unsigned commands, const char *name, const char *value,
+                               void *values, qins_error *error);
+
 // The options of `commands` under their groups' headings; `common_only`: those of the short help.
 void qins_arguments_print(const qins_arguments *arguments, unsigned commands, bool common_only, FILE *file);
 

@@ -1,10 +1,12 @@
 // Whole reads and writes on descriptors; see file.h.
+#define _XOPEN_SOURCE 700 // realpath
 #include "engine/base/file.h"
 
 #include "engine/base/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -98,6 +100,48 @@ char *qins_file_read_all(const char *path, size_t limit, size_t *size, qins_stat
     char *data = read_to_end(fd, path, limit, size, status, error);
     close(fd);
     return data;
+}
+
+// The file that a path leads to, through symbolic links, whether it exists or not; released with free().
+static char *real_name(const char *path, qins_error *error) {
+    char *real = realpath(path, NULL);
+    if (real == NULL && errno == ENOENT) real = strdup(path);
+    if (real == NULL) qins_fail_errno(error, QINS_FAILED, "cannot write %s", path);
+    return real;
+}
+
+// Write and rename `temporary`, a pattern of mkstemp.
+static void write_and_rename(char *temporary, const char *name, const void *data, size_t size, unsigned mode,
+                             qins_error *error) {
+    const int fd = mkstemp(temporary);
+    if (fd < 0) {
+        qins_fail_errno(error, QINS_FAILED, "cannot create %s", name);
+        return;
+    }
+    qins_file_write_at(fd, name, data, size, 0, error);
+    (void)fchmod(fd, mode); // some file systems have no permissions, and others nothing to synchronize
+    if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
+        qins_fail_errno(error, QINS_FAILED, "cannot write %s", name);
+    if (close(fd) != 0) qins_fail_errno(error, QINS_FAILED, "cannot write %s", name);
+    if (error->status == QINS_OK && rename(temporary, name) != 0)
+        qins_fail_errno(error, QINS_FAILED, "cannot write %s", name);
+    if (error->status != QINS_OK) unlink(temporary);
+}
+
+qins_status qins_file_replace(const char *path, const void *data, size_t size, unsigned mode, qins_error *error) {
+    static const char suffix[] = ".XXXXXX";
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return qins_fail(error, QINS_USAGE, "%s is not a regular file", path);
+    char *name = real_name(path, error);
+    char *temporary = name != NULL ? qins_alloc(strlen(name) + sizeof suffix, 1, "path", error) : NULL;
+    if (temporary != NULL) {
+        strcat(strcpy(temporary, name), suffix);
+        write_and_rename(temporary, name, data, size, mode, error);
+    }
+    free(temporary);
+    free(name);
+    return error->status;
 }
 
 bool qins_file_is_directory(const char *path) {

@@ -19,6 +19,10 @@ qins_status qins_file_write_at(int fd, const char *path, const void *data, size_
 // `limit` bytes is an error. *size: bytes without the NUL. Works on pipes.
 char *qins_file_read_all(const char *path, size_t limit, size_t *size, qins_status status, qins_error *error);
 
+// Make `path` hold data[size]: a file beside it is written and takes its place, so that whatever fails, the old file or
+// the new one is there whole. `mode`: the permissions of the new file. A symbolic link is written through.
+qins_status qins_file_replace(const char *path, const void *data, size_t size, unsigned mode, qins_error *error);
+
 bool qins_file_is_directory(const char *path);
 
 // A closed standard stream would hand its number to the next file opened, and text would end up in that: put a

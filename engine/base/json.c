@@ -1,6 +1,9 @@
 // The only user of cJSON; see json.h.
 #include "engine/base/json.h"
 
+#include "engine/base/buffer.h"
+#include "engine/base/utf8.h"
+
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -155,21 +158,18 @@ void qins_json_add_string(qins_json *object, const char *key, const char *value,
 
 void qins_json_add_text(qins_json *object, const char *key, const char *text, size_t size, qins_error *error) {
     static const char replacement[] = "\xEF\xBF\xBD"; // U+FFFD
-    const size_t extra = sizeof replacement - 2;
-    size_t bytes = size + 1;
-    for (size_t i = 0; i < size; i++) bytes += text[i] == '\0' ? extra : 0;
-    char *copy = malloc(bytes), *at = copy;
-    for (size_t i = 0; i < size && copy != NULL; i++) {
-        if (text[i] != '\0') {
-            *at++ = text[i];
-        } else {
-            memcpy(at, replacement, sizeof replacement - 1);
-            at += sizeof replacement - 1;
-        }
+    qins_buffer copy = {.error = error};
+    uint32_t c;
+    for (size_t at = 0, length; at<size; at += length> 0 ? length : 1) {
+        length = utf8_decode(text + at, size - at, &c);
+        if (length > 0 && c != 0)
+            qins_buffer_append(&copy, text + at, length);
+        else
+            qins_buffer_append(&copy, replacement, sizeof replacement - 1);
     }
-    if (copy != NULL) *at = '\0';
-    checked(copy != NULL ? cJSON_AddStringToObject(object, key, copy) : NULL, error);
-    free(copy);
+    qins_buffer_u8(&copy, '\0');
+    if (error->status == QINS_OK) checked(cJSON_AddStringToObject(object, key, (const char *)copy.data), error);
+    qins_buffer_free(&copy);
 }
 
 // cJSON itself takes 15 digits as exact when they are merely close.

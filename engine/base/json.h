@@ -49,7 +49,7 @@ qins_json *qins_json_new_object(qins_error *error);
 qins_json *qins_json_add_object(qins_json *object, const char *key, qins_error *error);
 qins_json *qins_json_add_array(qins_json *object, const char *key, qins_error *error);
 void qins_json_add_string(qins_json *object, const char *key, const char *value, qins_error *error);
-// Text of `size` bytes of UTF-8 that may hold NULs, which strings cannot: they become U+FFFD.
+// Text of `size` bytes; NULs and bytes that are not UTF-8, which strings cannot hold, become U+FFFD.
 void qins_json_add_text(qins_json *object, const char *key, const char *text, size_t size, qins_error *error);
 void qins_json_add_number(qins_json *object, const char *key, double value, qins_error *error);
 void qins_json_add_bool(qins_json *object, const char *key, bool value, qins_error *error);

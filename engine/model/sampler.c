@@ -57,6 +57,13 @@ void qins_sampler_free(qins_sampler *sampler) {
     free(sampler);
 }
 
+qins_status qins_sampler_set(qins_sampler *sampler, const qins_sampler_options *options, qins_error *error) {
+    if (check_options(options, error) != QINS_OK) return error->status;
+    if (options->seed != sampler->options.seed) sampler->state = options->seed;
+    sampler->options = *options;
+    return QINS_OK;
+}
+
 // Uniform in [0, 1): SplitMix64 (Steele, Lea, Flood 2014), whose state is a plain counter.
 static double next_uniform(qins_sampler *sampler) {
     uint64_t z = sampler->state += UINT64_C(0x9E3779B97F4A7C15);

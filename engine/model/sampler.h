@@ -23,6 +23,9 @@ typedef struct qins_sampler qins_sampler;
 qins_sampler *qins_sampler_create(const qins_sampler_options *options, size_t vocab_size, qins_error *error);
 void qins_sampler_free(qins_sampler *sampler);
 
+// Take other options; the random numbers go on unless the seed is another one. On failure nothing changes.
+qins_status qins_sampler_set(qins_sampler *sampler, const qins_sampler_options *options, qins_error *error);
+
 // The next token after history[n_history], from logits[vocab_size] (unchanged, all finite). The same seed gives the
 // same tokens for the same calls.
 int32_t qins_sampler_next(qins_sampler *sampler, const float *logits, const int32_t *history, size_t n_history);
