@@ -19,7 +19,8 @@ model_layer() {
 is_libc() {
     case $1 in
     ctype.h | dirent.h | errno.h | locale.h | fcntl.h | float.h | getopt.h | inttypes.h | limits.h | math.h | sched.h | signal.h | \
-        std*.h | string.h | strings.h | sys/random.h | sys/stat.h | sys/types.h | time.h | unistd.h) true ;;
+        poll.h | std*.h | string.h | strings.h | sys/ioctl.h | sys/random.h | sys/stat.h | sys/types.h | termios.h | time.h | \
+        unistd.h | wchar.h) true ;;
     *) false ;;
     esac
 }
@@ -31,7 +32,6 @@ may_include_library() { # FILE HEADER
     pthread.h) [ "$1" = engine/base/pool.c ] ;;
     cblas.h) [ "$1" = engine/kernels/linear.c ] || [ "$1" = engine/kernels/machine.c ] ;; # use it; measure it
     xxhash.h) case $1 in engine/model/qinsfile.c | engine/model/qinswriter.c | convert/*) true ;; *) false ;; esac ;;
-    editline/*) case $1 in engine/cli/*) true ;; *) false ;; esac ;;
     cpuid.h) [ "$1" = engine/base/cpu.c ] ;;
     *intrin.h | arm_neon.h) case $1 in engine/kernels/lanes_?*.h) true ;; *) false ;; esac ;;
     sys/auxv.h | asm/hwcap.h) [ "$1" = engine/kernels/kernels.c ] || [ "$1" = engine/base/cpu.c ] ;;
