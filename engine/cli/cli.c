@@ -1,8 +1,10 @@
 // Shared parts of the commands; see cli.h.
 #include "engine/cli/cli.h"
 
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/map.h"
+#include "engine/cli/terminal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,22 +16,38 @@ enum { MAX_TEXT_BYTES = 1 << 28 };
 
 volatile sig_atomic_t qins_interrupted;
 
+const char qins_stopping[] = "\nqinsrun: stopping; once more ends at once\n";
+
+// --- signals ---
+
+static const char *volatile answer_to_interrupt;
+
 static void on_interrupt(int signal_number) {
     (void)signal_number;
+    const char *answer = answer_to_interrupt;
     qins_interrupted = 1;
+    if (answer != NULL) (void)!write(STDERR_FILENO, answer, strlen(answer));
 }
 
-void qins_catch_interrupts(void) {
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+static void handle_signals(struct sigaction *action) {
+    static const int numbers[] = {SIGINT, SIGTERM};
+    sigemptyset(&action->sa_mask);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction old;
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(numbers[i], action, NULL);
+    }
+}
+
+void qins_catch_interrupts(const char *answer) {
+    answer_to_interrupt = answer;
+    handle_signals(&(struct sigaction){.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND | SA_RESTART});
 }
 
 void qins_release_interrupts(void) {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    handle_signals(&(struct sigaction){.sa_handler = SIG_DFL});
 }
+
+// --- models ---
 
 static void print_notice(void *context, const char *line) {
     (void)context;
@@ -59,7 +77,7 @@ static void convert_in_memory(qins_model *model, const char *path, const qins_op
 qins_status qins_model_open(qins_model *model, const char *path, const qins_options *options, qins_error *error) {
     *model = (qins_model){0};
     if (path == NULL) return qins_fail(error, QINS_USAGE, "no model was given; use -m MODEL");
-    qins_catch_interrupts();
+    qins_catch_interrupts(qins_stopping);
     if (qins_file_is_directory(path))
         convert_in_memory(model, path, options, error);
     else
@@ -102,6 +120,18 @@ const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *
                   "this model was converted without a tokenizer: give the prompt with --ids and take the reply with "
                   "--ids-out");
     return model->tokenizer;
+}
+
+// --- input and output ---
+
+void qins_clean_text(char *text, size_t *size) {
+    static const char mark[] = "\xEF\xBB\xBF";
+    const size_t skip = *size >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
+    size_t kept = 0;
+    for (size_t i = skip; i < *size; i++)
+        if (text[i] != '\r' || i + 1 == *size || text[i + 1] != '\n') text[kept++] = text[i];
+    text[kept] = '\0';
+    *size = kept;
 }
 
 qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error) {
@@ -171,26 +201,49 @@ qins_status qins_print_json(qins_json *json, qins_error *error) {
     return error->status == QINS_OK ? qins_flush(error) : error->status;
 }
 
+// --- progress ---
+
 void qins_watch_begin(qins_watch *watch, const char *label) {
     watch->meter = qins_meter_start(watch->quiet ? NULL : label, "tok", 1, &qins_interrupted);
 }
 
+// Back to where the reply was left.
+void qins_watch_end(qins_watch *watch) {
+    if (watch->is_below) fprintf(stderr, "\r\033[K\033[A\033[%zuC", *watch->column);
+    watch->meter.visible = watch->meter.visible && !watch->is_below;
+    watch->is_below = false;
+    qins_meter_end(&watch->meter);
+}
+
 static void announce_recompute(void *context, size_t n_tokens, bool to_long) {
     qins_watch *watch = context;
+    char line[128], duration[32] = "";
     qins_meter_end(&watch->meter);
-    if (!watch->quiet)
-        fprintf(stderr, "qinsrun: LongRoPE switches to its %s factors: computing %zu tokens again\n",
-                to_long ? "long" : "short", n_tokens);
     qins_watch_begin(watch, "computing again");
+    if (watch->quiet) return;
+    if (watch->prompt_seconds > 0)
+        snprintf(duration, sizeof duration, ", about %.0f s", 1 + watch->prompt_seconds * (double)n_tokens);
+    snprintf(line, sizeof line, "LongRoPE switches to its %s factors: computing %zu tokens again%s",
+             to_long ? "long" : "short", n_tokens, duration);
+    size_t columns, lines;
+    qins_terminal_size(STDERR_FILENO, &columns, &lines);
+    watch->is_below = watch->meter.terminal && watch->column != NULL && *watch->column > 0;
+    if (watch->meter.terminal)
+        fprintf(stderr, "%s%.*s", watch->is_below ? "\n" : "", (int)columns - 1, line);
+    else
+        fprintf(stderr, "qinsrun: %s\n", line);
+    watch->meter.visible = watch->meter.terminal;
 }
 
 static bool show_prompt_progress(void *context, uint64_t done, uint64_t total) {
     qins_watch *watch = context;
+    const double seconds = qins_clock() - watch->meter.start;
+    if (done == total && total > 1) watch->prompt_seconds = seconds / (double)total;
     return qins_meter_update(&watch->meter, done, total);
 }
 
 void qins_watch_session(qins_watch *watch, qins_session_options *options, bool quiet) {
-    watch->quiet = quiet;
+    *watch = (qins_watch){.quiet = quiet};
     qins_watch_begin(watch, "prompt");
     options->progress = show_prompt_progress;
     options->on_recompute = announce_recompute;

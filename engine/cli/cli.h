@@ -12,10 +12,12 @@
 // Becomes nonzero with SIGINT or SIGTERM.
 extern volatile sig_atomic_t qins_interrupted;
 
-// Catch both from now on; a second signal ends the program. Until then, and after qins_release_interrupts, a signal
-// ends the program at once: nothing is lost while it waits for input.
-void qins_catch_interrupts(void);
+// Catch both from now on; `answer` (NULL: none) goes to stderr at once, as the work may take a while to stop, and a
+// second signal ends the program. Until then, and after qins_release_interrupts, a signal ends the program at once:
+// nothing is lost while it waits for input. Signals that were ignored when the program began (nohup) stay so.
+void qins_catch_interrupts(const char *answer);
 void qins_release_interrupts(void);
+extern const char qins_stopping[]; // the answer of long jobs
 
 // An open model with what its file says about text.
 typedef struct qins_model {
@@ -37,6 +39,9 @@ qins_status qins_reference_open(qins_model *reference, qins_options *options, co
 // The tokenizer, or NULL with an error when the file has none.
 const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *error);
 
+// Text from elsewhere becomes a message: without a byte order mark, and with LF line ends. In place.
+void qins_clean_text(char *text, size_t *size);
+
 // The text of -p or -f (or standard input when neither is given). *text is released with free().
 qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error);
 
@@ -53,13 +58,18 @@ qins_status qins_flush(qins_error *error);
 // A line of JSON. Takes `json` over and frees it.
 qins_status qins_print_json(qins_json *json, qins_error *error);
 
-// Reporting of the session: a meter on stderr for long prompts, a line when LongRoPE recomputes; nothing when quiet.
+// Reporting of the session: a meter on stderr for long prompts, and when LongRoPE recomputes; nothing when quiet. On a
+// terminal the latter takes the line below a reply that has begun, and leaves nothing behind.
 typedef struct qins_watch {
     bool quiet;
     qins_meter meter;
+    const size_t *column;  // of the terminal's cursor in a reply; NULL: there is none
+    bool is_below;         // a line below the reply is in use
+    double prompt_seconds; // of a token, as far as it is known
 } qins_watch;
 void qins_watch_session(qins_watch *watch, qins_session_options *options, bool quiet);
 void qins_watch_begin(qins_watch *watch, const char *label); // measure what comes now under this label
+void qins_watch_end(qins_watch *watch);                      // it is over
 
 // The commands: run with parsed options, return the exit code's status.
 qins_status qins_cmd_run(const qins_options *options, qins_error *error);

@@ -44,6 +44,7 @@ qins_status qins_cmd_run(const qins_options *given, qins_error *error) {
         qins_read_ids(options.ids, &ids, error);
     else
         qins_read_prompt(&options, &text, &size, error);
+    if (text != NULL && !options.raw) qins_clean_text(text, &size);
     // echo and editors end a text with a newline that is no part of the message
     if (options.prompt == NULL && !options.raw && size > 0 && text[size - 1] == '\n') size--;
     if (error->status == QINS_OK && options.ids == NULL && size == 0 && !options.raw)

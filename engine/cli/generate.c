@@ -27,6 +27,7 @@ qins_status qins_generator_open(qins_generator *generator, qins_options *options
     generator->sampler = qins_sampler_create(&options->sampler, vocab_size, error);
     if (error->status == QINS_OK && options->verbose) show_setup(options, model->image, error);
     if (error->status == QINS_OK) generator->session = qins_session_create(model->image, &options->session, error);
+    qins_catch_interrupts(NULL); // a reply stops within a token
     return error->status;
 }
 
@@ -87,8 +88,8 @@ static qins_status generate_tokens(qins_generator *generator, qins_output *outpu
         reply->end = qins_interrupted ? QINS_END_INTERRUPTED : QINS_END_LENGTH;
         if (qins_interrupted || reply->n_generated == generator->options->n_predict) break;
         if (qins_session_sync(session, ids->data, ids->count, error) != QINS_OK) return error->status;
+        qins_watch_end(generator->watch);
         if (reply->n_generated == 0) {
-            qins_meter_end(&generator->watch->meter);
             reply->n_computed = qins_session_computed(session);
             reply->prompt_seconds = qins_clock() - start;
             start += reply->prompt_seconds;
@@ -121,8 +122,10 @@ qins_status qins_generate(qins_generator *generator, qins_ids *ids, qins_reply *
     qins_output output;
     if (qins_output_open(&output, generator->options, generator->model, generator->is_chat, error) == QINS_OK) {
         qins_watch_begin(generator->watch, "prompt");
+        generator->watch->column = output.is_terminal ? &output.wrap.column : NULL;
         generate_tokens(generator, &output, ids, reply, error);
-        qins_meter_end(&generator->watch->meter);
+        qins_watch_end(generator->watch);
+        generator->watch->column = NULL;
         if (error->status == QINS_INTERRUPTED) {
             *error = (qins_error){0};
             reply->end = QINS_END_INTERRUPTED;

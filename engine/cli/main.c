@@ -1,4 +1,5 @@
 // qinsrun: finds the command, runs it, turns its status into the exit code.
+#include "engine/cli/characters.h"
 #include "engine/cli/cli.h"
 #include "engine/cli/help.h"
 
@@ -56,7 +57,7 @@ static qins_status run(int argc, char **argv, qins_error *error) {
 
 int main(int argc, char **argv) {
     qins_guard_standard_streams();
-    signal(SIGPIPE, SIG_IGN);
+    qins_characters_open();
     qins_error error = {0};
     if (run(argc, argv, &error) == QINS_OK) qins_flush(&error);
     if (error.status != QINS_OK) fprintf(stderr, "qinsrun: %s\n", error.message);

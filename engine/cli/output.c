@@ -3,6 +3,7 @@
 
 #include "engine/base/memory.h"
 #include "engine/cli/log_softmax.h"
+#include "engine/cli/terminal.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,11 +17,16 @@ static void open_record(qins_output *output, qins_error *error) {
     output->best = qins_alloc(output->options->logprobs, sizeof *output->best, "list of the best tokens", error);
 }
 
-qins_status qins_output_open(qins_output *output, const qins_options *options, const qins_model *model, bool is_line,
+qins_status qins_output_open(qins_output *output, const qins_options *options, const qins_model *model, bool is_chat,
                              qins_error *error) {
+    size_t columns = 0, lines;
     *output = (qins_output){.options = options, .vocab_size = qins_image_header(model->image)->config.vocab_size};
     output->stop_text = (qins_stop_text){.stops = options->stops, .n_stops = options->n_stops, .held.error = error};
-    output->ends_line = !options->json && (is_line || options->ids_out || isatty(STDOUT_FILENO));
+    output->is_terminal = isatty(STDOUT_FILENO) != 0;
+    output->ends_line = !options->json && (is_chat || options->ids_out || output->is_terminal);
+    output->wrapped.error = error;
+    if (output->is_terminal && is_chat) qins_terminal_size(STDOUT_FILENO, &columns, &lines);
+    qins_wrap_init(&output->wrap, columns, error);
     if (options->json) open_record(output, error);
     if (options->ids_out) return error->status;
     const qins_tokenizer *tokenizer = qins_model_tokenizer(model, error);
@@ -31,6 +37,8 @@ qins_status qins_output_open(qins_output *output, const qins_options *options, c
 void qins_output_close(qins_output *output) {
     qins_text_stream_free(output->stream);
     qins_stop_text_free(&output->stop_text);
+    qins_wrap_free(&output->wrap);
+    qins_buffer_free(&output->wrapped);
     qins_buffer_free(&output->text);
     qins_json_free(output->record);
     free(output->best);
@@ -38,9 +46,14 @@ void qins_output_close(qins_output *output) {
 
 static qins_status show(qins_output *output, const char *text, size_t size, qins_error *error) {
     if (size == 0) return QINS_OK;
-    if (output->record == NULL) return qins_print(text, size, error);
-    qins_buffer_append(&output->text, text, size);
-    return error->status;
+    if (output->record != NULL) {
+        qins_buffer_append(&output->text, text, size);
+        return error->status;
+    }
+    if (!output->is_terminal) return qins_print(text, size, error);
+    output->wrapped.size = 0;
+    qins_wrap_push(&output->wrap, text, size, &output->wrapped);
+    return qins_print(output->wrapped.data, output->wrapped.size, error);
 }
 
 static void record_logprobs(qins_output *output, int32_t id, const float *logits, qins_error *error) {
@@ -88,6 +101,9 @@ qins_status qins_output_end(qins_output *output, qins_error *error) {
         qins_stop_text_finish(&output->stop_text, &text, &size);
         show(output, text, size, error);
     }
+    output->wrapped.size = 0;
+    qins_wrap_finish(&output->wrap, &output->wrapped);
+    qins_print(output->wrapped.data, output->wrapped.size, error);
     if (output->ends_line) qins_print("\n", 1, error);
     return error->status == QINS_OK ? qins_flush(error) : error->status;
 }

@@ -6,6 +6,7 @@
 #include "engine/base/json.h"
 #include "engine/cli/cli.h"
 #include "engine/cli/stop_text.h"
+#include "engine/cli/wrap.h"
 
 typedef struct qins_output {
     const qins_options *options;
@@ -13,6 +14,9 @@ typedef struct qins_output {
     qins_text_stream *stream; // NULL: ids alone
     qins_stop_text stop_text; // stop_text.found: the stop text that ended the reply, NULL while it goes on
     bool ends_line;           // a newline follows the reply
+    bool is_terminal;         // stdout is one
+    qins_wrap wrap;           // of what goes there
+    qins_buffer wrapped;
     size_t n_tokens;
     // --json
     qins_json *record, *ids, *logprobs; // record owns the others; NULL where not asked for
@@ -20,9 +24,9 @@ typedef struct qins_output {
     int32_t *best; // [--logprobs]
 } qins_output;
 
-// `is_line`: the reply ends with a newline even if stdout is no terminal. Release with qins_output_close, also after a
-// failure.
-qins_status qins_output_open(qins_output *output, const qins_options *options, const qins_model *model, bool is_line,
+// `is_chat`: the reply ends with a newline even if stdout is not a terminal, and on a terminal lines are broken between
+// words. Release with qins_output_close, also after a failure.
+qins_status qins_output_open(qins_output *output, const qins_options *options, const qins_model *model, bool is_chat,
                              qins_error *error);
 void qins_output_close(qins_output *output);
 

@@ -1,0 +1,26 @@
+// Text on its way to a terminal, broken between words where a line would become too long; code between lines of ``` is
+// left alone. Knows in which column the terminal's cursor is.
+#ifndef QINS_CLI_WRAP_H
+#define QINS_CLI_WRAP_H
+
+#include "engine/base/buffer.h"
+
+typedef struct qins_wrap {
+    size_t width;     // columns of the terminal; 0: nothing is broken
+    size_t column;    // of the cursor after what was handed out
+    qins_buffer held; // white space and a word, of which more may come
+    size_t gap;       // bytes of white space in it
+    size_t gap_columns, word_columns;
+    bool is_code, is_line_start;
+    size_t n_ticks; // at the start of this line
+} qins_wrap;
+
+// Release with qins_wrap_free.
+void qins_wrap_init(qins_wrap *wrap, size_t width, qins_error *error);
+void qins_wrap_free(qins_wrap *wrap);
+
+// Append to *out what of the text (whole characters of UTF-8) can be shown now; at its end, what was held back.
+void qins_wrap_push(qins_wrap *wrap, const char *text, size_t size, qins_buffer *out);
+void qins_wrap_finish(qins_wrap *wrap, qins_buffer *out);
+
+#endif
