@@ -46,17 +46,15 @@ define link
 $(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
 endef
 PORTABLE := $(BUILD)/portable
-EDIT := -ledit
 $(BUILD)/qinsrun $(PORTABLE)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
-	$(link) $(EDIT)
+	$(link)
 $(BUILD)/qinsconvert $(PORTABLE)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(link)
 
 # The programs of make dist have the libraries in themselves, but for the C library, and for cJSON, of which Debian has no
 # archive: it goes into the tarball beside them.
-ARCHIVES := libopenblas.a libxxhash.a libedit.a libtinfo.a libbsd.a
+ARCHIVES := libopenblas.a libxxhash.a
 SHARED := libcjson.so.1
-$(PORTABLE)/%: EDIT :=
 $(PORTABLE)/%: LIBS := $(ARCHIVES:%=-l:%) $(SHARED:%=-l:%) -lm -lpthread -Wl,-rpath,'$$ORIGIN/../lib/qins'
 # --wrap: tests/failing_allocation.c makes single allocations, mappings and thread starts of our own code fail.
 WRAPPED := malloc calloc realloc aligned_alloc mmap munmap pthread_create XXH3_createState
@@ -68,7 +66,7 @@ TESTS += tests/tsan/runner.c
 TEST_RUNNER :=
 endif
 $(BUILD)/qinstests: $(call object,$(SOURCES) $(TESTS))
-	$(link) -ledit $(TEST_RUNNER)
+	$(link) $(TEST_RUNNER)
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC $<"
@@ -132,7 +130,7 @@ fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang)
 build/fuzz/fuzz_%: $(call object,tests/fuzz/fuzz_%.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(link) -fsanitize=fuzzer
 
-DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev libedit-dev
+DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev
 deps: ## install what is missing (Debian and its relatives; the README lists other systems)
 	@tests/install_deps.sh $(DEBIAN_PACKAGES)
 

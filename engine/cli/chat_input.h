@@ -2,17 +2,23 @@
 #ifndef QINS_CLI_CHAT_INPUT_H
 #define QINS_CLI_CHAT_INPUT_H
 
-#include "engine/base/buffer.h"
+#include "engine/cli/line_editor.h"
 
-#include <stdbool.h>
+typedef struct qins_chat_input {
+    bool is_person; // typed at a terminal; otherwise from standard input as it is
+    bool is_edited; // the terminal allows line editing
+    bool has_begun; // a byte order mark may only come first
+    qins_line_editor editor;
+} qins_chat_input;
 
-// Prepare the line editor: it writes to stderr and knows multi-byte characters.
-void qins_chat_input_open(void);
+// Release with qins_chat_input_close.
+void qins_chat_input_open(qins_chat_input *input, qins_complete *complete, qins_error *error);
+void qins_chat_input_close(qins_chat_input *input);
 
-// The next message, without its last newline and with a NUL behind it, into *message (released by the caller; emptied
+// The next message, without its last line end and with a NUL after it, into *message (released by the caller; emptied
 // here first). A line that ends with a backslash goes on with the next one, and lines between """ and """ are one
-// message. False at the end of input (a message that it cuts short still counts) and on errors.
-// terminal: read with line editing and history, "> " in front; otherwise from standard input.
-bool qins_chat_input_read(bool terminal, qins_buffer *message, qins_error *error);
+// message; a paste of several lines is taken as it is. False at the end of input (a message that it cuts short still
+// counts) and on errors; QINS_INTERRUPTED when the person leaves with Ctrl-C twice, or by a signal.
+bool qins_chat_input_read(qins_chat_input *input, qins_buffer *message, qins_error *error);
 
 #endif

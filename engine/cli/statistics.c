@@ -66,6 +66,15 @@ static void print_line(const qins_generator *generator, const qins_reply *reply)
     fputc('\n', stderr);
 }
 
+void qins_statistics_print_short(const qins_generator *generator, const qins_reply *reply) {
+    if (generator->options->quiet) return;
+    const char *kind = getenv("TERM"), *no_color = getenv("NO_COLOR");
+    const bool is_dim = kind != NULL && strcmp(kind, "dumb") != 0 && (no_color == NULL || no_color[0] == '\0');
+    fprintf(stderr, "%s%.1f tok/s, %zu of %zu tokens of context%s%s\n", is_dim ? "\033[2m" : "", generation_rate(reply),
+            reply->n_prompt + reply->n_generated, qins_session_n_ctx(generator->session),
+            reply->end == QINS_END_INTERRUPTED ? ", stopped" : "", is_dim ? "\033[0m" : "");
+}
+
 void qins_statistics_add(qins_json *record, const qins_generator *generator, const qins_reply *reply,
                          qins_error *error) {
     static const char *const reasons[] = {[QINS_END_STOP_ID] = "stop_token",

@@ -6,6 +6,8 @@
 #include "engine/cli/generate.h"
 
 void qins_statistics_print(const qins_generator *generator, const qins_reply *reply, qins_error *error);
+// A short one, dim, for a person at a terminal.
+void qins_statistics_print_short(const qins_generator *generator, const qins_reply *reply);
 void qins_statistics_add(qins_json *record, const qins_generator *generator, const qins_reply *reply,
                          qins_error *error);
 

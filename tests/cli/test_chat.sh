@@ -38,13 +38,13 @@ replies "/quit ends" "$paris" "$question\n/quit\n$question\n"
 replies "/stats" "$paris" "$question\n/stats\n"
 grep -q '1 turns, 25 of 512 tokens of context' "$tmp/err" && ok "/stats counts" || fail "/stats counts" "$(cat "$tmp/err")"
 replies "/help" "" "/help\n"
-for command in help clear system read stats undo regen quit; do
+for command in help clear system read save load set stats undo regen quit; do
     grep -q "^/$command " "$tmp/err" || fail "/help lists /$command" "$(cat "$tmp/err")"
 done
 
 # A system message and a file are the conversation's text: as a run with the same text.
 with_system=$("$run" -m "$demo" -p "$question" --system "Be brief." -n 8 --ids-out 2>/dev/null)
-replies "/system begins anew with a system message" "$with_system" "/system Be brief.\n$question\n" --ids-out -n 8
+replies "/system sets the system message" "$with_system" "/system Be brief.\n$question\n" --ids-out -n 8
 replies "--system" "$with_system" "$question\n" --system "Be brief." --ids-out -n 8
 printf 'Some text.' >"$tmp/note"
 with_file=$(printf 'Some text.\n\n%s' "$question" | "$run" -m "$demo" -n 8 --ids-out 2>/dev/null)
@@ -61,7 +61,7 @@ refused "/undo of nothing" 'no message yet' '/undo\n'
 refused "/regen of nothing" 'no message yet' '/regen\n'
 refused "/read without a file" '/read takes a FILE' '/read\n'
 refused "/read of a missing file" 'missing' '/read /missing\n'
-refused "/quit with more behind it" '/quit stands alone' '/quit now\n'
+refused "/quit with more behind it" '/quit takes nothing after it' '/quit now\n'
 printf '/etc/hosts\n /help\n' | "$run" chat -m "$demo" -n 1 --stats json >/dev/null 2>"$tmp/err"
 equal "a path, and a command behind a space, are messages" 2 "$(grep -c computed_tokens "$tmp/err")"
 exit $failed

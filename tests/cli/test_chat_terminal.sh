@@ -1,54 +1,9 @@
 #!/usr/bin/env bash
-# qinsrun chat as a person meets it: at a terminal, which tmux provides. Waits for texts, never for times.
-# Usage: test_chat_terminal.sh BUILD_DIR
-. "$(dirname "$0")/demo.sh"
-if ! command -v tmux >/dev/null; then
-    echo "skip - chat at a terminal: there is no tmux"
-    exit 0
-fi
-# Each session has a server of its own: one that is told to end takes a while, and would take a new session with it.
-session=0
-export TMUX_TMPDIR=$tmp
-terminal() { tmux -L "$session" -f /dev/null "$@"; }
-trap 'terminal kill-server 2>/dev/null; rm -rf "$tmp"' EXIT
-
-screen() { terminal capture-pane -p -J -S - -t chat; }
-keys() { terminal send-keys -t chat "$@" 2>/dev/null; }
-# appears COUNT TEXT: wait until TEXT (a regular expression) is on so many lines, half a minute at most.
-appears() {
-    local i text
-    for i in $(seq 300); do
-        text=$(screen 2>/dev/null) || return 1
-        [ "$(grep -cE -- "$2" <<<"$text")" -ge "$1" ] && return 0
-        sleep 0.1
-    done
-    return 1
-}
-seen() { # NAME COUNT TEXT
-    if appears "$2" "$3"; then ok "$1"; else fail "$1" "no '$3' ($2 times) on: $(screen | grep -v '^$')"; fi
-}
-# start COMMAND...: in a new terminal, whose settings are compared behind the command.
-start() {
-    terminal kill-server 2>/dev/null
-    session=$((session + 1))
-    cat >"$tmp/session.sh" <<SESSION
-trap : INT
-before=\$(stty -g)
-$*
-echo "exit code \$?"
-[ "\$before" = "\$(stty -g)" ] && echo "the terminal is as before"
-cat
-SESSION
-    terminal new-session -d -s chat -x 150 -y 500 "sh $tmp/session.sh"
-}
-say() { keys -l "$1" && keys Enter; }
-ended() { # NAME CODE
-    seen "$1" 1 "exit code $2\$"
-    seen "$1: the terminal is restored" 1 'the terminal is as before'
-}
+# qinsrun chat as a person meets it: replies, commands, a full context. Usage: test_chat_terminal.sh BUILD_DIR
+. "$(dirname "$0")/terminal.sh"
 
 start "$run" -m "$demo"
-seen "without a prompt at a terminal, it is a chat" 1 '^Type a message'
+seen "without a prompt at a terminal, it is a chat" 1 '^qinsrun: demo.qins, .* MB, context of 512 tokens; /help'
 appears 1 '^> *$'
 say "$question"
 seen "a reply" 1 '^The capital of France is Paris.$'
@@ -99,29 +54,4 @@ seen "/clear makes room" 3 '^The capital of France is Paris.$'
 keys C-d
 ended "Ctrl-D" 0
 
-start "$run" chat -m "$demo"
-appears 1 '^> *$'
-keys -l "half a message"
-keys C-c
-ended "Ctrl-C at the prompt" 130
-
-# A model that takes its time: the demo under valgrind.
-if ! valgrind -q "$run" --version >/dev/null 2>&1; then
-    echo "skip - Ctrl-C during a reply: valgrind is missing or cannot run this build"
-    exit $failed
-fi
-start valgrind -q "$run" chat -m "$demo" --cpu scalar -t 1 -q
-appears 1 '^> *$'
-say "Tell me a story."
-appears 1 '^[A-Z]'
-keys C-c
-seen "Ctrl-C stops the reply, the chat goes on" 2 '^> *'
-say /stats
-seen "Ctrl-C: the turn stays" 1 '^qinsrun: 1 turns'
-say "Tell me a story."
-appears 3 '^[A-Z]'
-keys C-c
-appears 4 '^> *'
-keys C-c
-ended "Ctrl-C again" 130
 exit $failed

@@ -1,0 +1,249 @@
+// What can be typed in a chat besides messages; see chat.h.
+#include "engine/base/file.h"
+#include "engine/base/memory.h"
+#include "engine/base/utf8.h"
+#include "engine/cli/chat.h"
+#include "engine/cli/statistics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_FILE_BYTES = 1 << 28 }; // of /read
+
+// --- files ---
+
+// The path that is meant: without quotes around it and spaces behind it, ~ as the home folder; released with free().
+static char *path_of(const char *argument, qins_error *error) {
+    const char *home = argument[0] == '~' && (argument[1] == '/' || argument[1] == '\0') ? getenv("HOME") : NULL;
+    size_t size = strlen(argument);
+    while (size > 0 && argument[size - 1] == ' ') size--;
+    if (size > 1 && (argument[0] == '"' || argument[0] == '\'') && argument[size - 1] == argument[0]) {
+        argument++;
+        size -= 2;
+        if (size > 1 && strncmp(argument, "~/", 2) == 0) home = getenv("HOME");
+    }
+    const size_t skip = home != NULL, home_size = home != NULL ? strlen(home) : 0;
+    char *path = qins_alloc(home_size + size + 1, 1, "path", error);
+    if (path == NULL) return NULL;
+    if (home != NULL) memcpy(path, home, home_size);
+    memcpy(path + home_size, argument + skip, size - skip);
+    return path;
+}
+
+// Refuse what is no text: the model would get noise.
+static void check_text(const char *path, const char *text, size_t size, qins_error *error) {
+    if (memchr(text, '\0', size) != NULL || !utf8_is_valid(text, size))
+        qins_fail(error, QINS_USAGE, "%s is not a text in UTF-8; nothing of it was read", path);
+}
+
+static void read_file(qins_chat *chat, const char *argument, qins_error *error) {
+    char *path = path_of(argument, error), *text = NULL;
+    size_t size = 0;
+    if (path != NULL) text = qins_file_read_all(path, MAX_FILE_BYTES, &size, QINS_USAGE, error);
+    if (text != NULL) check_text(path, text, size, error);
+    if (error->status == QINS_OK) {
+        qins_clean_text(text, &size);
+        qins_buffer_append(&chat->attached, text, size);
+        qins_chat_say(chat, "%s, %zu bytes, goes before the next message", path, size);
+    }
+    free(text);
+    free(path);
+}
+
+static void save(qins_chat *chat, const char *argument, qins_error *error) {
+    char *path = path_of(argument, error);
+    if (path != NULL && qins_conversation_save(&chat->conversation, path, error) == QINS_OK)
+        qins_chat_say(chat, "%zu turns saved in %s", chat->conversation.n_turns, path);
+    free(path);
+}
+
+static void load(qins_chat *chat, const char *argument, qins_error *error) {
+    qins_conversation *current = &chat->conversation;
+    qins_conversation loaded = qins_conversation_new(current->options, current->model);
+    bool awaits_reply;
+    char *path = path_of(argument, error);
+    if (path != NULL && qins_conversation_load(&loaded, path, &awaits_reply, error) == QINS_OK &&
+        (loaded.n_turns == 0 || qins_check_room(&chat->generator, loaded.ids.count, error) == QINS_OK)) {
+        qins_chat_say(chat, "%zu turns, %zu tokens from %s; the %zu turns before are forgotten", loaded.n_turns,
+                      loaded.ids.count, path, current->n_turns);
+        const qins_conversation old = *current;
+        *current = loaded;
+        loaded = old;
+        if (awaits_reply) qins_chat_reply(chat, error);
+    }
+    qins_conversation_free(&loaded);
+    free(path);
+}
+
+// --- turns ---
+
+static void clear(qins_chat *chat, const char *argument, qins_error *error) {
+    (void)argument, (void)error;
+    qins_chat_say(chat, "%zu turns are forgotten%s%s", chat->conversation.n_turns,
+                  chat->attached.size > 0 ? ", and the file that was read" : "",
+                  chat->conversation.system != NULL ? "; the system message stays" : "");
+    qins_conversation_clear(&chat->conversation);
+    chat->attached.size = 0;
+}
+
+static void set_system(qins_chat *chat, const char *argument, qins_error *error) {
+    qins_conversation *conversation = &chat->conversation;
+    if (argument[0] == '\0') {
+        qins_chat_say(chat, "the system message is: %s%s", conversation->system != NULL ? conversation->system : "none",
+                      conversation->system != NULL ? "\n/system \"\" removes it" : "");
+        return;
+    }
+    const char *text = strcmp(argument, "\"\"") != 0 ? argument : NULL;
+    if (qins_conversation_set_system(conversation, text, error) == QINS_OK)
+        qins_chat_say(chat, "the system message is %s; %zu turns are kept, /clear forgets them",
+                      text != NULL ? "set" : "removed", conversation->n_turns);
+}
+
+static bool has_turn(const qins_chat *chat, qins_error *error) {
+    if (chat->conversation.n_turns == 0) qins_fail(error, QINS_USAGE, "there is no message yet");
+    return chat->conversation.n_turns > 0;
+}
+
+// The beginning of a message, for a line that names it.
+static int shortened(const qins_turn *turn) {
+    enum { MOST = 40 };
+    size_t length = 0;
+    uint32_t c;
+    for (size_t bytes = 1; bytes > 0 && length < turn->size && turn->text[length] != '\n' && length < MOST;
+         length += bytes)
+        bytes = utf8_decode(turn->text + length, turn->size - length, &c);
+    return (int)length;
+}
+
+static void undo(qins_chat *chat, const char *argument, qins_error *error) {
+    (void)argument;
+    if (!has_turn(chat, error)) return;
+    const qins_turn *turn = &chat->conversation.turns[chat->conversation.n_turns - 1];
+    const int length = shortened(turn);
+    qins_chat_say(chat, "\"%.*s%s\" and the reply to it are taken back; %zu turns are left", length, turn->text,
+                  (size_t)length < turn->size ? "..." : "", chat->conversation.n_turns - 1);
+    qins_conversation_drop_turn(&chat->conversation);
+}
+
+// Without a temperature of its own, greedy decoding gives the same reply again.
+static void regenerate(qins_chat *chat, const char *argument, qins_error *error) {
+    if (!has_turn(chat, error)) return;
+    qins_sampler_options sampling = chat->options->sampler;
+    if (argument[0] != '\0') {
+        char *end;
+        sampling.temperature = strtof(argument, &end);
+        if (end == argument || *end != '\0')
+            qins_fail(error, QINS_USAGE, "/regen takes a temperature such as 0.7, not \"%s\"", argument);
+    }
+    qins_sampler *sampler = chat->generator.sampler;
+    if (error->status == QINS_OK && qins_sampler_set(sampler, &sampling, error) == QINS_OK) {
+        if (sampling.temperature == 0)
+            qins_chat_say(chat, "decoding is greedy, so the reply is the same again; /regen 0.7 draws another one, "
+                                "/set temp 0.7 does from now on");
+        qins_chat_reply(chat, error);
+        qins_sampler_set(sampler, &chat->options->sampler, error);
+    }
+}
+
+static void show_statistics(qins_chat *chat, const char *argument, qins_error *error) {
+    (void)argument;
+    fprintf(stderr, "qinsrun: %zu turns, %zu of %zu tokens of context\n", chat->conversation.n_turns,
+            chat->conversation.ids.count, qins_session_n_ctx(chat->generator.session));
+    if (chat->conversation.n_turns > 0) qins_statistics_print(&chat->generator, &chat->last, error);
+}
+
+static void quit(qins_chat *chat, const char *argument, qins_error *error) {
+    (void)argument, (void)error;
+    chat->leave = true;
+}
+
+// --- the table ---
+
+static void show_help(qins_chat *chat, const char *argument, qins_error *error);
+
+static const struct command {
+    const char *name, *argument, *help;
+    bool needs_argument;
+    void (*run)(qins_chat *chat, const char *argument, qins_error *error);
+} commands[] = {
+    {"/help", "", "this list, as /?", false, show_help},
+    {"/clear", "", "forget the conversation", false, clear},
+    {"/system", "TEXT", "set the system message, \"\" for none; without TEXT show it", false, set_system},
+    {"/read", "FILE", "put the text of a file before the next message", true, read_file},
+    {"/save", "FILE", "write the conversation to a file (JSON)", true, save},
+    {"/load", "FILE", "go on with the conversation in a file", true, load},
+    {"/set", "NAME VALUE", "change an option, such as temp 0.7; without NAME show them", false, qins_chat_set},
+    {"/stats", "", "what the last reply took, and how full the context is", false, show_statistics},
+    {"/undo", "", "take the last message and its reply back", false, undo},
+    {"/regen", "TEMP", "reply to the last message again, at this temperature if given", false, regenerate},
+    {"/quit", "", "end, as /exit, /bye and Ctrl-D do", false, quit},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static const struct {
+    const char *name, *command;
+} aliases[] = {{"/?", "/help"}, {"/exit", "/quit"}, {"/bye", "/quit"}};
+
+static void show_help(qins_chat *chat, const char *argument, qins_error *error) {
+    (void)chat, (void)argument, (void)error;
+    for (int i = 0; i < N_COMMANDS; i++)
+        fprintf(stderr, "%-7s %-10s  %s\n", commands[i].name, commands[i].argument, commands[i].help);
+    fputs(
+        "A line that ends with \\ goes on with the next; so do the lines between \"\"\" and \"\"\". A paste of several "
+        "lines is one message; Alt-Enter begins a new line.\n"
+        "Ctrl-C clears the line or stops a reply, which stays in the conversation; twice on an empty line it ends the "
+        "chat. Ctrl-R searches the lines typed before.\n",
+        stderr);
+}
+
+static size_t name_length(const char *text) {
+    return strcspn(text, " \t\n");
+}
+
+static const struct command *find_command(const char *text) {
+    const size_t length = name_length(text);
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (strlen(aliases[i].name) == length && strncmp(aliases[i].name, text, length) == 0)
+            return find_command(aliases[i].command);
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strlen(commands[i].name) == length && strncmp(commands[i].name, text, length) == 0) return &commands[i];
+    return NULL;
+}
+
+const char *qins_chat_command_name(size_t index, bool *takes_file) {
+    if (index >= N_COMMANDS) return NULL;
+    *takes_file = strcmp(commands[index].argument, "FILE") == 0;
+    return commands[index].name;
+}
+
+// Words that people leave a program by.
+static bool is_farewell(const char *text) {
+    return strcmp(text, "exit") == 0 || strcmp(text, "quit") == 0 || strcmp(text, "bye") == 0;
+}
+
+// Letters only: /etc/hosts is a message, and so are several lines that begin like an unknown command.
+bool qins_chat_is_command(const qins_chat *chat, const char *text) {
+    if (chat->input.is_person && is_farewell(text)) return true;
+    if (text[0] != '/') return false;
+    if (find_command(text) != NULL) return true;
+    const size_t length = strspn(text + 1, "abcdefghijklmnopqrstuvwxyz");
+    return length > 0 && length + 1 == name_length(text) && strchr(text, '\n') == NULL;
+}
+
+void qins_chat_run_command(qins_chat *chat, const char *text, qins_error *error) {
+    const struct command *command = is_farewell(text) ? find_command("/quit") : find_command(text);
+    const char *argument = text + name_length(text);
+    argument += strspn(argument, " \t\n");
+    if (command == NULL)
+        qins_fail(error, QINS_USAGE,
+                  "there is no %.*s; /help lists the commands, a space in front makes the line a message",
+                  (int)name_length(text), text);
+    else if (argument[0] != '\0' && command->argument[0] == '\0')
+        qins_fail(error, QINS_USAGE, "%s takes nothing after it; a space in front makes the line a message",
+                  command->name);
+    else if (argument[0] == '\0' && command->needs_argument)
+        qins_fail(error, QINS_USAGE, "%s takes a %s", command->name, command->argument);
+    else
+        command->run(chat, argument, error);
+}
