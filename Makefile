@@ -17,7 +17,7 @@ endif
 # No FMA contraction and no fast-math: the bytes of the codes and the logits must not depend on the compiler.
 ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -ffp-contract=off \
               -I. -MMD -MP $(CFLAGS_$(config)) $(CFLAGS)
-LIBS := -lopenblas -lcjson -lxxhash -lm -lpthread
+LIBS := -lcjson -lxxhash -lm -lpthread -ldl
 
 PROGRAM_MAINS := engine/cli/main.c convert/main.c
 SOURCES := $(filter-out $(PROGRAM_MAINS),$(wildcard engine/*/*.c tokenizer/*.c convert/*.c))
@@ -51,11 +51,13 @@ $(BUILD)/qinsrun $(PORTABLE)/qinsrun: $(call object,engine/cli/main.c $(SOURCES)
 $(BUILD)/qinsconvert $(PORTABLE)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(link)
 
-# The programs of make dist have the libraries in themselves, but for the C library, and for cJSON, of which Debian has no
-# archive: it goes into the tarball beside them.
-ARCHIVES := libopenblas.a libxxhash.a
+# The programs of make dist have xxHash in themselves. cJSON, of which Debian has no archive, and OpenBLAS, which is loaded
+# when it is needed, go into the tarball beside them; the old kind of tags lets OpenBLAS find its own libraries there, too.
+ARCHIVES := libxxhash.a
 SHARED := libcjson.so.1
-$(PORTABLE)/%: LIBS := $(ARCHIVES:%=-l:%) $(SHARED:%=-l:%) -lm -lpthread -Wl,-rpath,'$$ORIGIN/../lib/qins'
+LOADED := libopenblas.so.0 libgfortran.so.5 libquadmath.so.0 libgcc_s.so.1
+$(PORTABLE)/%: LIBS := $(ARCHIVES:%=-l:%) $(SHARED:%=-l:%) -lm -lpthread -ldl \
+                       -Wl,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib/qins'
 # --wrap: tests/failing_allocation.c makes single allocations, mappings and thread starts of our own code fail.
 WRAPPED := malloc calloc realloc aligned_alloc mmap munmap pthread_create XXH3_createState
 $(BUILD)/qinstests: LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
@@ -99,7 +101,7 @@ uninstall: ## remove what install has put there (with the same PREFIX and DESTDI
 	    "$(zshdir)/_qins"
 
 dist: $(PORTABLE)/qinsrun $(PORTABLE)/qinsconvert all ## make a tarball that runs on a bare Debian 12 (build/release/qins-*.tar.gz)
-	share/make_tarball.sh $(BUILD) "$(CC)" $(ARCHIVES) $(SHARED)
+	share/make_tarball.sh $(BUILD) "$(CC)" $(ARCHIVES) $(SHARED) $(LOADED)
 
 test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more data, if you have it)
 	tests/run.sh $(BUILD)

@@ -4,6 +4,7 @@
 
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
+#include "engine/kernels/blas.h"
 #include "engine/model/forward.h"
 
 #include <stdlib.h>
@@ -264,7 +265,8 @@ qins_status qins_calibrate(const qins_header *header, const qins_calibration_tex
     const qins_forward_options options = {
         .k_type = QINS_F32, .v_type = QINS_F32, .capacity = text->length, .n_rows = calibration.n};
     calibration.x = qins_alloc(calibration.n, header->config.hidden_dim * sizeof(float), "residual stream", error);
-    if (error->status == QINS_OK && qins_compute_init(&calibration.compute, n_threads, error) == QINS_OK &&
+    if (error->status == QINS_OK && qins_blas_open(n_threads, error) == QINS_OK &&
+        qins_compute_init(&calibration.compute, n_threads, error) == QINS_OK &&
         qins_forward_prepare(&calibration.state, &header->config, &calibration.compute, &options, error) == QINS_OK)
         read_weights(&calibration);
     calibration.compute.matmul = QINS_MATMUL_SGEMM;

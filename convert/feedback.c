@@ -3,6 +3,7 @@
 #include "convert/feedback.h"
 
 #include "engine/base/memory.h"
+#include "engine/kernels/blas.h"
 #include "engine/kernels/encode.h"
 #include "engine/kernels/linear.h"
 #include "engine/kernels/tiers.h"
@@ -234,6 +235,7 @@ static void multiply_inputs(qins_feedback *feedback, qins_pool *pool, const floa
 qins_status qins_feedback_init(qins_feedback *feedback, qins_pool *pool, const float *x, const float *y, size_t n,
                                size_t rows, size_t cols, qins_error *error) {
     *feedback = (qins_feedback){.cols = cols, .is_solved = rows > cols};
+    if (qins_blas_open(qins_pool_threads(pool), error) != QINS_OK) return error->status;
     feedback->columns = qins_alloc(cols, sizeof *feedback->columns, "order of columns", error);
     feedback->factor = qins_alloc(cols, cols * sizeof(float), "products of inputs", error);
     feedback->drift = qins_alloc(cols, cols * sizeof(float), "products of inputs", error);

@@ -20,7 +20,7 @@ mkdir -p "$root/lib/qins" "$root/licenses"
 for library in "$@"; do
     # shellcheck disable=SC2086 # CC may be several words
     file=$(realpath "$($cc -print-file-name="$library")")
-    package=$(dpkg -S "$file" | cut -d : -f 1)
+    package=$({ dpkg -S "$file" 2>/dev/null || dpkg -S "${file#/usr}"; } | cut -d : -f 1) # where /lib is /usr/lib
     cp "/usr/share/doc/$package/copyright" "$root/licenses/${library%%.*}.txt"
     case $library in *.so.*) install -m 644 "$file" "$root/lib/qins/$library" ;; esac
 done

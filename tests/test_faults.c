@@ -67,8 +67,11 @@ static qins_status make_sgemm_gauge(void *context, qins_error *error) {
     const qins_sgemm_shape shape = {20, 30};
     qins_sgemm_gauge gauge;
     (void)context;
-    qins_status status = qins_sgemm_gauge_init(&gauge, NULL, 10, &shape, 1, error);
+    qins_pool *pool = qins_pool_create(1, error);
+    if (pool == NULL) return error->status;
+    qins_status status = qins_sgemm_gauge_init(&gauge, pool, 10, &shape, 1, error);
     qins_sgemm_gauge_free(&gauge);
+    qins_pool_free(pool);
     return status;
 }
 

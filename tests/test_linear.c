@@ -1,4 +1,5 @@
 // linear(): against plain loops in double, one token against many, and the same bits for any number of threads.
+#include "engine/kernels/blas.h"
 #include "engine/kernels/linear.h"
 #include "tests/support.h"
 
@@ -11,6 +12,7 @@ enum { MAX_THREADS = 4 };
 static qins_compute start(size_t n_threads, qins_matmul matmul) {
     qins_compute compute;
     qins_error error = {0};
+    qins_blas_open(n_threads, &error);
     qins_compute_init(&compute, n_threads, &error);
     expect_ok(&error);
     compute.matmul = matmul;

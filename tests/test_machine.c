@@ -8,7 +8,7 @@
 static qins_compute start(size_t n_threads) {
     qins_compute compute;
     qins_error error = {0};
-    qins_compute_init(&compute, n_threads, &error); // as in a session: BLAS is single-threaded
+    qins_compute_init(&compute, n_threads, &error);
     expect_ok(&error);
     return compute;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 bool qins_multiply(size_t a, size_t b, size_t *product) {
     if (b != 0 && a > SIZE_MAX / b) return false;
@@ -75,6 +76,36 @@ size_t qins_memory_peak(void) {
 
 size_t qins_memory_resident(void) {
     return own_memory("VmRSS:");
+}
+
+static size_t left_of_limit(int resource, const char *used) {
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+    const size_t n_used = own_memory(used), most = (size_t)limit.rlim_cur;
+    return most > n_used ? most - n_used : 0;
+}
+
+static size_t left_of_promises(void) {
+    if (system_number("/proc/sys/vm/overcommit_memory", "") != 2) return SIZE_MAX;
+    const size_t limit = system_number("/proc/meminfo", "CommitLimit:");
+    const size_t promised = system_number("/proc/meminfo", "Committed_AS:");
+    if (limit > SIZE_MAX / 1024 || promised > SIZE_MAX / 1024) return SIZE_MAX;
+    return limit > promised ? (limit - promised) * 1024 : 0;
+}
+
+size_t qins_memory_mappable(void) {
+    const size_t left[] = {left_of_limit(RLIMIT_AS, "VmSize:"), left_of_limit(RLIMIT_DATA, "VmData:"),
+                           left_of_promises()};
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) least = left[i] < least ? left[i] : least;
+    return least;
+}
+
+size_t qins_memory_stack(void) {
+    const size_t unlimited = 2 << 20; // the C library's choice
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return unlimited;
+    return (size_t)limit.rlim_cur;
 }
 
 size_t qins_memory_available(void) {

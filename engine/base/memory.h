@@ -32,4 +32,9 @@ size_t qins_memory_resident(void); // held now, likewise
 // SIZE_MAX where the system does not say.
 size_t qins_memory_available(void);
 
+// Bytes that this process can still map, touched or not: the limits of ulimit -v and -d, and of a system that promises
+// no more memory than it has (overcommit_memory 2). SIZE_MAX where there is no such limit.
+size_t qins_memory_mappable(void);
+size_t qins_memory_stack(void); // bytes that a new thread maps for its stack
+
 #endif

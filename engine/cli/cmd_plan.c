@@ -37,13 +37,14 @@ void qins_print_setup(const qins_options *options, const qins_config *config, co
             qins_types[options->session.k_type].name, qins_types[options->session.v_type].name);
     fprintf(file, "buffers   %9.1f MiB\n", mib(plan->scratch));
     fprintf(file, "program   %9.1f MiB  libraries, tokenizer\n", mib(plan->program));
-    fprintf(file, "at most   %9.1f MiB  of %.1f MiB available; up to %zu tokens fit\n", mib(total(plan)),
-            mib(plan->available), plan->max_ctx);
+    fprintf(file, "at most   %9.1f MiB  of %.1f MiB available%s; up to %zu tokens fit\n", mib(total(plan)),
+            mib(plan->available), plan->is_limited ? " (ulimit -v)" : "", plan->max_ctx);
     print_contexts(config, plan, file);
     fprintf(file, "threads   %zu of %zu cores, %zu processors", thread_count(options), processors.cores,
             processors.logical);
     if (processors.quota != SIZE_MAX) fprintf(file, ", control group's share %zu", processors.quota);
-    fprintf(file, "\nCPU       %s\nBLAS      %s\n", qins_tier_get()->name, qins_blas_name());
+    fprintf(file, "\nCPU       %s\n", qins_tier_get()->name);
+    if (options->session.matmul == QINS_MATMUL_SGEMM) fprintf(file, "BLAS      %s\n", qins_blas_name());
 }
 
 static qins_status print_json(const qins_options *options, const qins_memory_plan *plan, qins_error *error) {

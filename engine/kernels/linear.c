@@ -1,10 +1,10 @@
-// linear(); see linear.h. The only user of BLAS.
+// linear(); see linear.h.
 #include "engine/kernels/linear.h"
 
 #include "engine/base/map.h"
+#include "engine/kernels/blas.h"
 #include "engine/kernels/tiers.h"
 
-#include <cblas.h>
 #include <string.h>
 
 enum {
@@ -13,19 +13,6 @@ enum {
     DOT_ITEMS = 8                              // of a product with one token, a thread: one that is late leaves some
 };
 
-// Each worker calls BLAS by itself, so BLAS must not start threads of its own. A build on OpenMP takes the number from
-// the OpenMP runtime, which openblas_set_num_threads does not reach in threads that are not OpenMP's.
-static qins_status limit_blas_threads(qins_error *error) {
-    const int openmp_build = 2; // OpenBLAS: 0 sequential, 1 pthreads, 2 OpenMP
-    openblas_set_num_threads(1);
-    if (openblas_get_parallel() == openmp_build && openblas_get_num_threads() != 1)
-        return qins_fail(
-            error, QINS_FAILED,
-            "this OpenBLAS is an OpenMP build that keeps its own threads; set OMP_NUM_THREADS=1 or install "
-            "its pthread build (Debian: libopenblas0-pthread)");
-    return QINS_OK;
-}
-
 // How far apart the activations of two tokens lie, in numbers: rows begin in different sets of the cache.
 static size_t activations_stride(size_t cols) {
     return qins_round_up(cols, QINS_UNIT) + 32;
@@ -33,13 +20,17 @@ static size_t activations_stride(size_t cols) {
 
 qins_status qins_compute_init(qins_compute *compute, size_t n_threads, qins_error *error) {
     *compute = (qins_compute){.kernels = qins_kernels_get()};
-    if (limit_blas_threads(error) != QINS_OK) return error->status;
     compute->pool = qins_pool_create(n_threads, error);
     if (compute->pool == NULL) return error->status;
     compute->tiles = qins_reserve(n_threads * QINS_TILE_FLOATS * sizeof(float), "tiles of decoded weights", error);
     compute->x = qins_reserve(QINS_X_VALUES * sizeof *compute->x, "activations", error);
     compute->x_scales = qins_reserve(QINS_X_VALUES / QINS_UNIT * sizeof(float), "activations", error);
     return error->status;
+}
+
+size_t qins_compute_reserved_bytes(size_t n_threads) {
+    return n_threads * QINS_TILE_FLOATS * sizeof(float) + QINS_X_VALUES * sizeof(int16_t) +
+           QINS_X_VALUES / QINS_UNIT * sizeof(float);
 }
 
 size_t qins_compute_bytes(size_t n_threads, size_t cols) {
@@ -62,9 +53,9 @@ qins_matmul qins_compute_matmul(const qins_compute *compute) {
 
 void qins_sgemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride, size_t m,
                 size_t n, size_t k, qins_sgemm_form form) {
-    cblas_sgemm(CblasRowMajor, form.a_is_transposed ? CblasTrans : CblasNoTrans,
-                form.b_is_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, form.alpha, a,
-                (blasint)a_stride, b, (blasint)b_stride, form.beta, c, (blasint)c_stride);
+    qins_blas_get()->sgemm(CblasRowMajor, form.a_is_transposed ? CblasTrans : CblasNoTrans,
+                           form.b_is_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k,
+                           form.alpha, a, (blasint)a_stride, b, (blasint)b_stride, form.beta, c, (blasint)c_stride);
 }
 
 struct linear_job {
@@ -260,6 +251,6 @@ void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, cons
 void qins_cholesky_solve(float *y, size_t n, const float *factor, size_t cols) {
     const CBLAS_TRANSPOSE order[] = {CblasTrans, CblasNoTrans}; // y = y L^-T, then y = y L^-1
     for (int i = 0; i < 2; i++)
-        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, order[i], CblasNonUnit, (blasint)n, (blasint)cols, 1.0f,
-                    factor, (blasint)cols, y, (blasint)cols);
+        qins_blas_get()->strsm(CblasRowMajor, CblasRight, CblasLower, order[i], CblasNonUnit, (blasint)n, (blasint)cols,
+                               1.0f, factor, (blasint)cols, y, (blasint)cols);
 }

@@ -9,7 +9,7 @@
 typedef enum qins_matmul {
     QINS_MATMUL_AUTO,  // exact
     QINS_MATMUL_EXACT, // the arithmetic of kernels.h: the same bits on every machine, for one token and for many
-    QINS_MATMUL_SGEMM  // decoded to FP32, then OpenBLAS's sgemm: plain BLAS arithmetic, and outside that promise
+    QINS_MATMUL_SGEMM  // decoded to FP32, then OpenBLAS's sgemm, outside that promise; qins_blas_open comes first
 } qins_matmul;
 
 // What a forward pass computes with: threads, kernels, and scratch.
@@ -30,10 +30,12 @@ enum {
     QINS_X_VALUES = QINS_TILE_TOKENS << 14
 };
 
-// Start the threads and set the BLAS library to one thread per call, refusing one that cannot be. Release with
-// qins_compute_free, also after a failure.
+// Start the threads. Release with qins_compute_free, also after a failure.
 qins_status qins_compute_init(qins_compute *compute, size_t n_threads, qins_error *error);
 void qins_compute_free(qins_compute *compute);
+
+// Bytes that it reserves, touched or not.
+size_t qins_compute_reserved_bytes(size_t n_threads);
 
 // Bytes of that which products with up to `cols` columns touch.
 size_t qins_compute_bytes(size_t n_threads, size_t cols);
@@ -52,8 +54,8 @@ typedef struct qins_sgemm_form {
     float alpha, beta;
 } qins_sgemm_form;
 
-// c[m, n] = alpha a b + beta c in the calling thread, for rows that lie a_stride, b_stride and c_stride floats
-// apart; with beta = 0 c may hold anything.
+// Both after qins_blas_open. c[m, n] = alpha a b + beta c in the calling thread, for rows that lie a_stride, b_stride
+// and c_stride floats apart; with beta = 0 c may hold anything.
 void qins_sgemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride, size_t m,
                 size_t n, size_t k, qins_sgemm_form form);
 

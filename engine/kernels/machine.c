@@ -1,11 +1,11 @@
-// Yardsticks of the machine; see machine.h. Beside linear.c the only user of BLAS: it measures the bare library.
+// Yardsticks of the machine; see machine.h. Measures the bare BLAS.
 #include "engine/kernels/machine.h"
 
 #include "engine/base/clock.h"
 #include "engine/base/map.h"
 #include "engine/base/memory.h"
+#include "engine/kernels/blas.h"
 
-#include <cblas.h>
 #include <stdatomic.h>
 
 static const double SHORTEST = 0.02; // seconds of one measurement
@@ -87,8 +87,9 @@ static void sgemm_item(void *context, size_t item, size_t worker) {
     const size_t n_rows = left < job->item_rows ? left : job->item_rows;
     const float *x = gauge->block, *w = x + gauge->x_floats;
     float *y = gauge->block + gauge->x_floats + gauge->w_floats;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)gauge->n, (blasint)n_rows, (blasint)cols, 1.0f, x,
-                (blasint)cols, w + row * cols, (blasint)cols, 0.0f, y + row, (blasint)job->shape.rows);
+    qins_blas_get()->sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)gauge->n, (blasint)n_rows, (blasint)cols,
+                           1.0f, x, (blasint)cols, w + row * cols, (blasint)cols, 0.0f, y + row,
+                           (blasint)job->shape.rows);
 }
 
 void qins_sgemm_gauge_run(const qins_sgemm_gauge *gauge, double rates[QINS_SGEMM_SPLITS]) {
@@ -117,6 +118,7 @@ static size_t larger(size_t a, size_t b) {
 qins_status qins_sgemm_gauge_init(qins_sgemm_gauge *gauge, qins_pool *pool, size_t n, const qins_sgemm_shape *shapes,
                                   size_t n_shapes, qins_error *error) {
     *gauge = (qins_sgemm_gauge){.pool = pool, .n = n, .n_shapes = n_shapes};
+    if (qins_blas_open(qins_pool_threads(pool), error) != QINS_OK) return error->status;
     for (size_t i = 0; i < n_shapes; i++) {
         const size_t rows = shapes[i].rows < QINS_SGEMM_MAX_ROWS ? shapes[i].rows : QINS_SGEMM_MAX_ROWS;
         gauge->shapes[i] = (qins_sgemm_shape){rows, shapes[i].cols};
@@ -152,5 +154,6 @@ double qins_machine_integer(qins_pool *pool, const qins_kernels *kernels) {
 }
 
 const char *qins_blas_name(void) {
-    return openblas_get_config();
+    qins_error error = {0};
+    return qins_blas_open(1, &error) == QINS_OK ? qins_blas_get()->get_config() : "none that can be loaded";
 }

@@ -3,6 +3,7 @@
 
 #include "engine/base/memory.h"
 #include "engine/base/processors.h"
+#include "engine/kernels/blas.h"
 #include "engine/model/forward.h"
 
 #include <math.h>
@@ -48,26 +49,36 @@ static size_t widest(const qins_config *config) {
     return config->ffn_dim > attention ? config->ffn_dim : attention;
 }
 
+// Memory that is left, and what may be mapped besides all that is mapped without being touched.
+static void find_available(qins_memory_plan *plan, size_t n_threads) {
+    const size_t untouched = qins_compute_reserved_bytes(n_threads) + (n_threads - 1) * qins_memory_stack();
+    const size_t mappable = qins_memory_mappable();
+    plan->available = qins_memory_available();
+    plan->is_limited = mappable < SIZE_MAX && (mappable < untouched || mappable - untouched < plan->available);
+    if (plan->is_limited) plan->available = mappable < untouched ? 0 : mappable - untouched;
+}
+
 qins_status qins_session_plan(const qins_config *config, size_t file_bytes, bool is_converted,
                               const qins_session_options *options, qins_memory_plan *plan, qins_error *error) {
     *plan = (qins_memory_plan){.n_ctx = options->n_ctx,
                                .program = qins_memory_resident(),
                                .weights = file_bytes,
-                               .is_converted = is_converted,
-                               .available = qins_memory_available()};
+                               .is_converted = is_converted};
+    find_available(plan, thread_count(options));
     plan->token_bytes = qins_kvcache_token_bytes(config, options->k_type, options->v_type) + sizeof(int32_t);
     plan->scratch = qins_forward_buffer_bytes(config, QINS_CHUNK) +
                     qins_attention_bytes(config, thread_count(options)) +
                     qins_compute_bytes(thread_count(options), widest(config));
+    const char *limit = plan->is_limited ? " under the limit of ulimit -v" : "";
     const size_t needed = plan->scratch + (is_converted ? file_bytes : 0);
     if (options->n_ctx > config->max_positions)
         return qins_fail(error, QINS_CONTEXT_OVERFLOW,
                          "a context of %zu tokens is more than this model's maximum of %zu", options->n_ctx,
                          config->max_positions);
     if (needed > plan->available)
-        return qins_fail(error, QINS_FAILED, "%.0f MiB of memory are needed for %s, %.0f MiB are available%s",
+        return qins_fail(error, QINS_FAILED, "%.0f MiB of memory are needed for %s, %.0f MiB are available%s%s",
                          mib(needed), is_converted ? "converted weights and buffers" : "buffers", mib(plan->available),
-                         is_converted ? "; convert to a file: qinsconvert HF_DIR -o MODEL.qins" : "");
+                         limit, is_converted ? "; convert to a file: qinsconvert HF_DIR -o MODEL.qins" : "");
     plan->max_ctx = fitting_tokens(plan, options->n_ctx > 0);
     if (plan->max_ctx > config->max_positions) plan->max_ctx = config->max_positions;
     if (plan->n_ctx == 0) plan->n_ctx = plan->max_ctx;
@@ -75,8 +86,8 @@ qins_status qins_session_plan(const qins_config *config, size_t file_bytes, bool
     if (plan->n_ctx > plan->max_ctx || plan->n_ctx == 0)
         return qins_fail(error, QINS_CONTEXT_OVERFLOW,
                          "a context of %zu tokens takes %.0f MiB beside %.0f MiB for the rest, %.0f MiB of memory are "
-                         "available; at most %zu tokens fit (-c)",
-                         plan->n_ctx, mib(plan->kv), mib(needed), mib(plan->available), plan->max_ctx);
+                         "available%s; at most %zu tokens fit (-c)",
+                         plan->n_ctx, mib(plan->kv), mib(needed), mib(plan->available), limit, plan->max_ctx);
     return QINS_OK;
 }
 
@@ -89,6 +100,7 @@ qins_session *qins_session_create(const qins_image *image, const qins_session_op
     session->options = *options;
     session->n_ctx = plan.n_ctx;
     session->ids = qins_alloc(plan.n_ctx, sizeof *session->ids, "token ids", error);
+    if (error->status == QINS_OK && options->matmul == QINS_MATMUL_SGEMM) qins_blas_open(thread_count(options), error);
     if (error->status == QINS_OK) qins_compute_init(&session->compute, thread_count(options), error);
     session->compute.matmul = options->matmul;
     if (error->status == QINS_OK)

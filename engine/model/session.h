@@ -35,6 +35,7 @@ typedef struct qins_memory_plan {
     size_t kv;          // reserved for n_ctx tokens; touched only as far as it is used
     size_t scratch;     // buffers, tiles, activations: what a full chunk touches
     size_t available;   // to this process before the session, and the converted file, are made
+    bool is_limited;    // by what the process may map (ulimit -v), not by the memory that there is
 } qins_memory_plan;
 
 // Work out the memory for a file of `file_bytes`, mapped or still to be converted in memory. Refuses

@@ -27,7 +27,7 @@ build() {
     fi
     # shellcheck disable=SC2086
     "$@" -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -I. -o "$work/program" $sources "${objects[@]}" \
-        -lopenblas -lcjson -lxxhash -lm -lpthread
+        -lcjson -lxxhash -lm -lpthread -ldl
 }
 
 # convert_all PROGRAM NAME: every folder into $work/NAME.*, and a list of their checksums.

@@ -1,0 +1,75 @@
+// Loading OpenBLAS; see blas.h.
+#define _POSIX_C_SOURCE 200809L // setenv
+#include "engine/kernels/blas.h"
+
+#include "engine/base/memory.h"
+
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+static qins_blas blas;
+
+// The names that distributions give it; "so" comes with its development files.
+static const char *const names[] = {"libopenblas.so.0", "libopenblas.so.3", "libopenblasp.so.0", "libopenblas.so"};
+
+// Its code, and the buffer that it maps for each thread that calls it.
+static const size_t LIBRARY_BYTES = (size_t)48 << 20, BUFFER_BYTES = (size_t)128 << 20;
+
+static void check_room(size_t n_threads, qins_error *error) {
+    const size_t needed = LIBRARY_BYTES + n_threads * BUFFER_BYTES, mappable = qins_memory_mappable();
+    if (needed > mappable)
+        qins_fail(
+            error, QINS_FAILED,
+            "OpenBLAS maps up to %zu MiB with %zu threads, ulimit -v leaves %zu MiB; fewer threads (-t) need less",
+            needed >> 20, n_threads, mappable >> 20);
+}
+
+static void *load_library(qins_error *error) {
+    // Workers call it by themselves, so it must not start threads of its own; an OpenMP build asks OpenMP's variable.
+    if (setenv("OPENBLAS_NUM_THREADS", "1", true) != 0 || setenv("OMP_NUM_THREADS", "1", true) != 0) {
+        qins_fail_errno(error, QINS_FAILED, "cannot prepare to load OpenBLAS");
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        void *library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+        if (library != NULL) return library;
+    }
+    qins_fail(error, QINS_FAILED,
+              "this needs OpenBLAS, which cannot be loaded (%s); install it (Debian: libopenblas0-pthread)", dlerror());
+    return NULL;
+}
+
+// A function of the library as an integer, from which it is cast to its type.
+static uintptr_t function(void *library, const char *name, qins_error *error) {
+    void *address = dlsym(library, name);
+    if (address == NULL) qins_fail(error, QINS_FAILED, "this OpenBLAS has no function %s", name);
+    return (uintptr_t)address;
+}
+
+static void limit_threads(void *library, qins_error *error) {
+    const uintptr_t set = function(library, "openblas_set_num_threads", error);
+    const uintptr_t get = function(library, "openblas_get_num_threads", error);
+    if (error->status != QINS_OK) return;
+    ((__typeof__(openblas_set_num_threads) *)set)(1);
+    if (((__typeof__(openblas_get_num_threads) *)get)() != 1)
+        qins_fail(error, QINS_FAILED,
+                  "this OpenBLAS keeps threads of its own; install its pthread build (Debian: libopenblas0-pthread)");
+}
+
+qins_status qins_blas_open(size_t n_threads, qins_error *error) {
+    if (blas.sgemm != NULL) return QINS_OK;
+    check_room(n_threads, error);
+    void *library = error->status == QINS_OK ? load_library(error) : NULL;
+    if (library == NULL) return error->status;
+    limit_threads(library, error);
+    const qins_blas found = {(__typeof__(cblas_sgemm) *)function(library, "cblas_sgemm", error),
+                             (__typeof__(cblas_strsm) *)function(library, "cblas_strsm", error),
+                             (__typeof__(openblas_get_config) *)function(library, "openblas_get_config", error)};
+    if (error->status == QINS_OK) blas = found; // the library stays loaded
+    return error->status;
+}
+
+const qins_blas *qins_blas_get(void) {
+    return &blas;
+}
