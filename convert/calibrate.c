@@ -178,12 +178,18 @@ static void read_layer(struct calibration *calibration, size_t layer) {
     }
 }
 
+static bool goes_on(struct calibration *calibration) {
+    if (calibration->calls->goes_on(calibration->calls->context)) return true;
+    qins_fail(calibration->error, QINS_INTERRUPTED, "interrupted");
+    return false;
+}
+
 // qins_on_product of the model as it is in the checkpoint
 static bool keep_inputs(void *context, size_t layer, size_t tensor, const float *x, size_t n) {
     struct calibration *calibration = context;
     const size_t product = product_of(tensor);
     memcpy(calibration->inputs[product], x, n * layer_matrix(calibration, layer, product)->cols * sizeof *x);
-    return true;
+    return goes_on(calibration);
 }
 
 // Have tensor `index` encoded, whose input is x[n, cols], and was `wanted` before any weight was coded.
@@ -192,6 +198,7 @@ static bool encode(struct calibration *calibration, size_t index, const float *x
     const qins_calibration_calls *calls = calibration->calls;
     const qins_tensor_spec *spec = &calibration->header->tensors[index].spec;
     qins_feedback feedback;
+    if (!goes_on(calibration)) return false;
     if (qins_feedback_init(&feedback, calibration->compute.pool, x, wanted, calibration->n, spec->rows, spec->cols,
                            calibration->error) == QINS_OK)
         calls->encode(calls->context, index, &feedback, encoded, calibration->error);
@@ -219,9 +226,11 @@ static bool run_layer(struct calibration *calibration, size_t layer) {
     read_layer(calibration, layer);
     if (calibration->error->status != QINS_OK) return false;
     swap_streams(calibration);
-    qins_forward_layer(&calibration->state, &calibration->sequences, layer, keep_inputs, calibration);
+    const bool is_done =
+        qins_forward_layer(&calibration->state, &calibration->sequences, layer, keep_inputs, calibration);
     swap_streams(calibration);
-    return qins_forward_layer(&calibration->state, &calibration->sequences, layer, encode_for_product, calibration);
+    return is_done &&
+           qins_forward_layer(&calibration->state, &calibration->sequences, layer, encode_for_product, calibration);
 }
 
 // The head's inputs in both models; the head is encoded by them.

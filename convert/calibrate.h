@@ -29,6 +29,8 @@ typedef struct qins_calibration_calls {
     // it as it was stored.
     qins_status (*encode)(void *context, size_t index, const qins_feedback *feedback, qins_matrix *encoded,
                           qins_error *error);
+    // Asked before each product; false ends the calibration (QINS_INTERRUPTED).
+    bool (*goes_on)(void *context);
     void *context;
 } qins_calibration_calls;
 

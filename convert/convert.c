@@ -258,13 +258,20 @@ static qins_status encode_calibrated(void *context, size_t index, const qins_fee
     return error->status;
 }
 
+// qins_calibration_calls.goes_on
+static bool calibration_goes_on(void *context) {
+    const struct encoding *encoding = context;
+    const struct output *output = encoding->output;
+    return output->progress == NULL || output->progress(output->context, output->done, output->total);
+}
+
 static void encode_all(struct conversion *conversion, qins_pool *pool, struct output *output, qins_error *error) {
     const qins_header *header = &conversion->report->header;
     struct encoding encoding = {.conversion = conversion, .pool = pool, .output = output};
     for (size_t i = 0; i < header->n_tensors; i++) output->total += header->tensors[i].bytes;
     report_progress(output, error); // it may ask to stop before the first byte
     if (error->status == QINS_OK && conversion->text.n_sequences > 0) {
-        const qins_calibration_calls calls = {calibration_rows, encode_calibrated, &encoding};
+        const qins_calibration_calls calls = {calibration_rows, encode_calibrated, calibration_goes_on, &encoding};
         qins_calibrate(header, &conversion->text, conversion->options->n_threads, &calls, error);
     }
     encode_up_to(&encoding, header->n_tensors, error);

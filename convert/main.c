@@ -23,6 +23,8 @@ static void on_signal(int number) {
         _exit(QINS_INTERRUPTED);
     }
     interrupted = 1;
+    static const char answer[] = "\nqinsconvert: stopping; once more ends at once\n"; // it may take a while
+    (void)!write(STDERR_FILENO, answer, sizeof answer - 1);
 }
 
 static void catch_signals(void) {
@@ -33,8 +35,7 @@ static void catch_signals(void) {
         struct sigaction old; // what is ignored (nohup) stays so
         if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
     }
-    signal(SIGPIPE, SIG_IGN); // a write that fails is reported as such
-    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a write that fails is reported as such
 }
 
 static void print_notice(void *context, const char *line) {
@@ -58,6 +59,7 @@ static void convert(const qins_convert_settings *settings, qins_error *error) {
     qins_output_file file;
     qins_convert_report report = {0};
     double start = qins_clock();
+    signal(SIGPIPE, SIG_IGN); // nobody need read the progress; anything else ends with its reader
     qins_meter meter = qins_meter_start("converting", "MB", 1e6, &interrupted);
     qins_output_file_open(&file, settings->output, settings->hf_dir, error);
     unfinished = file.temporary;

@@ -25,4 +25,14 @@ expect "calibration of types without codes" 2 'only for --type qins8' convert -o
 expect "tokens of no text" 2 "says how much of --calibrate's text" convert -o "$tmp/x.qins" --calibrate-tokens 2048
 mkdir "$tmp/no_tokenizer" && cp tests/data/demo/{config.json,generation_config.json,model.safetensors} "$tmp/no_tokenizer"
 expect "a model without a tokenizer" 3 'needs a tokenizer.json' "$build/qinsconvert" "$tmp/no_tokenizer" -o "$tmp/x.qins" --calibrate $text
+
+# Interrupted in the middle of it.
+"$build/qinsconvert" tests/data/demo -o "$tmp/stopped.qins" --calibrate $text --calibrate-tokens 16384 -t 1 2>"$tmp/err" &
+pid=$!
+for i in $(seq 300); do compgen -G "$tmp/stopped.qins.*" >/dev/null && break; sleep 0.1; done
+kill -TERM $pid # in the background of a script SIGINT is ignored, and stays so
+for i in $(seq 10); do grep -q stopping "$tmp/err" && break; sleep 0.1; done
+equal "an interruption is answered within a second" 1 "$(grep -c '^qinsconvert: stopping' "$tmp/err")"
+wait $pid
+equal "an interruption: exit code, files left" "130 0" "$? $(find "$tmp" -name 'stopped.qins*' | wc -l)"
 exit $failed
