@@ -44,7 +44,7 @@ static const qins_argument rows[] = {
 
 _Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a bit for each row");
 
-static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / sizeof rows[0]};
+static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / sizeof rows[0], NULL};
 
 qins_status qins_convert_settings_parse(qins_convert_settings *settings, int argc, char **argv, qins_error *error) {
     *settings = (qins_convert_settings){.convert = {.weight_type = QINS_QINS8, .n_threads = qins_default_threads()}};

@@ -28,7 +28,8 @@ static const qins_argument rows[] = {
     {"Values", 0, "shape", "round|square", BOTH, false, set_choice, 0, 0, 0, "a shape"},
     {NULL, 0, NULL, "FILE", BOTH, false, qins_set_text, offsetof(values, operand), 0, 0, NULL},
 };
-static const qins_arguments arguments = {"program", rows, sizeof rows / sizeof rows[0]};
+static const qins_alias aliases[] = {{"amount", "number"}, {NULL, NULL}};
+static const qins_arguments arguments = {"program", rows, sizeof rows / sizeof rows[0], aliases};
 
 static uint64_t parse(values *target, unsigned commands, char **words, qins_error *error) {
     int count = 0;
@@ -53,6 +54,8 @@ Test(arguments, spellings) {
     PARSE(&got, FIRST, "--shape", "square", "--", "--loud");
     cr_expect(got.choice == 1 && !got.loud);
     cr_expect_str_eq(got.operand, "--loud");
+    PARSE(&got, FIRST, "--amount=5");
+    cr_expect_eq(got.count, 5, "another program's name");
     PARSE(&got, FIRST, "-", "--text", "");
     cr_expect_str_eq(got.operand, "-");
     cr_expect_str_eq(got.text, "");

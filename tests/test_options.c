@@ -42,7 +42,7 @@ static void expect_usage(const char *line, const char *message) {
 
 Test(options, defaults) {
     qins_options options = parsed("");
-    cr_expect(options.model == NULL && options.prompt == NULL && options.prompt_file == NULL && options.ids == NULL);
+    cr_expect(options.model == NULL && options.prompt == NULL && options.n_files == 0 && options.ids == NULL);
     cr_expect(options.n_predict == SIZE_MAX && options.n_stops == 0);
     cr_expect(options.sampler.temperature == 0 && options.sampler.top_k == 0 && options.sampler.top_p == 1);
     cr_expect(options.sampler.min_p == 0 && options.sampler.repeat_penalty == 1 && !options.seed_given);
@@ -60,8 +60,14 @@ Test(options, texts_and_files) {
     cr_expect_str_eq(parsed("-p hello").prompt, "hello");
     cr_expect_str_eq(parsed("-p ''").prompt, "");
     cr_expect_str_eq(parsed("--prompt hello").prompt, "hello");
-    cr_expect_str_eq(parsed("-f -").prompt_file, "-");
-    cr_expect_str_eq(parsed("--file text").prompt_file, "text");
+    cr_expect_str_eq(parsed("-f -").files[0], "-");
+    cr_expect_str_eq(parsed("--file text").files[0], "text");
+    cr_expect_str_eq(parsed("-p first -f second -f third").files[1], "third");
+    cr_expect_str_eq(parsed("--messages chat.json").messages, "chat.json");
+    setenv("QINS_MODEL", "usual.qins", 1);
+    cr_expect_str_eq(parsed("-p hello").model, "usual.qins");
+    cr_expect_str_eq(parsed("-m other.qins").model, "other.qins");
+    unsetenv("QINS_MODEL");
     cr_expect_str_eq(parsed("--ids ids").ids, "ids");
     cr_expect_str_eq(parsed("--ids-file ids").ids_file, "ids");
     cr_expect_str_eq(parsed("--system be-kind").system, "be-kind");
@@ -93,6 +99,11 @@ Test(options, numbers) {
     cr_expect(options.n_predict == 0 && options.session.n_ctx == 0);
     cr_expect(options.session.n_threads == 1024 && options.sampler.seed == 0 && options.seed_given);
     cr_expect_eq(parsed("--window 64").session.n_ctx, 64);
+    options = parsed("-n -1 --top-k -1 --seed -1"); // as other engines have it
+    cr_expect(options.n_predict == SIZE_MAX && options.sampler.top_k == 0 && !options.seed_given);
+    options = parsed("--max-tokens 5 --temperature 0.5 --system-prompt short --repetition-penalty 1.25");
+    cr_expect(options.n_predict == 5 && options.sampler.temperature == 0.5f && options.sampler.repeat_penalty == 1.25f);
+    cr_expect_str_eq(options.system, "short");
     options = parsed("--temp 0.75 --top-p 0.5 --min-p 0.25 --repeat-penalty 1.5");
     cr_expect(options.sampler.temperature == 0.75f && options.sampler.top_p == 0.5f);
     cr_expect(options.sampler.min_p == 0.25f && options.sampler.repeat_penalty == 1.5f);
@@ -111,7 +122,7 @@ Test(options, names) {
 
 Test(options, wrong_numbers_are_refused) {
     static const char *const counts[] = {"-n", "-c", "-t", "-s", "--top-k", "--top", "--bos", "--max-windows"};
-    static const char *const bad[] = {"-1", "x", "1x", "''", "1.5", "0x10", "+1", "99999999999999999999"};
+    static const char *const bad[] = {"-2", "x", "1x", "''", "1.5", "0x10", "+1", "99999999999999999999"};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         for (size_t j = 0; j < sizeof bad / sizeof bad[0]; j++) {
             char line[64];
@@ -162,7 +173,9 @@ Test(options, misuse_is_refused) {
     expect_usage("scroe", "\"scroe\" is no command; did you mean score?");
     expect_usage("stray --frobnicate", "\"stray\" is no option");
     expect_usage("-p -x --frobnicate", "--frobnicate is not an option");
-    expect_usage("-p x -f y", "-f: the prompt was given already");
+    expect_usage("-p x -p y", "-p: the prompt was given already");
+    expect_usage("--messages x -f y", "-f: the prompt was given already");
+    expect_usage("-f x --messages y", "--messages: the prompt was given already");
     expect_usage("--ids x -p y", "-p: the prompt was given already");
     expect_usage("--ids-file x --ids y", "--ids: the prompt was given already");
     expect_usage("-p x -p y", "given already");

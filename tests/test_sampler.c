@@ -101,6 +101,8 @@ Test(sampler, top_p) {
     qins_sampler_options options = defaults;
     options.top_p = 0.0001f;
     expect_distribution("at least one token", &options, five, 5, (double[]){0, 1, 0, 0, 0});
+    options.top_p = 0.0f;
+    expect_distribution("top-p 0", &options, five, 5, (double[]){0, 1, 0, 0, 0});
     options.top_p = 0.39f;
     expect_distribution("top-p 0.39", &options, five, 5, (double[]){0, 1, 0, 0, 0});
     options.top_p = 0.41f;
@@ -213,7 +215,7 @@ Test(sampler, options_out_of_range_are_refused_by_name) {
         qins_sampler_options options;
         const char *name;
     } cases[] = {{{-0.1f, 0, 1, 0, 1, 0}, "temperature"},  {{100.5f, 0, 1, 0, 1, 0}, "temperature"},
-                 {{NAN, 0, 1, 0, 1, 0}, "temperature"},    {{1, 0, 0, 0, 1, 0}, "top-p"},
+                 {{NAN, 0, 1, 0, 1, 0}, "temperature"},    {{1, 0, -0.1f, 0, 1, 0}, "top-p"},
                  {{1, 0, 1.01f, 0, 1, 0}, "top-p"},        {{1, 0, NAN, 0, 1, 0}, "top-p"},
                  {{1, 0, 1, -0.1f, 1, 0}, "min-p"},        {{1, 0, 1, 1.1f, 1, 0}, "min-p"},
                  {{1, 0, 1, NAN, 1, 0}, "min-p"},          {{1, 0, 1, 0, 0, 0}, "repeat penalty"},

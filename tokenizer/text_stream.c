@@ -68,6 +68,18 @@ static void append_piece(qins_buffer *out, const char *piece, size_t size) {
     qins_buffer_append(out, piece + done, size - done);
 }
 
+bool qins_tokenizer_token_bytes(const qins_tokenizer *tokenizer, int32_t id, qins_buffer *bytes) {
+    size_t size;
+    const char *piece = qins_tokenizer_piece(tokenizer, id, &size);
+    if (piece == NULL) return false;
+    const int byte = text_piece_byte(piece, size);
+    if (byte >= 0)
+        qins_buffer_u8(bytes, (uint8_t)byte);
+    else
+        append_piece(bytes, piece, size);
+    return true;
+}
+
 static void begin(qins_text_stream *stream, qins_error *error) {
     stream->run.error = stream->out.error = error;
     stream->out.size = 0;

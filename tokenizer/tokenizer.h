@@ -4,6 +4,7 @@
 #ifndef QINS_TOKENIZER_H
 #define QINS_TOKENIZER_H
 
+#include "engine/base/buffer.h"
 #include "engine/base/error.h"
 
 #include <stddef.h>
@@ -38,6 +39,8 @@ size_t qins_tokenizer_vocab_size(const qins_tokenizer *tokenizer); // largest id
 int32_t qins_tokenizer_added_id(const qins_tokenizer *tokenizer, const char *content);
 // Text of one token as tokenizer.json spells it ("▁the", "<0x0A>", "<|end|>"); NULL if the id has none. *size: bytes.
 const char *qins_tokenizer_piece(const qins_tokenizer *tokenizer, int32_t id, size_t *size);
+// Append what one token adds to a text: its bytes, which need not be UTF-8 by themselves. False if the id has none.
+bool qins_tokenizer_token_bytes(const qins_tokenizer *tokenizer, int32_t id, qins_buffer *bytes);
 bool qins_tokenizer_is_special(const qins_tokenizer *tokenizer, int32_t id);
 
 // How encode treats the text. Hugging Face's `encode(text)` is QINS_PARSE_SPECIAL | QINS_ADD_PREFIX.

@@ -104,6 +104,8 @@ static const qins_argument *find_closest(const qins_arguments *arguments, const 
 static const qins_argument *find_row(const qins_arguments *arguments, unsigned commands, char letter,
                                      const char *name) {
     const qins_argument *elsewhere = NULL;
+    for (const qins_alias *alias = arguments->aliases; alias != NULL && alias->name != NULL && name != NULL; alias++)
+        if (strcmp(alias->alias, name) == 0) name = alias->name;
     for (size_t i = 0; i < arguments->count; i++) {
         const qins_argument *row = &arguments->rows[i];
         const bool same = name != NULL ? row->name != NULL && strcmp(row->name, name) == 0

@@ -34,10 +34,16 @@ struct qins_argument {
     const char *help; // one line
 };
 
+// What other programs call an option: taken like its own name, but neither listed nor completed.
+typedef struct qins_alias {
+    const char *alias, *name; // without dashes
+} qins_alias;
+
 typedef struct qins_arguments {
     const char *program; // for messages
     const qins_argument *rows;
-    size_t count; // at most QINS_MAX_ARGUMENTS
+    size_t count;              // at most QINS_MAX_ARGUMENTS
+    const qins_alias *aliases; // ends with {NULL, NULL}; NULL: there are none
 } qins_arguments;
 
 enum { QINS_MAX_ARGUMENTS = 64 };

@@ -87,8 +87,9 @@ static void compare_to_depth_0(const qins_bench *bench, struct result *results, 
         if (bench->tests[i].is_prompt || bench->tests[i].depth == 0) continue;
         for (size_t j = 0; j < bench->n_tests; j++) {
             if (bench->tests[j].is_prompt || bench->tests[j].depth != 0) continue;
-            results[i].kv_rate =
-                (results[i].kv_bytes - results[j].kv_bytes) / (results[i].seconds - results[j].seconds);
+            const double longer = results[i].seconds - results[j].seconds;
+            if (!(longer > 0)) continue; // lost in the noise
+            results[i].kv_rate = (results[i].kv_bytes - results[j].kv_bytes) / longer;
             results[i].kv_share = results[i].kv_rate / read_rate;
         }
     }

@@ -3,6 +3,7 @@
 #include "engine/base/memory.h"
 #include "engine/base/utf8.h"
 #include "engine/cli/chat.h"
+#include "engine/cli/input.h"
 #include "engine/cli/statistics.h"
 
 #include <stdio.h>
@@ -224,6 +225,7 @@ static bool is_farewell(const char *text) {
 
 // Letters only: /etc/hosts is a message, and so are several lines that begin like an unknown command.
 bool qins_chat_is_command(const qins_chat *chat, const char *text) {
+    if (chat->options->lines) return false;
     if (chat->input.is_person && is_farewell(text)) return true;
     if (text[0] != '/') return false;
     if (find_command(text) != NULL) return true;
@@ -235,10 +237,10 @@ void qins_chat_run_command(qins_chat *chat, const char *text, qins_error *error)
     const struct command *command = is_farewell(text) ? find_command("/quit") : find_command(text);
     const char *argument = text + name_length(text);
     argument += strspn(argument, " \t\n");
-    if (command == NULL)
-        qins_fail(error, QINS_USAGE,
-                  "there is no %.*s; /help lists the commands, a space in front makes the line a message",
-                  (int)name_length(text), text);
+    if (command == NULL) // nothing of the conversation depends on it
+        fprintf(stderr,
+                "qinsrun: there is no %.*s; /help lists the commands, a space before it makes the line a message\n",
+                (int)name_length(text), text);
     else if (argument[0] != '\0' && command->argument[0] == '\0')
         qins_fail(error, QINS_USAGE, "%s takes nothing after it; a space in front makes the line a message",
                   command->name);

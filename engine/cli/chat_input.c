@@ -13,8 +13,8 @@
 static const char QUOTES[] = "\"\"\"", BYTE_ORDER_MARK[] = "\xEF\xBB\xBF";
 enum { N_QUOTES = sizeof QUOTES - 1, N_MARK = sizeof BYTE_ORDER_MARK - 1 };
 
-void qins_chat_input_open(qins_chat_input *input, qins_complete *complete, qins_error *error) {
-    *input = (qins_chat_input){.is_person = isatty(STDIN_FILENO) && isatty(STDERR_FILENO)};
+void qins_chat_input_open(qins_chat_input *input, bool is_literal, qins_complete *complete, qins_error *error) {
+    *input = (qins_chat_input){.is_person = isatty(STDIN_FILENO) && isatty(STDERR_FILENO), .is_literal = is_literal};
     input->is_edited = qins_terminal_is_usable();
     if (input->is_edited) qins_line_editor_open(&input->editor, complete, error);
 }
@@ -85,6 +85,10 @@ static qins_line_end read_message(qins_chat_input *input, qins_buffer *message, 
             end = QINS_LINE_CLOSED;
         if (end == QINS_LINE_CANCELLED) qins_buffer_append(message, line->data, line->size);
         if (end != QINS_LINE_ENTERED) return end == QINS_LINE_CLOSED && !is_first ? QINS_LINE_ENTERED : end;
+        if (input->is_literal) {
+            qins_buffer_append(message, line->data, line->size);
+            return QINS_LINE_ENTERED;
+        }
         goes_on =
             append_line(message, line->size > 0 ? (const char *)line->data : "", line->size, is_first, &is_quoted);
     }

@@ -5,14 +5,15 @@
 #include "engine/cli/line_editor.h"
 
 typedef struct qins_chat_input {
-    bool is_person; // typed at a terminal; otherwise from standard input as it is
-    bool is_edited; // the terminal allows line editing
-    bool has_begun; // a byte order mark may only come first
+    bool is_person;  // typed at a terminal; otherwise from standard input as it is
+    bool is_edited;  // the terminal allows line editing
+    bool is_literal; // every line is a message as it is
+    bool has_begun;  // a byte order mark may only come first
     qins_line_editor editor;
 } qins_chat_input;
 
 // Release with qins_chat_input_close.
-void qins_chat_input_open(qins_chat_input *input, qins_complete *complete, qins_error *error);
+void qins_chat_input_open(qins_chat_input *input, bool is_literal, qins_complete *complete, qins_error *error);
 void qins_chat_input_close(qins_chat_input *input);
 
 // The next message, without its last line end and with a NUL after it, into *message (released by the caller; emptied

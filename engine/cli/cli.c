@@ -12,8 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_TEXT_BYTES = 1 << 28 };
-
 volatile sig_atomic_t qins_interrupted;
 
 const char qins_stopping[] = "\nqinsrun: stopping; once more ends at once\n";
@@ -122,55 +120,7 @@ const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *
     return model->tokenizer;
 }
 
-// --- input and output ---
-
-void qins_clean_text(char *text, size_t *size) {
-    static const char mark[] = "\xEF\xBB\xBF";
-    const size_t skip = *size >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
-    size_t kept = 0;
-    for (size_t i = skip; i < *size; i++)
-        if (text[i] != '\r' || i + 1 == *size || text[i + 1] != '\n') text[kept++] = text[i];
-    text[kept] = '\0';
-    *size = kept;
-}
-
-qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error) {
-    *text = NULL;
-    if (options->prompt != NULL) {
-        *size = strlen(options->prompt);
-        *text = strdup(options->prompt);
-        return *text != NULL ? QINS_OK : qins_fail(error, QINS_FAILED, "out of memory for the prompt");
-    }
-    const char *path = options->prompt_file != NULL ? options->prompt_file : "-";
-    *text = qins_file_read_all(path, MAX_TEXT_BYTES, size, QINS_USAGE, error);
-    return error->status;
-}
-
-qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins_ids *ids, qins_error *error) {
-    for (size_t at = 0; at < size;) {
-        if (strchr(" \t\r\n", text[at]) != NULL && text[at] != '\0') {
-            at++;
-            continue;
-        }
-        size_t start = at;
-        int64_t id = 0;
-        while (at < size && text[at] >= '0' && text[at] <= '9' && id <= INT32_MAX) id = 10 * id + (text[at++] - '0');
-        if (at == start || id > INT32_MAX)
-            return qins_fail(error, QINS_USAGE, "%s: no token id at byte %zu; ids are numbers separated by white space",
-                             name, start);
-        if (qins_ids_append(ids, (int32_t)id, error) != QINS_OK) return error->status;
-    }
-    return QINS_OK;
-}
-
-qins_status qins_read_ids(const char *path, qins_ids *ids, qins_error *error) {
-    size_t size;
-    char *text = qins_file_read_all(path, MAX_TEXT_BYTES, &size, QINS_USAGE, error);
-    if (text == NULL) return error->status;
-    qins_parse_ids(text, size, strcmp(path, "-") == 0 ? "standard input" : path, ids, error);
-    free(text);
-    return error->status;
-}
+// --- output ---
 
 static qins_status output_failed(qins_error *error) {
     return qins_fail_errno(error, QINS_FAILED, "cannot write to standard output");

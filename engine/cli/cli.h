@@ -1,4 +1,4 @@
-// What the commands of qinsrun share: the loaded model, input texts, checked output, interruption.
+// What the commands of qinsrun share: the loaded model, checked output, interruption.
 #ifndef QINS_CLI_H
 #define QINS_CLI_H
 
@@ -38,18 +38,6 @@ qins_status qins_reference_open(qins_model *reference, qins_options *options, co
 
 // The tokenizer, or NULL with an error when the file has none.
 const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *error);
-
-// Text from elsewhere becomes a message: without a byte order mark, and with LF line ends. In place.
-void qins_clean_text(char *text, size_t *size);
-
-// The text of -p or -f (or standard input when neither is given). *text is released with free().
-qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error);
-
-// Token ids written as text, separated by white space ("-": standard input).
-qins_status qins_read_ids(const char *path, qins_ids *ids, qins_error *error);
-
-// As above from text in memory; `name` stands for the file in messages.
-qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins_ids *ids, qins_error *error);
 
 // Write to stdout; a failure (closed pipe, full disk) is an error, QINS_FAILED.
 qins_status qins_print(const void *text, size_t size, qins_error *error);

@@ -157,7 +157,7 @@ qins_status qins_cmd_chat(const qins_options *given, qins_error *error) {
         qins_model_open(&model, options.model, &options, error) == QINS_OK &&
         qins_generator_open(&chat.generator, &options, &model, &watch, error) == QINS_OK) {
         chat.generator.is_chat = true;
-        qins_chat_input_open(&chat.input, qins_chat_complete, error);
+        qins_chat_input_open(&chat.input, options.lines, qins_chat_complete, error);
         converse(&chat, error);
         qins_chat_input_close(&chat.input);
     }

@@ -1,13 +1,31 @@
 // qinsrun -m MODEL -p PROMPT: one prompt, one reply.
+#include "engine/cli/conversation.h"
+#include "engine/cli/input.h"
 #include "engine/cli/statistics.h"
 
 #include <stdlib.h>
+
+// The ids of --messages, which end with a question.
+static qins_status message_ids(const qins_options *options, const qins_model *model, qins_ids *ids, qins_error *error) {
+    bool awaits_reply;
+    qins_conversation conversation = qins_conversation_new(options, model);
+    if (qins_conversation_load(&conversation, options->messages, &awaits_reply, error) == QINS_OK && !awaits_reply)
+        qins_fail(error, QINS_USAGE, "%s: the last message must be the user's, as the reply is to come",
+                  options->messages);
+    if (error->status == QINS_OK) {
+        *ids = conversation.ids;
+        conversation.ids = (qins_ids){0};
+    }
+    qins_conversation_free(&conversation);
+    return error->status;
+}
 
 // The prompt's token ids: --ids as they are, --raw text encoded, otherwise a conversation of one turn.
 static qins_status prompt_ids(const qins_options *options, const qins_model *model, const char *text, size_t size,
                               qins_ids *ids, qins_error *error) {
     const qins_tokenizer *tokenizer = qins_model_tokenizer(model, error);
     if (tokenizer == NULL) return error->status;
+    if (options->messages != NULL) return message_ids(options, model, ids, error);
     if (options->raw) {
         unsigned flags = options->no_special ? 0 : QINS_PARSE_SPECIAL | QINS_ADD_PREFIX;
         return qins_tokenizer_encode(tokenizer, text, size, flags, ids, error);
@@ -40,14 +58,15 @@ qins_status qins_cmd_run(const qins_options *given, qins_error *error) {
     char *text = NULL;
     size_t size = 0;
     // The prompt comes first: a mistake in it should not wait for the model to load.
+    if (options.prompt != NULL && options.n_files == 0 && qins_input_is_given()) options.files[options.n_files++] = "-";
     if (options.ids != NULL)
         qins_read_ids(options.ids, &ids, error);
-    else
+    else if (options.messages == NULL)
         qins_read_prompt(&options, &text, &size, error);
     if (text != NULL && !options.raw) qins_clean_text(text, &size);
     // echo and editors end a text with a newline that is no part of the message
-    if (options.prompt == NULL && !options.raw && size > 0 && text[size - 1] == '\n') size--;
-    if (error->status == QINS_OK && options.ids == NULL && size == 0 && !options.raw)
+    if ((options.prompt == NULL || options.n_files > 0) && !options.raw && size > 0 && text[size - 1] == '\n') size--;
+    if (error->status == QINS_OK && options.ids == NULL && options.messages == NULL && size == 0 && !options.raw)
         qins_fail(error, QINS_USAGE, "the prompt is empty; use -p TEXT, -f FILE, or write it to standard input");
     if (error->status == QINS_OK && qins_model_open(&model, options.model, &options, error) == QINS_OK)
         run(&options, &model, text, size, &ids, error);

@@ -1,5 +1,6 @@
 // qinsrun score: log-probabilities and best logits of every position, one JSON line each.
 #include "engine/cli/cli.h"
+#include "engine/cli/input.h"
 #include "engine/cli/log_softmax.h"
 
 #include "engine/base/memory.h"

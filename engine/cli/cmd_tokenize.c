@@ -1,5 +1,6 @@
 // qinsrun tokenize: the ids of a text on one line, or with --decode the text of ids.
 #include "engine/cli/cli.h"
+#include "engine/cli/input.h"
 
 #include "engine/base/json.h"
 
@@ -22,9 +23,9 @@ static qins_status tokenize(const qins_options *options, const qins_tokenizer *t
     return error->status;
 }
 
-static qins_status print_text_json(const char *text, qins_error *error) {
+static qins_status print_text_json(const char *text, size_t size, qins_error *error) {
     qins_json *object = qins_json_new_object(error);
-    qins_json_add_string(object, "text", text, error);
+    qins_json_add_text(object, "text", text, size, error);
     char *printed = error->status == QINS_OK ? qins_json_print(object, error) : NULL;
     if (printed != NULL) qins_printf(error, "%s", printed);
     free(printed);
@@ -44,7 +45,7 @@ static qins_status decode(const qins_options *options, const qins_tokenizer *tok
         qins_parse_ids(text, size, "the prompt", &ids, error);
     if (error->status == QINS_OK)
         qins_tokenizer_decode(tokenizer, ids.data, ids.count, options->no_special, &decoded, &decoded_size, error);
-    if (error->status == QINS_OK && options->json) print_text_json(decoded, error);
+    if (error->status == QINS_OK && options->json) print_text_json(decoded, decoded_size, error);
     if (error->status == QINS_OK && !options->json) qins_print(decoded, decoded_size, error);
     if (error->status == QINS_OK) qins_print("\n", 1, error);
     free(decoded);

@@ -114,8 +114,12 @@ static qins_status print_json(const qins_eval_result *results, size_t n_results,
 // --- text ---
 
 static void print_accuracy(const char *name, const struct accuracy *accuracy, qins_error *error) {
-    qins_printf(error, "  %-10s %.2f %% +- %.2f right; by log-probability per character %.2f %% +- %.2f\n", name,
-                100 * accuracy->raw, 100 * accuracy->raw_se, 100 * accuracy->norm, 100 * accuracy->norm_se);
+    if (isnan(accuracy->raw_se)) // one question has no spread
+        qins_printf(error, "  %-10s %.2f %% right; by log-probability per character %.2f %%\n", name,
+                    100 * accuracy->raw, 100 * accuracy->norm);
+    else
+        qins_printf(error, "  %-10s %.2f %% +- %.2f right; by log-probability per character %.2f %% +- %.2f\n", name,
+                    100 * accuracy->raw, 100 * accuracy->raw_se, 100 * accuracy->norm, 100 * accuracy->norm_se);
 }
 
 static char letter(size_t choice) {

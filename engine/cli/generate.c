@@ -130,7 +130,10 @@ qins_status qins_generate(qins_generator *generator, qins_ids *ids, qins_reply *
             *error = (qins_error){0};
             reply->end = QINS_END_INTERRUPTED;
         }
-        if (error->status == QINS_OK || reply->n_generated > 0) qins_output_end(&output, error);
+        const qins_error failure = *error; // what was held back is shown all the same
+        *error = (qins_error){0};
+        qins_output_end(&output, error);
+        if (failure.status != QINS_OK) *error = failure;
         if (error->status == QINS_OK && output.record != NULL) {
             qins_statistics_add(output.record, generator, reply, error);
             qins_output_print_record(&output, error);

@@ -20,7 +20,8 @@ static qins_status (*const functions[QINS_COMMAND_COUNT])(const qins_options *op
 
 // Without a command: a run, or a chat when a person sits at both ends and brought no prompt.
 static qins_command default_command(const qins_options *options) {
-    bool has_prompt = options->prompt != NULL || options->prompt_file != NULL || options->ids != NULL;
+    bool has_prompt =
+        options->prompt != NULL || options->n_files > 0 || options->ids != NULL || options->messages != NULL;
     bool person = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     return person && !has_prompt ? QINS_CHAT : QINS_RUN;
 }

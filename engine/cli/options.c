@@ -22,12 +22,50 @@ qins_command qins_command_from_name(const char *name) {
 
 // --- setters of fields that need more than a value ---
 
+static bool has_other_source(const qins_options *options, const qins_given *given, qins_error *error) {
+    if (options->ids == NULL && options->ids_file == NULL && options->messages == NULL) return false;
+    qins_fail(error, QINS_USAGE, "%s: the prompt was given already, by --ids, --ids-file or --messages", given->name);
+    return true;
+}
+
+static void set_prompt(void *values, const qins_given *given, qins_error *error) {
+    const qins_options *options = values;
+    if (has_other_source(options, given, error)) return;
+    if (options->prompt != NULL)
+        qins_fail(error, QINS_USAGE, "%s: the prompt was given already; more of it can come with -f", given->name);
+    qins_set_text(values, given, error);
+}
+
+static void add_file(void *values, const qins_given *given, qins_error *error) {
+    qins_options *options = values;
+    if (has_other_source(options, given, error)) return;
+    if (options->n_files == QINS_MAX_FILES)
+        qins_fail(error, QINS_USAGE, "--file may be given at most %d times", QINS_MAX_FILES);
+    else
+        options->files[options->n_files++] = given->value;
+}
+
 static void set_source(void *values, const qins_given *given, qins_error *error) {
     const qins_options *options = values;
-    if (options->prompt != NULL || options->prompt_file != NULL || options->ids != NULL || options->ids_file != NULL)
-        qins_fail(error, QINS_USAGE, "%s: the prompt was given already; use one of -p, -f, --ids, --ids-file",
-                  given->name);
+    if (has_other_source(options, given, error)) return;
+    if (options->prompt != NULL || options->n_files > 0)
+        qins_fail(error, QINS_USAGE, "%s: the prompt was given already, by -p or -f", given->name);
     qins_set_text(values, given, error);
+}
+
+// -1 is what other engines call no limit, all tokens, or a random seed.
+static bool is_minus_one(const qins_given *given) {
+    return strcmp(given->value, "-1") == 0;
+}
+
+static void set_limit(void *values, const qins_given *given, qins_error *error) {
+    qins_options *options = values;
+    options->n_predict = is_minus_one(given) ? SIZE_MAX : (size_t)qins_given_count(given, error);
+}
+
+static void set_top_k(void *values, const qins_given *given, qins_error *error) {
+    qins_options *options = values;
+    options->sampler.top_k = is_minus_one(given) ? 0 : (size_t)qins_given_count(given, error);
 }
 
 static void add_stop(void *values, const qins_given *given, qins_error *error) {
@@ -54,8 +92,8 @@ static void set_format(void *values, const qins_given *given, qins_error *error)
 
 static void set_seed(void *values, const qins_given *given, qins_error *error) {
     qins_options *options = values;
-    options->sampler.seed = qins_given_count(given, error);
-    options->seed_given = true;
+    options->seed_given = !is_minus_one(given);
+    if (options->seed_given) options->sampler.seed = qins_given_count(given, error);
 }
 
 static void set_bos(void *values, const qins_given *given, qins_error *error) {
@@ -100,7 +138,8 @@ enum {
     COMPARE = 1u << QINS_COMPARE,
     EVAL = 1u << QINS_EVAL,
     WINDOWS = 1u << QINS_PERPLEXITY | COMPARE,
-    GENERATES = 1u << QINS_RUN | 1u << QINS_CHAT
+    GENERATES = 1u << QINS_RUN | 1u << QINS_CHAT,
+    COMPUTES = ANY & ~(TOKENIZE | 1u << QINS_INFO | 1u << QINS_VERIFY)
 };
 enum { MAX_COUNT = 1 << 24 };
 #define FIELD(field) offsetof(qins_options, field)
@@ -110,10 +149,13 @@ static const char PROMPT[] = "Prompt", GENERATION[] = "Generation", SAMPLING[] =
                   MEASUREMENTS[] = "Measurements", HELP[] = "Help";
 
 static const qins_argument rows[] = {
-    {PROMPT, 'm', "model", "MODEL", ANY, true, qins_set_text, FIELD(model), 0, 0, ".qins file or Hugging Face folder"},
-    {PROMPT, 'p', "prompt", "TEXT", RUN | TOKENIZE | WINDOWS, true, set_source, FIELD(prompt), 0, 0, "the prompt"},
-    {PROMPT, 'f', "file", "FILE", RUN | TOKENIZE | WINDOWS, true, set_source, FIELD(prompt_file), 0, 0,
-     "prompt from a file, - for standard input"},
+    {PROMPT, 'm', "model", "MODEL", ANY, true, qins_set_text, FIELD(model), 0, 0,
+     ".qins file or Hugging Face folder (default: $QINS_MODEL)"},
+    {PROMPT, 'p', "prompt", "TEXT", RUN | TOKENIZE | WINDOWS, true, set_prompt, FIELD(prompt), 0, 0, "the prompt"},
+    {PROMPT, 'f', "file", "FILE", RUN | TOKENIZE | WINDOWS, true, add_file, 0, 0, 0,
+     "prompt from a file, - for standard input; may be repeated, after -p"},
+    {PROMPT, 0, "messages", "FILE", RUN, false, set_source, FIELD(messages), 0, 0,
+     "a conversation as JSON: [{\"role\": ..., \"content\": ...}, ...]"},
     {PROMPT, 0, "ids", "FILE", RUN | SCORE | TOKENIZE, false, set_source, FIELD(ids), 0, 0,
      "prompt as token ids, separated by white space"},
     {PROMPT, 0, "ids-file", "FILE", WINDOWS, false, set_source, FIELD(ids_file), 0, 0,
@@ -126,14 +168,16 @@ static const qins_argument rows[] = {
      "markers such as <|end|> in a message or text act as markers"},
     {PROMPT, 0, "no-special", NULL, RUN | TOKENIZE, false, qins_set_switch, FIELD(no_special), 0, 0,
      "markers in --raw and tokenize input are plain text"},
-    {GENERATION, 'n', "n-predict", "N", GENERATES | BENCH, true, qins_set_count, FIELD(n_predict), 0, MAX_COUNT,
+    {PROMPT, 0, "lines", NULL, 1u << QINS_CHAT, false, qins_set_switch, FIELD(lines), 0, 0,
+     "chat: each line of input is a message as it is, no command"},
+    {GENERATION, 'n', "n-predict", "N", GENERATES | BENCH, true, set_limit, 0, 0, MAX_COUNT,
      "at most N tokens (default: until a stop token)"},
-    {GENERATION, 'c', "ctx-size", "N", ANY, true, qins_set_count, FIELD(session.n_ctx), 0, MAX_COUNT,
+    {GENERATION, 'c', "ctx-size", "N", COMPUTES, true, qins_set_count, FIELD(session.n_ctx), 0, MAX_COUNT,
      "context in tokens (default: the model's, if memory allows)"},
     {GENERATION, 0, "stop", "TEXT", GENERATES, true, add_stop, 0, 0, 0, "stop in front of this text; may be repeated"},
     {SAMPLING, 0, "temp", "X", GENERATES, true, qins_set_number, FIELD(sampler.temperature), 0, 0,
      "temperature; 0 is greedy"},
-    {SAMPLING, 0, "top-k", "N", GENERATES, false, qins_set_count, FIELD(sampler.top_k), 0, MAX_COUNT,
+    {SAMPLING, 0, "top-k", "N", GENERATES, false, set_top_k, 0, 0, MAX_COUNT,
      "only the N most probable tokens; 0: all"},
     {SAMPLING, 0, "top-p", "X", GENERATES, true, qins_set_number, FIELD(sampler.top_p), 0, 0,
      "only the most probable ones that make up X"},
@@ -147,6 +191,10 @@ static const qins_argument rows[] = {
      "print token ids instead of text"},
     {OUTPUT, 0, "json", NULL, NOT_CHAT, false, qins_set_switch, FIELD(json), 0, 0,
      "machine-readable output; of a run: text, ids, finish reason, times"},
+    {OUTPUT, 0, "stream", NULL, RUN, false, qins_set_switch, FIELD(stream), 0, 0,
+     "with --json: a line {\"text\": ...} for each piece of the reply, then the record"},
+    {OUTPUT, 0, "newline", NULL, RUN, false, qins_set_switch, FIELD(newline), 0, 0,
+     "end the reply with a newline in pipes too"},
     {OUTPUT, 0, "logprobs", "K", RUN, false, qins_set_count, FIELD(logprobs), 1, MAX_COUNT,
      "in the record of --json: log-probabilities, of the K best tokens too"},
     {OUTPUT, 0, "stats", "text|json", GENERATES, false, set_stats, 0, 0, 0,
@@ -162,13 +210,13 @@ static const qins_argument rows[] = {
      "print what memory and threads will be used, and end"},
     {ENGINE, 0, "cpu", "scalar|avx2|avx512|avx512vnni|auto", ANY, false, qins_set_text, FIELD(cpu), 0, 0,
      "instructions to use (default: the machine's best)"},
-    {ENGINE, 0, "matmul", "auto|exact|sgemm", ANY, false, set_matmul, 0, 0, 0,
+    {ENGINE, 0, "matmul", "auto|exact|sgemm", COMPUTES, false, set_matmul, 0, 0, 0,
      "products: exact (default), the same bits on every machine, or OpenBLAS's"},
-    {ENGINE, 0, "kv-k", "f16|f32", ANY, false, qins_set_type, FIELD(session.k_type), 0, 0,
+    {ENGINE, 0, "kv-k", "f16|f32", COMPUTES, false, qins_set_type, FIELD(session.k_type), 0, 0,
      "keys in the cache (default: f16)"},
-    {ENGINE, 0, "kv-v", "qins8|f16|f32", ANY, false, qins_set_type, FIELD(session.v_type), 0, 0,
+    {ENGINE, 0, "kv-v", "qins8|f16|f32", COMPUTES, false, qins_set_type, FIELD(session.v_type), 0, 0,
      "values in the cache (default: qins8)"},
-    {ENGINE, 0, "rope", "auto|long", ANY, false, set_rope, 0, 0, 0,
+    {ENGINE, 0, "rope", "auto|long", COMPUTES, false, set_rope, 0, 0, 0,
      "LongRoPE factors: by the length, or long from the first token"},
     {FOLDER, 0, "type", "qins8|bf16|f32", ANY, false, qins_set_type, FIELD(convert.weight_type), 0, 0,
      "weights of the layers (default: qins8)"},
@@ -217,7 +265,17 @@ static const qins_argument rows[] = {
 
 _Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a bit for each row");
 
-const qins_arguments qins_run_arguments = {"qinsrun", rows, sizeof rows / sizeof rows[0]};
+static const qins_alias aliases[] = {
+    {"max-tokens", "n-predict"},
+    {"max-new-tokens", "n-predict"},
+    {"predict", "n-predict"},
+    {"temperature", "temp"},
+    {"system-prompt", "system"},
+    {"repetition-penalty", "repeat-penalty"},
+    {NULL, NULL},
+};
+
+const qins_arguments qins_run_arguments = {"qinsrun", rows, sizeof rows / sizeof rows[0], aliases};
 
 // --- parsing ---
 
@@ -232,6 +290,8 @@ qins_status qins_options_parse(qins_options *options, unsigned commands, int arg
                               .session = {.k_type = QINS_F16, .v_type = QINS_QINS8},
                               .convert = {.weight_type = QINS_QINS8}};
     qins_arguments_parse(&qins_run_arguments, commands, argc, argv, options, &options->given, error);
+    const char *model = getenv("QINS_MODEL");
+    if (options->model == NULL && model != NULL && model[0] != '\0') options->model = model;
     options->convert.n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_default_threads();
     return error->status;
 }
@@ -246,6 +306,11 @@ qins_status qins_options_check(const qins_options *options, qins_command command
     }
     if (options->logprobs > 0 && !options->json)
         return qins_fail(error, QINS_USAGE, "--logprobs are part of the record of --json; add --json");
+    if (options->stream && !options->json)
+        return qins_fail(error, QINS_USAGE, "--stream is for --json; text comes piece by piece without it");
+    if (options->messages != NULL && (options->raw || options->system != NULL))
+        return qins_fail(error, QINS_USAGE, "--%s has no meaning for --messages, which hold the conversation",
+                         options->raw ? "raw" : "system");
     if (options->shots > 0 && options->examples == NULL)
         return qins_fail(error, QINS_USAGE, "--shots needs --examples FILE, questions to take them from");
     if (options->prompts > 0 && options->greedy == 0)

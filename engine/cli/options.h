@@ -31,21 +31,24 @@ qins_command qins_command_from_name(const char *name);
 #define QINS_COMMAND_BIT(command) (1u << (command))
 enum { QINS_DEFAULT_COMMANDS = 1u << QINS_RUN | 1u << QINS_CHAT };
 
-enum { QINS_MAX_STOP_TEXTS = 16, QINS_MAX_TASKS = 16 };
+enum { QINS_MAX_STOP_TEXTS = 16, QINS_MAX_TASKS = 16, QINS_MAX_FILES = 64 };
 
 typedef struct qins_options {
     uint64_t given; // rows of the table that were given
 
-    const char *model; // -m: .qins file or Hugging Face folder
+    const char *model; // -m, or the environment variable QINS_MODEL: .qins file or Hugging Face folder
     const char *ref;   // --ref: the model to compare with
 
-    // Where the prompt or text comes from; at most one.
-    const char *prompt;      // -p; bench: lengths of prompts, a list
-    const char *prompt_file; // -f, "-": standard input
-    const char *ids;         // --ids: ids as text, "-": standard input
-    const char *ids_file;    // --ids-file: raw int32
+    // Where the prompt or text comes from: -p and -f together, or one of the others. "-" is standard input.
+    const char *prompt;                // -p; bench: lengths of prompts, a list
+    const char *files[QINS_MAX_FILES]; // -f
+    size_t n_files;
+    const char *ids;      // --ids: ids as text
+    const char *ids_file; // --ids-file: raw int32
+    const char *messages; // --messages: a conversation in JSON
 
     const char *system;                     // --system
+    bool lines;                             // --lines: of a chat, each a message as it is
     const char *stops[QINS_MAX_STOP_TEXTS]; // --stop
     size_t n_stops;
     size_t n_predict;   // -n; SIZE_MAX: not given, until a stop id or the end of the context
@@ -55,6 +58,8 @@ typedef struct qins_options {
     bool decode;        // tokenize: ids to text
     bool ids_out;       // print ids instead of text
     bool json;
+    bool stream;         // with --json: a line for each piece of the reply as well
+    bool newline;        // the reply ends with a newline in pipes too
     bool stats_json;     // --stats json
     size_t logprobs;     // with --json: how many of the best tokens to report for each one; 0: not given
     bool verbose_prompt; // print the prompt's tokens on stderr

@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void open_record(qins_output *output, qins_error *error) {
+static void open_record(qins_output *output, const qins_model *model, qins_error *error) {
     output->record = qins_json_new_object(error);
     output->text.error = error;
     output->ids = qins_json_add_array(output->record, "ids", error);
     if (output->options->logprobs == 0) return;
     output->logprobs = qins_json_add_array(output->record, "logprobs", error);
+    output->tokenizer = model->tokenizer;
     output->best = qins_alloc(output->options->logprobs, sizeof *output->best, "list of the best tokens", error);
 }
 
@@ -23,11 +24,11 @@ qins_status qins_output_open(qins_output *output, const qins_options *options, c
     *output = (qins_output){.options = options, .vocab_size = qins_image_header(model->image)->config.vocab_size};
     output->stop_text = (qins_stop_text){.stops = options->stops, .n_stops = options->n_stops, .held.error = error};
     output->is_terminal = isatty(STDOUT_FILENO) != 0;
-    output->ends_line = !options->json && (is_chat || options->ids_out || output->is_terminal);
+    output->ends_line = !options->json && (is_chat || options->ids_out || options->newline || output->is_terminal);
     output->wrapped.error = error;
     if (output->is_terminal && is_chat) qins_terminal_size(STDOUT_FILENO, &columns, &lines);
     qins_wrap_init(&output->wrap, columns, error);
-    if (options->json) open_record(output, error);
+    if (options->json) open_record(output, model, error);
     if (options->ids_out) return error->status;
     const qins_tokenizer *tokenizer = qins_model_tokenizer(model, error);
     if (tokenizer != NULL) output->stream = qins_text_stream_create(tokenizer, true, error);
@@ -48,7 +49,10 @@ static qins_status show(qins_output *output, const char *text, size_t size, qins
     if (size == 0) return QINS_OK;
     if (output->record != NULL) {
         qins_buffer_append(&output->text, text, size);
-        return error->status;
+        if (!output->options->stream) return error->status;
+        qins_json *piece = qins_json_new_object(error);
+        qins_json_add_text(piece, "text", text, size, error);
+        return qins_print_json(piece, error);
     }
     if (!output->is_terminal) return qins_print(text, size, error);
     output->wrapped.size = 0;
@@ -56,17 +60,29 @@ static qins_status show(qins_output *output, const char *text, size_t size, qins
     return qins_print(output->wrapped.data, output->wrapped.size, error);
 }
 
+// A token's id, text and bytes, and its log-probability. The text has U+FFFD for bytes that are not UTF-8 by
+// themselves.
+static void add_token(const qins_output *output, qins_json *entry, int32_t id, double logprob, qins_error *error) {
+    qins_json_add_number(entry, "id", id, error);
+    qins_json_add_number(entry, "logprob", logprob, error);
+    qins_buffer bytes = {.error = error};
+    if (output->tokenizer != NULL && qins_tokenizer_token_bytes(output->tokenizer, id, &bytes)) {
+        qins_json_add_text(entry, "text", (const char *)bytes.data, bytes.size, error);
+        qins_json *list = qins_json_add_array(entry, "bytes", error);
+        for (size_t i = 0; i < bytes.size; i++) qins_json_append_number(list, bytes.data[i], error);
+    }
+    qins_buffer_free(&bytes);
+}
+
 static void record_logprobs(qins_output *output, int32_t id, const float *logits, qins_error *error) {
     const double lse = qins_log_sum_exp(logits, output->vocab_size);
     const size_t n = qins_find_top(logits, output->vocab_size, output->options->logprobs, output->best);
     qins_json *token = qins_json_append_object(output->logprobs, error);
-    qins_json_add_number(token, "id", id, error);
-    qins_json_add_number(token, "logprob", (double)logits[id] - lse, error);
+    add_token(output, token, id, (double)logits[id] - lse, error);
     qins_json *top = qins_json_add_array(token, "top", error);
     for (size_t i = 0; i < n; i++) {
         qins_json *entry = qins_json_append_object(top, error);
-        qins_json_add_number(entry, "id", output->best[i], error);
-        qins_json_add_number(entry, "logprob", (double)logits[output->best[i]] - lse, error);
+        add_token(output, entry, output->best[i], (double)logits[output->best[i]] - lse, error);
     }
 }
 

@@ -11,11 +11,12 @@
 typedef struct qins_output {
     const qins_options *options;
     size_t vocab_size;
-    qins_text_stream *stream; // NULL: ids alone
-    qins_stop_text stop_text; // stop_text.found: the stop text that ended the reply, NULL while it goes on
-    bool ends_line;           // a newline follows the reply
-    bool is_terminal;         // stdout is one
-    qins_wrap wrap;           // of what goes there
+    const qins_tokenizer *tokenizer; // of --logprobs; NULL: the model has none
+    qins_text_stream *stream;        // NULL: only ids
+    qins_stop_text stop_text;        // stop_text.found: the stop text that ended the reply, NULL while it goes on
+    bool ends_line;                  // a newline follows the reply
+    bool is_terminal;                // stdout is one
+    qins_wrap wrap;                  // of what goes there
     qins_buffer wrapped;
     size_t n_tokens;
     // --json

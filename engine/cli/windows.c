@@ -1,6 +1,8 @@
 // Windows over a text; see windows.h.
 #include "engine/cli/windows.h"
 
+#include "engine/cli/input.h"
+
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
 

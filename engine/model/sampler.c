@@ -24,8 +24,8 @@ struct qins_sampler {
 static qins_status check_options(const qins_sampler_options *options, qins_error *error) {
     if (!(options->temperature >= 0 && options->temperature <= 100))
         return qins_fail(error, QINS_USAGE, "the temperature is %g; it must be from 0 to 100", options->temperature);
-    if (!(options->top_p > 0 && options->top_p <= 1))
-        return qins_fail(error, QINS_USAGE, "top-p is %g; it must be above 0 and at most 1", options->top_p);
+    if (!(options->top_p >= 0 && options->top_p <= 1))
+        return qins_fail(error, QINS_USAGE, "top-p is %g; it must be from 0 to 1", options->top_p);
     if (!(options->min_p >= 0 && options->min_p <= 1))
         return qins_fail(error, QINS_USAGE, "min-p is %g; it must be from 0 to 1", options->min_p);
     if (!(options->repeat_penalty > 0 && options->repeat_penalty <= 100))

@@ -11,7 +11,7 @@
 typedef struct qins_sampler_options {
     float temperature;    // 0: greedy
     size_t top_k;         // keep the k most probable tokens; 0: all
-    float top_p;          // keep the smallest set whose probabilities sum to top_p or more; 1: all
+    float top_p;          // keep the smallest set whose probabilities sum to top_p or more, at least one; 1: all
     float min_p;          // keep tokens of at least min_p times the largest probability; 0: all
     float repeat_penalty; // for tokens already seen: positive logits are divided by it, others multiplied; 1: off
     uint64_t seed;

@@ -56,7 +56,14 @@ refused() { # NAME TEXT LINES
     printf "$3" | "$run" chat -m "$demo" >/dev/null 2>"$tmp/err"
     equal "$1" "2 1" "$? $(grep -c -- "$2" "$tmp/err")"
 }
-refused "an unknown command" 'there is no /foo' '/foo bar\n'
+replies "an unknown command does not end it" "$paris" "/nosuch thing\n$question\n"
+equal "an unknown command is told" 1 "$(grep -c 'there is no /nosuch' "$tmp/err")"
+"$run" -m "$demo" -p '"""What' -n 4 --newline >"$tmp/plain" 2>/dev/null # as they are: the same as single runs
+"$run" -m "$demo" -p '\section\' -n 4 --newline >>"$tmp/plain" 2>/dev/null
+"$run" -m "$demo" -p '/help' -n 4 --newline >>"$tmp/plain" 2>/dev/null
+for line in '"""What' '\section\' '/help'; do
+    printf '%s\n' "$line" | "$run" chat -m "$demo" --lines -n 4 2>/dev/null
+done | cmp -s - "$tmp/plain" && ok "--lines: data is no command" || fail "--lines: data is no command" "$(cat "$tmp/plain")"
 refused "/undo of nothing" 'no message yet' '/undo\n'
 refused "/regen of nothing" 'no message yet' '/regen\n'
 refused "/read without a file" '/read takes a FILE' '/read\n'

@@ -1,0 +1,25 @@
+// Texts and token ids from outside: prompts, files, standard input.
+#ifndef QINS_CLI_INPUT_H
+#define QINS_CLI_INPUT_H
+
+#include "engine/cli/options.h"
+#include "tokenizer/tokenizer.h"
+
+// Text from elsewhere becomes a message: without a byte order mark, and with LF line ends. In place.
+void qins_clean_text(char *text, size_t *size);
+
+// The text of -p and of every -f, in this order, with a blank line between them; standard input when none is given.
+// *text has a NUL after it and is released with free().
+qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error);
+
+// Token ids written as text, separated by white space ("-": standard input).
+qins_status qins_read_ids(const char *path, qins_ids *ids, qins_error *error);
+
+// As above from text in memory; `name` stands for the file in messages.
+qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins_ids *ids, qins_error *error);
+
+// Was standard input meant for this program? A file that was read from already and a pipe that the calling program has
+// too are not: they are those of a shell's "while read".
+bool qins_input_is_given(void);
+
+#endif
