@@ -4,9 +4,12 @@
 #include "tests/support.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 Test(file, opens_regular_files_only) {
@@ -103,4 +106,41 @@ Test(file, reading_what_cannot_be_read_is_an_error) {
     cr_expect_null(qins_file_read_all("-", 100, &size, QINS_USAGE, &error));
     expect_error(&error, QINS_USAGE, "cannot read standard input");
     remove_folder(folder);
+}
+
+static void expect_content(const char *path, const char *wanted) {
+    qins_error error = {0};
+    size_t size;
+    char *text = qins_file_read_all(path, 100, &size, QINS_FAILED, &error);
+    expect_ok(&error);
+    cr_expect_str_eq(text, wanted);
+    free(text);
+}
+
+Test(file, is_replaced_whole_or_not_at_all) {
+    char *folder = temporary_folder(), path[256], link[256];
+    qins_error error = {0};
+    struct stat info;
+    snprintf(path, sizeof path, "%s/file", folder);
+    snprintf(link, sizeof link, "%s/link", folder);
+    cr_assert_eq(symlink("file", link), 0);
+    qins_file_replace(path, "one", 3, 0640, &error);
+    expect_ok(&error);
+    cr_expect(stat(path, &info) == 0 && (info.st_mode & 0777) == 0640);
+    qins_file_replace(link, "two", 3, 0640, &error);
+    expect_ok(&error);
+    expect_content(path, "two");
+    cr_expect(lstat(link, &info) == 0 && S_ISLNK(info.st_mode), "the link is still one");
+
+    const struct rlimit limit = {2, 2}; // as a full disk
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    qins_file_replace(path, "three", 5, 0640, &error);
+    expect_error(&error, QINS_FAILED, "cannot write");
+    expect_content(path, "two");
+    qins_file_replace(folder, "x", 1, 0640, &error);
+    expect_error(&error, QINS_USAGE, "is not a regular file");
+    qins_file_replace("/nonexistent/file", "x", 1, 0640, &error);
+    expect_error(&error, QINS_FAILED, "/nonexistent/file");
+    remove_folder(folder); // finds no other files
 }

@@ -24,7 +24,8 @@ static void place(qins_wrap *wrap, qins_buffer *out) {
     if (wrap->held.size == 0) return;
     size_t skip = 0;
     const bool fits = wrap->column + wrap->gap_columns + wrap->word_columns <= wrap->width;
-    if (wrap->width > 0 && !wrap->is_code && wrap->column > 0 && wrap->word_columns > 0 && !fits) {
+    const bool may_break = wrap->width > 0 && !wrap->is_code && !wrap->is_in_word;
+    if (may_break && !fits && wrap->column > 0 && wrap->word_columns > 0) {
         qins_buffer_u8(out, '\n');
         wrap->column = 0;
         skip = wrap->gap;
@@ -54,6 +55,7 @@ static void push_character(qins_wrap *wrap, const char *text, size_t size, qins_
     const bool is_space = c == ' ' || c == '\t', is_wide = columns > 1 && !is_space; // CJK may break anywhere
     look_for_fence(wrap, c);
     if (c == '\n' || is_wide || (is_space && wrap->word_columns > 0)) place(wrap, out);
+    if (c == '\n' || is_wide || is_space) wrap->is_in_word = false;
     if (c == '\n') {
         qins_buffer_u8(out, '\n');
         wrap->column = 0;
@@ -66,7 +68,9 @@ static void push_character(qins_wrap *wrap, const char *text, size_t size, qins_
     } else {
         wrap->word_columns += columns;
     }
-    if (is_wide || wrap->is_code || wrap->width == 0 || wrap->word_columns >= wrap->width) place(wrap, out);
+    const bool is_too_long = wrap->word_columns >= wrap->width;
+    if (is_wide || wrap->is_code || is_too_long) place(wrap, out);
+    wrap->is_in_word = wrap->is_in_word || (is_too_long && !is_wide && !is_space);
 }
 
 void qins_wrap_push(qins_wrap *wrap, const char *text, size_t size, qins_buffer *out) {

@@ -11,6 +11,7 @@ typedef struct qins_wrap {
     qins_buffer held; // white space and a word, of which more may come
     size_t gap;       // bytes of white space in it
     size_t gap_columns, word_columns;
+    bool is_in_word; // which was longer than a line and is not broken again
     bool is_code, is_line_start;
     size_t n_ticks; // at the start of this line
 } qins_wrap;
