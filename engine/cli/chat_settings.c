@@ -41,6 +41,8 @@ void qins_chat_set(qins_chat *chat, const char *argument, qins_error *error) {
         show_settings(chat->options);
         return;
     }
+    static const char word[] = "parameter "; // as in ollama
+    if (strncmp(argument, word, sizeof word - 1) == 0) argument += sizeof word - 1;
     const size_t size = strcspn(argument, " =");
     const char *name = find_option(argument, size), *value = argument + size + strspn(argument + size, " =");
     qins_options changed = *chat->options;

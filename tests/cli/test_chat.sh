@@ -50,6 +50,45 @@ printf 'Some text.' >"$tmp/note"
 with_file=$(printf 'Some text.\n\n%s' "$question" | "$run" -m "$demo" -n 8 --ids-out 2>/dev/null)
 replies "/read puts a file in front" "$with_file" "/read $tmp/note\n$question\n" --ids-out -n 8
 
+replies "/read of a name in quotes" "$with_file" "/read \"$tmp/note\" \n$question\n" --ids-out -n 8
+mkdir "$tmp/home" && cp "$tmp/note" "$tmp/home/my note"
+HOME=$tmp/home replies "/read of a file in the home folder" "$with_file" "/read ~/my note\n$question\n" --ids-out -n 8
+printf '\xEF\xBB\xBFSome text.' >"$tmp/bom"
+replies "/read: a byte order mark is not text" "$with_file" "/read $tmp/bom\n$question\n" --ids-out -n 8
+printf 'a\0b' >"$tmp/binary"
+
+# Line ends of other systems, and what editors put before a text.
+replies "CR LF ends a line" "$paris" "$question\r\n/quit\r\n$question\r\n"
+replies "a byte order mark is not text" "$paris" "\xEF\xBB\xBF$question\n"
+printf '\xEF\xBB\xBFone\r\ntwo\r\n' >"$tmp/dos" && printf 'one\ntwo\n' >"$tmp/unix"
+equal "--file: the same" "$("$run" -m "$demo" -f "$tmp/unix" -n 8 2>/dev/null)" "$("$run" -m "$demo" -f "$tmp/dos" -n 8 2>/dev/null)"
+equal "--raw: bytes as they are" 2 "$("$run" -m "$demo" -f "$tmp/dos" --raw -n 0 --verbose-prompt 2>&1 | grep -c '<0x0D>')"
+
+# A conversation in a file.
+printf '%s\n/save %s\n' "$question" "$tmp/saved" | "$run" chat -m "$demo" >/dev/null 2>&1
+equal "/save: the file" '[
+  {"role":"user","content":"What is the capital of France?"},
+  {"role":"assistant","content":"The capital of France is Paris."}
+]' "$(cat "$tmp/saved")"
+replies "/load goes on with it" "$paris" "/load $tmp/saved\n$question\n" --stats json
+equal "/load: all of it is computed" "37" "$(computed)"
+head -n 2 "$tmp/saved" | sed '$s/,$//; $a]' >"$tmp/open"
+replies "/load replies to a last message of the user" "$paris" "/load $tmp/open\n"
+replies "/undo, /clear and /system say what they do" "$paris
+$paris" "$question\n/undo\n$question\n/system Be brief.\n/clear\n"
+for text in '"What is the capital of France?" and the reply to it are taken back; 0 turns are left' \
+    'the system message is set; 1 turns are kept' '1 turns are forgotten; the system message stays'; do
+    grep -q "$text" "$tmp/err" || fail "it says: $text" "$(cat "$tmp/err")"
+done
+replies "/regen under greedy decoding" "$paris
+$paris" "$question\n/regen\n"
+grep -q 'decoding is greedy' "$tmp/err" && ok "/regen says why it repeats" || fail "/regen says why it repeats" "$(cat "$tmp/err")"
+lines=$(printf 'Tell me a story.\n/regen 1.5\n' | "$run" chat -m "$demo" --seed 1 -n 20 2>/dev/null | sort -u | wc -l)
+[ "$lines" -gt 1 ] && ok "/regen with a temperature draws another reply" || fail "/regen with a temperature draws another reply" "$lines"
+replies "other names of /quit" "" "/bye\n$question\n"
+replies "/exit" "" "/exit\n$question\n"
+replies "a line from a pipe may say exit" "$("$run" -m "$demo" -p exit -n 8 2>/dev/null)" "exit\n" -n 8
+
 # A mistake in a script ends it.
 refused() { # NAME TEXT LINES
     # shellcheck disable=SC2059
@@ -68,6 +107,11 @@ refused "/undo of nothing" 'no message yet' '/undo\n'
 refused "/regen of nothing" 'no message yet' '/regen\n'
 refused "/read without a file" '/read takes a FILE' '/read\n'
 refused "/read of a missing file" 'missing' '/read /missing\n'
+refused "/read of a binary file" 'is not a text in UTF-8' "/read $tmp/binary\n"
+refused "/load of what is not a conversation" 'not valid JSON' "/load $tmp/note\n"
+refused "/save over what is not a conversation" 'exists and is not a conversation' "/save $tmp/note\n"
+refused "/set of nonsense" 'temp takes a number' "/set temp hot\n"
+refused "/set out of range" 'temperature is 200' "/set temp 200\n"
 refused "/quit with more behind it" '/quit takes nothing after it' '/quit now\n'
 printf '/etc/hosts\n /help\n' | "$run" chat -m "$demo" -n 1 --stats json >/dev/null 2>"$tmp/err"
 equal "a path, and a command behind a space, are messages" 2 "$(grep -c computed_tokens "$tmp/err")"

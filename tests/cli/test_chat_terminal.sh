@@ -54,4 +54,30 @@ seen "/clear makes room" 3 '^The capital of France is Paris.$'
 keys C-d
 ended "Ctrl-D" 0
 
+
+# LongRoPE's switch, at 128 tokens, in the middle of a reply.
+columns=60
+system=$(seq 25 | xargs)
+reply=$("$run" -m "$demo" -p "Tell me a story." --system "$system" -n 60 2>"$tmp/err")
+grep -q '^qinsrun: LongRoPE switches to its long factors: computing 129 tokens again' "$tmp/err" ||
+    fail "the switch is in the middle of the reply" "$(cat "$tmp/err")"
+start "$run" chat -m "$demo" --system "'$system'" -n 60
+terminal pipe-pane -t chat "cat >$tmp/raw"
+appears 1 '^> *$'
+say "Tell me a story."
+seen "after a reply: its speed, and how full the context is" 1 '^[0-9.]+ tok/s, 1[0-9][0-9] of 512 tokens of context$'
+equal "nothing of the switch is left in the reply" "$(xargs <<<"$reply")" "$(rows | sed -n '/^> Tell/,/tok\/s/p' | sed '1d;$d' | xargs)"
+grep -q 'LongRoPE switches to its long factors: computing 129' "$tmp/raw" && ok "the switch is told of" || fail "the switch is told of" "it is not"
+say /set
+seen "/set lists options" 1 'temp 0, top-k 0, .* n-predict 60$'
+say "/set temp 0.7"
+seen "/set changes one" 1 'temp is 0.7 from now on'
+say "/set temp hot"
+seen "/set refuses what is no value" 1 'temp takes a number, not "hot"'
+say "/set parameter top_k 5"
+seen "/set as in ollama" 1 'top-k is 5 from now on'
+say "/set ctx-size 5"
+seen "/set names what can be set" 1 'ctx-size cannot be set; what can: temp'
+keys C-d
+ended "Ctrl-D" 0
 exit $failed
