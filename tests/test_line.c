@@ -36,8 +36,9 @@ Test(characters, are_what_a_person_takes_for_one) {
 }
 
 static void expect_text(const qins_line *line, const char *text, size_t cursor) {
-    cr_assert(line->text.size == strlen(text) && memcmp(line->text.data, text, line->text.size) == 0,
-              "'%.*s', not '%s'", (int)line->text.size, (const char *)line->text.data, text);
+    const size_t size = line->text.size;
+    cr_assert(size == strlen(text) && (size == 0 || memcmp(line->text.data, text, size) == 0), "'%.*s', not '%s'",
+              (int)line->text.size, (const char *)line->text.data, text);
     cr_assert_eq(line->cursor, cursor, "'%s': cursor at %zu, not %zu", text, line->cursor, cursor);
 }
 

@@ -11,7 +11,8 @@ static void expect_wrapped(const char *text, size_t width, const char *wanted, s
         qins_error error = {0};
         qins_wrap wrap;
         qins_buffer out = {.error = &error};
-        qins_wrap_init(&wrap, width, &error);
+        qins_wrap_init(&wrap, &error);
+        wrap.width = width;
         for (size_t at = 0, end; at < strlen(text); at = end) {
             end = at + piece < strlen(text) ? at + piece : strlen(text);
             while (((unsigned char)text[end] & 0xC0) == 0x80) end++; // whole characters come

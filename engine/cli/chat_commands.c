@@ -220,7 +220,7 @@ const char *qins_chat_command_name(size_t index, bool *takes_file) {
 
 // Words that people leave a program by.
 static bool is_farewell(const char *text) {
-    return strcmp(text, "exit") == 0 || strcmp(text, "quit") == 0 || strcmp(text, "bye") == 0;
+    return strcmp(text, "exit") == 0 || strcmp(text, "quit") == 0;
 }
 
 // Letters only: /etc/hosts is a message, and so are several lines that begin like an unknown command.

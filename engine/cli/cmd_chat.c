@@ -134,8 +134,10 @@ static void converse(qins_chat *chat, qins_error *error) {
     bool goes_on = true;
     greet(chat);
     while (goes_on && error->status == QINS_OK && !chat->leave) {
-        // While a line is edited a signal is a key among others, and the editor restores the terminal.
-        if (!chat->input.is_edited) qins_release_interrupts();
+        if (chat->input.is_edited) // a signal is a key among others, and the editor restores the terminal
+            qins_catch_interrupts(NULL);
+        else
+            qins_release_interrupts();
         goes_on = qins_chat_input_read(&chat->input, &message, error);
         qins_interrupted = 0;
         qins_catch_interrupts(NULL);

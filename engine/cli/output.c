@@ -20,14 +20,13 @@ static void open_record(qins_output *output, const qins_model *model, qins_error
 
 qins_status qins_output_open(qins_output *output, const qins_options *options, const qins_model *model, bool is_chat,
                              qins_error *error) {
-    size_t columns = 0, lines;
     *output = (qins_output){.options = options, .vocab_size = qins_image_header(model->image)->config.vocab_size};
     output->stop_text = (qins_stop_text){.stops = options->stops, .n_stops = options->n_stops, .held.error = error};
     output->is_terminal = isatty(STDOUT_FILENO) != 0;
     output->ends_line = !options->json && (is_chat || options->ids_out || options->newline || output->is_terminal);
     output->wrapped.error = error;
-    if (output->is_terminal && is_chat) qins_terminal_size(STDOUT_FILENO, &columns, &lines);
-    qins_wrap_init(&output->wrap, columns, error);
+    output->is_wrapped = output->is_terminal && is_chat;
+    qins_wrap_init(&output->wrap, error);
     if (options->json) open_record(output, model, error);
     if (options->ids_out) return error->status;
     const qins_tokenizer *tokenizer = qins_model_tokenizer(model, error);
@@ -55,6 +54,8 @@ static qins_status show(qins_output *output, const char *text, size_t size, qins
         return qins_print_json(piece, error);
     }
     if (!output->is_terminal) return qins_print(text, size, error);
+    size_t lines;
+    if (output->is_wrapped) qins_terminal_size(STDOUT_FILENO, &output->wrap.width, &lines);
     output->wrapped.size = 0;
     qins_wrap_push(&output->wrap, text, size, &output->wrapped);
     return qins_print(output->wrapped.data, output->wrapped.size, error);

@@ -16,6 +16,7 @@ typedef struct qins_output {
     qins_stop_text stop_text;        // stop_text.found: the stop text that ended the reply, NULL while it goes on
     bool ends_line;                  // a newline follows the reply
     bool is_terminal;                // stdout is one
+    bool is_wrapped;                 // and its lines are broken between words
     qins_wrap wrap;                  // of what goes there
     qins_buffer wrapped;
     size_t n_tokens;

@@ -56,7 +56,7 @@ static qins_status set_raw(const struct termios *saved, qins_error *error) {
 }
 
 qins_status qins_terminal_begin(qins_terminal *terminal, qins_error *error) {
-    struct sigaction action = {.sa_handler = on_resize};
+    struct sigaction action = {.sa_handler = on_resize, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(SIGWINCH, &action, NULL);
     if (tcgetattr(STDIN_FILENO, &terminal->saved) != 0)

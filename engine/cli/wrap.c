@@ -6,8 +6,8 @@
 
 enum { TAB_COLUMNS = 8, FENCE = 3 };
 
-void qins_wrap_init(qins_wrap *wrap, size_t width, qins_error *error) {
-    *wrap = (qins_wrap){.width = width, .held.error = error, .is_line_start = true};
+void qins_wrap_init(qins_wrap *wrap, qins_error *error) {
+    *wrap = (qins_wrap){.held.error = error, .is_line_start = true};
 }
 
 void qins_wrap_free(qins_wrap *wrap) {

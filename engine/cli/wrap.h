@@ -6,7 +6,7 @@
 #include "engine/base/buffer.h"
 
 typedef struct qins_wrap {
-    size_t width;     // columns of the terminal; 0: nothing is broken
+    size_t width;     // columns of the terminal, set by the caller at any time; 0: nothing is broken
     size_t column;    // of the cursor after what was handed out
     qins_buffer held; // white space and a word, of which more may come
     size_t gap;       // bytes of white space in it
@@ -17,7 +17,7 @@ typedef struct qins_wrap {
 } qins_wrap;
 
 // Release with qins_wrap_free.
-void qins_wrap_init(qins_wrap *wrap, size_t width, qins_error *error);
+void qins_wrap_init(qins_wrap *wrap, qins_error *error);
 void qins_wrap_free(qins_wrap *wrap);
 
 // Append to *out what of the text (whole characters of UTF-8) can be shown now; at its end, what was held back.
