@@ -1,5 +1,5 @@
 // The cost of a pass, against counts made by hand for Phi-3.5-mini and sums over a small file's tensors.
-#include "engine/model/cost.h"
+#include "engine/measure/cost.h"
 #include "tests/support.h"
 
 // Phi-3.5-mini has 3,821,079,552 parameters (the sum over its checkpoint's index): 32 layers of 113,246,208 in matrices

@@ -3,7 +3,7 @@
 #include "engine/base/buffer.h"
 #include "engine/base/file.h"
 #include "engine/base/map.h"
-#include "engine/kernels/machine.h"
+#include "engine/measure/machine.h"
 #include "engine/model/attention.h"
 #include "engine/model/qinswriter.h"
 #include "engine/model/sampler.h"

@@ -1,6 +1,6 @@
 // The yardsticks: they do the work that they time. No rate is judged.
 #include "engine/kernels/linear.h"
-#include "engine/kernels/machine.h"
+#include "engine/measure/machine.h"
 #include "tests/support.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
 #define QINS_CLI_BENCH_H
 
 #include "engine/cli/cli.h"
-#include "engine/kernels/machine.h"
+#include "engine/measure/machine.h"
 
 enum { BENCH_MAX_REPEATS = 100, BENCH_MAX_LIST = 16, BENCH_MAX_TESTS = BENCH_MAX_LIST * (BENCH_MAX_LIST + 1) };
 

@@ -5,7 +5,7 @@
 #include "engine/base/json.h"
 #include "engine/base/memory.h"
 #include "engine/kernels/tiers.h"
-#include "engine/model/cost.h"
+#include "engine/measure/cost.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/processors.h"
-#include "engine/kernels/machine.h"
+#include "engine/measure/machine.h"
 #include "engine/kernels/tiers.h"
 
 #include <stdlib.h>
@@ -15,12 +15,6 @@ static double mib(size_t bytes) {
 
 static size_t total(const qins_memory_plan *plan) {
     return plan->weights + plan->kv + plan->scratch + plan->program;
-}
-
-// What the check compares with what is available: the program is there already, and a mapped file's pages can be given
-// up.
-static size_t needed(const qins_memory_plan *plan) {
-    return plan->kv + plan->scratch + (plan->is_converted ? plan->weights : 0);
 }
 
 static size_t thread_count(const qins_options *options) {
@@ -43,10 +37,8 @@ void qins_print_setup(const qins_options *options, const qins_config *config, co
             qins_types[options->session.k_type].name, qins_types[options->session.v_type].name);
     fprintf(file, "buffers   %9.1f MiB\n", mib(plan->scratch));
     fprintf(file, "program   %9.1f MiB  libraries, tokenizer\n", mib(plan->program));
-    fprintf(file, "at most   %9.1f MiB  in all\n", mib(total(plan)));
-    fprintf(file, "needed    %9.1f MiB  of %.1f MiB available%s, for %s; up to %zu tokens fit\n", mib(needed(plan)),
-            mib(plan->available), plan->is_limited ? " (ulimit -v)" : "",
-            plan->is_converted ? "weights, KV cache and buffers" : "KV cache and buffers", plan->max_ctx);
+    fprintf(file, "at most   %9.1f MiB  of %.1f MiB available%s; up to %zu tokens fit\n", mib(total(plan)),
+            mib(plan->available), plan->is_limited ? " (ulimit -v)" : "", plan->max_ctx);
     print_contexts(config, plan, file);
     fprintf(file, "threads   %zu of %zu cores, %zu processors", thread_count(options), processors.cores,
             processors.logical);
@@ -62,9 +54,8 @@ static qins_status print_json(const qins_options *options, const qins_memory_pla
     } numbers[] = {{"weights_bytes", plan->weights},      {"kv_bytes", plan->kv},
                    {"kv_token_bytes", plan->token_bytes}, {"scratch_bytes", plan->scratch},
                    {"program_bytes", plan->program},      {"total_bytes", total(plan)},
-                   {"needed_bytes", needed(plan)},        {"available_bytes", plan->available},
-                   {"context_tokens", plan->n_ctx},       {"max_context_tokens", plan->max_ctx},
-                   {"threads", thread_count(options)}};
+                   {"available_bytes", plan->available},  {"context_tokens", plan->n_ctx},
+                   {"max_context_tokens", plan->max_ctx}, {"threads", thread_count(options)}};
     qins_json *root = qins_json_new_object(error);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         qins_json_add_number(root, numbers[i].key, (double)numbers[i].value, error);

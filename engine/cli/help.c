@@ -2,7 +2,7 @@
 #include "engine/cli/help.h"
 
 #include "engine/cli/version.h"
-#include "engine/kernels/machine.h"
+#include "engine/measure/machine.h"
 #include "engine/kernels/tiers.h"
 
 #include <stdio.h>

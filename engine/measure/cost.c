@@ -1,5 +1,5 @@
 // Cost of a forward pass; see cost.h.
-#include "engine/model/cost.h"
+#include "engine/measure/cost.h"
 
 #include "engine/model/kvcache.h"
 

@@ -1,5 +1,5 @@
 // Yardsticks of the machine; see machine.h. Measures the bare BLAS.
-#include "engine/kernels/machine.h"
+#include "engine/measure/machine.h"
 
 #include "engine/base/clock.h"
 #include "engine/base/map.h"

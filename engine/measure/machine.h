@@ -1,7 +1,7 @@
 // What the machine can do: the yardsticks of qinsrun bench. Every rate is measured with the threads of the model's own
 // pool, several ways of going about it, one rate each: the best of them is the machine's figure.
-#ifndef QINS_KERNELS_MACHINE_H
-#define QINS_KERNELS_MACHINE_H
+#ifndef QINS_MEASURE_MACHINE_H
+#define QINS_MEASURE_MACHINE_H
 
 #include "engine/base/pool.h"
 #include "engine/kernels/kernels.h"

@@ -1,6 +1,6 @@
 // What a forward pass cannot do without: the operations and the bytes that a benchmark's times are set against.
-#ifndef QINS_MODEL_COST_H
-#define QINS_MODEL_COST_H
+#ifndef QINS_MEASURE_COST_H
+#define QINS_MEASURE_COST_H
 
 #include "engine/model/header.h"
 
