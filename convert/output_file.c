@@ -6,17 +6,25 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { MAX_LINKS = 40 }; // of a chain, as in Linux; stat, which comes first, refuses longer ones
+
 static char *join(const char *folder, const char *name, const char *suffix, qins_error *error) {
     size_t size = strlen(folder) + strlen(name) + strlen(suffix) + 2;
     char *path = qins_alloc(size, 1, "path", error);
     if (path != NULL) snprintf(path, size, "%s/%s%s", folder, name, suffix);
     return path;
+}
+
+static char *copy_path(const char *path, qins_error *error) {
+    char *copy = qins_alloc(strlen(path) + 1, 1, "path", error);
+    return copy != NULL ? strcpy(copy, path) : NULL;
 }
 
 // The part of a path in front of its last '/', "." if there is none; released with free().
@@ -26,6 +34,24 @@ static char *folder_of(const char *path, qins_error *error) {
     char *folder = qins_alloc(length + 1, 1, "path", error);
     if (folder != NULL) memcpy(folder, slash == NULL ? "." : path, length);
     return folder;
+}
+
+// The path at the end of a chain of symbolic links, which need not exist; released with free().
+static char *follow_links(const char *path, qins_error *error) {
+    char link[PATH_MAX];
+    ssize_t length;
+    char *end = copy_path(path, error);
+    for (int i = 0; i < MAX_LINKS && end != NULL && (length = readlink(end, link, sizeof link - 1)) >= 0; i++) {
+        link[length] = '\0';
+        char *folder = link[0] != '/' ? folder_of(end, error) : NULL;
+        char *next = error->status != QINS_OK ? NULL
+                     : folder != NULL         ? join(folder, link, "", error)
+                                              : copy_path(link, error);
+        free(folder);
+        free(end);
+        end = next;
+    }
+    return end;
 }
 
 static bool is_qins_name(const char *name) {
@@ -66,47 +92,53 @@ static qins_status check_target(const char *path, const char *source_folder, qin
     return error->status;
 }
 
-qins_status qins_output_file_open(qins_output_file *file, const char *path, const char *source_folder,
-                                  qins_error *error) {
-    *file = (qins_output_file){.fd = -1, .path = path};
-    if (check_target(path, source_folder, error) != QINS_OK) return error->status;
-    const char *slash = strrchr(path, '/');
-    file->folder = folder_of(path, error);
-    if (file->folder == NULL) return error->status;
-    char *temporary = join(file->folder, slash == NULL ? path : slash + 1, ".XXXXXX", error);
-    if (temporary == NULL) return error->status;
+// A new file beside the target, with a name of its own.
+static void create_temporary(qins_output_file *file, qins_error *error) {
+    const char *slash = strrchr(file->target, '/');
+    char *temporary = join(file->folder, slash == NULL ? file->target : slash + 1, ".XXXXXX", error);
+    if (temporary == NULL) return;
     file->fd = mkstemp(temporary);
     if (file->fd < 0) {
         qins_fail_errno(error, QINS_FAILED, "cannot create a file in the folder %s", file->folder);
         free(temporary);
-        return error->status;
+        return;
     }
     file->temporary = temporary;
-    mode_t mask = umask(0); // mkstemp makes the file private; give it the permissions of any new file
+    const mode_t mask = umask(0); // mkstemp makes the file private; give it the permissions of any new file
     umask(mask);
-    if (fchmod(file->fd, 0666 & ~mask) != 0)
-        qins_fail_errno(error, QINS_FAILED, "cannot set the permissions of %s", temporary);
+    (void)fchmod(file->fd, 0666 & ~mask); // file systems without permissions refuse this (drvfs, CIFS)
+}
+
+qins_status qins_output_file_open(qins_output_file *file, const char *path, const char *source_folder,
+                                  qins_error *error) {
+    *file = (qins_output_file){.fd = -1, .path = path};
+    if (check_target(path, source_folder, error) != QINS_OK) return error->status;
+    file->target = follow_links(path, error);
+    file->folder = file->target != NULL ? folder_of(file->target, error) : NULL;
+    if (file->folder != NULL) create_temporary(file, error);
     return error->status;
 }
 
+// Have the bytes on the disk, where the file system can be asked for that.
+static bool synchronize(int fd) {
+    return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP || errno == ENOSYS;
+}
+
+// Make the new name durable. A folder that may be written to, but not read, cannot be asked.
 static void sync_folder(const char *folder, qins_error *error) {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        qins_fail_errno(error, QINS_FAILED, "cannot open the folder %s", folder);
-        return;
-    }
-    // EINVAL: a file system that has no such operation for folders
-    if (fsync(fd) != 0 && errno != EINVAL) qins_fail_errno(error, QINS_FAILED, "cannot write the folder %s", folder);
-    close(fd);
+    if (fd < 0 && errno == EACCES) return;
+    if (fd < 0 || !synchronize(fd)) qins_fail_errno(error, QINS_FAILED, "cannot write the folder %s", folder);
+    if (fd >= 0) close(fd);
 }
 
 qins_status qins_output_file_commit(qins_output_file *file, qins_error *error) {
-    if (fsync(file->fd) != 0) qins_fail_errno(error, QINS_FAILED, "cannot write %s", file->path);
+    if (!synchronize(file->fd)) qins_fail_errno(error, QINS_FAILED, "cannot write %s", file->path);
     if (close(file->fd) != 0) qins_fail_errno(error, QINS_FAILED, "cannot write %s", file->path);
     file->fd = -1;
     if (error->status != QINS_OK) return error->status;
-    if (rename(file->temporary, file->path) != 0)
-        return qins_fail_errno(error, QINS_FAILED, "cannot rename %s to %s", file->temporary, file->path);
+    if (rename(file->temporary, file->target) != 0)
+        return qins_fail_errno(error, QINS_FAILED, "cannot rename %s to %s", file->temporary, file->target);
     free(file->temporary);
     file->temporary = NULL;
     sync_folder(file->folder, error);
@@ -117,6 +149,7 @@ void qins_output_file_close(qins_output_file *file) {
     if (file->fd >= 0) close(file->fd);
     if (file->temporary != NULL) unlink(file->temporary);
     free(file->temporary);
+    free(file->target);
     free(file->folder);
     *file = (qins_output_file){.fd = -1};
 }

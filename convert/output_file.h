@@ -1,5 +1,6 @@
 // A file that appears under its name only when it is complete: written under a temporary name in the same folder, then
-// synchronized and renamed.
+// synchronized and renamed. Through a symbolic link the file that it leads to is written. Permissions and synchronizing
+// are done without where the file system has none.
 #ifndef QINS_CONVERT_OUTPUT_FILE_H
 #define QINS_CONVERT_OUTPUT_FILE_H
 
@@ -8,7 +9,8 @@
 typedef struct qins_output_file {
     int fd; // open for writing until the end
     const char *path;
-    char *folder;    // owned
+    char *target;    // owned, path at the end of symbolic links
+    char *folder;    // owned, of the target
     char *temporary; // owned, path of the unfinished file; NULL once it is renamed
 } qins_output_file;
 
