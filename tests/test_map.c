@@ -38,3 +38,23 @@ Test(map, what_cannot_be_reserved_is_named) {
     expect_error(&error, QINS_FAILED, "bytes for the keys: ");
     qins_unmap(NULL, 100);
 }
+
+Test(map, addresses_of_mapped_files_are_known_by_path) {
+    qins_error error = {0};
+    int fd = qins_memory_file("test", &error);
+    cr_assert_eq(write(fd, "contents", 8), 8);
+    const uint8_t *one = qins_map_file(fd, "one", 8, &error), *two = qins_map_file(fd, "two", 8, &error);
+    expect_ok(&error);
+    cr_expect_str_eq(qins_mapped_path(one), "one");
+    cr_expect_str_eq(qins_mapped_path(two + 7), "two");
+    cr_expect_null(qins_mapped_path(two + 8));
+    cr_expect_null(qins_mapped_path(&error));
+    cr_expect_null(qins_mapped_path(NULL));
+    qins_unmap(one, 8);
+    cr_expect_null(qins_mapped_path(one));
+    for (int i = 0; i < 100; i++) qins_unmap(qins_map_file(fd, "again", 8, &error), 8);
+    expect_ok(&error);
+    cr_expect_str_eq(qins_mapped_path(two), "two");
+    qins_unmap(two, 8);
+    close(fd);
+}

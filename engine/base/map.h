@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Map the first `size` (> 0) bytes of a descriptor for reading; NULL and an error naming `path` otherwise. The
-// descriptor may be closed afterwards. Released with qins_unmap.
+// Map the first `size` (> 0) bytes of a descriptor for reading; NULL and an error naming `path` otherwise. File systems
+// that share no mappings get a private one, and those without any have the bytes read into memory. The descriptor may
+// be closed afterwards. Released with qins_unmap.
 const uint8_t *qins_map_file(int fd, const char *path, size_t size, qins_error *error);
 
 // A new file that lives in memory alone and vanishes with its last mapping; -1 and an error otherwise.
@@ -17,6 +18,10 @@ int qins_memory_file(const char *name, qins_error *error);
 
 // `size` zero bytes that take memory only page by page as they are first touched. Released with qins_unmap.
 void *qins_reserve(size_t size, const char *what, qins_error *error);
+
+// The file whose mapping `address` lies in, NULL if there is none: for a handler of SIGBUS, which is what comes of
+// touching a mapped file that was cut off or cannot be read any more. Safe in signal handlers.
+const char *qins_mapped_path(const void *address);
 
 void qins_unmap(const void *memory, size_t size); // NULL is fine
 
