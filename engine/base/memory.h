@@ -26,7 +26,7 @@ qins_status qins_grow(void **items, size_t *capacity, size_t needed, size_t size
 
 // Most bytes of memory that this process has held at a time, mapped files included; 0 where the system does not say.
 size_t qins_memory_peak(void);
-size_t qins_memory_resident(void); // held now, likewise
+size_t qins_memory_resident(void); // held now, likewise; without /proc, the most held
 
 // Bytes of memory that can be used without swapping (MemAvailable, and the limits of control groups);
 // SIZE_MAX where the system does not say.

@@ -4,9 +4,10 @@
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/processors.h"
-#include "engine/measure/machine.h"
 #include "engine/kernels/tiers.h"
+#include "engine/measure/machine.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static double mib(size_t bytes) {
@@ -15,6 +16,35 @@ static double mib(size_t bytes) {
 
 static size_t total(const qins_memory_plan *plan) {
     return plan->weights + plan->kv + plan->scratch + plan->program;
+}
+
+// Memory for all of that: what is available, and what the program has already. SIZE_MAX: not known.
+static size_t room(const qins_memory_plan *plan) {
+    return plan->available > SIZE_MAX - plan->program ? SIZE_MAX : plan->available + plan->program;
+}
+
+// The longest context that leaves all of the weights in memory.
+static size_t tokens_beside_weights(const qins_config *config, const qins_memory_plan *plan) {
+    const size_t rest = total(plan) - plan->kv, left = room(plan) > rest ? room(plan) - rest : 0;
+    const size_t n = left / plan->token_bytes;
+    return n < config->max_positions ? n : config->max_positions;
+}
+
+static void print_total(const qins_config *config, const qins_memory_plan *plan, FILE *file) {
+    const size_t n_tokens = tokens_beside_weights(config, plan);
+    fprintf(file, "at most   %9.1f MiB", mib(total(plan)));
+    if (room(plan) == SIZE_MAX)
+        fprintf(file, "; the system does not say what is available\n");
+    else if (total(plan) <= room(plan))
+        fprintf(file, "  of %.1f MiB available%s; up to %zu tokens fit\n", mib(room(plan)),
+                plan->is_limited ? " (ulimit -v)" : "", n_tokens);
+    else if (plan->is_converted || plan->n_ctx > plan->max_ctx)
+        fprintf(file, ", too much for the %.1f MiB available\n", mib(room(plan)));
+    else
+        fprintf(file, ", more than the %.1f MiB available: slow, because weights are read from the file again\n",
+                mib(room(plan)));
+    if (total(plan) > room(plan) && n_tokens > 0)
+        fprintf(file, "          -c %zu would leave all weights in memory\n", n_tokens);
 }
 
 static size_t thread_count(const qins_options *options) {
@@ -37,8 +67,7 @@ void qins_print_setup(const qins_options *options, const qins_config *config, co
             qins_types[options->session.k_type].name, qins_types[options->session.v_type].name);
     fprintf(file, "buffers   %9.1f MiB\n", mib(plan->scratch));
     fprintf(file, "program   %9.1f MiB  libraries, tokenizer\n", mib(plan->program));
-    fprintf(file, "at most   %9.1f MiB  of %.1f MiB available%s; up to %zu tokens fit\n", mib(total(plan)),
-            mib(plan->available), plan->is_limited ? " (ulimit -v)" : "", plan->max_ctx);
+    print_total(config, plan, file);
     print_contexts(config, plan, file);
     fprintf(file, "threads   %zu of %zu cores, %zu processors", thread_count(options), processors.cores,
             processors.logical);
@@ -54,11 +83,12 @@ static qins_status print_json(const qins_options *options, const qins_memory_pla
     } numbers[] = {{"weights_bytes", plan->weights},      {"kv_bytes", plan->kv},
                    {"kv_token_bytes", plan->token_bytes}, {"scratch_bytes", plan->scratch},
                    {"program_bytes", plan->program},      {"total_bytes", total(plan)},
-                   {"available_bytes", plan->available},  {"context_tokens", plan->n_ctx},
+                   {"available_bytes", room(plan)},       {"context_tokens", plan->n_ctx},
                    {"max_context_tokens", plan->max_ctx}, {"threads", thread_count(options)}};
     qins_json *root = qins_json_new_object(error);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        qins_json_add_number(root, numbers[i].key, (double)numbers[i].value, error);
+        qins_json_add_number(root, numbers[i].key, numbers[i].value == SIZE_MAX ? NAN : (double)numbers[i].value,
+                             error);
     qins_json_add_bool(root, "converted", plan->is_converted, error);
     qins_json_add_string(root, "cpu", qins_tier_get()->name, error);
     return qins_print_json(root, error);

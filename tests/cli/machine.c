@@ -1,0 +1,57 @@
+// For LD_PRELOAD in test_machines.sh: a machine that refuses what QINS_REFUSE names (separated by spaces), whose /proc
+// and /sys are in the folder QINS_ROOT, and which has QINS_PROCESSORS processors.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int is_refused(const char *name) {
+    const char *list = getenv("QINS_REFUSE");
+    return list != NULL && strstr(list, name) != NULL;
+}
+
+static int refuse(int number) {
+    errno = number;
+    return -1;
+}
+
+int fchmod(int fd, mode_t mode) {
+    return is_refused("fchmod") ? refuse(EPERM) : (int)syscall(SYS_fchmod, fd, mode);
+}
+
+int fsync(int fd) {
+    return is_refused("fsync") ? refuse(ENOTSUP) : is_refused("disk") ? refuse(EIO) : (int)syscall(SYS_fsync, fd);
+}
+
+void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset) {
+    const int is_refusal = (is_refused("shared") && (flags & MAP_SHARED)) || is_refused("mappings");
+    if (fd >= 0 && is_refusal) return refuse(ENODEV), MAP_FAILED;
+    return (void *)syscall(SYS_mmap, address, size, protection, flags, fd, offset); // NOLINT: a system call's result
+}
+
+FILE *fopen(const char *path, const char *mode) {
+    FILE *(*real)(const char *, const char *) = (FILE * (*)(const char *, const char *)) dlsym(RTLD_NEXT, "fopen");
+    const char *root = getenv("QINS_ROOT");
+    char moved[4096];
+    if (root == NULL || (strncmp(path, "/proc/", 6) != 0 && strncmp(path, "/sys/", 5) != 0)) return real(path, mode);
+    snprintf(moved, sizeof moved, "%s%s", root, path);
+    return real(moved, mode);
+}
+
+// As Linux does it: a mask without room for all processors is refused.
+int sched_getaffinity(pid_t pid, size_t size, cpu_set_t *mask) {
+    const char *number = getenv("QINS_PROCESSORS");
+    if (number == NULL) return syscall(SYS_sched_getaffinity, pid, size, mask) < 0 ? -1 : 0;
+    const size_t n = strtoul(number, NULL, 10);
+    if (8 * size < n) return refuse(EINVAL);
+    CPU_ZERO_S(size, mask);
+    for (size_t i = 0; i < n; i++) CPU_SET_S(i, size, mask);
+    return 0;
+}
