@@ -7,6 +7,7 @@
 #include "convert/encode.h"
 #include "convert/hf_config.h"
 #include "convert/plan.h"
+#include "engine/base/escape.h"
 #include "engine/base/memory.h"
 #include "engine/model/qinswriter.h"
 #include "tokenizer/chat.h"
@@ -32,8 +33,8 @@ struct conversion {
 
 // `text` is about the folder.
 static void warn(const struct conversion *conversion, const char *text) {
-    char line[512];
-    snprintf(line, sizeof line, "warning: %s: %s", conversion->folder.path, text);
+    char line[1024];
+    snprintf(line, sizeof line, "warning: %s: %s", QINS_ESCAPED(conversion->folder.path), text);
     if (conversion->options->notice != NULL) conversion->options->notice(conversion->options->notice_context, line);
 }
 

@@ -1,8 +1,11 @@
 // Printing of plans and costs; see print.h.
 #include "convert/print.h"
 
+#include "engine/base/escape.h"
+
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 static void add_role(qins_role_report *total, const qins_role_report *role) {
     total->n_tensors += role->n_tensors;
@@ -23,8 +26,8 @@ void qins_print_plan(FILE *stream, const qins_convert_report *report) {
         const qins_tensor *tensor = &header->tensors[i];
         const char *source = header->sources[report->tensor_source[i]].name;
         fprintf(stream, "%-48s  %s %-4s  [%zu, %zu]  %s  offset %" PRIu64 "  %" PRIu64 " bytes\n", tensor->spec.name,
-                source, tensor->source_type, tensor->spec.rows, tensor->spec.cols, qins_types[tensor->type].name,
-                tensor->offset, tensor->bytes);
+                QINS_ESCAPED(source), tensor->source_type, tensor->spec.rows, tensor->spec.cols,
+                qins_types[tensor->type].name, tensor->offset, tensor->bytes);
     }
     for (int i = 0; i < QINS_ROLE_COUNT; i++) add_role(&total, &report->roles[i]);
     fprintf(stream,

@@ -10,7 +10,7 @@ typedef struct qins_problems {
     size_t count;
     size_t n_kept;   // problems in `text`
     size_t used;     // bytes of `text`
-    char text[1400]; // the first problems, each on a line of its own, indented
+    char text[1400]; // the first problems, one after another, each with its NUL
 } qins_problems;
 
 void qins_problems_add(qins_problems *problems, const char *format, ...) QINS_PRINTF(2, 3);

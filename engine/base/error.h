@@ -17,7 +17,7 @@ typedef enum qins_status {
 
 typedef struct qins_error {
     qins_status status;
-    char message[2048]; // one or more lines, no newline at the end
+    char message[2048]; // one or more lines, no newline at the end; control characters of arguments are escaped
 } qins_error;
 
 #if defined(__GNUC__)
@@ -34,5 +34,8 @@ qins_status qins_fail_errno(qins_error *error, qins_status status, const char *f
 
 // Put "context: " in front of a recorded message; nothing if there is none. Returns the error's status.
 qins_status qins_error_context(qins_error *error, const char *format, ...) QINS_PRINTF(2, 3);
+
+// Add a line to a recorded message, indented; false, and nothing added, when there is none or the line does not fit.
+bool qins_error_line(qins_error *error, const char *format, ...) QINS_PRINTF(2, 3);
 
 #endif

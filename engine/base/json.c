@@ -2,6 +2,7 @@
 #include "engine/base/json.h"
 
 #include "engine/base/buffer.h"
+#include "engine/base/memory.h"
 #include "engine/base/utf8.h"
 
 #include <cjson/cJSON.h>
@@ -215,8 +216,27 @@ qins_json *qins_json_append_object(qins_json *array, qins_error *error) {
     return append(array, cJSON_CreateObject(), error);
 }
 
+// cJSON escapes U+0000 to U+001F; terminals obey U+007F to U+009F as well, which appear in strings only.
+static char *escape_controls(char *text, qins_error *error) {
+    size_t n_controls = 0;
+    const unsigned char *at = (const unsigned char *)text;
+    for (; *at != '\0'; at++) n_controls += *at == 0x7F || (at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F);
+    if (n_controls == 0) return text;
+    const size_t capacity = strlen(text) + 5 * n_controls + 1;
+    char *escaped = qins_alloc(capacity, 1, "JSON", error), *to = escaped;
+    for (at = (const unsigned char *)text; escaped != NULL && *at != '\0'; at++) {
+        const bool is_pair = at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F;
+        if (is_pair || *at == 0x7F)
+            to += snprintf(to, capacity - (size_t)(to - escaped), "\\u%04x", is_pair ? *++at : *at);
+        else
+            *to++ = (char)*at;
+    }
+    cJSON_free(text);
+    return escaped;
+}
+
 char *qins_json_print(const qins_json *json, qins_error *error) {
     char *text = json == NULL ? NULL : cJSON_PrintUnformatted(json);
     if (text == NULL) qins_fail(error, QINS_FAILED, "out of memory while writing JSON");
-    return text;
+    return text == NULL ? NULL : escape_controls(text, error);
 }

@@ -1,12 +1,14 @@
 // qinsrun info and verify: what a .qins file holds, and whether it still holds it.
 #include "engine/cli/cli.h"
 
+#include "engine/base/escape.h"
 #include "engine/base/processors.h"
 #include "engine/model/rope.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static double mib(double bytes) {
     return bytes / (1 << 20);
@@ -64,10 +66,10 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
         return error->status;
     }
     qins_printf(error, "file       %s, %.1f MiB, written by %s\n", options->model,
-                mib((double)qins_image_bytes(model->image)), header->converter);
+                mib((double)qins_image_bytes(model->image)), QINS_ESCAPED(header->converter));
     if (header->calibration_tokens > 0)
         qins_printf(error, "calibrated with %" PRIu64 " tokens of %s\n", header->calibration_tokens,
-                    header->calibration.name);
+                    QINS_ESCAPED(header->calibration.name));
     print_config(&header->config, error);
     if (model->tokenizer != NULL)
         qins_printf(error, "tokenizer  %zu ids, chat template %s\n", qins_tokenizer_vocab_size(model->tokenizer),

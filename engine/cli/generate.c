@@ -2,6 +2,7 @@
 #include "engine/cli/generate.h"
 
 #include "engine/base/clock.h"
+#include "engine/base/escape.h"
 #include "engine/cli/output.h"
 #include "engine/cli/setup.h"
 #include "engine/cli/statistics.h"
@@ -55,8 +56,9 @@ void qins_show_prompt(const qins_generator *generator, const qins_ids *ids, size
     const qins_tokenizer *tokenizer = generator->model->tokenizer;
     for (size_t i = first; generator->options->verbose_prompt && i < ids->count; i++) {
         size_t size = 0;
+        char text[256];
         const char *piece = tokenizer != NULL ? qins_tokenizer_piece(tokenizer, ids->data[i], &size) : NULL;
-        fprintf(stderr, "%6zu  %6d  %.*s\n", i, ids->data[i], (int)size, piece == NULL ? "" : piece);
+        fprintf(stderr, "%6zu  %6d  %s\n", i, ids->data[i], qins_escape(text, sizeof text, piece, size));
     }
 }
 

@@ -1,6 +1,7 @@
 // Statistics of a reply; see statistics.h.
 #include "engine/cli/statistics.h"
 
+#include "engine/base/escape.h"
 #include "engine/base/memory.h"
 
 #include <inttypes.h>
@@ -13,13 +14,15 @@ static const char *end_text(const qins_generator *generator, const qins_reply *r
     const qins_tokenizer *tokenizer = generator->model->tokenizer;
     size_t size = 0;
     const char *piece = NULL;
+    char shown[64];
     switch (reply->end) {
     case QINS_END_STOP_ID:
         if (tokenizer != NULL) piece = qins_tokenizer_piece(tokenizer, reply->stop_id, &size);
-        snprintf(text, capacity, "ended by %.*s (%d)", (int)size, piece == NULL ? "" : piece, reply->stop_id);
+        snprintf(text, capacity, "ended by %s (%d)", qins_escape(shown, sizeof shown, piece, size), reply->stop_id);
         break;
     case QINS_END_STOP_TEXT:
-        snprintf(text, capacity, "ended by --stop %s", reply->stop_text);
+        qins_escape(shown, sizeof shown, reply->stop_text, strlen(reply->stop_text));
+        snprintf(text, capacity, "ended by --stop %s", shown);
         break;
     case QINS_END_LENGTH:
         snprintf(text, capacity, "ended by -n");

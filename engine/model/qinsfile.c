@@ -7,7 +7,6 @@
 #include "engine/base/memory.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -243,16 +242,14 @@ qins_status qins_image_verify(const qins_image *image, qins_pool *pool, qins_err
     struct verification verification = {image, qins_alloc(header->n_tensors + 1, sizeof(bool), "verification", error)};
     if (verification.damaged == NULL) return error->status;
     qins_pool_run(pool, header->n_tensors + 1, verify_section, &verification);
-    char names[1024] = "";
-    size_t n_damaged = 0, used = 0;
+    size_t n_damaged = 0;
+    for (size_t i = 0; i <= header->n_tensors; i++) n_damaged += verification.damaged[i];
+    if (n_damaged > 0)
+        qins_fail(error, QINS_BAD_MODEL, "%zu damaged sections; copy or convert the file again:", n_damaged);
     for (size_t i = 0; i <= header->n_tensors; i++) {
-        if (!verification.damaged[i]) continue;
-        n_damaged++;
-        const char *name = i == header->n_tensors ? "tokenizer" : header->tensors[i].spec.name;
-        if (used + strlen(name) + 4 < sizeof names) used += (size_t)sprintf(names + used, "\n  %s", name);
+        if (verification.damaged[i])
+            qins_error_line(error, "%s", i == header->n_tensors ? "tokenizer" : header->tensors[i].spec.name);
     }
     free(verification.damaged);
-    if (n_damaged == 0) return QINS_OK;
-    return qins_fail(error, QINS_BAD_MODEL, "%zu damaged sections; copy or convert the file again:%s", n_damaged,
-                     names);
+    return error->status;
 }

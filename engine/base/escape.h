@@ -1,0 +1,15 @@
+// Text from elsewhere - names in files, paths, tokens - made fit to be shown: a terminal must not obey it, and it must
+// not look like lines of our own.
+#ifndef QINS_BASE_ESCAPE_H
+#define QINS_BASE_ESCAPE_H
+
+#include <stddef.h>
+
+// Copy what fits of text[size] to to[capacity], NUL-terminated: control characters (U+0000 to U+001F, U+007F to U+009F)
+// and bytes that are not UTF-8 as \n, \r, \t or \xHH. Characters and escapes are not cut in two. Returns `to`.
+const char *qins_escape(char *to, size_t capacity, const char *text, size_t size);
+
+// For an argument of printf: text of up to 500 bytes or so, in memory of the calling block.
+#define QINS_ESCAPED(text) qins_escape((char[1024]){0}, 1024, (text), strlen(text))
+
+#endif
