@@ -1,8 +1,10 @@
 // Opening of single and sharded checkpoints; see checkpoint.h.
 #include "convert/checkpoint.h"
 
+#include "convert/hints.h"
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
+#include "engine/base/recognize.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +40,7 @@ static void open_shard(qins_shard *shard, qins_hf_folder *folder, const char *na
     char start[64];
     size_t n = file_bytes < sizeof start ? file_bytes : sizeof start;
     if (qins_file_read_at(shard->fd, shard->path, start, n, 0, error) != QINS_OK) return;
-    if (qins_hf_recognize(shard->path, start, n, error) != QINS_OK) return;
+    if (qins_recognize_file(shard->path, start, n, error) != QINS_OK) return;
     if (n < QINS_SAFETENSORS_PREFIX) {
         qins_fail(error, QINS_BAD_MODEL, "%s: %zu bytes are too few for a safetensors file", shard->path, n);
         return;
@@ -170,24 +172,6 @@ static void open_indexed(qins_checkpoint *checkpoint, qins_hf_folder *folder, qi
     qins_json_free(index);
 }
 
-// Neither a single file nor an index: say what there is instead.
-static void report_no_weights(const qins_hf_folder *folder, qins_error *error) {
-    static const char *const others[] = {"pytorch_model.bin", "pytorch_model.bin.index.json",
-                                         "pytorch_model-00001-of-00002.bin"};
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        if (qins_hf_has(folder, others[i]))
-            qins_fail(error, QINS_BAD_MODEL,
-                      "%s holds its weights in %s; only safetensors are read (save the model again with "
-                      "save_pretrained, or download the safetensors files)",
-                      folder->path, others[i]);
-    }
-    if (qins_hf_has(folder, "model-00001-of-00002.safetensors"))
-        qins_fail(error, QINS_BAD_MODEL, "%s has shards, but not the %s that lists them; download that as well",
-                  folder->path, INDEX_NAME);
-    qins_fail(error, QINS_BAD_MODEL, "%s has neither %s nor %s; download the weights into it", folder->path,
-              SINGLE_NAME, INDEX_NAME);
-}
-
 qins_status qins_checkpoint_open(qins_checkpoint *checkpoint, qins_hf_folder *folder, qins_problems *problems,
                                  qins_error *error) {
     *checkpoint = (qins_checkpoint){0};
@@ -197,7 +181,7 @@ qins_status qins_checkpoint_open(qins_checkpoint *checkpoint, qins_hf_folder *fo
     } else if (qins_hf_has(folder, INDEX_NAME)) {
         open_indexed(checkpoint, folder, problems, error);
     } else {
-        report_no_weights(folder, error);
+        qins_hint_no_weights(folder->path, error);
     }
     if (error->status == QINS_OK) check_duplicates(checkpoint, problems);
     return error->status;

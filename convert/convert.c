@@ -13,6 +13,7 @@
 #include "tokenizer/chat.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +32,13 @@ struct conversion {
     char chat_template[sizeof((qins_header){0}.chat_template)];
 };
 
-// `text` is about the folder.
-static void warn(const struct conversion *conversion, const char *text) {
-    char line[1024];
+// The text is about the folder.
+QINS_PRINTF(2, 3) static void warn(const struct conversion *conversion, const char *format, ...) {
+    char text[512], line[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
     snprintf(line, sizeof line, "warning: %s: %s", QINS_ESCAPED(conversion->folder.path), text);
     if (conversion->options->notice != NULL) conversion->options->notice(conversion->options->notice_context, line);
 }
@@ -52,10 +57,33 @@ static void read_config(struct conversion *conversion, qins_config *config, qins
     qins_json_free(json);
 }
 
+static void warn_of_no_tokenizer(const struct conversion *conversion) {
+    if (qins_hf_has(&conversion->folder, "tokenizer.model"))
+        warn(conversion,
+             "there is a tokenizer.model, which is not read, but no tokenizer.json, so the model will take token "
+             "ids only, no text; transformers makes one: "
+             "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
+    else
+        warn(conversion, "there is no tokenizer.json, so the model will take token ids only, no text");
+}
+
+// Does the tokenizer belong to the model?
+static void check_vocabulary(const struct conversion *conversion, const qins_tokenizer *tokenizer, const char *name,
+                             size_t n_rows, qins_error *error) {
+    const size_t n_ids = qins_tokenizer_vocab_size(tokenizer);
+    const size_t n_without = qins_tokenizer_ids_without_text(tokenizer, n_rows);
+    if (n_ids > n_rows)
+        qins_fail(error, QINS_BAD_MODEL, "%s/%s: it has ids up to %zu, but the model's vocabulary has %zu rows",
+                  conversion->folder.path, name, n_ids - 1, n_rows);
+    else if (n_without > QINS_PADDING_IDS)
+        warn(conversion, "%zu of the model's %zu ids have no text in %s; is it another model's?", n_without, n_rows,
+             name);
+}
+
 static void read_tokenizer(struct conversion *conversion, const qins_config *config, qins_error *error) {
     static const char *const name = "tokenizer.json";
     if (!qins_hf_has(&conversion->folder, name)) {
-        warn(conversion, "there is no tokenizer.json, so the model will take token ids only, no text");
+        warn_of_no_tokenizer(conversion);
         if (conversion->options->calibrate != NULL)
             qins_fail(error, QINS_BAD_MODEL, "%s: calibration needs a tokenizer.json", conversion->folder.path);
         return;
@@ -66,9 +94,7 @@ static void read_tokenizer(struct conversion *conversion, const qins_config *con
     if (json != NULL) qins_error_context(error, "%s/%s", conversion->folder.path, name);
     free(json);
     if (tokenizer == NULL) return;
-    if (qins_tokenizer_vocab_size(tokenizer) > config->vocab_size)
-        qins_fail(error, QINS_BAD_MODEL, "%s/%s: it has ids up to %zu, but the model's vocabulary has %zu rows",
-                  conversion->folder.path, name, qins_tokenizer_vocab_size(tokenizer) - 1, config->vocab_size);
+    check_vocabulary(conversion, tokenizer, name, config->vocab_size, error);
     if (error->status == QINS_OK)
         qins_tokenizer_pack(tokenizer, &conversion->tokenizer, &conversion->tokenizer_bytes, error);
     const qins_convert_options *options = conversion->options;
@@ -101,8 +127,10 @@ static void read_chat_template(struct conversion *conversion, qins_error *error)
         text = qins_hf_read(&conversion->folder, file_name, MAX_CONFIG_BYTES, &size, error);
     const char *jinja = text != NULL ? text : configured_template(config);
     qins_chat_template kind = qins_chat_template_from_jinja(jinja);
-    if (error->status == QINS_OK && jinja != NULL && kind == QINS_CHAT_NONE)
-        warn(conversion, "the chat template is none that is known here, so prompts must be raw");
+    if (error->status == QINS_OK && kind == QINS_CHAT_NONE && conversion->tokenizer != NULL)
+        warn(conversion, "%s, so prompts must be raw (qinsrun --raw)",
+             jinja != NULL ? "the chat template is none that is known here"
+                           : "there is no chat template, neither in tokenizer_config.json nor as chat_template.jinja");
     snprintf(conversion->chat_template, sizeof conversion->chat_template, "%s", qins_chat_template_name(kind));
     free(text);
     qins_json_free(config);

@@ -1,27 +1,44 @@
 // Files of a Hugging Face folder; see hf_folder.h.
 #include "convert/hf_folder.h"
 
+#include "convert/hints.h"
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
+#include "engine/base/recognize.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
+// A file where a folder is wanted.
+static qins_status refuse_file(const char *path, qins_error *error) {
+    char start[64];
+    size_t size = 0;
+    const int fd = qins_file_open(path, &size, QINS_BAD_MODEL, error);
+    if (fd >= 0 && size > sizeof start) size = sizeof start;
+    if (fd >= 0 && qins_file_read_at(fd, path, start, size, 0, error) == QINS_OK)
+        qins_recognize_file(path, start, size, error);
+    if (fd >= 0) close(fd);
+    return qins_fail(error, QINS_BAD_MODEL, "%s is not a folder; give the Hugging Face folder that holds config.json",
+                     path);
+}
+
 qins_status qins_hf_folder_open(qins_hf_folder *folder, const char *path, qins_error *error) {
     *folder = (qins_hf_folder){.path = path, .fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (folder->fd < 0 && errno == ENOTDIR)
-        return qins_fail(error, QINS_BAD_MODEL,
-                         "%s is not a folder; give the Hugging Face folder that holds config.json", path);
-    if (folder->fd < 0) return qins_fail_errno(error, QINS_BAD_MODEL, "cannot open the folder %s", path);
+    if (folder->fd < 0 && errno == ENOTDIR) return refuse_file(path, error);
+    if (folder->fd < 0) {
+        const int number = errno;
+        if (qins_recognize_hub_name(path, error) != QINS_OK) return error->status;
+        errno = number;
+        return qins_fail_errno(error, QINS_BAD_MODEL, "cannot open the folder %s", path);
+    }
     if (qins_hf_has(folder, "config.json")) return QINS_OK;
-    return qins_fail(error, QINS_BAD_MODEL, "%s has no config.json; is it a Hugging Face model folder?", path);
+    return qins_hint_no_config(path, error);
 }
 
 void qins_hf_folder_close(qins_hf_folder *folder) {
@@ -42,23 +59,6 @@ char *qins_hf_path(const qins_hf_folder *folder, const char *name, qins_error *e
 bool qins_hf_has(const qins_hf_folder *folder, const char *name) {
     struct stat info;
     return fstatat(folder->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static bool starts_with(const char *start, size_t size, const char *prefix) {
-    return size >= strlen(prefix) && strncasecmp(start, prefix, strlen(prefix)) == 0;
-}
-
-qins_status qins_hf_recognize(const char *path, const char *start, size_t size, qins_error *error) {
-    if (size == 0) return qins_fail(error, QINS_BAD_MODEL, "%s is empty; download it again", path);
-    if (starts_with(start, size, "version https://git-lfs.github.com/spec/"))
-        return qins_fail(error, QINS_BAD_MODEL,
-                         "%s is a git-lfs pointer, not the file itself; run \"git lfs pull\" in the folder", path);
-    while (size > 0 && strchr(" \t\r\n\xEF\xBB\xBF", *start) != NULL && *start != '\0') start++, size--;
-    if (starts_with(start, size, "<!doctype html") || starts_with(start, size, "<html") ||
-        starts_with(start, size, "<?xml") || starts_with(start, size, "<head"))
-        return qins_fail(error, QINS_BAD_MODEL,
-                         "%s is a web page, not the file itself (a failed download?); download it again", path);
-    return QINS_OK;
 }
 
 qins_status qins_hf_record(qins_hf_folder *folder, const char *name, uint64_t bytes, uint64_t hash, qins_error *error) {
@@ -86,7 +86,7 @@ char *qins_hf_read(qins_hf_folder *folder, const char *name, size_t limit, size_
         qins_fail(error, QINS_BAD_MODEL, "%s is not a regular file", path);
     else if (path != NULL)
         text = qins_file_read_all(path, limit, size, QINS_BAD_MODEL, error);
-    if (text != NULL && qins_hf_recognize(path, text, *size, error) == QINS_OK)
+    if (text != NULL && qins_recognize_file(path, text, *size, error) == QINS_OK)
         qins_hf_record(folder, name, *size, XXH3_64bits(text, *size), error);
     free(path);
     if (error->status == QINS_OK) return text;

@@ -34,8 +34,4 @@ qins_json *qins_hf_read_json(qins_hf_folder *folder, const char *name, size_t li
 // Record a file that was read (`hash`: header.h).
 qins_status qins_hf_record(qins_hf_folder *folder, const char *name, uint64_t bytes, uint64_t hash, qins_error *error);
 
-// Does the beginning of a file (`size` bytes of it) show that it is no model file at all: empty, a git-lfs pointer, a
-// web page? An error that names the path and says what to do if so.
-qins_status qins_hf_recognize(const char *path, const char *start, size_t size, qins_error *error);
-
 #endif

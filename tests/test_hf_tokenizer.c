@@ -44,6 +44,17 @@ static const struct {
     {"\"truncation\": null", "\"truncation\": {\"max_length\": 5}", "\"truncation\" is {\"max_length\":5}"},
     {"\"padding\": null", "\"padding\": {}", "\"padding\" is {}"},
     {"\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"Metaspace\"}", "\"pre_tokenizer\" is {"},
+    // another kind
+    {"\"type\": \"BPE\"", "\"type\": \"Unigram\"", "this is a SentencePiece Unigram tokenizer"},
+    {"\"type\": \"BPE\"", "\"type\": \"WordPiece\"", "this is a WordPiece tokenizer"},
+    {"\"type\": \"BPE\"", "\"type\": \"Tiktoken\"", "\"model.type\" is \"Tiktoken\"; only \"BPE\""},
+    {"\"ByteFallback\"", "\"ByteLevel\"",
+     "this is a byte-level BPE tokenizer (GPT-2, Llama 3, Phi-4); supported is BPE"},
+    {"\"pre_tokenizer\": null",
+     "\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\"}, "
+     "{\"type\": \"ByteLevel\"}]}",
+     "this is a byte-level BPE tokenizer"},
+    {"\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"ByteLevel\"}", "this is a byte-level BPE tokenizer"},
     // the normalizer
     {"\"Sequence\"", "\"Lowercase\"", "\"normalizer\" is \"Lowercase\""},
     {"\"type\": \"Prepend\"", "\"type\": \"NFC\"", "\"normalizer\" is \"NFC\""},
@@ -54,7 +65,7 @@ static const struct {
     {"\"content\": \"\xE2\x96\x81\"\n}\n]", "\"content\": \"\xE2\x96\x81\"},{\"type\": \"NFC\"}]",
      "\"normalizer\" is ["},
     // the decoder
-    {"\"ByteFallback\"", "\"ByteLevel\"", "\"decoder\" is \"ByteLevel\""},
+    {"\"ByteFallback\"", "\"ByteFall\"", "\"decoder\" is \"ByteFall\""},
     {"\"Fuse\"", "\"WordPiece\"", "\"decoder\" is \"WordPiece\""},
     {"\"start\": 1", "\"start\": 2", "\"decoder Strip start\" is 2"},
     {"\"stop\": 0", "\"stop\": 1", "\"decoder Strip stop\" is 1"},
@@ -82,7 +93,6 @@ static const struct {
     {"\"id\": 311", "\"id\": 312", "Hugging Face would give it 311"},
     {"\"id\": 311", "\"id\": 4194304", "\"id\" must be an integer from 0 to 4194303"},
     // the model
-    {"\"type\": \"BPE\"", "\"type\": \"Unigram\"", "\"model.type\" is \"Unigram\"; only \"BPE\""},
     {"\"dropout\": null", "\"dropout\": 0.1", "\"model.dropout\" is 0.1"},
     {"\"unk_token\": \"<unk>\"", "\"unk_token\": \"[UNK]\"", "\"model.unk_token\" is \"[UNK]\""},
     {"\"unk_token\": \"<unk>\"", "\"unk_token\": 3", "\"unk_token\" must be a string"},

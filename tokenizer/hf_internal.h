@@ -16,6 +16,10 @@ void hf_check_false(const qins_json *object, const char *key, const char *field,
 void hf_check_text(const qins_json *object, const char *key, const char *value, const char *field, qins_error *error);
 void hf_check_integer(const qins_json *object, const char *key, int64_t value, const char *field, qins_error *error);
 
+// hf_kind.c
+// Another kind of tokenizer than the one that is implemented is refused in words.
+qins_status hf_check_kind(const qins_json *root, qins_error *error);
+
 // hf_pipeline.c
 // normalizer, pre_tokenizer and decoder must be the ones that the tokenizer implements.
 qins_status hf_check_pipeline(const qins_json *root, qins_error *error);

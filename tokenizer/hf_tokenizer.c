@@ -226,6 +226,7 @@ static qins_status read_root(const qins_json *root, qins_tokenizer *tokenizer, q
     static const char *const members[] = {"version",       "truncation",     "padding", "added_tokens", "normalizer",
                                           "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
     const qins_json *model = qins_json_get(root, "model");
+    hf_check_kind(root, error);
     hf_check_members(root, "tokenizer.json", members, error);
     if (qins_json_get(root, "version") != NULL) hf_check_text(root, "version", "1.0", "version", error);
     hf_check_null(root, "truncation", "truncation", error);

@@ -146,6 +146,12 @@ size_t qins_tokenizer_vocab_size(const qins_tokenizer *tokenizer) {
     return tokenizer->n_ids;
 }
 
+size_t qins_tokenizer_ids_without_text(const qins_tokenizer *tokenizer, size_t n_ids) {
+    size_t count = 0;
+    for (size_t id = 0; id < n_ids; id++) count += !tokenizer_has_piece(tokenizer, (int64_t)id);
+    return count;
+}
+
 int32_t qins_tokenizer_added_id(const qins_tokenizer *tokenizer, const char *content) {
     added_match match;
     size_t size = strlen(content);

@@ -35,6 +35,10 @@ qins_tokenizer *qins_tokenizer_unpack(const uint8_t *data, size_t size, qins_err
 void qins_tokenizer_free(qins_tokenizer *tokenizer);
 
 size_t qins_tokenizer_vocab_size(const qins_tokenizer *tokenizer); // largest id + 1
+// How many of the ids below `n_ids`, a model's, have no text. Up to QINS_PADDING_IDS of them fill a model's vocabulary
+// up to a round number; more mean that the tokenizer is another model's.
+enum { QINS_PADDING_IDS = 256 };
+size_t qins_tokenizer_ids_without_text(const qins_tokenizer *tokenizer, size_t n_ids);
 // Id of an added token (e.g. "<|end|>"), -1 if there is none.
 int32_t qins_tokenizer_added_id(const qins_tokenizer *tokenizer, const char *content);
 // Text of one token as tokenizer.json spells it ("▁the", "<0x0A>", "<|end|>"); NULL if the id has none. *size: bytes.

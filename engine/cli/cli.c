@@ -72,6 +72,23 @@ static void convert_in_memory(qins_model *model, const char *path, const qins_op
     close(fd);
 }
 
+// Ids of text must be rows of the model: from here on nobody asks.
+static void read_tokenizer(qins_model *model, const qins_options *options, qins_error *error) {
+    size_t size;
+    const uint8_t *packed = qins_image_tokenizer(model->image, &size);
+    if (packed != NULL) model->tokenizer = qins_tokenizer_unpack(packed, size, error);
+    if (model->tokenizer == NULL) return;
+    const size_t n_rows = qins_image_header(model->image)->config.vocab_size;
+    const size_t n_ids = qins_tokenizer_vocab_size(model->tokenizer);
+    const size_t n_without = qins_tokenizer_ids_without_text(model->tokenizer, n_rows);
+    if (n_ids > n_rows)
+        qins_fail(error, QINS_BAD_MODEL, "it has ids up to %zu, but the model's vocabulary has %zu rows", n_ids - 1,
+                  n_rows);
+    else if (n_without > QINS_PADDING_IDS && !options->quiet)
+        fprintf(stderr, "qinsrun: %zu of the model's %zu ids have no text; the tokenizer may be another model's\n",
+                n_without, n_rows);
+}
+
 qins_status qins_model_open(qins_model *model, const char *path, const qins_options *options, qins_error *error) {
     *model = (qins_model){0};
     if (path == NULL) return qins_fail(error, QINS_USAGE, "no model was given; use -m MODEL");
@@ -85,9 +102,7 @@ qins_status qins_model_open(qins_model *model, const char *path, const qins_opti
     if (!qins_chat_template_from_name(header->chat_template, &model->chat_template))
         return qins_fail(error, QINS_BAD_MODEL, "%s: chat template \"%s\" is unknown; a newer version may know it",
                          path, header->chat_template);
-    size_t size;
-    const uint8_t *packed = qins_image_tokenizer(model->image, &size);
-    if (packed != NULL) model->tokenizer = qins_tokenizer_unpack(packed, size, error);
+    read_tokenizer(model, options, error);
     return qins_error_context(error, "%s: tokenizer", path);
 }
 

@@ -5,6 +5,7 @@
 #include "engine/base/file.h"
 #include "engine/base/map.h"
 #include "engine/base/memory.h"
+#include "engine/base/recognize.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,8 +25,11 @@ struct qins_image {
 static size_t read_preamble(qins_cursor *cursor, qins_error *error) {
     const uint8_t *magic = qins_cursor_bytes(cursor, sizeof QINS_MAGIC - 1, "magic");
     if (magic == NULL || memcmp(magic, QINS_MAGIC, sizeof QINS_MAGIC - 1) != 0) {
-        error->status = QINS_OK; // too short is no .qins file either: say that
-        qins_fail(error, QINS_BAD_MODEL, "this is not a .qins file (make one with: qinsconvert HF_DIR -o model.qins)");
+        const bool is_safetensors = cursor->size > 8 && cursor->data[8] == '{';
+        *error = (qins_error){0}; // too short is no .qins file either: say that
+        qins_fail(error, QINS_BAD_MODEL, "this is not a .qins file%s",
+                  is_safetensors ? ", but weights in safetensors; give the folder that they are in"
+                                 : " (make one with: qinsconvert HF_DIR -o model.qins)");
         return 0;
     }
     uint32_t version = qins_cursor_u32(cursor, "version");
@@ -116,13 +120,15 @@ qins_image *qins_image_from_fd(int fd, const char *name, qins_error *error) {
     image->size = (size_t)info.st_size;
     image->data = qins_map_file(fd, name, image->size, error);
     image->mapped = true;
-    if (image->data != NULL) return validated(image, name, error);
+    if (image->data != NULL && qins_recognize_file(name, (const char *)image->data, image->size, error) == QINS_OK)
+        return validated(image, name, error);
     qins_image_close(image);
     return NULL;
 }
 
 qins_image *qins_image_open(const char *path, qins_error *error) {
     size_t size;
+    if (qins_recognize_hub_name(path, error) != QINS_OK) return NULL;
     int fd = qins_file_open(path, &size, QINS_BAD_MODEL, error);
     if (fd < 0) return NULL;
     qins_image *image = qins_image_from_fd(fd, path, error);

@@ -1,0 +1,93 @@
+// Hints about folders; see hints.h.
+#include "convert/hints.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// A name in a folder, by its beginning and end, and what it tells. The first that is found counts.
+struct sign {
+    const char *start, *end, *what;
+};
+
+#define ONLY_SAFETENSORS                                                                                               \
+    "only safetensors are read; save the model again with save_pretrained, or download the safetensors files"
+
+static const struct sign signs[] = {
+    {"adapter_config.json", "",
+     "this is a LoRA adapter; merge it into its base model (peft: merge_and_unload, then "
+     "save_pretrained), and convert that"},
+    {"models--", "", "this is the cache of Hugging Face's hub; give the folder snapshots/REVISION in there"},
+    {"", ".qins", "a model that is converted already; give qinsrun that file"},
+    {"", ".gguf", "a GGUF file of llama.cpp, which is not read; download the model's Hugging Face folder"},
+    {"model-", ".safetensors",
+     "shards, but not the model.safetensors.index.json that lists them; download that as well"},
+    {"pytorch_model", ".bin", ONLY_SAFETENSORS},
+    {"pytorch_model", ".json", ONLY_SAFETENSORS},
+    {"", ".pth", ONLY_SAFETENSORS},
+    {"", ".pt", ONLY_SAFETENSORS},
+    {"", ".h5", ONLY_SAFETENSORS},
+    {"", ".msgpack", ONLY_SAFETENSORS},
+    {"", ".onnx", ONLY_SAFETENSORS},
+    {"", ".safetensors", "weights must be in model.safetensors; rename it if it is the whole model"},
+};
+enum { N_SIGNS = sizeof signs / sizeof *signs, N_SIGNS_WITHOUT_CONFIG = 4 };
+
+typedef struct name {
+    char text[256];
+} name;
+
+static bool matches(const char *text, const struct sign *sign) {
+    const size_t length = strlen(text), start = strlen(sign->start), end = strlen(sign->end);
+    return length >= start + end && strncmp(text, sign->start, start) == 0 &&
+           strcmp(text + length - end, sign->end) == 0;
+}
+
+// The first name in the folder, in alphabetical order, that is a sign of this.
+static bool find(const char *path, const struct sign *sign, name *found) {
+    DIR *folder = opendir(path);
+    bool is_found = false;
+    for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        if (entry->d_name[0] == '.' || !matches(entry->d_name, sign)) continue;
+        if (is_found && strcmp(entry->d_name, found->text) >= 0) continue;
+        snprintf(found->text, sizeof found->text, "%s", entry->d_name);
+        is_found = true;
+    }
+    if (folder != NULL) closedir(folder);
+    return is_found;
+}
+
+// A model's folder in the hub's cache has its files in snapshots/REVISION.
+static void check_snapshots(const char *path, qins_error *error) {
+    static const struct sign any = {"", "", NULL};
+    char folder[4096];
+    name revision;
+    struct stat info;
+    snprintf(folder, sizeof folder, "%s/snapshots", path);
+    if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)) return;
+    const bool has_one = find(folder, &any, &revision);
+    qins_fail(error, QINS_BAD_MODEL, "%s belongs to the cache of Hugging Face's hub; give the folder in it: %s/%s",
+              path, folder, has_one ? revision.text : "REVISION");
+}
+
+static void check_signs(const char *path, int n_signs, qins_error *error) {
+    for (int i = 0; i < n_signs && error->status == QINS_OK; i++) {
+        name found;
+        if (find(path, &signs[i], &found))
+            qins_fail(error, QINS_BAD_MODEL, "%s has %s: %s", path, found.text, signs[i].what);
+    }
+}
+
+qins_status qins_hint_no_config(const char *path, qins_error *error) {
+    check_snapshots(path, error);
+    check_signs(path, N_SIGNS_WITHOUT_CONFIG, error);
+    return qins_fail(error, QINS_BAD_MODEL, "%s has no config.json; is it a Hugging Face model folder?", path);
+}
+
+qins_status qins_hint_no_weights(const char *path, qins_error *error) {
+    check_signs(path, N_SIGNS, error);
+    return qins_fail(error, QINS_BAD_MODEL,
+                     "%s has neither model.safetensors nor model.safetensors.index.json; download the weights into it",
+                     path);
+}

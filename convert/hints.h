@@ -1,0 +1,11 @@
+// What a folder is when it is not a Hugging Face folder with weights in safetensors, and what to do then.
+#ifndef QINS_CONVERT_HINTS_H
+#define QINS_CONVERT_HINTS_H
+
+#include "engine/base/error.h"
+
+// Fail with QINS_BAD_MODEL because the folder `path` has no config.json, or neither model.safetensors nor its index.
+qins_status qins_hint_no_config(const char *path, qins_error *error);
+qins_status qins_hint_no_weights(const char *path, qins_error *error);
+
+#endif
