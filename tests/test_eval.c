@@ -1,6 +1,7 @@
 // qinsrun eval: log-probabilities, answers and accuracies against those of transformers and tokenizers
 // (tests/oracle/evaluate_model.py), what a reference changes, what the cache saves, and files that are refused.
 #include "engine/cli/evaluator.h"
+#include "engine/cli/log_softmax.h"
 #include "engine/cli/task.h"
 #include "tests/command.h"
 #include "tests/hf_model.h"
@@ -150,6 +151,57 @@ Test(eval, only_new_tokens_are_computed) {
     qins_evaluator_free(&fresh);
     qins_evaluator_free(&evaluator);
     hf_model_close(&model);
+}
+
+// Hugging Face runs a choice as one sequence: beyond the switch, all of it has LongRoPE's long factors.
+Test(eval, a_choice_across_the_switch_of_longrope_is_one_sequence) {
+    const qins_config config = tiny_config();
+    const qins_session_options options = {.n_threads = 1, .k_type = QINS_F32, .v_type = QINS_F32};
+    qins_image *image = model_image(&config, 3, QINS_F32);
+    qins_error error = {0};
+    qins_evaluator evaluator;
+    qins_evaluator_init(&evaluator, image, &options, &error);
+    expect_ok(&error);
+    int32_t ids[3][12] = {{1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13},
+                          {1, 2, 3, 4, 5, 6, 8, 14, 15, 16, 17, 18},
+                          {1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13}};
+    const qins_choice choices[] = {{ids[0], 7, 4}, {ids[1], 7, 2}, {ids[2], 7, 5}}; // run 10, 8 and 11 tokens
+    double log_p[3];
+    qins_evaluator_score(&evaluator, choices, 3, log_p, &error);
+    expect_ok(&error);
+    for (size_t i = 0; i < 3; i++) {
+        const size_t n = choices[i].n_context + choices[i].n_continuation - 1;
+        const float *logits;
+        size_t first, n_rows;
+        double sum = 0;
+        qins_session_score_begin(evaluator.session, ids[i], n, 0, &error);
+        while (qins_session_score_next(evaluator.session, &logits, &first, &n_rows, &error) == QINS_OK && n_rows > 0) {
+            for (size_t row = 0; row < n_rows; row++, logits += config.vocab_size)
+                if (first + row + 1 >= choices[i].n_context)
+                    sum += (double)logits[ids[i][first + row + 1]] - qins_log_sum_exp(logits, config.vocab_size);
+        }
+        cr_expect_float_eq(log_p[i], sum, 1e-12, "choice %zu: %.15g, as one sequence %.15g", i, log_p[i], sum);
+    }
+    qins_evaluator_free(&evaluator);
+    qins_image_close(image);
+}
+
+Test(eval, predicted_ids_must_be_the_models) {
+    const qins_config config = tiny_config();
+    const qins_session_options options = {.n_threads = 1, .k_type = QINS_F32, .v_type = QINS_F32};
+    qins_image *image = model_image(&config, 3, QINS_F32);
+    qins_error error = {0};
+    qins_evaluator evaluator;
+    qins_evaluator_init(&evaluator, image, &options, &error);
+    int32_t ids[] = {1, 2, 50};
+    for (size_t n_context = 1; n_context <= 2; n_context++) {
+        const qins_choice choice = {ids, n_context, 3 - n_context};
+        double log_p;
+        qins_evaluator_score(&evaluator, &choice, 1, &log_p, &error);
+        expect_error(&error, QINS_USAGE, "token id 50 is outside the vocabulary of 50");
+    }
+    qins_evaluator_free(&evaluator);
+    qins_image_close(image);
 }
 
 Test(eval, prompts_too_long_keep_their_end) {

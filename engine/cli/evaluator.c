@@ -27,7 +27,7 @@ size_t qins_choice_overlong(const qins_choice *choice, size_t n_ctx) {
     return n_run > n_ctx ? n_run - n_ctx : 0;
 }
 
-// Keep the logits behind ids[n].
+// Keep the logits after ids[n].
 static qins_status run_context(qins_evaluator *evaluator, const int32_t *ids, size_t n, qins_error *error) {
     const size_t vocab_size = qins_session_config(evaluator->session)->vocab_size;
     if (qins_session_sync(evaluator->session, ids, n, error) != QINS_OK) return error->status;
@@ -37,41 +37,56 @@ static qins_status run_context(qins_evaluator *evaluator, const int32_t *ids, si
     return QINS_OK;
 }
 
-// ln p of the tokens behind ids[n_context + 1], the first of the continuation; ids[n] are to be run.
-static double score_rest(qins_evaluator *evaluator, const int32_t *ids, size_t n_context, size_t n, qins_error *error) {
+// ln p of ids[first + 1 .. n], given all tokens before each; ids[n] are run.
+static double score_after(qins_evaluator *evaluator, const int32_t *ids, size_t first, size_t n, qins_error *error) {
     qins_session *session = evaluator->session;
     const size_t vocab_size = qins_session_config(session)->vocab_size;
     const float *logits;
-    size_t first, n_rows;
+    size_t at, n_rows;
     double sum = 0.0;
-    if (n == n_context || qins_session_score_begin(session, ids, n, n_context, error) != QINS_OK) return 0.0;
+    if (first == n || qins_session_score_begin(session, ids, n, first, error) != QINS_OK) return 0.0;
     evaluator->n_computed += qins_session_computed(session);
-    while (qins_session_score_next(session, &logits, &first, &n_rows, error) == QINS_OK && n_rows > 0) {
+    while (qins_session_score_next(session, &logits, &at, &n_rows, error) == QINS_OK && n_rows > 0) {
         for (size_t i = 0; i < n_rows; i++) {
             const float *row = logits + i * vocab_size;
-            sum += (double)row[ids[first + i + 1]] - qins_log_sum_exp(row, vocab_size);
+            sum += (double)row[ids[at + i + 1]] - qins_log_sum_exp(row, vocab_size);
         }
     }
     return sum;
 }
 
+// Ids that are predicted need not be run, so nobody else looks at them.
+static qins_status check_ids(const int32_t *ids, size_t n, size_t vocab_size, qins_error *error) {
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || (size_t)ids[i] >= vocab_size)
+            return qins_fail(error, QINS_USAGE, "token id %d is outside the vocabulary of %zu", ids[i], vocab_size);
+    }
+    return QINS_OK;
+}
+
 qins_status qins_evaluator_score(qins_evaluator *evaluator, const qins_choice *choices, size_t n_choices, double *log_p,
                                  qins_error *error) {
-    const size_t n_ctx = qins_session_n_ctx(evaluator->session);
-    const int32_t *context = NULL; // the one that row is behind
-    size_t n_context = 0;
+    qins_session *session = evaluator->session;
+    const size_t n_ctx = qins_session_n_ctx(session), vocab_size = qins_session_config(session)->vocab_size;
+    const int32_t *shared = NULL; // the context that row is after
+    size_t n_shared = 0;
     for (size_t i = 0; i < n_choices && error->status == QINS_OK; i++) {
         const qins_choice *choice = &choices[i];
-        const size_t n_dropped = qins_choice_overlong(choice, n_ctx), n_before = n_context;
+        const size_t n_dropped = qins_choice_overlong(choice, n_ctx);
         const int32_t *ids = choice->ids + n_dropped;
-        n_context = choice->n_context - n_dropped;
-        const bool is_shared = n_context == n_before && memcmp(context, ids, n_context * sizeof *ids) == 0;
-        context = ids;
-        if (!is_shared && run_context(evaluator, ids, n_context, error) != QINS_OK) return error->status;
-        const size_t n_run = n_context + choice->n_continuation - 1;
+        const size_t n_context = choice->n_context - n_dropped, n_run = n_context + choice->n_continuation - 1;
+        if (check_ids(ids + n_context, choice->n_continuation, vocab_size, error) != QINS_OK) return error->status;
         evaluator->n_scored += n_run;
+        if (!qins_session_same_factors(session, n_context, n_run)) { // the context is not computed as on its own
+            log_p[i] = score_after(evaluator, ids, n_context - 1, n_run, error);
+            continue;
+        }
+        const bool is_shared = n_context == n_shared && memcmp(shared, ids, n_context * sizeof *ids) == 0;
+        shared = ids;
+        n_shared = n_context;
+        if (!is_shared && run_context(evaluator, ids, n_context, error) != QINS_OK) return error->status;
         log_p[i] = (double)evaluator->row[ids[n_context]] - evaluator->row_lse;
-        log_p[i] += score_rest(evaluator, ids, n_context, n_run, error);
+        log_p[i] += score_after(evaluator, ids, n_context, n_run, error);
     }
     return error->status;
 }

@@ -28,7 +28,8 @@ void qins_evaluator_free(qins_evaluator *evaluator);
 // lm-evaluation-harness, the end is kept. Its last token is predicted, but need not be run.
 size_t qins_choice_overlong(const qins_choice *choice, size_t n_ctx);
 
-// log_p[n_choices]: ln p(continuation | context), the sum over its tokens. For choices that keep some context: those
+// log_p[n_choices]: ln p(continuation | context), the sum over its tokens, each choice as one sequence (LongRoPE's
+// factors are those of its length). For choices that keep some context: those
 // with qins_choice_overlong below n_context.
 qins_status qins_evaluator_score(qins_evaluator *evaluator, const qins_choice *choices, size_t n_choices, double *log_p,
                                  qins_error *error);

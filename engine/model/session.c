@@ -175,6 +175,10 @@ static qins_rope_set rope_set(const qins_session *session, size_t n) {
     return session->options.rope_long ? QINS_ROPE_LONG_SET : qins_rope_set_for(session->forward.config, n);
 }
 
+bool qins_session_same_factors(const qins_session *session, size_t n, size_t other_n) {
+    return rope_set(session, n) == rope_set(session, other_n);
+}
+
 // Keep the cached tokens that ids[n] begins with, all rotated alike, but at most `most` of them.
 static void rewind_to_prefix(qins_session *session, const int32_t *ids, size_t n, size_t most) {
     qins_rope_set set = rope_set(session, n);

@@ -66,6 +66,9 @@ size_t qins_session_computed(const qins_session *session);
 // logits[vocab_size] after the last token of the current sequence; valid until the next call.
 const float *qins_session_logits(const qins_session *session);
 
+// Do sequences of these lengths use the same factors? Otherwise (LongRoPE) they share nothing.
+bool qins_session_same_factors(const qins_session *session, size_t n, size_t other_n);
+
 // For benchmarks. The threads; most tokens of one forward pass (longer prompts are cut); and make ids[n] the current
 // sequence without computing it: a few of its tokens are run, their keys and values repeated up to position n - 1
 // (n = 0: the cache is empty). The next token takes the time that it would take, as that depends only on the

@@ -1,0 +1,60 @@
+// Opening of a model: its file and its tokenizer must belong together.
+#include "engine/base/memory.h"
+#include "engine/cli/cli.h"
+#include "engine/model/qinswriter.h"
+#include "tests/support.h"
+#include "tests/tokenizer_support.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+// FOLDER/NAME: a tiny model with `n_rows` rows in its vocabulary, all weights zero, and this tokenizer.
+static const char *make_file(const char *folder, size_t n_rows, const qins_tokenizer *tokenizer) {
+    static char path[256];
+    qins_error error = {0};
+    qins_config config = tiny_config();
+    qins_header header;
+    uint8_t *packed;
+    size_t packed_bytes;
+    config.vocab_size = n_rows;
+    snprintf(path, sizeof path, "%s/%zu.qins", folder, n_rows);
+    const int fd = open(path, O_RDWR | O_CREAT, 0600);
+    qins_tokenizer_pack(tokenizer, &packed, &packed_bytes, &error);
+    model_header(&header, &config, QINS_QINS8, &error);
+    qins_writer *writer = qins_writer_create(fd, path, &header, packed, packed_bytes, &error);
+    expect_ok(&error);
+    for (size_t i = 0; i < header.n_tensors; i++) {
+        void *zeros = qins_alloc(1, (size_t)header.tensors[i].bytes, "payload", &error);
+        qins_writer_append(writer, zeros, (size_t)header.tensors[i].bytes, &error);
+        free(zeros);
+    }
+    qins_writer_finish(writer, &error);
+    expect_ok(&error);
+    qins_writer_free(writer);
+    qins_header_free(&header);
+    free(packed);
+    close(fd);
+    return path;
+}
+
+Test(open, a_tokenizer_larger_than_the_model_is_refused) {
+    const qins_options options = {.quiet = true};
+    qins_tokenizer *tokenizer = support_tokenizer("bytes");
+    const size_t n_ids = qins_tokenizer_vocab_size(tokenizer);
+    char *folder = temporary_folder();
+    qins_error error = {0};
+    qins_model model;
+    cr_expect_eq(qins_model_open(&model, make_file(folder, n_ids, tokenizer), &options, &error), QINS_OK);
+    expect_ok(&error);
+    qins_model_close(&model);
+    qins_model_open(&model, make_file(folder, n_ids - 1, tokenizer), &options, &error);
+    char message[128];
+    snprintf(message, sizeof message, "tokenizer: it has ids up to %zu, but the model's vocabulary has %zu rows",
+             n_ids - 1, n_ids - 1);
+    expect_error(&error, QINS_BAD_MODEL, message);
+    qins_model_close(&model);
+    qins_tokenizer_free(tokenizer);
+    remove_folder(folder);
+}
