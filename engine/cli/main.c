@@ -8,6 +8,8 @@
 #include "engine/base/processors.h"
 #include "engine/kernels/tiers.h"
 
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,6 +74,8 @@ static void on_bus_error(int number, siginfo_t *info, void *context) {
         signal(number, SIG_DFL);
         return;
     }
+    static atomic_flag is_told = ATOMIC_FLAG_INIT;
+    while (atomic_flag_test_and_set(&is_told)) pause(); // another thread says it, and ends the program
     if (stderr_is_terminal) say("\n"); // a reply may stand there
     say("qinsrun: ");
     say(path);

@@ -57,7 +57,7 @@ expect "no model" 2 'use -m MODEL' "$run" -p hello
 expect "unknown option" 2 'is not an option' "$run" -m "$demo" --frobnicate
 expect "missing value" 2 'needs a value' "$run" -m
 expect "not a number" 2 'takes a whole number' "$run" -m "$demo" -p x -n many
-expect "two prompts" 2 'given already' "$run" -m "$demo" -p x -f "$tmp/prompt"
+expect "two prompts" 2 'given already' "$run" -m "$demo" -p x -p y
 expect "missing prompt file" 2 'cannot open.*No such file' "$run" -m "$demo" -f "$tmp/nothing"
 expect "missing file" 3 'cannot open.*No such file' "$run" -m "$tmp/nothing.qins" -p hello
 expect "not a .qins file" 3 'not a .qins file' "$run" -m README.md -p hello
