@@ -125,7 +125,62 @@ Test(header, hostile_counts_are_refused_before_anything_is_allocated) {
     expect_refused("\"tied_head\":false", "\"tied_head\":true", "15 tensors listed, 14 expected");
     expect_refused("\"tensors\":[", "\"tensors\":[],\"x\":[", "0 tensors listed");
     expect_refused("\"tensors\":[", "\"tensors\":[5,", "16 tensors listed");
-    expect_refused("\"tensors\":", "\"tensors\":true,\"x\":", "0 tensors listed");
+    expect_refused("\"tensors\":", "\"tensors\":true,\"x\":", "\"tensors\" must be a list");
+}
+
+// One error, one prefix: what follows in the list does not matter.
+Test(header, the_first_bad_tensor_ends_the_reading) {
+    qins_header header;
+    qins_error error = {0};
+    size_t size;
+    full_header(&header);
+    char *text = qins_header_print(&header, &size, &error), *place = strstr(text, "\"rows\":50");
+    cr_assert_not_null(place);
+    qins_header_free(&header);
+    place[strlen("\"rows\":5")] = '1';
+    qins_header_parse(&header, text, size, &error);
+    cr_expect_str_eq(error.message, "tensor model.embed_tokens.weight: shape [51, 48] found, [50, 48] expected");
+    qins_header_free(&header);
+    free(text);
+}
+
+Test(header, members_there_twice_are_refused) {
+    expect_refused("\"n_layers\":2", "\"n_layers\":2,\"n_layers\":2", "\"n_layers\" is there twice");
+    expect_refused("\"phi3\"", "\"phi3\",\"config\":{}", "\"config\" is there twice");
+    expect_refused("\"rows\":50", "\"hash\":\"0\",\"rows\":50", "\"hash\" is there twice");
+    expect_refused("\"phi3\"", "\"phi3\",\"new\":[[{\"a\":1,\"b\":2,\"a\":1}]]", "\"a\" is there twice");
+}
+
+Test(header, tensors_must_be_a_list) {
+    qins_header header;
+    qins_error error = {0};
+    size_t size, used = 0, n = 0;
+    full_header(&header);
+    char *text = qins_header_print(&header, &size, &error), *list = strstr(text, "\"tensors\":[");
+    qins_header_free(&header);
+    char *object = malloc(2 * size);
+    cr_assert(object != NULL && list != NULL);
+    for (const char *at = text; *at != '\0'; at++) { // each tensor gets a key
+        const bool is_list = at > list && *at == '[', is_end = at > list && *at == ']';
+        if (at > list && *at == '{') used += (size_t)sprintf(object + used, "\"%zu\":", n++);
+        object[used++] = (char)(is_list ? '{' : is_end ? '}' : *at);
+    }
+    qins_header_parse(&header, object, used, &error);
+    expect_error(&error, QINS_BAD_MODEL, "\"tensors\" must be a list");
+    qins_header_free(&header);
+    free(object);
+    free(text);
+}
+
+Test(header, more_values_than_any_model_has_are_refused) {
+    const size_t n = 300000;
+    char *values = malloc(2 * n + 64);
+    cr_assert_not_null(values);
+    size_t used = (size_t)sprintf(values, "\"phi3\",\"new\":[1");
+    for (size_t i = 0; i < n; i++) used += (size_t)sprintf(values + used, ",1");
+    strcpy(values + used, "]");
+    expect_refused("\"phi3\"", values, "more than 262144 values");
+    free(values);
 }
 
 Test(header, hostile_tensors_are_refused_by_name) {

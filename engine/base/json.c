@@ -28,6 +28,19 @@ qins_json *qins_json_parse(const char *text, size_t size, qins_error *error) {
     return json;
 }
 
+// At least the number of values; commas in strings count, too.
+static size_t count_values(const char *text, size_t size) {
+    size_t count = 1;
+    for (size_t i = 0; i < size; i++) count += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    return count;
+}
+
+qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_error *error) {
+    if (count_values(text, size) <= max_values) return qins_json_parse(text, size, error);
+    qins_fail(error, QINS_BAD_MODEL, "JSON with more than %zu values", max_values);
+    return NULL;
+}
+
 void qins_json_free(qins_json *json) {
     cJSON_Delete(json);
 }
@@ -65,6 +78,31 @@ const char *qins_json_key(const qins_json *member) {
 
 const char *qins_json_text(const qins_json *item) {
     return cJSON_IsString(item) ? item->valuestring : NULL;
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static qins_status check_members(const qins_json *object, qins_error *error) {
+    const size_t count = qins_json_count(object);
+    size_t n = 0;
+    const char **keys = qins_alloc(count, sizeof *keys, "members of an object", error);
+    if (keys == NULL) return error->status;
+    for (const qins_json *item = qins_json_first(object); item != NULL; item = item->next)
+        keys[n++] = qins_json_key(item);
+    qsort(keys, count, sizeof *keys, by_text);
+    for (size_t i = 1; i < count; i++)
+        if (strcmp(keys[i - 1], keys[i]) == 0) qins_fail(error, QINS_BAD_MODEL, "\"%s\" is there twice", keys[i]);
+    free(keys);
+    return error->status;
+}
+
+qins_status qins_json_check_unique(const qins_json *json, qins_error *error) {
+    if (qins_json_is_object(json)) check_members(json, error);
+    for (const qins_json *item = qins_json_first(json); item != NULL && error->status == QINS_OK; item = item->next)
+        qins_json_check_unique(item, error); // cJSON limits the depth
+    return error->status;
 }
 
 bool qins_json_integer(const qins_json *item, int64_t *value) {

@@ -14,6 +14,8 @@ typedef struct cJSON qins_json;
 // Parse a whole document of `size` bytes (nothing but white space may follow). NULL and an error with the byte offset
 // otherwise. Release with qins_json_free.
 qins_json *qins_json_parse(const char *text, size_t size, qins_error *error);
+// As above for texts of no more than `max_values` values: one takes some 64 bytes in memory, but as few as 2 in a text.
+qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_error *error);
 void qins_json_free(qins_json *json);
 
 // Member of an object, NULL when absent or JSON null (or when `object` is NULL or no object).
@@ -27,6 +29,9 @@ bool qins_json_is_object(const qins_json *item);
 bool qins_json_is_array(const qins_json *item);
 const char *qins_json_key(const qins_json *member); // name of an object's member, "" for an array's item
 const char *qins_json_text(const qins_json *item);  // NULL when the item is no string
+
+// No object in there may have two members of one name: which of them counts is for every reader to choose.
+qins_status qins_json_check_unique(const qins_json *json, qins_error *error);
 
 // The item's own value; false when the type is wrong (for _integer: also when it is no integer of magnitude <= 2^53).
 bool qins_json_integer(const qins_json *item, int64_t *value);

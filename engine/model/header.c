@@ -167,7 +167,10 @@ static void get_source(qins_source *source, const qins_json *object, qins_error 
 static void get_provenance(qins_header *header, const qins_json *provenance, qins_error *error) {
     get_text(header->converter, sizeof header->converter, provenance, "converter", error);
     const qins_json *sources = qins_json_get(provenance, "sources");
-    if (!qins_json_is_array(sources)) qins_fail(error, QINS_BAD_MODEL, "\"sources\" must be a list");
+    if (!qins_json_is_array(sources)) {
+        qins_fail(error, QINS_BAD_MODEL, "\"sources\" must be a list");
+        return;
+    }
     size_t count = qins_json_count(sources);
     if (count > QINS_MAX_SOURCES) {
         qins_fail(error, QINS_BAD_MODEL, "%zu sources; at most %d are allowed", count, QINS_MAX_SOURCES);
@@ -175,7 +178,8 @@ static void get_provenance(qins_header *header, const qins_json *provenance, qin
     }
     header->sources = qins_alloc(count, sizeof *header->sources, "list of sources", error);
     if (header->sources == NULL) return;
-    for (const qins_json *item = qins_json_first(sources); item != NULL; item = qins_json_next(item))
+    const qins_json *item = qins_json_first(sources);
+    for (; item != NULL && error->status == QINS_OK; item = qins_json_next(item))
         get_source(&header->sources[header->n_sources++], item, error);
     const qins_json *calibration = qins_json_get(provenance, "calibration");
     if (calibration == NULL) return;
@@ -189,6 +193,10 @@ static void get_header(qins_header *header, const qins_json *root, qins_error *e
     qins_config_from_json(&config, qins_json_get(root, "config"), error);
     if (qins_error_context(error, "config") != QINS_OK) return;
     const qins_json *tensors = qins_json_get(root, "tensors");
+    if (!qins_json_is_array(tensors)) {
+        qins_fail(error, QINS_BAD_MODEL, "\"tensors\" must be a list");
+        return;
+    }
     size_t count = qins_json_count(tensors);
     if (count != qins_schema_count(&config)) { // before anything of that size is allocated
         qins_fail(error, QINS_BAD_MODEL, "%zu tensors listed, %zu expected for %zu layers", count,
@@ -196,8 +204,8 @@ static void get_header(qins_header *header, const qins_json *root, qins_error *e
         return;
     }
     if (qins_header_init(header, &config, error) != QINS_OK) return;
-    size_t i = 0;
-    for (const qins_json *item = qins_json_first(tensors); item != NULL; item = qins_json_next(item))
+    const qins_json *item = qins_json_first(tensors);
+    for (size_t i = 0; item != NULL && error->status == QINS_OK; item = qins_json_next(item))
         get_tensor(&header->tensors[i++], item, error);
     get_text(header->chat_template, sizeof header->chat_template, root, "chat_template", error);
     const qins_json *tokenizer = qins_json_get(root, "tokenizer");
@@ -212,9 +220,9 @@ static void get_header(qins_header *header, const qins_json *root, qins_error *e
 
 qins_status qins_header_parse(qins_header *header, const char *json, size_t size, qins_error *error) {
     *header = (qins_header){0};
-    qins_json *root = qins_json_parse(json, size, error);
+    qins_json *root = qins_json_parse_limited(json, size, QINS_MAX_HEADER_VALUES, error);
     if (root == NULL) return error->status;
-    get_header(header, root, error);
+    if (qins_json_check_unique(root, error) == QINS_OK) get_header(header, root, error);
     qins_json_free(root);
     return error->status;
 }

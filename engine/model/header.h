@@ -30,7 +30,10 @@ typedef struct qins_source {
     uint64_t hash; // XXH3-64 of the whole file; of a safetensors file: of its header
 } qins_source;
 
-enum { QINS_MAX_SOURCES = 1024 };
+enum {
+    QINS_MAX_SOURCES = 1024,
+    QINS_MAX_HEADER_VALUES = 1 << 18 // of JSON; 1024 layers take some 70,000
+};
 
 typedef struct qins_header {
     qins_config config;
