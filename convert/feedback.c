@@ -39,9 +39,11 @@ struct place {
     size_t index;
 };
 
+// A size that is NaN comes last: a sort needs an order, and what to do about it is decided later.
 static int by_size(const void *a, const void *b) {
     const struct place *x = a, *y = b;
-    if (x->size != y->size) return x->size < y->size ? -1 : 1;
+    if (x->size < y->size || (isnan(y->size) && !isnan(x->size))) return -1;
+    if (y->size < x->size || (isnan(x->size) && !isnan(y->size))) return 1;
     return (x->index > y->index) - (x->index < y->index);
 }
 
