@@ -208,14 +208,30 @@ static qins_rows source_rows(const struct conversion *conversion, size_t index) 
 // Where the payload goes: the file, with progress, and on request into memory.
 struct output {
     qins_writer *writer;
-    uint8_t *copy; // of the tensor's payload from here on; NULL: none
-    uint64_t done, total;
+    uint8_t *copy;           // of the tensor's payload from here on; NULL: none
+    uint64_t done, total;    // bytes
+    double work, total_work; // as of work_of
+    double work_per_byte;    // of the tensor that is being written
     qins_progress *progress;
     void *context;
 };
 
+// What it takes to make a tensor, in bytes that are only copied or encoded: calibrated ones take far longer than
+// others.
+static double work_of(const qins_header *header, const qins_tensor *tensor) {
+    const double operations_per_byte = 200; // that take as long as copying it; only shares of the whole follow from it
+    const double n = (double)header->calibration_tokens, bytes = (double)tensor->bytes;
+    const double rows = (double)tensor->spec.rows, cols = (double)tensor->spec.cols;
+    if (n == 0 || !qins_type_is_coded(tensor->type)) return bytes;
+    const double hessian = (2 * n + cols) * cols * cols, feedback = rows * cols * cols, products = 4 * n * rows * cols;
+    return bytes + (hessian + feedback + products) / operations_per_byte;
+}
+
+// In bytes, in the proportion of the work that is done.
 static qins_status report_progress(const struct output *output, qins_error *error) {
-    if (output->progress == NULL || output->progress(output->context, output->done, output->total)) return QINS_OK;
+    const double share = output->work / output->total_work;
+    const uint64_t done = output->done == output->total ? output->total : (uint64_t)(share * (double)output->total);
+    if (output->progress == NULL || output->progress(output->context, done, output->total)) return QINS_OK;
     return qins_fail(error, QINS_INTERRUPTED, "interrupted");
 }
 
@@ -227,6 +243,7 @@ static qins_status write_payload(void *context, const void *bytes, size_t size, 
         output->copy += size;
     }
     output->done += size;
+    output->work += (double)size * output->work_per_byte;
     return report_progress(output, error);
 }
 
@@ -246,6 +263,7 @@ static void encode_next(struct encoding *encoding, const qins_feedback *feedback
     qins_rows rows = source_rows(conversion, index);
     qins_encoded encoded;
     const qins_layout layout = qins_schema_layout(&conversion->report->header.config, tensor->spec.role);
+    encoding->output->work_per_byte = work_of(&conversion->report->header, tensor) / (double)tensor->bytes;
     qins_encode_tensor(encoding->pool, &rows, tensor->type, layout, feedback, write_payload, encoding->output, &encoded,
                        error);
     if (error->status != QINS_OK) {
@@ -253,7 +271,10 @@ static void encode_next(struct encoding *encoding, const qins_feedback *feedback
         return;
     }
     tensor->source_hash = encoded.source_hash;
-    tensor->error = encoded.error > 0 ? sqrt(encoded.error / encoded.squares) : 0;
+    tensor->error = encoded.error == 0 ? 0 : sqrt(encoded.error / encoded.squares);
+    if (!isfinite(tensor->error))
+        qins_fail(error, QINS_BAD_MODEL, "%s: tensor %s: its codes have an error that is not finite", rows.path,
+                  tensor->spec.name);
     conversion->report->roles[tensor->spec.role].squares += encoded.squares;
     conversion->report->roles[tensor->spec.role].error += encoded.error;
 }
@@ -297,7 +318,10 @@ static bool calibration_goes_on(void *context) {
 static void encode_all(struct conversion *conversion, qins_pool *pool, struct output *output, qins_error *error) {
     const qins_header *header = &conversion->report->header;
     struct encoding encoding = {.conversion = conversion, .pool = pool, .output = output};
-    for (size_t i = 0; i < header->n_tensors; i++) output->total += header->tensors[i].bytes;
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        output->total += header->tensors[i].bytes;
+        output->total_work += work_of(header, &header->tensors[i]);
+    }
     report_progress(output, error); // it may ask to stop before the first byte
     if (error->status == QINS_OK && conversion->text.n_sequences > 0) {
         const qins_calibration_calls calls = {calibration_rows, encode_calibrated, calibration_goes_on, &encoding};

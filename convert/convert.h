@@ -49,8 +49,9 @@ qins_status qins_convert_plan(const char *hf_dir, const qins_convert_options *op
 
 // Convert into an open, empty, seekable descriptor; `name` stands for it in messages. Memory stays bounded (tensors are
 // streamed in pieces of rows). The same folder and options give the same bytes for any number of threads; calibrated,
-// on the same kind of processor and with the same BLAS library only. Progress is counted in bytes written and reported
-// from any of the threads, one call at a time.
+// on the same kind of processor and with the same BLAS library only. Progress is counted in bytes written, or, where
+// tensors are calibrated, in bytes in proportion to the work; it is reported from any of the threads, one call at a
+// time.
 qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qins_convert_options *options,
                          qins_progress *progress, void *context, qins_convert_report *report, qins_error *error);
 

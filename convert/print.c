@@ -32,7 +32,7 @@ void qins_print_plan(FILE *stream, const qins_convert_report *report) {
     for (int i = 0; i < QINS_ROLE_COUNT; i++) add_role(&total, &report->roles[i]);
     fprintf(stream,
             "total: %zu tensors, %" PRIu64 " weights, %" PRIu64 " bytes in the checkpoint, %" PRIu64
-            " bytes in the file, %.3f bits per weight\n",
+            " bytes in the file, %.3f bits per weight (of tensors only, with their scales and padding)\n",
             total.n_tensors, total.values, report->source_bytes, report->file_bytes, bits_per_weight(&total));
     fprintf(stream, "tokenizer: %" PRIu64 " bytes; chat template: %s\n", header->tokenizer_bytes,
             header->chat_template);
@@ -57,6 +57,11 @@ void qins_print_costs(FILE *stream, const qins_convert_report *report, const cha
         add_role(&total, &report->roles[i]);
     }
     print_role(stream, "total", &total);
+    fprintf(stream, "  bits/weight counts all bytes of the tensors, scales and padding included, over their weights\n");
+    if (report->header.calibration_tokens > 0)
+        fprintf(stream,
+                "  calibrated: codes are chosen for small errors of the layers' outputs on the text, which makes the "
+                "errors of the weights themselves larger\n");
     fprintf(stream, "%s: %.1f MB from %.1f MB of weights, %.1f s\n", path, (double)report->file_bytes / 1e6,
             (double)report->source_bytes / 1e6, seconds);
 }

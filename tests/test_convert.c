@@ -203,6 +203,42 @@ Test(convert, names_file_tensor_and_place_of_nan) {
     hf_fixture_remove(&fixture);
 }
 
+struct steps {
+    uint64_t first, last, total; // first: above 0
+};
+
+static bool follow(void *context, uint64_t done, uint64_t total) {
+    struct steps *steps = context;
+    cr_expect(done >= steps->last && done <= total, "%llu after %llu", (unsigned long long)done,
+              (unsigned long long)steps->last);
+    if (steps->first == 0) steps->first = done;
+    steps->last = done;
+    steps->total = total;
+    return true;
+}
+
+// The embedding is copied at once; matrices that are calibrated take nearly all of the time.
+Test(convert, progress_goes_with_the_work) {
+    const size_t embedding_bytes = 832 * 96 * 2;
+    for (int i = 0; i < 2; i++) {
+        qins_convert_options options = {.weight_type = QINS_QINS8, .n_threads = 2, .calibrate_tokens = 512};
+        if (i == 1) options.calibrate = "tests/data/demo/calibration.txt";
+        struct steps steps = {0};
+        qins_error error = {0};
+        qins_convert_report report;
+        const int fd = qins_memory_file("test", &error);
+        qins_convert("tests/data/demo", fd, "out", &options, follow, &steps, &report, &error);
+        cr_assert_eq(error.status, QINS_OK, "%s", error.message);
+        cr_expect_eq(steps.last, steps.total);
+        if (i == 0)
+            cr_expect_eq(steps.first, embedding_bytes);
+        else
+            cr_expect_lt(steps.first, embedding_bytes / 4);
+        qins_convert_report_free(&report);
+        close(fd);
+    }
+}
+
 static bool stop_at_once(void *context, uint64_t done, uint64_t total) {
     uint64_t *calls = context;
     cr_expect_leq(done, total);

@@ -50,5 +50,7 @@ Test(progress, silent_at_first_then_a_line_in_a_log) {
     cr_expect_str_empty(text, "no rate without work done");
     shown(text, 500000000, 1000000000, 20);
     cr_expect(strncmp(text, "converting  50 %  ", 18) == 0 && strstr(text, " MB/s  ") != NULL, "%s", text);
-    cr_expect(strstr(text, " s left\n") != NULL, "%s", text);
+    cr_expect(strstr(text, "  20 s left\n") != NULL, "%s", text);
+    shown(text, 19000000, 1000000000, 20);
+    cr_expect_str_eq(text, "converting  1 %  0.9 MB/s\n", "no guesses at the time left");
 }

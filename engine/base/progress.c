@@ -8,6 +8,8 @@
 
 static const double QUIET_SECONDS = 1.0, TERMINAL_SECONDS = 0.2, LOG_SECONDS = 10.0;
 
+static const double TELLING_SHARE = 0.02; // of the whole: before that, the time left would be a guess
+
 qins_meter qins_meter_start(const char *label, const char *unit, double unit_size, const volatile sig_atomic_t *stop) {
     double now = qins_clock();
     return (qins_meter){.label = label,
@@ -25,9 +27,12 @@ bool qins_meter_update(void *context, uint64_t done, uint64_t total) {
     double interval = meter->terminal ? TERMINAL_SECONDS : LOG_SECONDS;
     if (meter->label != NULL && elapsed >= QUIET_SECONDS && now - meter->shown >= interval && done > 0 && total > 0) {
         double rate = (double)done / elapsed;
-        fprintf(stderr, "%s%s  %d %%  %.*f %s/s  %.0f s left%s", meter->terminal ? "\r\033[K" : "", meter->label,
+        char left[48] = "";
+        if ((double)done >= TELLING_SHARE * (double)total)
+            snprintf(left, sizeof left, "  %.0f s left", (double)(total - done) / rate);
+        fprintf(stderr, "%s%s  %d %%  %.*f %s/s%s%s", meter->terminal ? "\r\033[K" : "", meter->label,
                 (int)(100.0 * (double)done / (double)total), rate / meter->unit_size < 10 ? 1 : 0,
-                rate / meter->unit_size, meter->unit, (double)(total - done) / rate, meter->terminal ? "" : "\n");
+                rate / meter->unit_size, meter->unit, left, meter->terminal ? "" : "\n");
         fflush(stderr);
         meter->shown = now;
         meter->visible = true;

@@ -10,8 +10,8 @@
 // function is allowed wherever one is taken and means that nobody watches.
 typedef bool qins_progress(void *context, uint64_t done, uint64_t total);
 
-// Shows "LABEL  42 %  310 MB/s  12 s left" on stderr: one line rewritten in place on a terminal, a line every ten
-// seconds of work otherwise, nothing for work that is over within a second.
+// Shows "LABEL  42 %  310 MB/s  12 s left" (the time once 2 % are done) on stderr: one line rewritten in place on a
+// terminal, a line every ten seconds of work otherwise, nothing for work that is over within a second.
 typedef struct qins_meter {
     const char *label;                 // NULL: nothing is shown
     const char *unit;                  // shown as UNIT/s

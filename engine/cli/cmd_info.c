@@ -33,7 +33,7 @@ static void print_config(const qins_config *config, qins_error *error) {
 
 // One line per role: how much of the file it takes and what encoding it cost.
 static void print_roles(const qins_header *header, qins_error *error) {
-    qins_printf(error, "%-10s %8s %-6s %12s %10s %10s\n", "tensors", "number", "type", "MiB", "bits", "error");
+    qins_printf(error, "%-10s %8s %-6s %12s %12s %10s\n", "tensors", "number", "type", "MiB", "bits/weight", "error");
     for (int role = 0; role < QINS_ROLE_COUNT; role++) {
         size_t n = 0;
         double bytes = 0, values = 0, worst = 0;
@@ -48,7 +48,7 @@ static void print_roles(const qins_header *header, qins_error *error) {
             worst = tensor->error > worst ? tensor->error : worst;
         }
         if (n == 0) continue;
-        qins_printf(error, "%-10s %8zu %-6s %12.1f %10.3f %10.2e\n", qins_role_name((qins_role)role), n,
+        qins_printf(error, "%-10s %8zu %-6s %12.1f %12.3f %10.2e\n", qins_role_name((qins_role)role), n,
                     qins_types[type].name, mib(bytes), 8 * bytes / values, worst);
     }
 }

@@ -16,6 +16,16 @@ expect "the file is intact" 0 '' "$run" verify -m "$tmp/one.qins"
 equal "the file names the text" "calibrated with 2048 tokens of calibration.txt" "$("$run" info -m "$tmp/one.qins" | grep calibrated)"
 convert -o "$tmp/more.qins" --calibrate $text
 equal "4096 tokens by default" "calibrated with 4096 tokens of calibration.txt" "$("$run" info -m "$tmp/more.qins" | grep calibrated)"
+table() { "$build/qinsconvert" tests/data/demo -o "$tmp/more.qins" "$@" 2>&1; }
+case $(table --calibrate $text --calibrate-tokens 512) in
+*"calibrated: "*"errors of the weights themselves larger"*) ok "the table explains the larger error" ;;
+*) fail "the table explains the larger error" "$(table --calibrate $text --calibrate-tokens 512)" ;;
+esac
+case $(table) in
+*"calibrated: "*) fail "the table of other conversions does not" "$(table)" ;;
+*"bits/weight counts all bytes of the tensors, scales and padding included"*) ok "the table says what its bits count" ;;
+*) fail "the table says what its bits count" "$(table)" ;;
+esac
 equal "a file without calibration names none" 0 "$("$run" info -m "$demo" --json | grep -c calibration)"
 
 echo "Too short." >"$tmp/short"
