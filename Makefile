@@ -69,10 +69,18 @@ TEST_RUNNER :=
 endif
 $(BUILD)/qinstests: $(call object,$(SOURCES) $(TESTS))
 	$(link) $(TEST_RUNNER)
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c | $(BUILD)/libraries
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# Are the libraries there? Asked once, as the first file's error would not say what to do.
+HEADERS := cblas.h cjson/cJSON.h xxhash.h editline/readline.h
+$(BUILD)/libraries:
+	@mkdir -p $(@D)
+	@printf '#include <%s>\n' $(HEADERS) | $(CC) $(CFLAGS) -E -x c - >/dev/null || \
+	    { echo 'Something to build with is missing: run "make deps" first (the README lists it for other systems).' >&2; exit 1; }
+	@touch $@
 
 # The commit goes into qinsrun --version; the file changes, and its object is compiled anew, when the commit does.
 COMMIT := $(shell [ -e .git ] && git describe --always --dirty --abbrev=10 2>/dev/null)
@@ -129,6 +137,7 @@ validate: all ## what qins8 changes in MODEL, as a table and a picture (TEXT=, P
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang)
 	@$(MAKE) config=fuzz CC=clang $(FUZZERS)
+.SECONDARY: $(call object,$(wildcard tests/fuzz/*.c))
 build/fuzz/fuzz_%: $(call object,tests/fuzz/fuzz_%.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(link) -fsanitize=fuzzer
 
@@ -145,4 +154,4 @@ clean: ## remove everything built
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
 
--include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS))
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard tests/fuzz/*.c))

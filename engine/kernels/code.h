@@ -18,6 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "weights are used as they lie in files, little-endian; on a big-endian machine they would be other numbers"
+#endif
+
 // Numbers of this enumeration never leave the process: files name types by qins_type_info.name.
 typedef enum qins_type { QINS_F32, QINS_F16, QINS_BF16, QINS_QINS8, QINS_TYPE_COUNT } qins_type;
 
