@@ -75,7 +75,7 @@ $(BUILD)/%.o: %.c | $(BUILD)/libraries
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # Are the libraries there? Asked once, as the first file's error would not say what to do.
-HEADERS := cblas.h cjson/cJSON.h xxhash.h editline/readline.h
+HEADERS := cblas.h cjson/cJSON.h xxhash.h
 $(BUILD)/libraries:
 	@mkdir -p $(@D)
 	@printf '#include <%s>\n' $(HEADERS) | $(CC) $(CFLAGS) -E -x c - >/dev/null || \
