@@ -34,7 +34,7 @@ static bool is_flag_letter(uint32_t c) {
     return c >= 0x1F1E6 && c <= 0x1F1FF;
 }
 
-// Does a code point belong to the character in front of it?
+// Does a code point belong to the character before it?
 static bool extends(uint32_t c) {
     const bool accent = c >= 0x300 && c <= 0x36F, style = c >= 0xFE00 && c <= EMOJI_STYLE;
     const bool skin = c >= 0x1F3FB && c <= 0x1F3FF;

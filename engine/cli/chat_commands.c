@@ -14,7 +14,7 @@ enum { MAX_FILE_BYTES = 1 << 28 }; // of /read
 
 // --- files ---
 
-// The path that is meant: without quotes around it and spaces behind it, ~ as the home folder; released with free().
+// The path that is meant: without quotes around it and spaces after it, ~ as the home folder; released with free().
 static char *path_of(const char *argument, qins_error *error) {
     const char *home = argument[0] == '~' && (argument[1] == '/' || argument[1] == '\0') ? getenv("HOME") : NULL;
     size_t size = strlen(argument);

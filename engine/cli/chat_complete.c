@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-// Candidates so far: what is to be added is what they have in common behind the `typed` bytes that are there.
+// Candidates so far: what is to be added is what they have in common after the `typed` bytes that are there.
 struct candidates {
     size_t n, typed;
     char common[256];

@@ -109,7 +109,7 @@ void qins_display_resize(qins_display *display, size_t columns, size_t lines) {
 
 // --- drawing ---
 
-// Returns the column behind it.
+// Returns the column after it.
 static size_t append_row(const qins_line *line, const qins_row *row, size_t end, const char *prompt, bool is_first,
                          qins_buffer *out) {
     const char *text = (const char *)line->text.data;

@@ -52,10 +52,10 @@ static size_t count_lines(const char *text, size_t size) {
 
 static void insert(qins_line *line, const char *text, size_t size) {
     qins_buffer *buffer = &line->text;
-    const size_t behind = buffer->size - line->cursor;
+    const size_t after = buffer->size - line->cursor;
     qins_buffer_append(buffer, text, size); // makes the room
     if (buffer->error->status != QINS_OK || size == 0) return;
-    memmove(buffer->data + line->cursor + size, buffer->data + line->cursor, behind);
+    memmove(buffer->data + line->cursor + size, buffer->data + line->cursor, after);
     memcpy(buffer->data + line->cursor, text, size);
     line->cursor += size;
 }

@@ -9,7 +9,7 @@ enum { QINS_MAX_FOLDS = 64 };
 
 typedef struct qins_line {
     qins_buffer text; // UTF-8, may hold newlines
-    size_t cursor;    // bytes in front of it
+    size_t cursor;    // bytes before it
     qins_buffer folds[QINS_MAX_FOLDS];
     size_t n_folds;
     qins_buffer killed; // what qins_line_yank brings back

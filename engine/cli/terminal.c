@@ -99,7 +99,7 @@ static int next_byte(qins_terminal *terminal, int milliseconds, bool *closed) {
 // --- keys ---
 
 static const struct {
-    const char *bytes; // behind the escape character
+    const char *bytes; // after the escape character
     qins_key key;
 } sequences[] = {
     {"[A", QINS_KEY_UP},

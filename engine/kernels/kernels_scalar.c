@@ -36,7 +36,6 @@ static void quantize(int16_t *x_int, float *scale, const float *x, size_t cols) 
     }
 }
 
-// y of one row and block, behind what it was before: codes of a unit under the two scale bytes of a row.
 static void dot_coded(float *y, const qins_matrix *w, size_t panel, size_t n_panels, const int16_t *x_int,
                       const float *scale) {
     const qins_type_info *info = &qins_types[w->type];
