@@ -31,7 +31,7 @@ may_include_library() { # FILE HEADER
     sys/mman.h) [ "$1" = engine/base/map.c ] ;;
     pthread.h) [ "$1" = engine/base/pool.c ] ;;
     cblas.h) [ "$1" = engine/kernels/blas.h ] ;;
-    dlfcn.h) [ "$1" = engine/kernels/blas.c ] ;;
+    dlfcn.h | semaphore.h) [ "$1" = engine/kernels/blas.c ] ;;
     xxhash.h) case $1 in engine/model/qinsfile.c | engine/model/qinswriter.c | convert/*) true ;; *) false ;; esac ;;
     cpuid.h) [ "$1" = engine/base/cpu.c ] ;;
     *intrin.h | arm_neon.h) case $1 in engine/kernels/lanes_?*.h) true ;; *) false ;; esac ;;

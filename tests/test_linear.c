@@ -1,9 +1,12 @@
 // linear(): against plain loops in double, one token against many, and the same bits for any number of threads.
+#include "engine/base/memory.h"
 #include "engine/kernels/blas.h"
 #include "engine/kernels/linear.h"
 #include "tests/support.h"
 
 #include <math.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +126,40 @@ Test(linear, one_token_equals_the_same_token_among_many) {
         matrix_free(made);
     }
     qins_compute_free(&compute);
+}
+
+// More threads than OpenBLAS has buffers for where it is built for 64, and calls that take longer than a time slice.
+enum { CROWD = 700, SIDE = 320, ROUNDS = 3 };
+
+struct crowd {
+    atomic_size_t n_ready;
+    const float *a; // [SIDE, SIDE]
+    float *y;       // [CROWD, SIDE, SIDE]
+};
+
+static void multiply_all_at_once(void *context, size_t item, size_t worker) {
+    (void)worker;
+    struct crowd *crowd = context;
+    crowd->n_ready++;
+    while (crowd->n_ready < CROWD) sched_yield();
+    for (int i = 0; i < ROUNDS; i++)
+        qins_sgemm(crowd->y + item * SIDE * SIDE, SIDE, crowd->a, SIDE, crowd->a, SIDE, SIDE, SIDE, SIDE,
+                   (qins_sgemm_form){.alpha = 1.0f});
+}
+
+Test(linear, sgemm_by_more_threads_than_openblas_has_buffers_for) {
+    qins_error error = {0};
+    float *a = qins_alloc((size_t)(CROWD + 1) * SIDE * SIDE, sizeof *a, "matrices", &error);
+    struct crowd crowd = {.a = a, .y = a + SIDE * SIDE};
+    qins_blas_open(CROWD, &error);
+    qins_pool *pool = qins_pool_create(CROWD, &error);
+    expect_ok(&error);
+    for (size_t i = 0; i < SIDE; i++) a[i * SIDE + (i + 1) % SIDE] = 1.0f; // shifts columns by one
+    qins_pool_run(pool, CROWD, multiply_all_at_once, &crowd);
+    for (size_t item = 0; item < CROWD; item++)
+        for (size_t i = 0; i < SIDE; i++) cr_assert_eq(crowd.y[(item * SIDE + i) * SIDE + (i + 2) % SIDE], 1.0f);
+    qins_pool_free(pool);
+    free(a);
 }
 
 Test(linear, a_compute_that_was_never_made_can_be_freed) {

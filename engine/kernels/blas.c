@@ -5,10 +5,14 @@
 #include "engine/base/memory.h"
 
 #include <dlfcn.h>
+#include <semaphore.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static qins_blas blas;
+static sem_t free_buffers;
 
 // The names that distributions give it; "so" comes with its development files.
 static const char *const names[] = {"libopenblas.so.0", "libopenblas.so.3", "libopenblasp.so.0", "libopenblas.so"};
@@ -57,6 +61,16 @@ static void limit_threads(void *library, qins_error *error) {
                   "this OpenBLAS keeps threads of its own; install its pthread build (Debian: libopenblas0-pthread)");
 }
 
+// Calls at a time for which the library has buffers (OpenBLAS's common.h: NUM_BUFFERS).
+static unsigned count_buffers(const char *config) {
+    static const char key[] = "MAX_THREADS=";
+    const char *place = strstr(config, key);
+    unsigned n_threads = 0;
+    const unsigned least = 50;
+    if (place != NULL && sscanf(place + strlen(key), "%u", &n_threads) != 1) n_threads = 0;
+    return 2 * n_threads > least ? 2 * n_threads : least;
+}
+
 qins_status qins_blas_open(size_t n_threads, qins_error *error) {
     if (blas.sgemm != NULL) return QINS_OK;
     check_room(n_threads, error);
@@ -66,10 +80,22 @@ qins_status qins_blas_open(size_t n_threads, qins_error *error) {
     const qins_blas found = {(__typeof__(cblas_sgemm) *)function(library, "cblas_sgemm", error),
                              (__typeof__(cblas_strsm) *)function(library, "cblas_strsm", error),
                              (__typeof__(openblas_get_config) *)function(library, "openblas_get_config", error)};
+    if (error->status == QINS_OK && sem_init(&free_buffers, 0, count_buffers(found.get_config())) != 0)
+        qins_fail_errno(error, QINS_FAILED, "cannot prepare for calls of OpenBLAS");
     if (error->status == QINS_OK) blas = found; // the library stays loaded
     return error->status;
 }
 
 const qins_blas *qins_blas_get(void) {
     return &blas;
+}
+
+const qins_blas *qins_blas_enter(void) {
+    while (sem_wait(&free_buffers) != 0) { // a signal came
+    }
+    return &blas;
+}
+
+void qins_blas_leave(void) {
+    sem_post(&free_buffers);
 }

@@ -19,7 +19,10 @@ typedef struct qins_blas {
 // its own, or there is no room for its buffers, for which it would wait forever.
 qins_status qins_blas_open(size_t n_threads, qins_error *error);
 
-// Its functions, once qins_blas_open has succeeded.
+// Its functions, once qins_blas_open has succeeded. Calls of sgemm and strsm stand between enter and leave, which let
+// in as many threads as the library has buffers for: it ends the program for one that finds none.
 const qins_blas *qins_blas_get(void);
+const qins_blas *qins_blas_enter(void);
+void qins_blas_leave(void);
 
 #endif

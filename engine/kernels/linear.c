@@ -53,9 +53,11 @@ qins_matmul qins_compute_matmul(const qins_compute *compute) {
 
 void qins_sgemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride, size_t m,
                 size_t n, size_t k, qins_sgemm_form form) {
-    qins_blas_get()->sgemm(CblasRowMajor, form.a_is_transposed ? CblasTrans : CblasNoTrans,
-                           form.b_is_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k,
-                           form.alpha, a, (blasint)a_stride, b, (blasint)b_stride, form.beta, c, (blasint)c_stride);
+    const qins_blas *blas = qins_blas_enter();
+    blas->sgemm(CblasRowMajor, form.a_is_transposed ? CblasTrans : CblasNoTrans,
+                form.b_is_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, form.alpha, a,
+                (blasint)a_stride, b, (blasint)b_stride, form.beta, c, (blasint)c_stride);
+    qins_blas_leave();
 }
 
 struct linear_job {
@@ -250,7 +252,9 @@ void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, cons
 
 void qins_cholesky_solve(float *y, size_t n, const float *factor, size_t cols) {
     const CBLAS_TRANSPOSE order[] = {CblasTrans, CblasNoTrans}; // y = y L^-T, then y = y L^-1
+    const qins_blas *blas = qins_blas_enter();
     for (int i = 0; i < 2; i++)
-        qins_blas_get()->strsm(CblasRowMajor, CblasRight, CblasLower, order[i], CblasNonUnit, (blasint)n, (blasint)cols,
-                               1.0f, factor, (blasint)cols, y, (blasint)cols);
+        blas->strsm(CblasRowMajor, CblasRight, CblasLower, order[i], CblasNonUnit, (blasint)n, (blasint)cols, 1.0f,
+                    factor, (blasint)cols, y, (blasint)cols);
+    qins_blas_leave();
 }

@@ -5,6 +5,7 @@
 #include "engine/base/map.h"
 #include "engine/base/memory.h"
 #include "engine/kernels/blas.h"
+#include "engine/kernels/linear.h"
 
 #include <stdatomic.h>
 
@@ -87,9 +88,8 @@ static void sgemm_item(void *context, size_t item, size_t worker) {
     const size_t n_rows = left < job->item_rows ? left : job->item_rows;
     const float *x = gauge->block, *w = x + gauge->x_floats;
     float *y = gauge->block + gauge->x_floats + gauge->w_floats;
-    qins_blas_get()->sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (blasint)gauge->n, (blasint)n_rows, (blasint)cols,
-                           1.0f, x, (blasint)cols, w + row * cols, (blasint)cols, 0.0f, y + row,
-                           (blasint)job->shape.rows);
+    qins_sgemm(y + row, job->shape.rows, x, cols, w + row * cols, cols, gauge->n, n_rows, cols,
+               (qins_sgemm_form){.b_is_transposed = true, .alpha = 1.0f});
 }
 
 void qins_sgemm_gauge_run(const qins_sgemm_gauge *gauge, double rates[QINS_SGEMM_SPLITS]) {
