@@ -227,12 +227,15 @@ static double work_of(const qins_header *header, const qins_tensor *tensor) {
     return bytes + (hessian + feedback + products) / operations_per_byte;
 }
 
-// In bytes, in the proportion of the work that is done.
-static qins_status report_progress(const struct output *output, qins_error *error) {
+// Tell how far the work is, in bytes in proportion to it; false asks to stop.
+static bool goes_on(const struct output *output) {
     const double share = output->work / output->total_work;
     const uint64_t done = output->done == output->total ? output->total : (uint64_t)(share * (double)output->total);
-    if (output->progress == NULL || output->progress(output->context, done, output->total)) return QINS_OK;
-    return qins_fail(error, QINS_INTERRUPTED, "interrupted");
+    return output->progress == NULL || output->progress(output->context, done, output->total);
+}
+
+static qins_status report_progress(const struct output *output, qins_error *error) {
+    return goes_on(output) ? QINS_OK : qins_fail(error, QINS_INTERRUPTED, "interrupted");
 }
 
 static qins_status write_payload(void *context, const void *bytes, size_t size, qins_error *error) {
@@ -311,8 +314,7 @@ static qins_status encode_calibrated(void *context, size_t index, const qins_fee
 // qins_calibration_calls.goes_on
 static bool calibration_goes_on(void *context) {
     const struct encoding *encoding = context;
-    const struct output *output = encoding->output;
-    return output->progress == NULL || output->progress(output->context, output->done, output->total);
+    return goes_on(encoding->output);
 }
 
 static void encode_all(struct conversion *conversion, qins_pool *pool, struct output *output, qins_error *error) {
