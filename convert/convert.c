@@ -219,7 +219,7 @@ struct output {
 // What it takes to make a tensor, in bytes that are only copied or encoded: calibrated ones take far longer than
 // others.
 static double work_of(const qins_header *header, const qins_tensor *tensor) {
-    const double operations_per_byte = 200; // that take as long as copying it; only shares of the whole follow from it
+    const double operations_per_byte = 120; // that take as long as copying it; only shares of the whole follow from it
     const double n = (double)header->calibration_tokens, bytes = (double)tensor->bytes;
     const double rows = (double)tensor->spec.rows, cols = (double)tensor->spec.cols;
     if (n == 0 || !qins_type_is_coded(tensor->type)) return bytes;
