@@ -58,7 +58,10 @@ qins_status qins_cmd_run(const qins_options *given, qins_error *error) {
     char *text = NULL;
     size_t size = 0;
     // The prompt comes first: a mistake in it should not wait for the model to load.
-    if (options.prompt != NULL && options.n_files == 0 && qins_input_is_given()) options.files[options.n_files++] = "-";
+    if (options.prompt != NULL && options.n_files == 0 && qins_input_is_given()) {
+        options.files[options.n_files++] = "-";
+        qins_input_wait(options.quiet);
+    }
     if (options.ids != NULL)
         qins_read_ids(options.ids, &ids, error);
     else if (options.messages == NULL)

@@ -3,13 +3,14 @@
 
 #include "engine/base/file.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_TEXT_BYTES = 1 << 28 };
+enum { MAX_TEXT_BYTES = 1 << 28, PATIENCE_MS = 2000 };
 
 void qins_clean_text(char *text, size_t *size) {
     static const char mark[] = "\xEF\xBB\xBF";
@@ -60,6 +61,12 @@ bool qins_input_is_given(void) {
     if (!S_ISFIFO(own.st_mode)) return false;
     snprintf(path, sizeof path, "/proc/%ld/fd/0", (long)getppid());
     return stat(path, &callers) != 0 || own.st_dev != callers.st_dev || own.st_ino != callers.st_ino;
+}
+
+void qins_input_wait(bool quiet) {
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (!quiet && poll(&input, 1, PATIENCE_MS) == 0)
+        fputs("qinsrun: waiting for standard input, which goes after the prompt; </dev/null leaves it out\n", stderr);
 }
 
 qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins_ids *ids, qins_error *error) {

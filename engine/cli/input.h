@@ -22,4 +22,7 @@ qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins
 // too are not: they are those of a shell's "while read".
 bool qins_input_is_given(void);
 
+// Wait for it, and say so on stderr if nothing comes for a while: nobody may be writing to the pipe.
+void qins_input_wait(bool quiet);
+
 #endif

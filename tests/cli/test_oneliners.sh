@@ -18,6 +18,8 @@ equal "a prompt and a file on standard input" "$summary" "$(quiet -n 6 -p 'Summa
 equal "a prompt and a pipe" "$summary" "$(cat notes | qinsrun -q -n 6 -p 'Summarize:')"
 equal "a prompt and a here-string" "$summary" "$(qinsrun -q -n 6 -p 'Summarize:' <<<'Some notes.')"
 equal "a prompt and an empty pipe" "$paris" "$(true | quiet -p "$question")"
+equal "a pipe that stays open" "$paris" "$(sleep 3 | qinsrun -p "$question" 2>"$tmp/err")"
+equal "a pipe that stays open: what it waits for" 1 "$(grep -c 'waiting for standard input' "$tmp/err")"
 equal "several files" "$(quiet -n 6 -p $'Summarize:\n\nSome notes.\n\nMore of them.')" "$(quiet -n 6 -p 'Summarize:' -f notes -f more)"
 equal "-f - among files" "$(quiet -n 6 -p $'More of them.\n\nSome notes.')" "$(quiet -n 6 -f more -f - <notes)"
 equal "a substitution" "$paris" "$(quiet -p "$(head -n 1 questions)")"
