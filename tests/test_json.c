@@ -39,6 +39,19 @@ Test(json, nothing_but_white_space_may_follow) {
     expect_error(&error, QINS_BAD_MODEL, "not valid JSON");
 }
 
+static void expect_no_json(const char *text, const char *message) {
+    qins_error error = {0};
+    cr_expect_null(qins_json_parse(text, strlen(text), &error));
+    cr_expect_str_eq(error.message, message);
+}
+
+Test(json, numbers_of_python_are_named) {
+    expect_no_json("{\"a\": [0.5, Infinity]}", "not valid JSON at byte 12 of 22, which has no number Infinity");
+    expect_no_json("{\"a\": -Infinity}", "not valid JSON at byte 6 of 16, which has no number -Infinity");
+    expect_no_json("[NaN]", "not valid JSON at byte 1 of 5, which has no number NaN");
+    expect_no_json("[Na", "not valid JSON at byte 1 of 3");
+}
+
 Test(json, deep_nesting_is_refused) {
     static char text[100000];
     memset(text, '[', sizeof text);

@@ -11,12 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+// What Python writes for numbers that JSON does not have, where one stands at `offset`; otherwise "".
+static const char *no_number(const char *text, size_t size, size_t offset) {
+    static const char *const names[] = {"NaN", "Infinity", "-Infinity"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const size_t length = strlen(names[i]);
+        if (size - offset >= length && strncmp(text + offset, names[i], length) == 0) return names[i];
+    }
+    return "";
+}
+
 qins_json *qins_json_parse(const char *text, size_t size, qins_error *error) {
     const char *end = text;
     cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, false);
     size_t offset = end == NULL ? 0 : (size_t)(end - text);
     if (json == NULL) {
-        qins_fail(error, QINS_BAD_MODEL, "not valid JSON at byte %zu of %zu", offset, size);
+        const char *name = offset < size ? no_number(text, size, offset) : "";
+        qins_fail(error, QINS_BAD_MODEL, "not valid JSON at byte %zu of %zu%s%s", offset, size,
+                  name[0] != '\0' ? ", which has no number " : "", name);
         return NULL;
     }
     while (offset < size && strchr(" \t\r\n", text[offset]) != NULL && text[offset] != '\0') offset++;
