@@ -15,7 +15,7 @@ typedef void qins_notice(void *context, const char *line);
 typedef struct qins_convert_options {
     qins_type weight_type; // of the layers' matrices: a coded type, QINS_BF16 or QINS_F32
     bool head_given;       // head_type was asked for; otherwise lm_head follows the default rule
-    qins_type head_type;   // default rule: F32 with weight_type F32; else 16-bit sources as they are, F32 becomes BF16
+    qins_type head_type;   // default: qins_plan_type
     const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
     size_t calibrate_tokens;
     size_t n_threads;

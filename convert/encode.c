@@ -169,7 +169,7 @@ static void encode_row(struct encoder *encoder, struct piece *piece, size_t slot
         place_values(encoder, piece, slot, bench->bytes);
     } else if (qins_type_is_coded(encoder->type)) {
         const qins_coded_row row = coded_row_at(bench->bytes, cols);
-        piece->errors[slot] = qins_encode_row(encoder->kernels, encoder->type, bench->values, cols, &row);
+        piece->errors[slot] = qins_encode_row(encoder->kernels, encoder->type, bench->values, NULL, cols, &row);
         place_coded(encoder, piece, slot, &row);
     }
 }

@@ -16,7 +16,7 @@ enum {
     BLOCK = QINS_BLOCK, // weights that share a scale byte
     PANEL = 64,         // columns that are factored at once
     TILE = 256,         // rows (and columns) of H that are an item of work
-    SCALES = 16         // scale bytes tried for each block: the first of qins_scales_to_try
+    SCALES = 16         // scale bytes tried at a time, one a lane
 };
 
 // Added to the diagonal of H, as a share of its mean: n inputs do not tell much of directions that they hardly have.
@@ -259,8 +259,7 @@ void qins_feedback_free(qins_feedback *feedback) {
 
 // --- encoding ---
 
-// One block of a row under SCALES scale bytes at a time, one a lane. Places 0 .. n - 1 are the block's columns in
-// order.
+// One block of a row under SCALES scale bytes. Places 0 .. n - 1 are the block's columns in order.
 struct lanes {
     uint8_t scales[SCALES];
     float feedback[BLOCK][SCALES]; // sum over later columns of e_i L_ij
@@ -306,25 +305,34 @@ static void try_scales(const struct coding *coding, struct lanes *lanes, const f
 static uint8_t encode_block(const struct coding *coding, float *w, float d, size_t start, size_t n, const float *asked,
                             int8_t *codes) {
     const qins_feedback *feedback = coding->feedback;
-    float max = 0.0f;
-    for (size_t j = 0; j < n; j++) max = fabsf(w[j]) > max ? fabsf(w[j]) : max;
+    const float max = qins_largest_magnitude(w, n);
     if (!(max > 0.0f) || !(d > 0.0f)) return 0; // nothing but zeros: their codes are set, and they make up for nobody
-    struct lanes lanes;
-    int first, last;
-    qins_scales_to_try(coding->type, max / d, &first, &last);
-    for (size_t lane = 0; lane < SCALES; lane++) {
-        lanes.scales[lane] = (uint8_t)(first + (int)lane < last ? first + (int)lane : last);
-        lanes.cost[lane] = 0.0f;
-        for (size_t j = 0; j < n; j++) lanes.feedback[j][lane] = asked[j];
+    uint8_t scales[1 + QINS_SCALES_TO_TRY] = {0}, best = 0;
+    const size_t n_scales = 1 + qins_scales_to_try(coding->type, max / d, scales + 1);
+    float best_cost = INFINITY, errors[BLOCK];
+    memcpy(errors, w, n * sizeof *w);
+    for (size_t first = 0; first < n_scales; first += SCALES) {
+        struct lanes lanes;
+        for (size_t lane = 0; lane < SCALES; lane++) {
+            lanes.scales[lane] = scales[first + lane < n_scales ? first + lane : n_scales - 1];
+            lanes.cost[lane] = 0.0f;
+            for (size_t j = 0; j < n; j++) lanes.feedback[j][lane] = asked[j];
+        }
+        try_scales(coding, &lanes, w, d, n, feedback->factor + start * feedback->cols + start);
+        for (size_t lane = 0; lane < SCALES; lane++) {
+            if (!(lanes.cost[lane] < best_cost)) continue;
+            best_cost = lanes.cost[lane];
+            best = lanes.scales[lane];
+            for (size_t j = 0; j < n; j++) {
+                codes[feedback->columns[start + j]] = lanes.codes[j][lane];
+                errors[j] = lanes.error[j][lane];
+            }
+        }
     }
-    try_scales(coding, &lanes, w, d, n, feedback->factor + start * feedback->cols + start);
-    size_t best = 0;
-    for (size_t lane = 1; lane < SCALES; lane++) best = lanes.cost[lane] < lanes.cost[best] ? lane : best;
-    for (size_t j = 0; j < n; j++) {
-        codes[feedback->columns[start + j]] = lanes.codes[j][best];
-        w[j] = lanes.error[j][best];
-    }
-    return lanes.scales[best];
+    for (size_t j = 0; j < n && best == 0; j++)
+        codes[feedback->columns[start + j]] = (int8_t)qins_types[coding->type].padding_code;
+    memcpy(w, errors, n * sizeof *w);
+    return best;
 }
 
 // ordered[n_rows, cols] = w in order, with what makes up for the drift of the inputs. change: as many floats
@@ -340,7 +348,7 @@ static void take_rows(const qins_feedback *feedback, float *ordered, const float
 // d of every QINS_STRETCH columns, by the weights that are to be coded; the padding of codes and scale bytes.
 static void begin_row(const struct coding *coding, const float *ordered, const qins_coded_row *row) {
     const size_t cols = coding->feedback->cols, padded = qins_round_up(cols, QINS_UNIT);
-    memset(row->codes, qins_types[coding->type].zero_code, padded);
+    memset(row->codes, qins_types[coding->type].padding_code, padded);
     memset(row->scales, 0, padded / BLOCK);
     memset(row->d, 0, (cols + QINS_STRETCH - 1) / QINS_STRETCH * sizeof *row->d);
     for (size_t j = 0; j < cols; j++) {

@@ -11,8 +11,17 @@ qins_type qins_plan_type(const qins_convert_options *options, qins_role role, qi
     if (role == QINS_ROLE_EMBEDDING || role == QINS_ROLE_NORM) return source;
     if (role != QINS_ROLE_HEAD) return options->weight_type;
     if (options->head_given) return options->head_type;
-    if (options->weight_type == QINS_F32) return QINS_F32;
-    return source == QINS_F32 ? QINS_BF16 : source;
+    switch (options->weight_type) {
+    case QINS_F32:
+        return QINS_F32;
+    case QINS_QINS6:
+        return QINS_QINS8;
+    case QINS_QINS5:
+    case QINS_QINS4:
+        return QINS_QINS6;
+    default:
+        return source == QINS_F32 ? QINS_BF16 : source;
+    }
 }
 
 static bool ends_with(const char *text, const char *suffix) {

@@ -20,12 +20,12 @@ enum { MAX_THREADS = 1024, CALIBRATION_TOKENS = 4096, MAX_CALIBRATION_TOKENS = 1
 static const char WEIGHTS[] = "Weights", WORK[] = "Work", HELP[] = "Help";
 
 static const qins_argument rows[] = {
-    {WEIGHTS, 0, "type", "qins8|bf16|f32", ONE, true, qins_set_type, FIELD(convert.weight_type), 0, 0,
+    {WEIGHTS, 0, "type", "qins8|qins6|qins5|qins4|bf16|f32", ONE, true, qins_set_type, FIELD(convert.weight_type), 0, 0,
      "of the layers' matrices (default: qins8)"},
-    {WEIGHTS, 0, "lm-head", "bf16|qins8", ONE, true, qins_set_head_type, FIELD(convert), 0, 0,
-     "of the output matrix (default: 16 bits; f32 with --type f32)"},
+    {WEIGHTS, 0, "lm-head", "bf16|qins8|qins6", ONE, true, qins_set_head_type, FIELD(convert), 0, 0,
+     "of the output matrix (default: qins6 with qins4 and qins5, qins8 with qins6, else 16 bits or f32)"},
     {WEIGHTS, 0, "calibrate", "FILE", ONE, true, qins_set_text, FIELD(convert.calibrate), 0, 0,
-     "choose qins8 codes by what they do to the model on this text"},
+     "choose codes by what they do to the model on this text"},
     {WEIGHTS, 0, "calibrate-tokens", "N", ONE, true, qins_set_count, FIELD(convert.calibrate_tokens), 1,
      MAX_CALIBRATION_TOKENS, "tokens of it to use (default: 4096)"},
     {WORK, 'o', "output", "FILE", ONE, true, qins_set_text, FIELD(output), 0, 0,
@@ -56,7 +56,8 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
     if (settings->output == NULL && !settings->dry_run)
         return qins_fail(error, QINS_USAGE, "no output was given; use -o MODEL.qins");
     if (settings->convert.calibrate != NULL && !qins_type_is_coded(settings->convert.weight_type))
-        return qins_fail(error, QINS_USAGE, "--calibrate is only for --type qins8");
+        return qins_fail(error, QINS_USAGE,
+                         "--calibrate is only for coded weights (--type qins8, qins6, qins5, qins4)");
     if (settings->convert.calibrate == NULL && settings->convert.calibrate_tokens > 0)
         return qins_fail(error, QINS_USAGE,
                          "--calibrate-tokens says how much of --calibrate's text to use; give that, too");

@@ -2,7 +2,7 @@
 #ifndef QINS_TESTS_HF_FIXTURE_H
 #define QINS_TESTS_HF_FIXTURE_H
 
-#include "engine/kernels/code.h"
+#include "engine/kernels/matrix.h"
 
 enum { FIXTURE_TENSORS = 15, FIXTURE_MAX_TENSORS = 24 };
 

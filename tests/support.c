@@ -103,6 +103,14 @@ const char *write_file(const char *folder, const char *name, const void *data, s
     return path;
 }
 
+uint8_t random_scale(test_random *random, qins_type type) {
+    const qins_type_info *info = &qins_types[type];
+    uint8_t scale;
+    do scale = (uint8_t)random_below(random, 256);
+    while (abs(info->k(scale)) > info->max_k);
+    return scale;
+}
+
 static void fill_coded(test_matrix *made, test_random *random) {
     const qins_matrix *matrix = &made->matrix;
     const qins_type_info *info = &qins_types[matrix->type];
@@ -113,8 +121,8 @@ static void fill_coded(test_matrix *made, test_random *random) {
         for (size_t i = 0; i < TEST_PADDED_COLS; i++) {
             const int n_codes = info->max_code - info->min_code + 1;
             row.codes[i] = (int8_t)(info->min_code + (int)random_below(random, (size_t)n_codes));
-            if (i >= matrix->cols) row.codes[i] = (int8_t)info->zero_code;
-            row.scales[i / QINS_BLOCK] = (uint8_t)random_below(random, (size_t)info->max_scale + 1);
+            if (i >= matrix->cols) row.codes[i] = (int8_t)info->padding_code;
+            row.scales[i / QINS_BLOCK] = random_scale(random, matrix->type);
             if (i / QINS_BLOCK * QINS_BLOCK >= matrix->cols) row.scales[i / QINS_BLOCK] = 0;
             row.d[i / QINS_STRETCH] = qins_bf16_from_f32(1e-5f + 1e-5f * (float)random_below(random, 100));
         }

@@ -22,8 +22,9 @@ typedef struct test_random {
 
 uint64_t random_bits(test_random *random);
 size_t random_below(test_random *random, size_t n);
-float random_uniform(test_random *random); // in [-1, 1), a multiple of 2^-23
-float random_bell(test_random *random);    // near normal: mean 0, variance 1, magnitude below 6
+float random_uniform(test_random *random);                 // in [-1, 1), a multiple of 2^-23
+float random_bell(test_random *random);                    // near normal: mean 0, variance 1, magnitude below 6
+uint8_t random_scale(test_random *random, qins_type type); // a scale byte that a writer may use
 void random_fill(test_random *random, float *values, size_t n);
 
 // --- memory ---

@@ -139,7 +139,7 @@ static void check(size_t rows_of_matrix) {
         n_wrong += wrong_codes(&feedback, h, wanted, &rows[r]);
         for (size_t j = 0; j < COLS; j++) square += pow((double)w[r * COLS + j] - stored(&rows[r], j), 2);
         cr_expect_float_eq(squared_errors[r], square, 1e-12);
-        for (size_t j = COLS; j < 192; j++) cr_expect_eq(rows[r].codes[j], qins_types[QINS_QINS8].zero_code);
+        for (size_t j = COLS; j < 192; j++) cr_expect_eq(rows[r].codes[j], qins_types[QINS_QINS8].padding_code);
     }
     // FP32 sums put a target to the other side of a boundary between codes once in a while: 1 in 200 at most.
     cr_expect_leq(n_wrong, ROWS * COLS / 200, "%zu codes are not the nearest", n_wrong);

@@ -188,7 +188,7 @@ Test(header, hostile_tensors_are_refused_by_name) {
                    "found tensor \"model.embed_tokenz.weight\" where \"model.embed_tokens.weight\" belongs");
     expect_refused("\"name\":\"lm_head.weight\"", "\"x\":1", "tensor lm_head.weight: \"name\" must be a string");
     expect_refused("\"type\":\"bf16\"", "\"type\":\"qins8\"", "type qins8 is not allowed for the role embedding");
-    expect_refused("\"type\":\"bf16\"", "\"type\":\"qins4\"", "type \"qins4\" is unknown");
+    expect_refused("\"type\":\"bf16\"", "\"type\":\"qins3\"", "type \"qins3\" is unknown");
     expect_refused("\"rows\":50", "\"rows\":51", "tensor model.embed_tokens.weight: shape [51, 48]");
     expect_refused("\"rows\":50", "\"rows\":-50", "\"rows\" must be an integer");
     expect_refused("\"rows\":50", "\"rows\":1e17", "\"rows\" must be an integer");

@@ -155,8 +155,8 @@ Test(options, wrong_names_are_refused) {
     expect_usage("--kv-k 16", "--kv-k takes");
     expect_usage("--kv-k f16|f32", "--kv-k takes");
     expect_usage("--kv-v bf16", "--kv-v takes qins8|f16|f32");
-    expect_usage("--type f16", "--type takes qins8|bf16|f32");
-    expect_usage("--lm-head f32", "--lm-head takes bf16|qins8");
+    expect_usage("--type f16", "--type takes qins8|qins6|qins5|qins4|bf16|f32");
+    expect_usage("--lm-head f32", "--lm-head takes bf16|qins8|qins6");
     expect_usage("--rope short", "--rope takes auto|long");
 }
 

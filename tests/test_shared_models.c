@@ -137,8 +137,8 @@ Test(shared_models, perplexity_of_babyllama105) {
     check_perplexity("models/babyllama105-phi3-f32", "models/babyllama105-phi3-f32", 2.229746);
 }
 
-// The project's promise for the default encoding: better than 8-bit linear blocks of 32 (KLD 3.17e-4, measured with FP32
-// heads and caches), with the head in BF16, K in FP16 and V in QINS on top.
+// The project's promise for the default encoding: better than 8-bit linear blocks of 32 (KLD 3.17e-4, measured with
+// FP32 heads and caches), with the head in BF16, K in FP16 and V in QINS on top.
 Test(shared_models, quality_of_the_default_encoding) {
     SHARED_OR_SKIP(folder, "models/stories260k-phi3-f32");
     SHARED_OR_SKIP(ids_folder, "models/stories260k-phi3");

@@ -1,9 +1,8 @@
-// The table of codes and the layout of matrices; see code.h.
+// The table of codes; see code.h.
 #include "engine/kernels/code.h"
 
-#include "engine/base/memory.h"
-
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static float f32_number(const void *bytes) {
@@ -29,6 +28,12 @@ static int shift_right(int a, int bits) {
     return a < 0 ? ~(~a >> bits) : a >> bits;
 }
 
+// --- qins8 ---
+
+static int qins8_k(int scale) {
+    return scale;
+}
+
 static int qins8_value(int code, int scale) {
     return shift_right((int)qins_t_value((int8_t)code) * scale + 1024, 11);
 }
@@ -49,8 +54,104 @@ int qins_nearest_t(float t) {
 }
 
 static int qins8_nearest(float v, int scale) {
-    return qins_nearest_t(v * (2048.0f / (float)scale));
+    return scale == 0 ? 0 : qins_nearest_t(v * (2048.0f / (float)scale));
 }
+
+// --- the narrower codes ---
+
+const int8_t qins4_table[16] = {-63, -51, -40, -32, -24, -17, -11, -5, 1, 6, 12, 19, 25, 33, 42, 58};
+const int8_t qins5_table[32] = {-127, -113, -102, -92, -82, -73, -65, -57, -49, -42, -35, -28, -22, -16, -10, -5,
+                                0,    5,    11,   16,  22,  28,  35,  42,  49,  56,  64,  73,  82,  91,  103, 121};
+
+static int narrow_k(int scale) {
+    return shift_right((int8_t)scale, 1);
+}
+
+static int qins6_value(int code, int scale) {
+    const int t = code * (abs(code) + 48) + 24 * (scale & 1);
+    return shift_right(t * narrow_k(scale) + 32, 6);
+}
+
+static int qins5_value(int code, int scale) {
+    return shift_right((qins5_table[code] + 3 * (scale & 1)) * narrow_k(scale) + 1, 1);
+}
+
+static int qins4_value(int code, int scale) {
+    return (qins4_table[code] + 3 * (scale & 1)) * narrow_k(scale);
+}
+
+// v / k times `one`, k times which T of 1 is; 0 for k = 0.
+static float t_of(float v, int scale, float one) {
+    const int k = narrow_k(scale);
+    return k == 0 ? 0.0f : v * (one / (float)k);
+}
+
+// T = (s + 24)^2 - 576 for s >= 0.
+static int qins6_nearest(float v, int scale) {
+    const float t = t_of(v, scale, 64.0f) - (float)(24 * (scale & 1));
+    const float size = rintf(sqrtf(fabsf(t) + 576.0f) - 24.0f), s = copysignf(size, t);
+    return (int)(s < -32.0f ? -32.0f : s > 31.0f ? 31.0f : s);
+}
+
+// The entry of a table that is nearest to t; of two that are as near, the lower one.
+static int nearest_entry(const int8_t *table, int n, float t) {
+    int code = 0;
+    while (code + 1 < n && t > 0.5f * (float)(table[code] + table[code + 1])) code++;
+    return code;
+}
+
+static int qins5_nearest(float v, int scale) {
+    return nearest_entry(qins5_table, 32, t_of(v, scale, 2.0f) - (float)(3 * (scale & 1)));
+}
+
+static int qins4_nearest(float v, int scale) {
+    return nearest_entry(qins4_table, 16, t_of(v, scale, 1.0f) - (float)(3 * (scale & 1)));
+}
+
+// Where the bits of a code lie: see qins_layout.
+struct narrow_place {
+    size_t nibble, nibble_shift; // byte of the unit, and the lowest bit in it
+    size_t rest, rest_shift;     // of the bits above those
+};
+
+static struct narrow_place narrow_place(size_t bits, size_t row, size_t col) {
+    const size_t block = col / QINS_BLOCK * (QINS_BLOCK * QINS_PANEL * bits / 8), group = col % QINS_BLOCK / 4;
+    const size_t byte = row * 4 + col % 4, plane = 4 * QINS_PANEL, n_rest = bits - 4;
+    return (struct narrow_place){.nibble = block + group / 2 * plane + byte,
+                                 .nibble_shift = group % 2 * 4,
+                                 .rest = block + (4 + group * n_rest / 8) * plane + byte,
+                                 .rest_shift = group * n_rest % 8};
+}
+
+static int narrow_get(size_t bits, const uint8_t *unit, size_t row, size_t col) {
+    const struct narrow_place place = narrow_place(bits, row, col);
+    const int low = unit[place.nibble] >> place.nibble_shift & 15;
+    if (bits == 4) return low;
+    return low | (unit[place.rest] >> place.rest_shift & ((1 << (bits - 4)) - 1)) << 4;
+}
+
+static void put_bits(uint8_t *byte, size_t shift, size_t n, int bits) {
+    const int mask = ((1 << n) - 1) << shift;
+    *byte = (uint8_t)((*byte & ~mask) | (bits << shift & mask));
+}
+
+static void narrow_put(size_t bits, uint8_t *unit, size_t row, size_t col, int code) {
+    const struct narrow_place place = narrow_place(bits, row, col);
+    put_bits(&unit[place.nibble], place.nibble_shift, 4, code & 15);
+    if (bits > 4) put_bits(&unit[place.rest], place.rest_shift, bits - 4, code >> 4);
+}
+
+// `zero`: the code whose bits are zero.
+#define PACKING(name, bits, zero)                                                                                      \
+    static int name##_get(const uint8_t *unit, size_t row, size_t col) {                                               \
+        return narrow_get(bits, unit, row, col) + (zero);                                                              \
+    }                                                                                                                  \
+    static void name##_put(uint8_t *unit, size_t row, size_t col, int code) {                                          \
+        narrow_put(bits, unit, row, col, code - (zero));                                                               \
+    }
+PACKING(qins6, 6, -32)
+PACKING(qins5, 5, 0)
+PACKING(qins4, 4, 0)
 
 const qins_type_info qins_types[QINS_TYPE_COUNT] = {
     [QINS_F32] = {.name = "f32", .bits = 32, .number = f32_number},
@@ -60,14 +161,50 @@ const qins_type_info qins_types[QINS_TYPE_COUNT] = {
                     .bits = 8,
                     .min_code = -127,
                     .max_code = 127,
-                    .zero_code = 0,
-                    .max_scale = 255,
-                    .max_t = QINS_MAX_T,
-                    .t_bits = 11,
+                    .padding_code = 0,
+                    .max_k = 255,
+                    .reach = (float)QINS_MAX_T / 2048.0f,
+                    .k = qins8_k,
                     .value = qins8_value,
                     .get = qins8_get,
                     .put = qins8_put,
                     .nearest = qins8_nearest},
+    [QINS_QINS6] = {.name = "qins6",
+                    .bits = 6,
+                    .min_code = -32,
+                    .max_code = 31,
+                    .padding_code = -32,
+                    .max_k = 63,
+                    .reach = 40.0f,
+                    .k = narrow_k,
+                    .value = qins6_value,
+                    .get = qins6_get,
+                    .put = qins6_put,
+                    .nearest = qins6_nearest},
+    [QINS_QINS5] = {.name = "qins5",
+                    .bits = 5,
+                    .min_code = 0,
+                    .max_code = 31,
+                    .padding_code = 0,
+                    .max_k = 63,
+                    .reach = 63.5f,
+                    .k = narrow_k,
+                    .value = qins5_value,
+                    .get = qins5_get,
+                    .put = qins5_put,
+                    .nearest = qins5_nearest},
+    [QINS_QINS4] = {.name = "qins4",
+                    .bits = 4,
+                    .min_code = 0,
+                    .max_code = 15,
+                    .padding_code = 0,
+                    .max_k = 63,
+                    .reach = 63.0f,
+                    .k = narrow_k,
+                    .value = qins4_value,
+                    .get = qins4_get,
+                    .put = qins4_put,
+                    .nearest = qins4_nearest},
 };
 
 bool qins_type_from_name(const char *name, qins_type *type) {
@@ -77,83 +214,6 @@ bool qins_type_from_name(const char *name, qins_type *type) {
         return true;
     }
     return false;
-}
-
-size_t qins_row_bytes(qins_type type, size_t cols) {
-    return cols * (qins_types[type].bits / 8);
-}
-
-size_t qins_panel_bytes(qins_type type, size_t cols) {
-    if (!qins_type_is_coded(type)) return QINS_PANEL * qins_row_bytes(type, cols);
-    const size_t padded = qins_round_up(cols, QINS_UNIT);
-    return padded / QINS_UNIT * qins_unit_bytes(type) + padded / QINS_STRETCH * qins_scale_bytes(QINS_STRETCH) +
-           qins_scale_bytes(padded % QINS_STRETCH);
-}
-
-bool qins_matrix_bytes(qins_type type, qins_layout layout, size_t rows, size_t cols, size_t *bytes) {
-    if (cols > SIZE_MAX / 256 || rows > SIZE_MAX - QINS_PANEL) return false;
-    if (layout == QINS_PANELS) return qins_multiply(qins_panels(rows), qins_panel_bytes(type, cols), bytes);
-    return !qins_type_is_coded(type) && qins_multiply(rows, qins_row_bytes(type, cols), bytes);
-}
-
-static void decode_coded_panel_row(float *out, const qins_matrix *w, size_t row) {
-    const qins_type_info *info = &qins_types[w->type];
-    const uint8_t *panel = qins_panel_at(w, row / QINS_PANEL);
-    const size_t unit_bytes = qins_unit_bytes(w->type), lane = row % QINS_PANEL;
-    for (size_t start = 0; start < w->cols; start += QINS_STRETCH) {
-        const qins_stretch stretch = qins_stretch_at(panel, unit_bytes, w->cols, start);
-        for (size_t i = 0; i < stretch.n_cols && start + i < w->cols; i++) {
-            const float d = qins_f32_from_bf16(stretch.d[lane]);
-            const int code = info->get(stretch.codes + i / QINS_UNIT * unit_bytes, lane, i % QINS_UNIT);
-            out[start + i] = d * (float)info->value(code, stretch.scales[i / QINS_BLOCK * QINS_PANEL + lane]);
-        }
-    }
-}
-
-// Where the values of a row lie: the first, and how many bytes apart.
-static const uint8_t *first_value(const qins_matrix *w, size_t row, size_t *stride) {
-    const size_t size = qins_types[w->type].bits / 8;
-    *stride = w->layout == QINS_ROWS ? size : QINS_PANEL * size;
-    if (w->layout == QINS_ROWS) return (const uint8_t *)w->data + row * qins_row_bytes(w->type, w->cols);
-    return qins_panel_at(w, row / QINS_PANEL) + row % QINS_PANEL * size;
-}
-
-void qins_decode_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows) {
-    for (size_t r = row; r < row + n_rows; r++, out += w->cols) {
-        if (qins_type_is_coded(w->type)) {
-            decode_coded_panel_row(out, w, r);
-            continue;
-        }
-        size_t stride;
-        const uint8_t *values = first_value(w, r, &stride);
-        for (size_t i = 0; i < w->cols; i++) out[i] = qins_types[w->type].number(values + i * stride);
-    }
-}
-
-void qins_pack_coded(void *panel, qins_type type, size_t cols, size_t row, const qins_coded_row *coded) {
-    const size_t unit_bytes = qins_unit_bytes(type);
-    for (size_t start = 0; start < cols; start += QINS_STRETCH) {
-        const qins_stretch stretch = qins_stretch_at(panel, unit_bytes, cols, start);
-        uint16_t *d = (uint16_t *)(uintptr_t)stretch.d; // the panel is writable
-        uint8_t *scales = (uint8_t *)(uintptr_t)stretch.scales, *codes = (uint8_t *)(uintptr_t)stretch.codes;
-        d[row] = coded->d[start / QINS_STRETCH];
-        for (size_t i = 0; i < stretch.n_cols; i += QINS_BLOCK)
-            scales[i / QINS_BLOCK * QINS_PANEL + row] = coded->scales[(start + i) / QINS_BLOCK];
-        for (size_t i = 0; i < stretch.n_cols; i++)
-            qins_types[type].put(codes + i / QINS_UNIT * unit_bytes, row, i % QINS_UNIT, coded->codes[start + i]);
-    }
-}
-
-void qins_pack_values(void *panel, qins_type type, size_t cols, size_t row, const void *values) {
-    const size_t size = qins_types[type].bits / 8;
-    uint8_t *out = (uint8_t *)panel + row * size;
-    for (size_t i = 0; i < cols; i++) memcpy(out + i * QINS_PANEL * size, (const uint8_t *)values + i * size, size);
-}
-
-void qins_decode_coded(float *out, qins_type type, size_t cols, const qins_coded_row *coded) {
-    for (size_t i = 0; i < cols; i++)
-        out[i] = qins_f32_from_bf16(coded->d[i / QINS_STRETCH]) *
-                 (float)qins_types[type].value(coded->codes[i], coded->scales[i / QINS_BLOCK]);
 }
 
 float qins_largest_magnitude(const float *x, size_t n) {
@@ -168,5 +228,6 @@ float qins_largest_magnitude(const float *x, size_t n) {
 uint16_t qins_smallest_scale(float magnitude, float largest) {
     const uint32_t up = (qins_f32_bits(magnitude / largest) + 0xFFFFu) >> 16;
     if (magnitude > 0.0f && up < QINS_BF16_MIN) return QINS_BF16_MIN;
-    return up > QINS_BF16_MAX ? QINS_BF16_MAX : (uint16_t)up;
+    const uint32_t bounded = up > QINS_BF16_MAX ? QINS_BF16_MAX : up;
+    return (uint16_t)(qins_f32_from_bf16((uint16_t)bounded) * largest < INFINITY ? bounded : bounded - 1);
 }

@@ -5,17 +5,20 @@
 
 #include "engine/kernels/kernels.h"
 
-// Scale bytes that an encoder tries for a block whose largest |w / d| is `max`: *first, *first + 1, ... *last; all at
-// least 1 and at most the type's largest. The largest weight need not sit exactly on the largest code: a step less
-// clips it a little, some more bring the other weights nearer to codes.
-void qins_scales_to_try(qins_type type, float max, int *first, int *last);
+// Scale bytes that an encoder tries for a block whose largest |w / d| is `max`, in order; returns how many, at least 1.
+// None has k = 0. The largest weight need not sit exactly on the largest code: a scale somewhat smaller clips it, and
+// larger ones may bring the other weights nearer to codes. Which side of a lopsided table, and which shift, serves a
+// block best is only to be found by trying.
+enum { QINS_SCALES_TO_TRY = 64 };
+size_t qins_scales_to_try(qins_type type, float max, uint8_t scales[QINS_SCALES_TO_TRY]);
 
-// Encode x[cols], all finite, into `row` with the best of a few d for each QINS_STRETCH columns. Returns sum (x -
+// Encode x[cols], all finite, into `row` with the best of a few d for each QINS_STRETCH columns. What is best: the
+// smallest sum importance (x - stored)^2; importance[cols], NULL: all 1. Returns sum (x -
 // stored)^2.
-double qins_encode_row(const qins_kernels *kernels, qins_type type, const float *x, size_t cols,
-                       const qins_coded_row *row);
+double qins_encode_row(const qins_kernels *kernels, qins_type type, const float *x, const float *importance,
+                       size_t cols, const qins_coded_row *row);
 
-// The smallest d for x[n], n <= QINS_STRETCH: under it the block with the largest |x| takes the largest scale byte.
+// The smallest d for x[n], n <= QINS_STRETCH: under it the block with the largest |x| takes the largest k.
 uint16_t qins_first_d(qins_type type, const float *x, size_t n);
 
 // Encode the values x[n] of one token and head for the cache: x is about d * T(s), for the best of a few d. d is NaN

@@ -9,7 +9,7 @@
 #ifndef QINS_KERNELS_H
 #define QINS_KERNELS_H
 
-#include "engine/kernels/code.h"
+#include "engine/kernels/matrix.h"
 
 // An activation vector x[cols] in block floating point, as it meets coded weights: blocks of QINS_UNIT columns, padded
 // with zeros; x[i] is about X[i] * scale of its block. scale = 2^e with the smallest e >= -126 for which |x| <=
@@ -83,11 +83,12 @@ typedef struct qins_kernels {
     // x[n] = exp(x - max) * factors (NULL: 1); returns the sum of the exponentials
     float (*exp_sum)(float *x, size_t n, float max, const float *factors);
 
-    // w[QINS_BLOCK], all finite, under d > 0, with u = w * (1 / d): of the scale bytes that qins_scales_to_try names,
-    // in order, the first with the smallest error, and the nearest code of each u. A block of zeros has scale byte 0.
-    // Returns the error, sum (u - v)^2, by fma in lanes
-    float (*encode_block[QINS_TYPE_COUNT])(int8_t *codes, uint8_t *scale, const float *w, float d);
-    // Of u[16], each under a scale byte of its own, k >= 1: the nearest code, up to rounding, and v
+    // w[QINS_BLOCK], all finite, under d > 0, with u = w * (1 / d): of scale byte 0 and those that qins_scales_to_try
+    // names, in order, the first with the smallest error, and the nearest code of each u (under scale byte 0: padding
+    // codes). Returns the error, sum importance (u - v)^2, by fma in lanes
+    float (*encode_block[QINS_TYPE_COUNT])(int8_t *codes, uint8_t *scale, const float *w, float d,
+                                           const float *importance);
+    // Of u[16], each under a scale byte of its own: the nearest code, up to rounding, and v
     void (*nearest[QINS_TYPE_COUNT])(int8_t *codes, float *v, const float *u, const uint8_t *scales);
     // Exact products of integers, `rounds` times in independent chains: the machine's peak; returns operations
     double (*integer_rounds)(size_t rounds);

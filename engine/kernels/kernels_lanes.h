@@ -56,25 +56,110 @@ static void quantize(int16_t *x_int, float *scale, const float *x, size_t cols) 
     }
 }
 
-// Sums of products over a unit of qins8: [QINS_UNIT / 4][16 rows][4 columns] bytes under scale bytes [2][16].
-static inline ilanes dot_unit_qins8(const uint8_t *codes, const uint8_t *scales, const int16_t *x) {
+// A block of 32 columns in 16 rows: its codes, and k and t of its scale bytes as its type needs them.
+typedef struct code_block {
+    const uint8_t *codes;
+    ilanes k, t;
+} code_block;
+
+// What the loops below need to know of a code. All of it is constant wherever they are called.
+typedef struct code_form {
+    size_t bits;
+    code_block (*block)(const uint8_t *codes, const uint8_t *scales);
+    // v of 4 columns, group 0 .. 7 of a block: of the even ones and of the odd ones, in pairs.
+    void (*group)(const code_block *block, size_t group, ilanes *even, ilanes *odd);
+} code_form;
+
+static inline code_block block_qins8(const uint8_t *codes, const uint8_t *scales) {
+    return (code_block){.codes = codes, .k = pairs_of_int(ilanes_shift_left(ilanes_from_uint8(scales), 4))};
+}
+
+static inline void group_qins8(const code_block *block, size_t group, ilanes *even, ilanes *odd) {
+    const ilanes s = ilanes_load(block->codes + group * 64);
+    const ilanes factor = ilanes_or(bytes_abs(s), bytes_set(INT8_MIN));
+    *even = pairs_mulhrs(pairs_maddubs(ilanes_and(factor, pairs_low_bytes()), s), block->k);
+    *odd = pairs_mulhrs(pairs_maddubs(ilanes_and_not(pairs_low_bytes(), factor), s), block->k);
+}
+
+// Scale bytes 2 k + t as k << bits in pairs; t as ones in all bits, or zeros.
+static inline code_block block_narrow(const uint8_t *codes, const uint8_t *scales, int bits) {
+    const ilanes scale = ilanes_from_int8(scales), one = ilanes_set(1), t = ilanes_and(scale, one);
+    const ilanes k = ilanes_shift_left(ilanes_sub(scale, t), bits - 1);
+    return (code_block){.codes = codes, .k = pairs_of_int(k), .t = ilanes_sub(ilanes_set(0), t)};
+}
+
+// The low 4 bits of a group's codes.
+static inline ilanes nibbles(const code_block *block, size_t group) {
+    const ilanes both = ilanes_load(block->codes + group / 2 * 64);
+    return ilanes_and(group % 2 == 0 ? both : pairs_shift(both, -4), bytes_set(15));
+}
+
+// v of bytes T with |T| < 128: mulhrs(T << 8, k << bits).
+static inline void scale_bytes(const code_block *block, ilanes t, ilanes *even, ilanes *odd) {
+    *even = pairs_mulhrs(pairs_shift(t, 8), block->k);
+    *odd = pairs_mulhrs(ilanes_and_not(pairs_low_bytes(), t), block->k);
+}
+
+static inline code_block block_qins4(const uint8_t *codes, const uint8_t *scales) {
+    code_block block = block_narrow(codes, scales, 7);
+    block.t = ilanes_and(block.t, bytes_set(3));
+    return block;
+}
+
+static inline void group_qins4(const code_block *block, size_t group, ilanes *even, ilanes *odd) {
+    const ilanes t = bytes_lookup(bytes_table(qins4_table), nibbles(block, group));
+    scale_bytes(block, bytes_add(t, block->t), even, odd);
+}
+
+static inline code_block block_qins5(const uint8_t *codes, const uint8_t *scales) {
+    code_block block = block_narrow(codes, scales, 6);
+    block.t = ilanes_and(block.t, bytes_set(3));
+    return block;
+}
+
+static inline void group_qins5(const code_block *block, size_t group, ilanes *even, ilanes *odd) {
+    const ilanes low = bytes_table(qins5_table), high = bytes_table(qins5_table + 16);
+    const ilanes t = bytes_lookup_of_two(low, high, nibbles(block, group), ilanes_load(block->codes + 256), group);
+    scale_bytes(block, bytes_add(t, block->t), even, odd);
+}
+
+static inline code_block block_qins6(const uint8_t *codes, const uint8_t *scales) {
+    code_block block = block_narrow(codes, scales, 9);
+    block.t = ilanes_and(block.t, pairs_set((const int16_t[]){24, 24}));
+    return block;
+}
+
+static inline void group_qins6(const code_block *block, size_t group, ilanes *even, ilanes *odd) {
+    const ilanes rest = pairs_shift(ilanes_load(block->codes + 256 + group / 4 * 64), 4 - (int)(group % 4) * 2);
+    const ilanes code = ilanes_or(nibbles(block, group), ilanes_and(rest, bytes_set(0x30)));
+    const ilanes s = bytes_sub(code, bytes_set(32)), factor = bytes_add(bytes_abs(s), bytes_set(48));
+    const ilanes even_t = pairs_maddubs(ilanes_and(factor, pairs_low_bytes()), s);
+    const ilanes odd_t = pairs_maddubs(ilanes_and_not(pairs_low_bytes(), factor), s);
+    *even = pairs_mulhrs(pairs_add(even_t, block->t), block->k);
+    *odd = pairs_mulhrs(pairs_add(odd_t, block->t), block->k);
+}
+
+// Sums of products over a unit.
+static inline __attribute__((always_inline)) ilanes dot_unit(const code_form form, const uint8_t *codes,
+                                                             const uint8_t *scales, const int16_t *x) {
     ilanes even_sum = ilanes_set(0), odd_sum = ilanes_set(0), even, odd;
-    for (size_t block = 0; block < 2; block++) {
-        const ilanes k = pairs_of_scales(scales + block * QINS_PANEL, 4);
+    for (size_t b = 0; b < 2; b++, codes += form.bits * 64, scales += QINS_PANEL) {
+        const code_block block = form.block(codes, scales);
 #pragma GCC unroll 8
-        for (size_t i = 0; i < QINS_BLOCK / 4; i++, codes += 64, x += 4) {
-            ask_ahead(codes);
-            pairs_t(ilanes_load(codes), &even, &odd);
-            even_sum = pairs_dot(even_sum, pairs_mulhrs(even, k), pairs_set(x));
-            odd_sum = pairs_dot(odd_sum, pairs_mulhrs(odd, k), pairs_set(x + 2));
+        for (size_t i = 0; i < QINS_BLOCK / 4; i++, x += 4) {
+            if (i < form.bits) ask_ahead(codes + i * 64);
+            form.group(&block, i, &even, &odd);
+            even_sum = pairs_dot(even_sum, even, pairs_set(x));
+            odd_sum = pairs_dot(odd_sum, odd, pairs_set(x + 2));
         }
     }
     return ilanes_add(even_sum, odd_sum);
 }
 
-static void dot_qins8(float *y, const qins_matrix *w, size_t panel, size_t n_panels, const int16_t *x,
-                      const float *scale) {
-    const size_t unit_bytes = QINS_PANEL * QINS_UNIT;
+static inline __attribute__((always_inline)) void dot_coded(const code_form form, float *y, const qins_matrix *w,
+                                                            size_t panel, size_t n_panels, const int16_t *x,
+                                                            const float *scale) {
+    const size_t unit_bytes = form.bits * 2 * 64;
     for (size_t p = 0; p < n_panels; p++) {
         const uint8_t *data = qins_panel_at(w, panel + p);
         lanes sum = lanes_set(0.0f);
@@ -82,8 +167,8 @@ static void dot_qins8(float *y, const qins_matrix *w, size_t panel, size_t n_pan
             const qins_stretch stretch = qins_stretch_at(data, unit_bytes, w->cols, start);
             const lanes d = lanes_from_bf16(stretch.d);
             for (size_t col = 0; col < stretch.n_cols; col += QINS_UNIT) {
-                const ilanes products = dot_unit_qins8(stretch.codes + col * QINS_PANEL,
-                                                       stretch.scales + col / QINS_BLOCK * QINS_PANEL, x + start + col);
+                const ilanes products = dot_unit(form, stretch.codes + col / QINS_UNIT * unit_bytes,
+                                                 stretch.scales + col / QINS_BLOCK * QINS_PANEL, x + start + col);
                 sum =
                     lanes_fma(lanes_mul(d, lanes_set(scale[(start + col) / QINS_UNIT])), lanes_from_int(products), sum);
             }
@@ -92,17 +177,33 @@ static void dot_qins8(float *y, const qins_matrix *w, size_t panel, size_t n_pan
     }
 }
 
-static void unpack_qins8(int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units) {
+static inline __attribute__((always_inline)) void unpack(const code_form form, int16_t *v, const uint8_t *codes,
+                                                         const uint8_t *scales, size_t n_units) {
     ilanes even, odd;
-    for (size_t block = 0; block < 2 * n_units; block++) {
-        const ilanes k = pairs_of_scales(scales + block * QINS_PANEL, 4);
-        for (size_t i = 0; i < QINS_BLOCK / 4; i++, codes += 64, v += 64) {
-            pairs_t(ilanes_load(codes), &even, &odd);
-            ilanes_store(v, pairs_mulhrs(even, k));
-            ilanes_store(v + 32, pairs_mulhrs(odd, k));
+    for (size_t b = 0; b < 2 * n_units; b++, codes += form.bits * 64, scales += QINS_PANEL) {
+        const code_block block = form.block(codes, scales);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < QINS_BLOCK / 4; i++, v += 64) {
+            form.group(&block, i, &even, &odd);
+            ilanes_store(v, even);
+            ilanes_store(v + 32, odd);
         }
     }
 }
+
+// The slots of a code.
+#define CODED(name, n_bits)                                                                                            \
+    static void dot_##name(float *y, const qins_matrix *w, size_t panel, size_t n_panels, const int16_t *x,            \
+                           const float *scale) {                                                                       \
+        dot_coded((code_form){n_bits, block_##name, group_##name}, y, w, panel, n_panels, x, scale);                   \
+    }                                                                                                                  \
+    static void unpack_##name(int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units) {               \
+        unpack((code_form){n_bits, block_##name, group_##name}, v, codes, scales, n_units);                            \
+    }
+CODED(qins8, 8)
+CODED(qins6, 6)
+CODED(qins5, 5)
+CODED(qins4, 4)
 
 // A part of a product whose sums stay in registers, one panel or two: n_tokens and `both` are constants wherever this
 // is called. (Compilers keep an array in registers only if no loop around its uses is nested in another such loop.)
@@ -411,58 +512,143 @@ static float exp_sum(float *x, size_t n, float max, const float *factors) {
 
 // --- encoding ---
 
-// |s| and |v| of u under the scale byte k, 2048 / k being `inverse`. v is rounded with halves going up: 1023 in place
-// of 1024 does that to the size of a negative one.
-static inline lanes code_qins8(lanes u, lanes inverse, lanes k, lanes *v) {
-    const lanes s = nearest_t(lanes_mul(lanes_abs(u), inverse));
-    const lanes half = lanes_add(lanes_with_sign(lanes_set(0.5f), u), lanes_set(1023.5f));
-    const lanes t = lanes_mul(s, lanes_add(s, lanes_set(128.0f)));
-    *v = lanes_floor(lanes_mul(lanes_fma(t, k, half), lanes_set(1.0f / 2048.0f)));
-    return s;
+// Scale bytes as the functions below need them: k, what T of v = 1 is (0 for k = 0), and what t adds to T.
+typedef struct scale_lanes {
+    lanes k, inverse, shift;
+} scale_lanes;
+
+// The nearest code of each u, and its v.
+typedef ilanes code_lanes(lanes u, const scale_lanes *scale, lanes *v);
+
+// v is rounded with halves going up: floor(T k / 2048 + 1 / 2).
+static inline ilanes code_qins8(lanes u, const scale_lanes *scale, lanes *v) {
+    const lanes size = nearest_t(lanes_mul(lanes_abs(u), scale->inverse)), s = lanes_with_sign(size, u);
+    const lanes t = lanes_mul(s, lanes_add(size, lanes_set(128.0f)));
+    *v = lanes_floor(lanes_mul(lanes_fma(t, scale->k, lanes_set(1024.0f)), lanes_set(1.0f / 2048.0f)));
+    return lanes_to_int(s);
 }
 
-static void nearest_qins8(int8_t *codes, float *v, const float *u, const uint8_t *scales) {
-    const lanes k = lanes_from_uint8(scales), wanted = lanes_load(u);
-    lanes size;
-    const lanes s = code_qins8(wanted, lanes_div(lanes_set(2048.0f), k), k, &size);
-    ilanes_store_int8(codes, lanes_to_int(lanes_with_sign(s, wanted)));
-    lanes_store(v, lanes_add(lanes_with_sign(size, wanted), lanes_set(0.0f))); // +0 for -0
+static inline ilanes code_qins6(lanes u, const scale_lanes *scale, lanes *v) {
+    const lanes t = lanes_sub(lanes_mul(u, scale->inverse), scale->shift);
+    const lanes size = lanes_round(lanes_sub(lanes_sqrt(lanes_add(lanes_abs(t), lanes_set(576.0f))), lanes_set(24.0f)));
+    const lanes s = lanes_max(lanes_min(lanes_with_sign(size, t), lanes_set(31.0f)), lanes_set(-32.0f));
+    const lanes stored = lanes_fma(s, lanes_add(lanes_abs(s), lanes_set(48.0f)), scale->shift);
+    *v = lanes_floor(lanes_mul(lanes_fma(stored, scale->k, lanes_set(32.0f)), lanes_set(1.0f / 64.0f)));
+    return lanes_to_int(s);
 }
 
-static float encode_block_qins8(int8_t *codes, uint8_t *scale, const float *w, float d) {
+// Entries of a table, and what is halfway between entries i and i + 1.
+static inline lanes halfway(const int8_t *table, size_t n_more) {
+    int8_t next[WIDTH] = {0};
+    memcpy(next, table + 1, WIDTH - 1 + n_more);
+    return lanes_mul(lanes_add(lanes_from_int8(table), lanes_from_int8(next)), lanes_set(0.5f));
+}
+
+static inline ilanes code_qins5(lanes u, const scale_lanes *scale, lanes *v) {
+    const lanes t = lanes_sub(lanes_mul(u, scale->inverse), scale->shift);
+    const lanes low = halfway(qins5_table, 1), high = halfway(qins5_table + WIDTH, 0);
+    ilanes code = ilanes_if_above(t, lanes_set(0.5f * (float)(qins5_table[15] + qins5_table[16])), 16);
+#pragma GCC unroll 4
+    for (int step = 8; step > 0; step /= 2)
+        code = ilanes_add(
+            code, ilanes_if_above(t, lanes_lookup_of_two(low, high, ilanes_add(code, ilanes_set(step - 1))), step));
+    const lanes entry = lanes_lookup_of_two(lanes_from_int8(qins5_table), lanes_from_int8(qins5_table + WIDTH), code);
+    *v = lanes_floor(lanes_mul(lanes_fma(lanes_add(entry, scale->shift), scale->k, lanes_set(1.0f)), lanes_set(0.5f)));
+    return code;
+}
+
+static inline ilanes code_qins4(lanes u, const scale_lanes *scale, lanes *v) {
+    const lanes t = lanes_sub(lanes_mul(u, scale->inverse), scale->shift), between = halfway(qins4_table, 0);
+    ilanes code = ilanes_if_above(t, lanes_set(0.5f * (float)(qins4_table[7] + qins4_table[8])), 8);
+#pragma GCC unroll 3
+    for (int step = 4; step > 0; step /= 2)
+        code =
+            ilanes_add(code, ilanes_if_above(t, lanes_lookup(between, ilanes_add(code, ilanes_set(step - 1))), step));
+    *v = lanes_mul(lanes_add(lanes_lookup(lanes_from_int8(qins4_table), code), scale->shift), scale->k);
+    return code;
+}
+
+static inline scale_lanes scale_lanes_of(lanes k, float one, lanes shift) {
+    return (scale_lanes){k, lanes_unless_below(lanes_div(lanes_set(one), k), lanes_abs(k), 1.0f), shift};
+}
+
+// One scale byte for all lanes, k being its number.
+static inline scale_lanes one_scale(int scale, int k, float one, float shift) {
+    return (scale_lanes){lanes_set((float)k), lanes_set(one / (float)k), lanes_set((scale & 1) == 0 ? 0.0f : shift)};
+}
+
+static inline __attribute__((always_inline)) void nearest(code_lanes *code, bool is_narrow, float one, float shift,
+                                                          int8_t *codes, float *v, const float *u,
+                                                          const uint8_t *scales) {
+    const lanes bytes = is_narrow ? lanes_from_int8(scales) : lanes_from_uint8(scales);
+    const lanes k = is_narrow ? lanes_floor(lanes_mul(bytes, lanes_set(0.5f))) : bytes;
+    const lanes t = lanes_sub(bytes, lanes_add(k, k)); // of narrow codes
+    const scale_lanes scale = scale_lanes_of(k, one, is_narrow ? lanes_mul(t, lanes_set(shift)) : lanes_set(0.0f));
+    lanes value;
+    ilanes_store_int8(codes, code(lanes_load(u), &scale, &value));
+    lanes_store(v, lanes_add(value, lanes_set(0.0f))); // +0 for -0
+}
+
+static inline __attribute__((always_inline)) float encode_block(code_lanes *code, qins_type type, float one,
+                                                                float shift, int8_t *codes, uint8_t *scale,
+                                                                const float *w, float d, const float *importance) {
+    const qins_type_info *info = &qins_types[type];
     const lanes inverse = lanes_set(1.0f / d);
     const lanes u[2] = {lanes_mul(lanes_load(w), inverse), lanes_mul(lanes_load(w + WIDTH), inverse)};
-    const float max = lanes_largest(lanes_max(lanes_abs(u[0]), lanes_abs(u[1])));
-    float best = INFINITY;
-    int first, last, found = 0;
+    const lanes weight[2] = {lanes_load(importance), lanes_load(importance + WIDTH)};
+    uint8_t scales[QINS_SCALES_TO_TRY];
+    const size_t n = qins_scales_to_try(type, lanes_largest(lanes_max(lanes_abs(u[0]), lanes_abs(u[1]))), scales);
+    float best = lanes_sum(
+        lanes_fma(lanes_mul(u[1], weight[1]), u[1], lanes_fma(lanes_mul(u[0], weight[0]), u[0], lanes_set(0.0f))));
+    size_t found = n;
     lanes v;
-    qins_scales_to_try(QINS_QINS8, max, &first, &last);
-    for (int k = first; k <= last; k++) {
+    for (size_t s = 0; s < n; s++) {
+        const scale_lanes tried = one_scale(scales[s], info->k(scales[s]), one, shift);
         lanes sum = lanes_set(0.0f);
         for (int i = 0; i < 2; i++) {
-            code_qins8(u[i], lanes_set(2048.0f / (float)k), lanes_set((float)k), &v);
-            const lanes left = lanes_sub(lanes_abs(u[i]), v);
-            sum = lanes_fma(left, left, sum);
+            code(u[i], &tried, &v);
+            const lanes left = lanes_sub(u[i], v);
+            sum = lanes_fma(lanes_mul(left, weight[i]), left, sum);
         }
         const float error = lanes_sum(sum);
-        found = error < best ? k : found; // no branch: it would be taken at random
+        found = error < best ? s : found; // no branch: it would be taken at random
         best = error < best ? error : best;
     }
-    for (int i = 0; i < 2; i++) {
-        const lanes s = code_qins8(u[i], lanes_set(2048.0f / (float)found), lanes_set((float)found), &v);
-        ilanes_store_int8(codes + i * WIDTH, lanes_to_int(lanes_with_sign(s, u[i])));
-    }
-    *scale = (uint8_t)(max > 0.0f ? found : 0);
+    *scale = found < n ? scales[found] : 0;
+    memset(codes, info->padding_code, QINS_BLOCK);
+    if (found == n) return best;
+    const scale_lanes chosen = one_scale(*scale, info->k(*scale), one, shift);
+    for (int i = 0; i < 2; i++) ilanes_store_int8(codes + i * WIDTH, code(u[i], &chosen, &v));
     return best;
 }
+
+// The slots of a code: v of T under k is T k / one, t adds `shift` to T.
+#define ENCODED(name, type, one, shift)                                                                                \
+    static void nearest_##name(int8_t *codes, float *v, const float *u, const uint8_t *scales) {                       \
+        nearest(code_##name, (shift) > 0.0f, one, shift, codes, v, u, scales);                                         \
+    }                                                                                                                  \
+    static float encode_block_##name(int8_t *codes, uint8_t *scale, const float *w, float d,                           \
+                                     const float *importance) {                                                        \
+        return encode_block(code_##name, type, one, shift, codes, scale, w, d, importance);                            \
+    }
+ENCODED(qins8, QINS_QINS8, 2048.0f, 0.0f)
+ENCODED(qins6, QINS_QINS6, 64.0f, 24.0f)
+ENCODED(qins5, QINS_QINS5, 2.0f, 3.0f)
+ENCODED(qins4, QINS_QINS4, 1.0f, 3.0f)
 
 static void override(qins_kernels *kernels) {
     kernels->quantize = quantize;
     kernels->dot_coded[QINS_QINS8] = dot_qins8;
+    kernels->dot_coded[QINS_QINS6] = dot_qins6;
+    kernels->dot_coded[QINS_QINS5] = dot_qins5;
+    kernels->dot_coded[QINS_QINS4] = dot_qins4;
     kernels->dot_values[QINS_F32] = dot_f32;
     kernels->dot_values[QINS_F16] = dot_f16;
     kernels->dot_values[QINS_BF16] = dot_bf16;
     kernels->unpack[QINS_QINS8] = unpack_qins8;
+    kernels->unpack[QINS_QINS6] = unpack_qins6;
+    kernels->unpack[QINS_QINS5] = unpack_qins5;
+    kernels->unpack[QINS_QINS4] = unpack_qins4;
     kernels->multiply = multiply;
     kernels->gemm = gemm;
     kernels->widen[QINS_F16] = widen_f16;
@@ -478,6 +664,12 @@ static void override(qins_kernels *kernels) {
     kernels->scale_max = scale_max;
     kernels->exp_sum = exp_sum;
     kernels->encode_block[QINS_QINS8] = encode_block_qins8;
+    kernels->encode_block[QINS_QINS6] = encode_block_qins6;
+    kernels->encode_block[QINS_QINS5] = encode_block_qins5;
+    kernels->encode_block[QINS_QINS4] = encode_block_qins4;
     kernels->nearest[QINS_QINS8] = nearest_qins8;
+    kernels->nearest[QINS_QINS6] = nearest_qins6;
+    kernels->nearest[QINS_QINS5] = nearest_qins5;
+    kernels->nearest[QINS_QINS4] = nearest_qins4;
     kernels->integer_rounds = integer_rounds;
 }

@@ -62,9 +62,9 @@ static void dot_coded(float *y, const qins_matrix *w, size_t panel, size_t n_pan
     }
 }
 
-static void unpack_qins8(int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units) {
-    const qins_type_info *info = &qins_types[QINS_QINS8];
-    const size_t unit_bytes = qins_unit_bytes(QINS_QINS8);
+static void unpack(qins_type type, int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units) {
+    const qins_type_info *info = &qins_types[type];
+    const size_t unit_bytes = qins_unit_bytes(type);
     for (size_t i = 0; i < n_units * QINS_UNIT; i++) {
         for (size_t row = 0; row < QINS_PANEL; row++) {
             const int code = info->get(codes + i / QINS_UNIT * unit_bytes, row, i % QINS_UNIT);
@@ -245,48 +245,75 @@ static float exp_sum(float *x, size_t n, float max, const float *factors) {
     return sum_lanes(lanes);
 }
 
-// u[QINS_BLOCK] under one scale byte; returns sum (u - v)^2.
-static float codes_under(const qins_type_info *info, int8_t *codes, int scale, const float *u) {
+// sum importance (u - v)^2 over a block
+static float block_error(const qins_type_info *info, const int8_t *codes, int scale, const float *u,
+                         const float *importance) {
     float lanes[LANES] = {0};
     for (int i = 0; i < QINS_BLOCK; i++) {
-        codes[i] = (int8_t)info->nearest(u[i], scale);
         const float error = u[i] - (float)info->value(codes[i], scale);
-        lanes[i % LANES] = fmaf(error, error, lanes[i % LANES]);
+        lanes[i % LANES] = fmaf(error * importance[i], error, lanes[i % LANES]);
     }
     return sum_lanes(lanes);
 }
 
-static float encode_block_qins8(int8_t *codes, uint8_t *scale, const float *w, float d) {
+static float encode_block(qins_type type, int8_t *codes, uint8_t *scale, const float *w, float d,
+                          const float *importance) {
+    const qins_type_info *info = &qins_types[type];
     const float inverse = 1.0f / d;
-    float u[QINS_BLOCK], best = INFINITY;
+    float u[QINS_BLOCK];
     for (int i = 0; i < QINS_BLOCK; i++) u[i] = w[i] * inverse;
-    const float max = qins_largest_magnitude(u, QINS_BLOCK);
-    int first, last;
-    qins_scales_to_try(QINS_QINS8, max, &first, &last);
-    for (int k = first; k <= last; k++) {
+    *scale = 0;
+    memset(codes, info->padding_code, QINS_BLOCK);
+    float best = block_error(info, codes, 0, u, importance);
+    uint8_t scales[QINS_SCALES_TO_TRY];
+    const size_t n = qins_scales_to_try(type, qins_largest_magnitude(u, QINS_BLOCK), scales);
+    for (size_t s = 0; s < n; s++) {
         int8_t tried[QINS_BLOCK];
-        const float error = codes_under(&qins_types[QINS_QINS8], tried, k, u);
+        for (int i = 0; i < QINS_BLOCK; i++) tried[i] = (int8_t)info->nearest(u[i], scales[s]);
+        const float error = block_error(info, tried, scales[s], u, importance);
         if (!(error < best)) continue;
         best = error;
-        *scale = (uint8_t)(max > 0.0f ? k : 0);
+        *scale = scales[s];
         memcpy(codes, tried, sizeof tried);
     }
     return best;
 }
 
-static void nearest_qins8(int8_t *codes, float *v, const float *u, const uint8_t *scales) {
-    const qins_type_info *info = &qins_types[QINS_QINS8];
+static void nearest(qins_type type, int8_t *codes, float *v, const float *u, const uint8_t *scales) {
     for (int i = 0; i < LANES; i++) {
-        codes[i] = (int8_t)info->nearest(u[i], scales[i]);
-        v[i] = (float)info->value(codes[i], scales[i]);
+        codes[i] = (int8_t)qins_types[type].nearest(u[i], scales[i]);
+        v[i] = (float)qins_types[type].value(codes[i], scales[i]);
     }
 }
 
+// The slots of a coded type.
+#define CODED(name, type)                                                                                              \
+    static void unpack_##name(int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units) {               \
+        unpack(type, v, codes, scales, n_units);                                                                       \
+    }                                                                                                                  \
+    static float encode_block_##name(int8_t *codes, uint8_t *scale, const float *w, float d,                           \
+                                     const float *importance) {                                                        \
+        return encode_block(type, codes, scale, w, d, importance);                                                     \
+    }                                                                                                                  \
+    static void nearest_##name(int8_t *codes, float *v, const float *u, const uint8_t *scales) {                       \
+        nearest(type, codes, v, u, scales);                                                                            \
+    }
+CODED(qins8, QINS_QINS8)
+CODED(qins6, QINS_QINS6)
+CODED(qins5, QINS_QINS5)
+CODED(qins4, QINS_QINS4)
+#define EACH_CODE(slot)                                                                                                \
+    {                                                                                                                  \
+        [QINS_QINS8] = slot##_qins8, [QINS_QINS6] = slot##_qins6, [QINS_QINS5] = slot##_qins5,                         \
+        [QINS_QINS4] = slot##_qins4                                                                                    \
+    }
+
 const qins_kernels qins_kernels_scalar = {
     .quantize = quantize,
-    .dot_coded = {[QINS_QINS8] = dot_coded},
+    .dot_coded =
+        {[QINS_QINS8] = dot_coded, [QINS_QINS6] = dot_coded, [QINS_QINS5] = dot_coded, [QINS_QINS4] = dot_coded},
     .dot_values = {[QINS_F32] = dot_f32, [QINS_F16] = dot_f16, [QINS_BF16] = dot_bf16},
-    .unpack = {[QINS_QINS8] = unpack_qins8},
+    .unpack = EACH_CODE(unpack),
     .multiply = multiply,
     .gemm = gemm,
     .widen = {[QINS_F32] = widen_f32, [QINS_F16] = widen_f16, [QINS_BF16] = widen_bf16, [QINS_QINS8] = widen_qins8},
@@ -297,7 +324,7 @@ const qins_kernels qins_kernels_scalar = {
     .swiglu = swiglu,
     .scale_max = scale_max,
     .exp_sum = exp_sum,
-    .encode_block = {[QINS_QINS8] = encode_block_qins8},
-    .nearest = {[QINS_QINS8] = nearest_qins8},
+    .encode_block = EACH_CODE(encode_block),
+    .nearest = EACH_CODE(nearest),
     .integer_rounds = integer_rounds,
 };

@@ -32,6 +32,7 @@ WORD(ilanes, lanes_bits, lanes, _mm256_castps_si256)
 WORD(lanes, lanes_from_bits, ilanes, _mm256_castsi256_ps)
 WORD(lanes, lanes_from_int, ilanes, _mm256_cvtepi32_ps)
 WORD(ilanes, lanes_to_int, lanes, _mm256_cvtps_epi32) // to nearest even
+WORD(ilanes, bytes_abs, ilanes, _mm256_abs_epi8)
 WORD_OF_TWO(lanes, lanes_add, _mm256_add_ps)
 WORD_OF_TWO(lanes, lanes_sub, _mm256_sub_ps)
 WORD_OF_TWO(lanes, lanes_mul, _mm256_mul_ps)
@@ -39,7 +40,16 @@ WORD_OF_TWO(lanes, lanes_div, _mm256_div_ps)
 WORD_OF_TWO(lanes, lanes_max, _mm256_max_ps) // a > b ? a : b; where one is NaN: b
 WORD_OF_TWO(lanes, lanes_min, _mm256_min_ps) // a < b ? a : b; where one is NaN: b
 WORD_OF_TWO(ilanes, ilanes_add, _mm256_add_epi32)
+WORD_OF_TWO(ilanes, ilanes_sub, _mm256_sub_epi32)
+WORD_OF_TWO(ilanes, ilanes_and, _mm256_and_si256)
+WORD_OF_TWO(ilanes, ilanes_or, _mm256_or_si256)
+WORD_OF_TWO(ilanes, ilanes_and_not, _mm256_andnot_si256) // ~a & b
+WORD_OF_TWO(ilanes, pairs_add, _mm256_add_epi16)
 WORD_OF_TWO(ilanes, pairs_mulhrs, _mm256_mulhrs_epi16)
+WORD_OF_TWO(ilanes, pairs_maddubs, _mm256_maddubs_epi16)
+WORD_OF_TWO(ilanes, bytes_add, _mm256_add_epi8)
+WORD_OF_TWO(ilanes, bytes_sub, _mm256_sub_epi8)
+WORD_OF_TWO(ilanes, bytes_lookup, _mm256_shuffle_epi8)
 WORD_OF_TWO(lanes, lanes_and, _mm256_and_ps)
 WORD_OF_TWO(lanes, lanes_or, _mm256_or_ps)
 WORD_OF_TWO(lanes, lanes_and_not, _mm256_andnot_ps) // ~a & b
@@ -113,6 +123,27 @@ static inline bool lanes_all_finite(ilanes bits) {
     return _mm256_testz_si256(_mm256_or_si256(low, high), _mm256_set1_epi32(-1));
 }
 
+// `value` where a > b, 0 elsewhere.
+static inline ilanes ilanes_if_above(lanes a, lanes b, int32_t value) {
+    const __m256i all = _mm256_set1_epi32(value);
+    return (ilanes){_mm256_and_si256(_mm256_castps_si256(_mm256_cmp_ps(a.low, b.low, _CMP_GT_OQ)), all),
+                    _mm256_and_si256(_mm256_castps_si256(_mm256_cmp_ps(a.high, b.high, _CMP_GT_OQ)), all)};
+}
+static inline __m256 half_lookup(lanes table, __m256i index) {
+    const __m256 is_high = _mm256_castsi256_ps(_mm256_slli_epi32(index, 28));
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(table.low, index), _mm256_permutevar8x32_ps(table.high, index),
+                            is_high);
+}
+// Entries of a table of 16 numbers, by the low 4 bits of the index; and of 32, by 5 bits.
+static inline lanes lanes_lookup(lanes table, ilanes index) {
+    return (lanes){half_lookup(table, index.low), half_lookup(table, index.high)};
+}
+static inline lanes lanes_lookup_of_two(lanes low, lanes high, ilanes index) {
+    const lanes a = lanes_lookup(low, index), b = lanes_lookup(high, index);
+    const lanes is_high = lanes_from_bits(ilanes_shift_left(index, 27));
+    return (lanes){_mm256_blendv_ps(a.low, b.low, is_high.low), _mm256_blendv_ps(a.high, b.high, is_high.high)};
+}
+
 // 16 numbers or bytes from memory.
 static inline lanes lanes_from_bf16(const void *x) {
     const __m256i both = _mm256_loadu_si256(x);
@@ -124,13 +155,19 @@ static inline lanes lanes_from_f16(const void *x) {
     const __m128i *halves = x;
     return (lanes){_mm256_cvtph_ps(_mm_loadu_si128(halves)), _mm256_cvtph_ps(_mm_loadu_si128(halves + 1))};
 }
-static inline lanes lanes_from_int8(const void *x) {
+static inline ilanes ilanes_from_int8(const void *x) {
     const __m128i bytes = _mm_loadu_si128(x);
-    return lanes_from_int((ilanes){_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))});
+    return (ilanes){_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))};
+}
+static inline ilanes ilanes_from_uint8(const void *x) {
+    const __m128i bytes = _mm_loadu_si128(x);
+    return (ilanes){_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
+}
+static inline lanes lanes_from_int8(const void *x) {
+    return lanes_from_int(ilanes_from_int8(x));
 }
 static inline lanes lanes_from_uint8(const void *x) {
-    const __m128i bytes = _mm_loadu_si128(x);
-    return lanes_from_int((ilanes){_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))});
+    return lanes_from_int(ilanes_from_uint8(x));
 }
 static inline void lanes_store_f16(void *out, lanes a) {
     __m128i *halves = out;
@@ -168,25 +205,33 @@ static inline ilanes pairs_dot(ilanes sums, ilanes a, ilanes b) {
     return (ilanes){_mm256_add_epi32(sums.low, _mm256_madd_epi16(a.low, b.low)),
                     _mm256_add_epi32(sums.high, _mm256_madd_epi16(a.high, b.high))};
 }
-// Scale bytes of 16 rows as k << bits in both int16 of a row's pair.
-static inline ilanes pairs_of_scales(const uint8_t *scales, int bits) {
-    const __m128i bytes = _mm_loadu_si128((const __m128i *)scales);
-    const __m256i low = _mm256_slli_epi32(_mm256_cvtepu8_epi32(bytes), bits);
-    const __m256i high = _mm256_slli_epi32(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)), bits);
-    return (ilanes){_mm256_or_si256(low, _mm256_slli_epi32(low, 16)),
-                    _mm256_or_si256(high, _mm256_slli_epi32(high, 16))};
+// The low halves of 16 int32 in both int16 of each pair.
+static inline ilanes pairs_of_int(ilanes a) {
+    const __m256i low_half = _mm256_set1_epi32(0xFFFF);
+    return (ilanes){_mm256_or_si256(_mm256_and_si256(a.low, low_half), _mm256_slli_epi32(a.low, 16)),
+                    _mm256_or_si256(_mm256_and_si256(a.high, low_half), _mm256_slli_epi32(a.high, 16))};
 }
-static inline void half_t(__m256i codes, __m256i *even, __m256i *odd) {
-    const __m256i factor = _mm256_or_si256(_mm256_abs_epi8(codes), _mm256_set1_epi8(INT8_MIN));
-    const __m256i low_bytes = _mm256_set1_epi16(0x00FF);
-    *even = _mm256_maddubs_epi16(_mm256_and_si256(factor, low_bytes), codes);
-    *odd = _mm256_maddubs_epi16(_mm256_andnot_si256(low_bytes, factor), codes);
+// Every int16 shifted left, or right by -bits, with zeros coming in. `bits` is a constant wherever this is called.
+static inline ilanes pairs_shift(ilanes a, int bits) {
+    return bits >= 0 ? (ilanes){_mm256_slli_epi16(a.low, bits), _mm256_slli_epi16(a.high, bits)}
+                     : (ilanes){_mm256_srli_epi16(a.low, -bits), _mm256_srli_epi16(a.high, -bits)};
 }
-// T(s) of the bytes in even places (columns 0 and 2 of each row), and in odd ones: s (|s| | 128), the other byte's
-// factor being 0.
-static inline void pairs_t(ilanes codes, ilanes *even, ilanes *odd) {
-    half_t(codes.low, &even->low, &odd->low);
-    half_t(codes.high, &even->high, &odd->high);
+static inline ilanes pairs_low_bytes(void) {
+    return (ilanes){_mm256_set1_epi16(0x00FF), _mm256_set1_epi16(0x00FF)};
+}
+static inline ilanes bytes_set(int8_t x) {
+    return (ilanes){_mm256_set1_epi8(x), _mm256_set1_epi8(x)};
+}
+// A table of 16 bytes, and its entries for 64 indices below 16.
+static inline ilanes bytes_table(const int8_t *table) {
+    const __m256i entries = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
+    return (ilanes){entries, entries};
+}
+// The same for a table of 32, the fifth bit of an index being bit `bit` of its byte in `fifth`.
+static inline ilanes bytes_lookup_of_two(ilanes low, ilanes high, ilanes index, ilanes fifth, size_t bit) {
+    const ilanes is_high = pairs_shift(fifth, 7 - (int)bit), a = bytes_lookup(low, index),
+                 b = bytes_lookup(high, index);
+    return (ilanes){_mm256_blendv_epi8(a.low, b.low, is_high.low), _mm256_blendv_epi8(a.high, b.high, is_high.high)};
 }
 
 #endif

@@ -36,7 +36,20 @@ enum { PRODUCT_TOKENS = 12, PRODUCT_PANELS = 2, GEMM_ROWS = 12, GEMM_LANES = 2 }
 #define ilanes_store _mm512_storeu_si512
 #define ilanes_set _mm512_set1_epi32
 #define ilanes_add _mm512_add_epi32
+#define ilanes_sub _mm512_sub_epi32
+#define ilanes_and _mm512_and_si512
+#define ilanes_or _mm512_or_si512
+#define ilanes_and_not _mm512_andnot_si512 // ~a & b
+#define pairs_add _mm512_add_epi16
 #define pairs_mulhrs _mm512_mulhrs_epi16
+#define pairs_maddubs _mm512_maddubs_epi16
+#define bytes_set _mm512_set1_epi8
+#define bytes_abs _mm512_abs_epi8
+#define bytes_add _mm512_add_epi8
+#define bytes_sub _mm512_sub_epi8
+#define bytes_lookup _mm512_shuffle_epi8
+#define lanes_lookup(table, index) _mm512_permutexvar_ps(index, table) // of 16 numbers, by the index's low 4 bits
+#define lanes_lookup_of_two(low, high, index) _mm512_permutex2var_ps(low, index, high) // of 32, by 5 bits
 
 // x[n], n <= 16, and zeros after it.
 static inline lanes lanes_load_n(const float *x, size_t n) {
@@ -76,6 +89,11 @@ static inline bool lanes_all_finite(ilanes bits) {
     return _mm512_cmpeq_epi32_mask(_mm512_and_si512(bits, exponent), exponent) == 0;
 }
 
+// `value` where a > b, 0 elsewhere.
+static inline ilanes ilanes_if_above(lanes a, lanes b, int32_t value) {
+    return _mm512_maskz_set1_epi32(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), value);
+}
+
 // 16 numbers or bytes from memory.
 static inline lanes lanes_from_bf16(const void *x) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(x)), 16));
@@ -83,11 +101,17 @@ static inline lanes lanes_from_bf16(const void *x) {
 static inline lanes lanes_from_f16(const void *x) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(x));
 }
+static inline ilanes ilanes_from_int8(const void *x) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(x));
+}
+static inline ilanes ilanes_from_uint8(const void *x) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(x));
+}
 static inline lanes lanes_from_int8(const void *x) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(x)));
+    return _mm512_cvtepi32_ps(ilanes_from_int8(x));
 }
 static inline lanes lanes_from_uint8(const void *x) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(x)));
+    return _mm512_cvtepi32_ps(ilanes_from_uint8(x));
 }
 static inline void lanes_store_f16(void *out, lanes a) {
     _mm256_storeu_si256(out, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -113,21 +137,25 @@ static inline ilanes pairs_dot(ilanes sums, ilanes a, ilanes b) {
     return _mm512_add_epi32(sums, _mm512_madd_epi16(a, b));
 #endif
 }
-// Scale bytes of 16 rows as k << bits in both int16 of a row's pair.
-static inline ilanes pairs_of_scales(const uint8_t *scales, int bits) {
-    const __m512i low =
-        _mm512_slli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)scales)), (unsigned)bits);
-    return _mm512_or_si512(low, _mm512_slli_epi32(low, 16));
+// The low halves of 16 int32 in both int16 of each pair.
+static inline ilanes pairs_of_int(ilanes a) {
+    return _mm512_or_si512(_mm512_and_si512(a, _mm512_set1_epi32(0xFFFF)), _mm512_slli_epi32(a, 16));
 }
-// T(s) of the bytes in even places (columns 0 and 2 of each row), and in odd ones: s (|s| | 128), the other byte's
-// factor being 0.
-static inline void pairs_t(ilanes codes, ilanes *even, ilanes *odd) {
-    const __m512i magnitude = _mm512_abs_epi8(codes), top = _mm512_set1_epi8(INT8_MIN);
-    enum { or_then_and = 0xA8 }; // (a | b) & c
-    *even =
-        _mm512_maddubs_epi16(_mm512_ternarylogic_epi32(magnitude, top, _mm512_set1_epi16(0x00FF), or_then_and), codes);
-    *odd = _mm512_maddubs_epi16(
-        _mm512_ternarylogic_epi32(magnitude, top, _mm512_set1_epi16((short)0xFF00), or_then_and), codes);
+// Every int16 shifted left, or right by -bits, with zeros coming in. `bits` is a constant wherever this is called.
+static inline ilanes pairs_shift(ilanes a, int bits) {
+    return bits >= 0 ? _mm512_slli_epi16(a, (unsigned)bits) : _mm512_srli_epi16(a, (unsigned)-bits);
+}
+static inline ilanes pairs_low_bytes(void) {
+    return _mm512_set1_epi16(0x00FF);
+}
+// A table of 16 bytes, and its entries for 64 indices below 16.
+static inline ilanes bytes_table(const int8_t *table) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table));
+}
+// The same for a table of 32, the fifth bit of an index being bit `bit` of its byte in `fifth`.
+static inline ilanes bytes_lookup_of_two(ilanes low, ilanes high, ilanes index, ilanes fifth, size_t bit) {
+    const __mmask64 is_high = _mm512_test_epi8_mask(fifth, _mm512_set1_epi8((char)(1u << bit)));
+    return _mm512_mask_shuffle_epi8(bytes_lookup(low, index), is_high, high, index);
 }
 
 #endif

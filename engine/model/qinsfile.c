@@ -181,11 +181,13 @@ static bool stretch_is_sound(const qins_type_info *info, size_t unit_bytes, cons
         const size_t n_used = row < n_rows ? n_cols : 0;
         const uint16_t d = stretch->d[row];
         sound &= d == 0 || (row < n_rows && d >= QINS_BF16_MIN && d <= QINS_BF16_MAX);
-        for (size_t i = 0; i < stretch->n_cols; i += QINS_BLOCK)
-            sound &= stretch->scales[i / QINS_BLOCK * QINS_PANEL + row] <= (i < n_used ? info->max_scale : 0);
+        for (size_t i = 0; i < stretch->n_cols; i += QINS_BLOCK) {
+            const int scale = stretch->scales[i / QINS_BLOCK * QINS_PANEL + row];
+            sound &= i < n_used ? abs(info->k(scale)) <= info->max_k : scale == 0;
+        }
         for (size_t i = 0; i < stretch->n_cols; i++) {
             const int code = info->get(stretch->codes + i / QINS_UNIT * unit_bytes, row, i % QINS_UNIT);
-            sound &= i < n_used ? code >= info->min_code && code <= info->max_code : code == info->zero_code;
+            sound &= i < n_used ? code >= info->min_code && code <= info->max_code : code == info->padding_code;
         }
     }
     return sound;

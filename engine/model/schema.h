@@ -3,7 +3,7 @@
 #ifndef QINS_MODEL_SCHEMA_H
 #define QINS_MODEL_SCHEMA_H
 
-#include "engine/kernels/code.h"
+#include "engine/kernels/matrix.h"
 #include "engine/model/config.h"
 
 typedef enum qins_role {
