@@ -41,7 +41,7 @@ struct encoder {
     qins_type type;
     qins_layout layout;
     const qins_feedback *feedback; // NULL: none
-    const qins_kernels *kernels;
+    qins_encoder *coder;           // owned; NULL: the type is not coded
     size_t input_row_bytes;
     size_t piece_rows, item_rows; // multiples of QINS_PANEL where the payload is in panels, but for the last ones
     struct piece pieces[2];
@@ -169,7 +169,7 @@ static void encode_row(struct encoder *encoder, struct piece *piece, size_t slot
         place_values(encoder, piece, slot, bench->bytes);
     } else if (qins_type_is_coded(encoder->type)) {
         const qins_coded_row row = coded_row_at(bench->bytes, cols);
-        piece->errors[slot] = qins_encode_row(encoder->kernels, encoder->type, bench->values, NULL, cols, &row);
+        piece->errors[slot] = qins_encode_row(encoder->coder, bench->values, NULL, cols, &row);
         place_coded(encoder, piece, slot, &row);
     }
 }
@@ -254,6 +254,7 @@ static void free_encoder(struct encoder *encoder) {
         free(encoder->pieces[i].errors);
         free(encoder->pieces[i].bad_col);
     }
+    free(encoder->coder);
     free(encoder->benches);
     free(encoder->floats);
     free(encoder->bytes);
@@ -284,6 +285,8 @@ static void allocate(struct encoder *encoder, size_t n_threads, qins_error *erro
         piece->bad_col = qins_alloc(rows, sizeof(size_t), "rows of a tensor", error);
     }
     allocate_benches(encoder, n_threads, error);
+    if (qins_type_is_coded(encoder->type)) encoder->coder = qins_alloc(1, sizeof *encoder->coder, "an encoder", error);
+    if (encoder->coder != NULL) qins_encoder_init(encoder->coder, qins_kernels_get(), encoder->type);
     encoder->worker_errors = qins_alloc(n_threads, sizeof(qins_error), "errors of threads", error);
     encoder->hash = XXH3_createState();
     if (encoder->hash == NULL || XXH3_64bits_reset(encoder->hash) != XXH_OK)
@@ -327,7 +330,6 @@ qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_ty
                               .type = type,
                               .layout = layout,
                               .feedback = feedback,
-                              .kernels = qins_kernels_get(),
                               .input_row_bytes = qins_row_bytes(source->type, source->cols),
                               .sink = sink,
                               .sink_context = context,

@@ -55,7 +55,7 @@ static void round_file_to_q8_0(int fd, const qins_header *header) {
 
 hf_model hf_model_open(const char *folder, hf_mode mode) {
     qins_error error = {0};
-    qins_convert_options convert = {.weight_type = mode.coded ? QINS_QINS8 : QINS_F32,
+    qins_convert_options convert = {.weight_type = mode.weights,
                                     .head_given = mode.f32_head,
                                     .head_type = QINS_F32,
                                     .calibrate = mode.calibrate,

@@ -7,7 +7,7 @@
 
 // What a test wants of a model. The zero value is the reference mode: everything in FP32.
 typedef struct hf_mode {
-    bool coded;            // weights in qins8 (lm_head by the default rule) instead of FP32
+    qins_type weights;     // of the layers; lm_head by the default rule
     bool f32_head;         // lm_head in FP32 with coded weights
     const char *calibrate; // text to calibrate coded weights with
     bool q8_0;             // FP32 weights rounded as Q8_0 does (not lm_head): the yardstick for coded ones

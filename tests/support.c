@@ -103,6 +103,12 @@ const char *write_file(const char *folder, const char *name, const void *data, s
     return path;
 }
 
+const qins_encoder *scalar_encoder(qins_type type) {
+    static qins_encoder encoders[QINS_TYPE_COUNT];
+    if (encoders[type].kernels == NULL) qins_encoder_init(&encoders[type], &qins_kernels_scalar, type);
+    return &encoders[type];
+}
+
 uint8_t random_scale(test_random *random, qins_type type) {
     const qins_type_info *info = &qins_types[type];
     uint8_t scale;

@@ -3,7 +3,7 @@
 #ifndef QINS_TESTS_SUPPORT_H
 #define QINS_TESTS_SUPPORT_H
 
-#include "engine/kernels/kernels.h"
+#include "engine/kernels/encode.h"
 #include "engine/model/qinsfile.h"
 
 #include <criterion/criterion.h>
@@ -26,6 +26,9 @@ float random_uniform(test_random *random);                 // in [-1, 1), a mult
 float random_bell(test_random *random);                    // near normal: mean 0, variance 1, magnitude below 6
 uint8_t random_scale(test_random *random, qins_type type); // a scale byte that a writer may use
 void random_fill(test_random *random, float *values, size_t n);
+
+// The encoder to a coded type by the scalar tier.
+const qins_encoder *scalar_encoder(qins_type type);
 
 // --- memory ---
 

@@ -81,7 +81,7 @@ static void write_tensor(qins_writer *writer, const qins_config *config, qins_te
         const void *values = tensor->type == QINS_F32 ? (const void *)row : (const void *)halves;
         uint8_t *panel = payload + r / QINS_PANEL * qins_panel_bytes(tensor->type, cols);
         if (qins_type_is_coded(tensor->type)) {
-            qins_encode_row(&qins_kernels_scalar, tensor->type, row, NULL, cols, &coded);
+            qins_encode_row(scalar_encoder(tensor->type), row, NULL, cols, &coded);
             qins_pack_coded(panel, tensor->type, cols, r % QINS_PANEL, &coded);
         } else if (in_panels) {
             qins_pack_values(panel, tensor->type, cols, r % QINS_PANEL, values);

@@ -147,7 +147,7 @@ static bool count_calls(void *context, uint64_t done, uint64_t total) {
 
 // Coded weights choose otherwise now and then; not from the start, nor never.
 Test(compare, greedy_texts_are_those_of_plain_loops) {
-    hf_model model = hf_model_open("tests/data/demo", (hf_mode){.coded = true});
+    hf_model model = hf_model_open("tests/data/demo", (hf_mode){.weights = QINS_QINS8});
     hf_model reference = hf_model_open("tests/data/demo", (hf_mode){0});
     test_random random = {5};
     size_t n_diverging = 0, n_same_start = 0;

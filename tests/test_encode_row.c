@@ -54,8 +54,11 @@ static double decoded_error(qins_type type, const float *x, size_t cols, const q
     return error;
 }
 
-// The error with the smallest d for every stretch, the only one that is sure to be tried.
+// The error with the smallest d for every stretch, the only one that is sure to be tried, and what the steps of the
+// encoder's table and the rounding of v may hide.
 static double error_with_first_d(qins_type type, const float *x, size_t cols) {
+    const qins_type_info *info = &qins_types[type];
+    const double step = info->max_k / (double)scalar_encoder(type)->steps_per_unit;
     double error = 0;
     for (size_t start = 0; start < cols; start += QINS_STRETCH) {
         float padded[QINS_STRETCH] = {0}, importance[QINS_STRETCH] = {0};
@@ -63,11 +66,13 @@ static double error_with_first_d(qins_type type, const float *x, size_t cols) {
         memcpy(padded, x + start, n * sizeof *x);
         for (size_t i = 0; i < n; i++) importance[i] = 1.0f;
         const float d = qins_f32_from_bf16(qins_first_d(type, padded, QINS_STRETCH));
-        for (size_t i = 0; i < QINS_STRETCH && d > 0.0f; i += QINS_BLOCK) {
+        for (size_t i = 0; i < n && d > 0.0f; i++) {
             int8_t codes[QINS_BLOCK];
             uint8_t scale;
-            const float of_block = qins_kernels_scalar.encode_block[type](codes, &scale, padded + i, d, importance + i);
-            error += (double)d * (double)d * (double)of_block;
+            const size_t block = i / QINS_BLOCK * QINS_BLOCK;
+            qins_encode_block(scalar_encoder(type), codes, &scale, padded + block, d, importance + block);
+            const double v = info->value(codes[i - block], scale);
+            error += pow((double)padded[i] - (double)d * v, 2) + (double)d * (double)d * (step * step + 0.25);
         }
     }
     return error;
@@ -88,20 +93,23 @@ static void check_row(qins_type type, const float *x, size_t cols, double most) 
     const float *values = guarded_copy(&guards, x, cols * sizeof *x);
     const qins_coded_row row = guarded_row(&guards, cols), other = guarded_row(&guards, cols);
     const size_t padded = qins_round_up(cols, QINS_UNIT), n_d = (cols + QINS_STRETCH - 1) / QINS_STRETCH;
-    const double stated = qins_encode_row(&qins_kernels_scalar, type, values, NULL, cols, &row);
+    const double stated = qins_encode_row(scalar_encoder(type), values, NULL, cols, &row);
+    qins_encoder *encoder = malloc(sizeof *encoder);
     double squares = 0;
+    cr_assert_not_null(encoder);
     for (size_t i = 0; i < cols; i++) squares += (double)x[i] * (double)x[i];
     expect_sound(type, cols, &row);
     cr_assert_float_eq(stated, decoded_error(type, x, cols, &row), 1e-12 * stated);
     cr_assert_leq(stated, most * squares, "%s, %zu columns: %g", qins_types[type].name, cols, stated / squares);
-    cr_assert_leq(stated, error_with_first_d(type, x, cols) * (1 + 1e-3), "%s, %zu columns: %g, %g with the first d",
-                  qins_types[type].name, cols, stated, error_with_first_d(type, x, cols));
+    cr_assert_leq(stated, error_with_first_d(type, x, cols) * 1.03);
     for (size_t i = 1; i < n_tiers; i++) {
-        cr_assert_eq(qins_encode_row(&tiers[i].kernels, type, values, NULL, cols, &other), stated, "%s", tiers[i].name);
+        qins_encoder_init(encoder, &tiers[i].kernels, type);
+        cr_assert_eq(qins_encode_row(encoder, values, NULL, cols, &other), stated, "%s", tiers[i].name);
         cr_assert_eq(memcmp(row.codes, other.codes, padded), 0, "%s, codes", tiers[i].name);
         cr_assert_eq(memcmp(row.scales, other.scales, padded / QINS_BLOCK), 0, "%s, scale bytes", tiers[i].name);
         cr_assert_eq(memcmp(row.d, other.d, n_d * sizeof *row.d), 0, "%s, d", tiers[i].name);
     }
+    free(encoder);
     guards_free(&guards);
 }
 
@@ -133,7 +141,7 @@ static double error_elsewhere(qins_type type, const float *x, size_t cols, size_
     const qins_coded_row row = coded_row(&room);
     float decoded[3072];
     double error = 0;
-    qins_encode_row(&qins_kernels_scalar, type, x, NULL, cols, &row);
+    qins_encode_row(scalar_encoder(type), x, NULL, cols, &row);
     qins_decode_coded(decoded, type, cols, &row);
     for (size_t i = 0; i < cols; i++)
         if (i / QINS_BLOCK != place / QINS_BLOCK) error += pow((double)x[i] - (double)decoded[i], 2);
@@ -205,38 +213,44 @@ static double error_under(qins_type type, const float *w, float d, const float *
     return error;
 }
 
-// The error returned is that of the codes, and neither a scale byte to be tried nor none at all has a smaller one.
+// No scale byte to be tried, nor none at all, has a smaller error, up to the steps of the encoder's table, each of
+// which is up to half a step off.
 static void check_block(qins_type type, const float *w, float d, const float *importance) {
     const qins_type_info *info = &qins_types[type];
+    const qins_encoder *encoder = scalar_encoder(type);
     int8_t codes[QINS_BLOCK];
     uint8_t scale, scales[QINS_SCALES_TO_TRY];
     float max = 0;
-    for (int i = 0; i < QINS_BLOCK; i++) max = fmaxf(max, fabsf(w[i] * (1.0f / d)));
-    const double returned = (double)qins_kernels_scalar.encode_block[type](codes, &scale, w, d, importance);
+    double weight = 0;
+    for (int i = 0; i < QINS_BLOCK; i++) {
+        max = fmaxf(max, fabsf(w[i] * (1.0f / d)));
+        weight += (double)importance[i];
+    }
+    const double returned = (double)qins_encode_block(encoder, codes, &scale, w, d, importance);
     const double error = error_under(type, w, d, importance, scale, codes);
-    cr_assert_float_eq(returned, error, 1e-5 * error, "%g, but the codes have %g", returned, error);
     const size_t n = qins_scales_to_try(type, max, scales);
+    const double step = info->k(scales[n - 1]) / (double)encoder->steps_per_unit, slack = weight * (step * step + 1);
+    // v of small k is rounded, the table's is not; and where few weights count, a step may decide
+    const double most = abs(info->k(scales[0])) < 16 || weight != QINS_BLOCK ? 1.5 : 1.1;
+    cr_assert_float_eq(returned, error, (most - 1) * error + slack + 1e-3,
+                       "%s: %g, but the codes have %g; scale byte %d, d %g, max %g", info->name, returned, error, scale,
+                       (double)d, (double)max);
     cr_assert(n >= 1 && n <= QINS_SCALES_TO_TRY);
     cr_assert(scale == 0 || (max > 0.0f && memchr(scales, scale, n) != NULL));
     for (int i = 0; i < QINS_BLOCK && scale == 0; i++) cr_assert_eq(codes[i], info->padding_code);
-    cr_assert_leq(error, error_under(type, w, d, importance, 0, NULL) * (1 + 1e-5));
+    cr_assert_leq(error, error_under(type, w, d, importance, 0, NULL) * most + slack);
     for (size_t i = 0; i < n; i++) {
         const double other = error_under(type, w, d, importance, scales[i], NULL);
         cr_assert(info->k(scales[i]) != 0 && abs(info->k(scales[i])) <= info->max_k);
-        cr_assert_leq(error, other * (1 + 1e-5), "scale byte %d has %g, %d has %g", scale, error, scales[i], other);
+        cr_assert_leq(error, other * most + slack, "scale byte %d has %g, %d has %g", scale, error, scales[i], other);
     }
 }
 
 // The same from every tier, and what they take for the nearest code under scale bytes of all sizes.
-static void check_block_of_tier(qins_type type, const test_tier *tier, test_random *random, const float *w, float d,
-                                const float *importance) {
-    int8_t codes[QINS_BLOCK], expected[QINS_BLOCK];
+static void check_block_of_tier(qins_type type, const test_tier *tier, test_random *random, const float *w) {
+    int8_t codes[16], expected[16];
     float u[16], v[16], expected_v[16];
-    uint8_t scale, expected_scale, scales[16];
-    const float error = tier->kernels.encode_block[type](codes, &scale, w, d, importance);
-    cr_assert_eq(error, qins_kernels_scalar.encode_block[type](expected, &expected_scale, w, d, importance), "%s",
-                 tier->name);
-    cr_assert(scale == expected_scale && memcmp(codes, expected, QINS_BLOCK) == 0, "%s", tier->name);
+    uint8_t scales[16];
     for (int i = 0; i < 16; i++) {
         scales[i] = random_scale(random, type);
         u[i] = w[i] * 3000.0f;
@@ -260,8 +274,7 @@ static void check_blocks(qins_type type) {
             importance[j] = random_below(&random, 8) == 0 ? 0.0f : expf(random_bell(&random));
         for (size_t j = 0; j < QINS_BLOCK && i % 3 == 0; j++) importance[j] = 1.0f;
         check_block(type, w, d, importance);
-        for (size_t tier = 1; tier < n_tiers; tier++)
-            check_block_of_tier(type, &tiers[tier], &random, w, d, importance);
+        for (size_t tier = 1; tier < n_tiers; tier++) check_block_of_tier(type, &tiers[tier], &random, w);
     }
 }
 

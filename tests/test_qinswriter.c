@@ -11,9 +11,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-static const char GOLDEN[] = "tests/data/golden.qins";
-
-// One layer in qins8, with rows of one and of two blocks, the rest in BF16.
+// One layer of a coded type, with rows of one and of two blocks, the rest in BF16.
 static qins_config golden_config(void) {
     qins_config config = tiny_config();
     config.n_layers = 1;
@@ -26,49 +24,78 @@ static qins_config golden_config(void) {
     return config;
 }
 
-// The format may only grow: a file that was written once must be written and read the same for ever. When version 2
-// changes on purpose before its release, set QINS_WRITE_GOLDEN to make the file again, and look at the difference.
-Test(qinswriter, writes_the_golden_file) {
+// The format may only grow: a file that was written once must be written and read the same for ever. When an encoder
+// or version 2 changes on purpose before its release, set QINS_WRITE_GOLDEN to make the files again, and look at the
+// difference. first and last: of the last row of the down projection, worked out from the bytes by the second reader
+// (tests/oracle/qins_format.py).
+static const struct golden {
+    qins_type type;
+    uint64_t hash;
+    float first, last;
+} goldens[] = {
+    {QINS_QINS8, UINT64_C(0x8137e3a4eefe092f), -0x1.0b5ap-6f, 0x1.46538p-4f},
+    {QINS_QINS6, UINT64_C(0xcce6d5fb3f902458), -0x1.158p-6f, 0x1.4454p-4f},
+    {QINS_QINS5, UINT64_C(0x5886cb39f5f6f450), -0x1.37fp-6f, 0x1.45f4p-4f},
+    {QINS_QINS4, UINT64_C(0x79c248653498dca5), -0x1.b60cp-6f, 0x1.22a4p-4f},
+};
+enum { N_GOLDENS = sizeof goldens / sizeof goldens[0] };
+
+static const char *golden_path(const struct golden *golden) {
+    static char path[64];
+    snprintf(path, sizeof path, "tests/data/golden_%s.qins", qins_types[golden->type].name);
+    return path;
+}
+
+static void check_golden(const struct golden *golden) {
     const qins_config config = golden_config();
+    const char *path = golden_path(golden);
     qins_error error = {0};
-    size_t size, golden_size;
-    uint8_t *bytes = model_bytes(&config, 1, QINS_QINS8, &size);
+    size_t size, stored_size;
+    uint8_t *bytes = model_bytes(&config, 1, golden->type, &size);
     if (getenv("QINS_WRITE_GOLDEN") != NULL) {
-        FILE *file = fopen(GOLDEN, "wb");
+        FILE *file = fopen(path, "wb");
         cr_assert(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
     }
-    char *golden = qins_file_read_all(GOLDEN, 1 << 20, &golden_size, QINS_FAILED, &error);
+    char *stored = qins_file_read_all(path, 1 << 20, &stored_size, QINS_FAILED, &error);
     expect_ok(&error);
-    cr_expect_eq(XXH3_64bits(golden, golden_size), UINT64_C(0x983ba2c47161395b), "%s itself has changed: %016llx",
-                 GOLDEN, (unsigned long long)XXH3_64bits(golden, golden_size));
-    for (size_t i = 0; i < size && i < golden_size; i++)
-        cr_assert_eq(bytes[i], (uint8_t)golden[i], "byte %zu of %zu differs from %s", i, size, GOLDEN);
-    cr_expect_eq(size, golden_size);
-    free(golden);
+    cr_expect_eq(XXH3_64bits(stored, stored_size), golden->hash, "%s itself has changed: %016llx", path,
+                 (unsigned long long)XXH3_64bits(stored, stored_size));
+    for (size_t i = 0; i < size && i < stored_size; i++)
+        cr_assert_eq(bytes[i], (uint8_t)stored[i], "byte %zu of %zu differs from %s", i, size, path);
+    cr_expect_eq(size, stored_size);
+    free(stored);
     free(bytes);
 }
 
-Test(qinswriter, the_golden_file_is_read) {
+Test(qinswriter, writes_the_golden_files) {
+    for (size_t i = 0; i < N_GOLDENS; i++) check_golden(&goldens[i]);
+}
+
+static void check_golden_is_read(const struct golden *golden) {
     const qins_config config = golden_config();
     qins_error error = {0};
-    qins_image *image = qins_image_open(GOLDEN, &error);
+    qins_image *image = qins_image_open(golden_path(golden), &error);
     expect_ok(&error);
     const qins_header *header = qins_image_header(image);
     cr_expect_eq(header->n_tensors, qins_schema_count(&config));
     cr_expect(header->config.hidden_dim == 8 && header->config.ffn_dim == 70 && header->config.vocab_size == 9);
-    // Values at the ends of rows, worked out from the bytes by the second reader (tests/oracle/qins_format.py).
     float row[70];
     qins_matrix embedding = qins_image_matrix(image, QINS_EMBEDDING_INDEX);
     qins_decode_rows(row, &embedding, 0, 1);
     cr_expect(row[0] == 0x1.1ap+0f && row[7] == -0x1.bcp-3f);
     qins_matrix down = qins_image_matrix(image, QINS_LAYER_INDEX + QINS_DOWN);
     qins_decode_rows(row, &down, 7, 1);
-    cr_expect(row[0] == -0x1.03c4p-6f && row[69] == 0x1.450c8p-4f);
+    cr_expect(row[0] == golden->first && row[69] == golden->last, "%s: %a, %a", golden_path(golden), (double)row[0],
+              (double)row[69]);
     qins_pool *pool = qins_pool_create(2, &error);
     qins_image_verify(image, pool, &error);
     expect_ok(&error);
     qins_pool_free(pool);
     qins_image_close(image);
+}
+
+Test(qinswriter, the_golden_files_are_read) {
+    for (size_t i = 0; i < N_GOLDENS; i++) check_golden_is_read(&goldens[i]);
 }
 
 // A whole file of `config`, every payload byte 7, appended in pieces of `piece` bytes.
@@ -172,7 +199,7 @@ Test(qinswriter, a_file_that_cannot_be_written_is_named) {
     qins_error error = {0};
     qins_header header;
     model_header(&header, &config, QINS_F32, &error);
-    int fd = open(GOLDEN, O_RDONLY);
+    int fd = open("tests/data/golden_qins8.qins", O_RDONLY);
     cr_assert_null(qins_writer_create(fd, "out.qins", &header, (const uint8_t *)"token", 5, &error));
     expect_error(&error, QINS_FAILED, "cannot write out.qins: ");
     qins_writer *writer = qins_writer_create(fd, "out.qins", &header, NULL, 0, &error);

@@ -12,7 +12,7 @@
 static const char DEMO[] = "tests/data/demo";
 enum { LENGTH = 150, MAX_THREADS = 4 };
 
-static const hf_mode reference_mode = {0}, default_mode = {.coded = true, .f16_k = true, .coded_v = true};
+static const hf_mode reference_mode = {0}, default_mode = {.weights = QINS_QINS8, .f16_k = true, .coded_v = true};
 
 // LongRoPE's factors depend on the whole length of a sequence, which is another for its parts: so they are the long
 // ones from the start.
@@ -86,7 +86,11 @@ static void fill_ids(int32_t *ids, size_t n, uint32_t seed) {
 Test(reproducible, logits_of_the_demo_model) {
     int32_t ids[LENGTH];
     fill_ids(ids, LENGTH, 1);
-    expect_same_logits(DEMO, default_mode, ids, LENGTH);
+    for (int type = QINS_QINS8; type < QINS_TYPE_COUNT; type++) {
+        hf_mode mode = default_mode;
+        mode.weights = (qins_type)type;
+        expect_same_logits(DEMO, mode, ids, LENGTH);
+    }
 }
 
 Test(reproducible, logits_without_codes) {
@@ -131,19 +135,27 @@ Test(reproducible, text_with_and_without_the_cache) {
     hf_model_close(&model);
 }
 
-// The logits of a text by the demo model in the default encoding. Every machine gets these bits; a change that alters
-// them is a change of the arithmetic, of the encoder, or of the demo model, and says so.
-Test(reproducible, logits_of_every_machine) {
-    const uint64_t golden = 0x23BF919392E6D724;
-    hf_model model = hf_model_open(DEMO, default_mode);
+static void check_logits_of_every_machine(qins_type weights, uint64_t golden) {
+    hf_mode mode = default_mode;
+    mode.weights = weights;
+    hf_model model = hf_model_open(DEMO, mode);
     text_windows text = windows_of_text("tests/data/demo/held_out.txt", model.image, LENGTH, 1);
-    qins_session *session = start(&model, default_mode, NULL, 2);
+    qins_session *session = start(&model, mode, NULL, 2);
     const size_t vocab_size = qins_session_config(session)->vocab_size;
     float *logits = score_in_chunks(session, text.ids, LENGTH, LENGTH);
     const uint64_t hash = XXH3_64bits(logits, LENGTH * vocab_size * sizeof *logits);
-    cr_expect_eq(hash, golden, "XXH3-64 of the logits is 0x%016" PRIX64, hash);
+    cr_expect_eq(hash, golden, "%s: XXH3-64 of the logits is 0x%016" PRIX64, qins_types[weights].name, hash);
     free(logits);
     free(text.ids);
     qins_session_free(session);
     hf_model_close(&model);
+}
+
+// The logits of a text by the demo model in each code. Every machine gets these bits; a change that alters them is a
+// change of the arithmetic, of the encoder, or of the demo model, and says so.
+Test(reproducible, logits_of_every_machine) {
+    check_logits_of_every_machine(QINS_QINS8, 0x3156F972480681D8);
+    check_logits_of_every_machine(QINS_QINS6, 0xD2154064D918EC27);
+    check_logits_of_every_machine(QINS_QINS5, 0x721989E73D96FC11);
+    check_logits_of_every_machine(QINS_QINS4, 0xA906EAA538CC72C9);
 }

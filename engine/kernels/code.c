@@ -86,10 +86,10 @@ static float t_of(float v, int scale, float one) {
     return k == 0 ? 0.0f : v * (one / (float)k);
 }
 
-// T = (s + 24)^2 - 576 for s >= 0.
+// T = (s + 24)^2 - 576 for s >= 0, and (s + 24.5)^2 - 575.75 is halfway to the next one.
 static int qins6_nearest(float v, int scale) {
     const float t = t_of(v, scale, 64.0f) - (float)(24 * (scale & 1));
-    const float size = rintf(sqrtf(fabsf(t) + 576.0f) - 24.0f), s = copysignf(size, t);
+    const float size = rintf(sqrtf(fabsf(t) + 575.75f) - 24.0f), s = copysignf(size, t);
     return (int)(s < -32.0f ? -32.0f : s > 31.0f ? 31.0f : s);
 }
 

@@ -1,22 +1,47 @@
-// The data-free encoder: codes, scale bytes and d of a row by its own squared error. See kernels.h for the tiers'
-// parts.
+// The encoder: codes, scale bytes and d of a row by its own squared error.
+//
+// How far a weight is from the nearest code depends only on w / (d k), and on the sign of k and the shift t. So these
+// distances are tabulated, and a scale byte is judged by sums over the table: a block of 32 weights under k, -k, and
+// both shifts takes 32 look-ups of four numbers. The codes of the best one are then found exactly.
 #ifndef QINS_KERNELS_ENCODE_H
 #define QINS_KERNELS_ENCODE_H
 
 #include "engine/kernels/kernels.h"
 
-// Scale bytes that an encoder tries for a block whose largest |w / d| is `max`, in order; returns how many, at least 1.
-// None has k = 0. The largest weight need not sit exactly on the largest code: a scale somewhat smaller clips it, and
-// larger ones may bring the other weights nearer to codes. Which side of a lopsided table, and which shift, serves a
-// block best is only to be found by trying.
+// Scale bytes that an encoder tries for a block whose largest |w / d| is `max`, in order, those with the same |k| one
+// after another; returns how many, at least 1. None has k = 0. The largest weight need not sit exactly on the largest
+// code: a scale somewhat smaller clips it, and larger ones may bring the other weights nearer to codes. Which side of a
+// lopsided table, and which shift, serves a block best is only to be found by trying.
 enum { QINS_SCALES_TO_TRY = 64 };
 size_t qins_scales_to_try(qins_type type, float max, uint8_t scales[QINS_SCALES_TO_TRY]);
 
+enum { QINS_ENCODER_ERRORS = 10241 };
+
+// What encoding to a type needs; nothing is owned.
+typedef struct qins_encoder {
+    const qins_kernels *kernels;
+    qins_type type;
+    size_t n_forms;       // scale bytes with the same |k|
+    float steps_per_unit; // of u / |k|
+    int last_step;
+    // [2 last_step + 1][n_forms]: square of what is missing from step / steps_per_unit to the nearest value of a code
+    // over |k|
+    float errors[QINS_ENCODER_ERRORS];
+} qins_encoder;
+
+void qins_encoder_init(qins_encoder *encoder, const qins_kernels *kernels, qins_type type);
+
 // Encode x[cols], all finite, into `row` with the best of a few d for each QINS_STRETCH columns. What is best: the
-// smallest sum importance (x - stored)^2; importance[cols], NULL: all 1. Returns sum (x -
+// smallest sum importance (x - stored)^2, up to the steps of the table; importance[cols], NULL: all 1. Returns sum (x -
 // stored)^2.
-double qins_encode_row(const qins_kernels *kernels, qins_type type, const float *x, const float *importance,
-                       size_t cols, const qins_coded_row *row);
+double qins_encode_row(const qins_encoder *encoder, const float *x, const float *importance, size_t cols,
+                       const qins_coded_row *row);
+
+// One block under d > 0, with u = w * (1 / d): of scale byte 0 and those to try, in order, the first with the smallest
+// error sum importance (u - v)^2, and the nearest code of each u (under scale byte 0: padding codes). Returns the error
+// as the table has it.
+float qins_encode_block(const qins_encoder *encoder, int8_t codes[QINS_BLOCK], uint8_t *scale,
+                        const float w[QINS_BLOCK], float d, const float importance[QINS_BLOCK]);
 
 // The smallest d for x[n], n <= QINS_STRETCH: under it the block with the largest |x| takes the largest k.
 uint16_t qins_first_d(qins_type type, const float *x, size_t n);

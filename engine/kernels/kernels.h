@@ -83,11 +83,6 @@ typedef struct qins_kernels {
     // x[n] = exp(x - max) * factors (NULL: 1); returns the sum of the exponentials
     float (*exp_sum)(float *x, size_t n, float max, const float *factors);
 
-    // w[QINS_BLOCK], all finite, under d > 0, with u = w * (1 / d): of scale byte 0 and those that qins_scales_to_try
-    // names, in order, the first with the smallest error, and the nearest code of each u (under scale byte 0: padding
-    // codes). Returns the error, sum importance (u - v)^2, by fma in lanes
-    float (*encode_block[QINS_TYPE_COUNT])(int8_t *codes, uint8_t *scale, const float *w, float d,
-                                           const float *importance);
     // Of u[16], each under a scale byte of its own: the nearest code, up to rounding, and v
     void (*nearest[QINS_TYPE_COUNT])(int8_t *codes, float *v, const float *u, const uint8_t *scales);
     // Exact products of integers, `rounds` times in independent chains: the machine's peak; returns operations

@@ -530,7 +530,8 @@ static inline ilanes code_qins8(lanes u, const scale_lanes *scale, lanes *v) {
 
 static inline ilanes code_qins6(lanes u, const scale_lanes *scale, lanes *v) {
     const lanes t = lanes_sub(lanes_mul(u, scale->inverse), scale->shift);
-    const lanes size = lanes_round(lanes_sub(lanes_sqrt(lanes_add(lanes_abs(t), lanes_set(576.0f))), lanes_set(24.0f)));
+    const lanes size =
+        lanes_round(lanes_sub(lanes_sqrt(lanes_add(lanes_abs(t), lanes_set(575.75f))), lanes_set(24.0f)));
     const lanes s = lanes_max(lanes_min(lanes_with_sign(size, t), lanes_set(31.0f)), lanes_set(-32.0f));
     const lanes stored = lanes_fma(s, lanes_add(lanes_abs(s), lanes_set(48.0f)), scale->shift);
     *v = lanes_floor(lanes_mul(lanes_fma(stored, scale->k, lanes_set(32.0f)), lanes_set(1.0f / 64.0f)));
@@ -572,11 +573,6 @@ static inline scale_lanes scale_lanes_of(lanes k, float one, lanes shift) {
     return (scale_lanes){k, lanes_unless_below(lanes_div(lanes_set(one), k), lanes_abs(k), 1.0f), shift};
 }
 
-// One scale byte for all lanes, k being its number.
-static inline scale_lanes one_scale(int scale, int k, float one, float shift) {
-    return (scale_lanes){lanes_set((float)k), lanes_set(one / (float)k), lanes_set((scale & 1) == 0 ? 0.0f : shift)};
-}
-
 static inline __attribute__((always_inline)) void nearest(code_lanes *code, bool is_narrow, float one, float shift,
                                                           int8_t *codes, float *v, const float *u,
                                                           const uint8_t *scales) {
@@ -589,52 +585,15 @@ static inline __attribute__((always_inline)) void nearest(code_lanes *code, bool
     lanes_store(v, lanes_add(value, lanes_set(0.0f))); // +0 for -0
 }
 
-static inline __attribute__((always_inline)) float encode_block(code_lanes *code, qins_type type, float one,
-                                                                float shift, int8_t *codes, uint8_t *scale,
-                                                                const float *w, float d, const float *importance) {
-    const qins_type_info *info = &qins_types[type];
-    const lanes inverse = lanes_set(1.0f / d);
-    const lanes u[2] = {lanes_mul(lanes_load(w), inverse), lanes_mul(lanes_load(w + WIDTH), inverse)};
-    const lanes weight[2] = {lanes_load(importance), lanes_load(importance + WIDTH)};
-    uint8_t scales[QINS_SCALES_TO_TRY];
-    const size_t n = qins_scales_to_try(type, lanes_largest(lanes_max(lanes_abs(u[0]), lanes_abs(u[1]))), scales);
-    float best = lanes_sum(
-        lanes_fma(lanes_mul(u[1], weight[1]), u[1], lanes_fma(lanes_mul(u[0], weight[0]), u[0], lanes_set(0.0f))));
-    size_t found = n;
-    lanes v;
-    for (size_t s = 0; s < n; s++) {
-        const scale_lanes tried = one_scale(scales[s], info->k(scales[s]), one, shift);
-        lanes sum = lanes_set(0.0f);
-        for (int i = 0; i < 2; i++) {
-            code(u[i], &tried, &v);
-            const lanes left = lanes_sub(u[i], v);
-            sum = lanes_fma(lanes_mul(left, weight[i]), left, sum);
-        }
-        const float error = lanes_sum(sum);
-        found = error < best ? s : found; // no branch: it would be taken at random
-        best = error < best ? error : best;
-    }
-    *scale = found < n ? scales[found] : 0;
-    memset(codes, info->padding_code, QINS_BLOCK);
-    if (found == n) return best;
-    const scale_lanes chosen = one_scale(*scale, info->k(*scale), one, shift);
-    for (int i = 0; i < 2; i++) ilanes_store_int8(codes + i * WIDTH, code(u[i], &chosen, &v));
-    return best;
-}
-
-// The slots of a code: v of T under k is T k / one, t adds `shift` to T.
-#define ENCODED(name, type, one, shift)                                                                                \
+// The slot of a code: v of T under k is T k / one, t adds `shift` to T.
+#define NEAREST(name, one, shift)                                                                                      \
     static void nearest_##name(int8_t *codes, float *v, const float *u, const uint8_t *scales) {                       \
         nearest(code_##name, (shift) > 0.0f, one, shift, codes, v, u, scales);                                         \
-    }                                                                                                                  \
-    static float encode_block_##name(int8_t *codes, uint8_t *scale, const float *w, float d,                           \
-                                     const float *importance) {                                                        \
-        return encode_block(code_##name, type, one, shift, codes, scale, w, d, importance);                            \
     }
-ENCODED(qins8, QINS_QINS8, 2048.0f, 0.0f)
-ENCODED(qins6, QINS_QINS6, 64.0f, 24.0f)
-ENCODED(qins5, QINS_QINS5, 2.0f, 3.0f)
-ENCODED(qins4, QINS_QINS4, 1.0f, 3.0f)
+NEAREST(qins8, 2048.0f, 0.0f)
+NEAREST(qins6, 64.0f, 24.0f)
+NEAREST(qins5, 2.0f, 3.0f)
+NEAREST(qins4, 1.0f, 3.0f)
 
 static void override(qins_kernels *kernels) {
     kernels->quantize = quantize;
@@ -663,10 +622,6 @@ static void override(qins_kernels *kernels) {
     kernels->swiglu = swiglu;
     kernels->scale_max = scale_max;
     kernels->exp_sum = exp_sum;
-    kernels->encode_block[QINS_QINS8] = encode_block_qins8;
-    kernels->encode_block[QINS_QINS6] = encode_block_qins6;
-    kernels->encode_block[QINS_QINS5] = encode_block_qins5;
-    kernels->encode_block[QINS_QINS4] = encode_block_qins4;
     kernels->nearest[QINS_QINS8] = nearest_qins8;
     kernels->nearest[QINS_QINS6] = nearest_qins6;
     kernels->nearest[QINS_QINS5] = nearest_qins5;

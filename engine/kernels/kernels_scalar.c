@@ -245,40 +245,6 @@ static float exp_sum(float *x, size_t n, float max, const float *factors) {
     return sum_lanes(lanes);
 }
 
-// sum importance (u - v)^2 over a block
-static float block_error(const qins_type_info *info, const int8_t *codes, int scale, const float *u,
-                         const float *importance) {
-    float lanes[LANES] = {0};
-    for (int i = 0; i < QINS_BLOCK; i++) {
-        const float error = u[i] - (float)info->value(codes[i], scale);
-        lanes[i % LANES] = fmaf(error * importance[i], error, lanes[i % LANES]);
-    }
-    return sum_lanes(lanes);
-}
-
-static float encode_block(qins_type type, int8_t *codes, uint8_t *scale, const float *w, float d,
-                          const float *importance) {
-    const qins_type_info *info = &qins_types[type];
-    const float inverse = 1.0f / d;
-    float u[QINS_BLOCK];
-    for (int i = 0; i < QINS_BLOCK; i++) u[i] = w[i] * inverse;
-    *scale = 0;
-    memset(codes, info->padding_code, QINS_BLOCK);
-    float best = block_error(info, codes, 0, u, importance);
-    uint8_t scales[QINS_SCALES_TO_TRY];
-    const size_t n = qins_scales_to_try(type, qins_largest_magnitude(u, QINS_BLOCK), scales);
-    for (size_t s = 0; s < n; s++) {
-        int8_t tried[QINS_BLOCK];
-        for (int i = 0; i < QINS_BLOCK; i++) tried[i] = (int8_t)info->nearest(u[i], scales[s]);
-        const float error = block_error(info, tried, scales[s], u, importance);
-        if (!(error < best)) continue;
-        best = error;
-        *scale = scales[s];
-        memcpy(codes, tried, sizeof tried);
-    }
-    return best;
-}
-
 static void nearest(qins_type type, int8_t *codes, float *v, const float *u, const uint8_t *scales) {
     for (int i = 0; i < LANES; i++) {
         codes[i] = (int8_t)qins_types[type].nearest(u[i], scales[i]);
@@ -290,10 +256,6 @@ static void nearest(qins_type type, int8_t *codes, float *v, const float *u, con
 #define CODED(name, type)                                                                                              \
     static void unpack_##name(int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units) {               \
         unpack(type, v, codes, scales, n_units);                                                                       \
-    }                                                                                                                  \
-    static float encode_block_##name(int8_t *codes, uint8_t *scale, const float *w, float d,                           \
-                                     const float *importance) {                                                        \
-        return encode_block(type, codes, scale, w, d, importance);                                                     \
     }                                                                                                                  \
     static void nearest_##name(int8_t *codes, float *v, const float *u, const uint8_t *scales) {                       \
         nearest(type, codes, v, u, scales);                                                                            \
@@ -324,7 +286,6 @@ const qins_kernels qins_kernels_scalar = {
     .swiglu = swiglu,
     .scale_max = scale_max,
     .exp_sum = exp_sum,
-    .encode_block = EACH_CODE(encode_block),
     .nearest = EACH_CODE(nearest),
     .integer_rounds = integer_rounds,
 };

@@ -84,7 +84,7 @@ nohash=
 
 for folder in tests/data/demo tests/data/tiny/*; do
     if [ ! -f "$folder/config.json" ]; then skip "python reader, $folder" "it is not there"; continue; fi
-    agree "$folder" --type qins8
+    for type in qins8 qins6 qins5 qins4; do agree "$folder" --type $type; done
     agree "$folder" --type bf16
     agree "$folder" --type f32
     agree "$folder" --lm-head qins8

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from operator import mul, sub
 
 from qins_format import (ADDED_IN_MODEL, ADDED_RSTRIP, ADDED_SPECIAL, BLOCK, BYTE_FALLBACK,
-                         FUSE_UNKNOWNS, NO_ID, PLAIN_OF_SOURCE, CodedRows, PlainRows, Refused, check_hash,
+                         FUSE_UNKNOWNS, NO_ID, PLAIN_OF_SOURCE, CODE_BITS, CodedRows, PlainRows, Refused, check_hash,
                          code_value, payload_bytes, payload_of, plain_values, require)
 
 
@@ -70,14 +70,15 @@ class Checkpoint:
 class NearestCode:
     """How near the codes of a scale byte come to a value."""
 
-    def __init__(self):
-        self.of_scale = {}
+    def __init__(self, kind):
+        self.kind, self.of_scale = kind, {}
 
     def distance(self, k, u):
         """The least |u - v|."""
         values = self.of_scale.get(k)
         if values is None:
-            values = self.of_scale[k] = [code_value(s, k) for s in range(-127, 128)]
+            codes = [code for code in range(1 << CODE_BITS[self.kind]) if (self.kind, code) != ("qins8", 128)]
+            values = self.of_scale[k] = sorted(code_value(self.kind, code, k) for code in codes)
         at = bisect_right(values, u)
         return min(abs(u - v) for v in values[max(0, at - 1):at + 1])
 
@@ -90,7 +91,7 @@ def check_nearest(coded, nearest, first, source, where):
             (d,) = plain_values("bf16", struct.pack("<H", bits))
             for i in range(min(n, cols - start) if d else 0):
                 u, k = source[row * cols + start + i] / d, scales[i // BLOCK]
-                missed = abs(u - code_value(codes[i], k))
+                missed = abs(u - code_value(coded.kind, codes[i], k))
                 if missed > nearest.distance(k, u) + 1.01:
                     raise Refused(f"{where}: row {first + row}, column {start + i}: code {codes[i]} is {missed} "
                                   f"away, another {nearest.distance(k, u)}")
@@ -122,7 +123,7 @@ def compare_tensor(qins, checkpoint, tensor):
         return check_error(tensor, 0.0, 0.0, where)
     source_rows, stored_rows = PlainRows({"type": kind, "cols": cols}, raw), qins.rows(tensor)
     calibrated = "calibration" in qins.header["provenance"]  # then other weights make up for a code's error
-    nearest = NearestCode() if isinstance(stored_rows, CodedRows) and not calibrated else None
+    nearest = NearestCode(tensor["type"]) if isinstance(stored_rows, CodedRows) and not calibrated else None
     lost = total = 0.0
     step = max(1, 65536 // cols)
     for first in range(0, rows, step):

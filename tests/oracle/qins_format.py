@@ -19,6 +19,10 @@ MAGIC = b"QINS\r\n\x1a\n"
 PANEL, BLOCK, UNIT, STRETCH = 16, 32, 64, 512  # rows; columns that share a scale byte, come in whole, share d
 SMALLEST_D, LARGEST_D = 0x0080, 0x7F7F  # bits of the smallest normal BF16, and of the largest finite one
 PLAIN_BYTES = {"f32": 4, "f16": 2, "bf16": 2}  # bytes per value
+CODE_BITS = {"qins8": 8, "qins6": 6, "qins5": 5, "qins4": 4}
+TABLE_A = (-63, -51, -40, -32, -24, -17, -11, -5, 1, 6, 12, 19, 25, 33, 42, 58)
+TABLE_B = (-127, -113, -102, -92, -82, -73, -65, -57, -49, -42, -35, -28, -22, -16, -10, -5,
+           0, 5, 11, 16, 22, 28, 35, 42, 49, 56, 64, 73, 82, 91, 103, 121)
 PLAIN_OF_SOURCE = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
 NO_ID = 0xFFFFFFFF
 MAX_IDS = 4194304
@@ -220,9 +224,18 @@ def check_provenance(header):
 # --- matrices ----------------------------------------------------------------
 
 
-def code_value(s, k):
-    """v of code s, -127 .. 127, under scale byte k."""
-    return (s * (abs(s) + 128) * k + 1024) // 2048
+def code_value(kind, code, scale):
+    """v of a code under a scale byte."""
+    if kind == "qins8":
+        s = code - 256 if code > 127 else code
+        return (s * (abs(s) + 128) * scale + 1024) // 2048
+    k, t = (scale - 256 if scale > 127 else scale) // 2, scale % 2
+    if kind == "qins6":
+        s = code - 32
+        return ((s * (abs(s) + 48) + 24 * t) * k + 32) // 64
+    if kind == "qins5":
+        return ((TABLE_B[code] + 3 * t) * k + 1) // 2
+    return (TABLE_A[code] + 3 * t) * k
 
 
 def scale_bytes(n_cols):
@@ -237,28 +250,42 @@ def stretches(cols):
 
 
 def panel_bytes(kind, cols):
-    if kind == "qins8":
-        return sum(scale_bytes(n) + 16 * n for _, n in stretches(cols))
+    if kind in CODE_BITS:
+        return sum(scale_bytes(n) + 2 * CODE_BITS[kind] * n for _, n in stretches(cols))
     return PANEL * cols * PLAIN_BYTES[kind]
 
 
 class CodedRows:
-    """Rows of a qins8 matrix in panels."""
+    """Rows of a coded matrix in panels."""
 
     def __init__(self, tensor, payload):
-        self.cols, self.payload = tensor["cols"], payload
-        self.panel_bytes = panel_bytes("qins8", self.cols)
+        self.kind, self.cols, self.payload = tensor["type"], tensor["cols"], payload
+        self.panel_bytes = panel_bytes(self.kind, self.cols)
+
+    def codes(self, at, n, lane):
+        """The stored bits of n codes of a row from byte `at` on."""
+        if self.kind == "qins8":
+            return b"".join(self.payload[at + 64 * i + 4 * lane:at + 64 * i + 4 * lane + 4] for i in range(n // 4))
+        further = CODE_BITS[self.kind] - 4
+        out = bytearray()
+        for block in range(at, at + n // BLOCK * 64 * CODE_BITS[self.kind], 64 * CODE_BITS[self.kind]):
+            for col in range(BLOCK):
+                group, byte = col // 4, 4 * lane + col % 4
+                code = self.payload[block + 64 * (group // 2) + byte] >> 4 * (group % 2) & 15
+                if further:
+                    high = self.payload[block + 256 + 64 * (group * further // 8) + byte] >> group * further % 8
+                    code |= (high & (1 << further) - 1) << 4
+                out.append(code)
+        return bytes(out)
 
     def parts(self, row):
-        """For each stretch: (first column, columns, d's bits, scale bytes, signed codes) of a row, padding included."""
+        """For each stretch: (first column, columns, d's bits, scale bytes, codes' bits) of a row, padding included."""
         at, lane = row // PANEL * self.panel_bytes, row % PANEL
         for start, n in stretches(self.cols):
             (d,) = struct.unpack_from("<H", self.payload, at + 2 * lane)
             scales = bytes(self.payload[at + 32 + 16 * block + lane] for block in range(n // BLOCK))
-            codes = at + scale_bytes(n) + 4 * lane
-            quads = [self.payload[codes + 64 * i:codes + 64 * i + 4] for i in range(n // 4)]
-            yield start, n, d, scales, array("b", b"".join(quads))
-            at += scale_bytes(n) + 16 * n
+            yield start, n, d, scales, self.codes(at + scale_bytes(n), n, lane)
+            at += scale_bytes(n) + 2 * CODE_BITS[self.kind] * n
 
     def decode(self, first, count):
         """Rows first .. first + count - 1, as one flat list."""
@@ -266,7 +293,7 @@ class CodedRows:
         for row in range(first, first + count):
             for start, n, bits, scales, codes in self.parts(row):
                 (d,) = plain_values("bf16", struct.pack("<H", bits))
-                values = [d * code_value(s, scales[i // BLOCK]) for i, s in enumerate(codes)]
+                values = [d * code_value(self.kind, code, scales[i // BLOCK]) for i, code in enumerate(codes)]
                 out.extend(values[:self.cols - start])
         return out
 
@@ -299,7 +326,7 @@ class PanelRows:
 
 
 def rows_of(tensor, payload):
-    if tensor["type"] == "qins8":
+    if tensor["type"] in CODE_BITS:
         return CodedRows(tensor, payload)
     return (PanelRows if tensor["in_panels"] else PlainRows)(tensor, payload)
 
@@ -343,8 +370,8 @@ def check_tensor(tensor, index, demanded):
     require(shape == (rows, cols), where,
             f"is {list(shape)}, but the configuration demands {[rows, cols]}")
     kind = text(tensor, "type", where)
-    require(kind == "qins8" or kind in PLAIN_BYTES, where, f'type "{kind}"')
-    require(may_be_coded or kind != "qins8", where, "may not be of a coded type")
+    require(kind in CODE_BITS or kind in PLAIN_BYTES, where, f'type "{kind}"')
+    require(may_be_coded or kind not in CODE_BITS, where, "may not be of a coded type")
     size = payload_bytes(kind, rows, cols, tensor["in_panels"])
     require(integer(tensor, "bytes", where) == size, where,
             f'"bytes" is {tensor["bytes"]}, but the shape demands {size}')
@@ -362,7 +389,8 @@ def check_coded_row(coded, row, used, where):
     for start, n, d, scales, codes in coded.parts(row):
         here = f"{where}: row {row}, columns from {start} on"
         require(d == 0 or SMALLEST_D <= d <= LARGEST_D, here, f"d is {d:#x}")
-        require(-128 not in codes, here, "code -128")
+        require(coded.kind != "qins8" or 128 not in codes, here, "code -128")
+        require(coded.kind == "qins8" or not {0x80, 0x81} & set(scales), here, "k is -64")
         in_use = min(max(0, used - start), n)
         require(not any(codes[in_use:]), here, "a code of the padding is not zero")
         require(not any(scales[(in_use + BLOCK - 1) // BLOCK:]), here, "a scale byte of the padding is not zero")
@@ -379,7 +407,7 @@ def check_coded_payload(tensor, payload, where):
         for _, n in stretches(cols):
             gap = at + 32 + n // 2, at + scale_bytes(n)
             require(not any(payload[slice(*gap)]), where, f"bytes {gap[0]} to {gap[1]} are not zero")
-            at += scale_bytes(n) + 16 * n
+            at += scale_bytes(n) + 2 * CODE_BITS[tensor["type"]] * n
 
 
 def check_panels(tensor, payload, where):
@@ -424,7 +452,7 @@ def check_tensors(data, header, end):
         payload = payload_of(data, tensor)
         where = f"tensor {tensor['name']}, payload at offset {tensor['offset']}"
         check_hash(payload, tensor["hash"], where)
-        if tensor["type"] == "qins8":
+        if tensor["type"] in CODE_BITS:
             check_coded_payload(tensor, payload, where)
         elif tensor["in_panels"]:
             check_panels(tensor, payload, where)
