@@ -156,10 +156,37 @@ static inline __attribute__((always_inline)) ilanes dot_unit(const code_form for
     return ilanes_add(even_sum, odd_sum);
 }
 
-static inline __attribute__((always_inline)) void dot_coded(const code_form form, float *y, const qins_matrix *w,
-                                                            size_t panel, size_t n_panels, const int16_t *x,
-                                                            const float *scale) {
-    const size_t unit_bytes = form.bits * 2 * 64;
+// As above for qins4, whose v is T k without rounding, so that a row's k can wait for its sum over a block:
+// sum v X = k (sum u X + (3 t - 64) sum X) for u = A + 64, which is positive and takes one instruction to widen. All
+// terms are integers below 2^31.
+static inline ilanes dot_unit_qins4(const uint8_t *codes, const uint8_t *scales, const int16_t *x) {
+    const ilanes table = bytes_add(bytes_table(qins4_table), bytes_set(64));
+    ilanes sum = ilanes_set(0);
+    for (size_t b = 0; b < 2; b++, codes += 4 * 64, scales += QINS_PANEL) {
+        const code_block block = {.codes = codes};
+        const int32_t x_sum = pairs_sum(ilanes_load(x));
+        ilanes even_sum = ilanes_set(0), odd_sum = ilanes_set(0);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < QINS_BLOCK / 4; i++, x += 4) {
+            if (i < 4) ask_ahead(codes + i * 64);
+            const ilanes u = bytes_lookup(table, nibbles(&block, i));
+            even_sum = pairs_dot(even_sum, ilanes_and(u, pairs_low_bytes()), pairs_set(x));
+            odd_sum = pairs_dot(odd_sum, pairs_shift(u, -8), pairs_set(x + 2));
+        }
+        const ilanes scale = ilanes_from_int8(scales), t = ilanes_and(scale, ilanes_set(1));
+        const ilanes of_t = ilanes_and(ilanes_sub(ilanes_set(0), t), ilanes_set(3 * x_sum));
+        const ilanes total = ilanes_add(ilanes_add(even_sum, odd_sum), ilanes_sub(of_t, ilanes_set(64 * x_sum)));
+        sum = ilanes_add(sum, ilanes_mul(ilanes_halve(scale), total));
+    }
+    return sum;
+}
+
+typedef ilanes dot_unit_function(const uint8_t *codes, const uint8_t *scales, const int16_t *x);
+
+static inline __attribute__((always_inline)) void dot_coded(dot_unit_function *of_unit, size_t bits, float *y,
+                                                            const qins_matrix *w, size_t panel, size_t n_panels,
+                                                            const int16_t *x, const float *scale) {
+    const size_t unit_bytes = bits * 2 * 64;
     for (size_t p = 0; p < n_panels; p++) {
         const uint8_t *data = qins_panel_at(w, panel + p);
         lanes sum = lanes_set(0.0f);
@@ -167,8 +194,8 @@ static inline __attribute__((always_inline)) void dot_coded(const code_form form
             const qins_stretch stretch = qins_stretch_at(data, unit_bytes, w->cols, start);
             const lanes d = lanes_from_bf16(stretch.d);
             for (size_t col = 0; col < stretch.n_cols; col += QINS_UNIT) {
-                const ilanes products = dot_unit(form, stretch.codes + col / QINS_UNIT * unit_bytes,
-                                                 stretch.scales + col / QINS_BLOCK * QINS_PANEL, x + start + col);
+                const ilanes products = of_unit(stretch.codes + col / QINS_UNIT * unit_bytes,
+                                                stretch.scales + col / QINS_BLOCK * QINS_PANEL, x + start + col);
                 sum =
                     lanes_fma(lanes_mul(d, lanes_set(scale[(start + col) / QINS_UNIT])), lanes_from_int(products), sum);
             }
@@ -192,14 +219,21 @@ static inline __attribute__((always_inline)) void unpack(const code_form form, i
 }
 
 // The slots of a code.
+#define DOT_UNIT(name, n_bits)                                                                                         \
+    static inline ilanes dot_unit_##name(const uint8_t *codes, const uint8_t *scales, const int16_t *x) {              \
+        return dot_unit((code_form){n_bits, block_##name, group_##name}, codes, scales, x);                            \
+    }
 #define CODED(name, n_bits)                                                                                            \
     static void dot_##name(float *y, const qins_matrix *w, size_t panel, size_t n_panels, const int16_t *x,            \
                            const float *scale) {                                                                       \
-        dot_coded((code_form){n_bits, block_##name, group_##name}, y, w, panel, n_panels, x, scale);                   \
+        dot_coded(dot_unit_##name, n_bits, y, w, panel, n_panels, x, scale);                                           \
     }                                                                                                                  \
     static void unpack_##name(int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units) {               \
         unpack((code_form){n_bits, block_##name, group_##name}, v, codes, scales, n_units);                            \
     }
+DOT_UNIT(qins8, 8)
+DOT_UNIT(qins6, 6)
+DOT_UNIT(qins5, 5)
 CODED(qins8, 8)
 CODED(qins6, 6)
 CODED(qins5, 5)

@@ -41,6 +41,7 @@ WORD_OF_TWO(lanes, lanes_max, _mm256_max_ps) // a > b ? a : b; where one is NaN:
 WORD_OF_TWO(lanes, lanes_min, _mm256_min_ps) // a < b ? a : b; where one is NaN: b
 WORD_OF_TWO(ilanes, ilanes_add, _mm256_add_epi32)
 WORD_OF_TWO(ilanes, ilanes_sub, _mm256_sub_epi32)
+WORD_OF_TWO(ilanes, ilanes_mul, _mm256_mullo_epi32)
 WORD_OF_TWO(ilanes, ilanes_and, _mm256_and_si256)
 WORD_OF_TWO(ilanes, ilanes_or, _mm256_or_si256)
 WORD_OF_TWO(ilanes, ilanes_and_not, _mm256_andnot_si256) // ~a & b
@@ -115,6 +116,10 @@ static inline ilanes ilanes_set(int32_t x) {
 }
 static inline ilanes ilanes_shift_left(ilanes a, int bits) {
     return (ilanes){_mm256_slli_epi32(a.low, bits), _mm256_slli_epi32(a.high, bits)};
+}
+// floor(a / 2)
+static inline ilanes ilanes_halve(ilanes a) {
+    return (ilanes){_mm256_srai_epi32(a.low, 1), _mm256_srai_epi32(a.high, 1)};
 }
 static inline bool lanes_all_finite(ilanes bits) {
     const __m256i exponent = _mm256_set1_epi32(0x7F800000);
@@ -204,6 +209,14 @@ static inline ilanes pairs_set(const int16_t *pair) {
 static inline ilanes pairs_dot(ilanes sums, ilanes a, ilanes b) {
     return (ilanes){_mm256_add_epi32(sums.low, _mm256_madd_epi16(a.low, b.low)),
                     _mm256_add_epi32(sums.high, _mm256_madd_epi16(a.high, b.high))};
+}
+// The sum of 32 int16.
+static inline int32_t pairs_sum(ilanes a) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    const __m256i eight = _mm256_add_epi32(_mm256_madd_epi16(a.low, ones), _mm256_madd_epi16(a.high, ones));
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
 }
 // The low halves of 16 int32 in both int16 of each pair.
 static inline ilanes pairs_of_int(ilanes a) {

@@ -37,6 +37,7 @@ enum { PRODUCT_TOKENS = 12, PRODUCT_PANELS = 2, GEMM_ROWS = 12, GEMM_LANES = 2 }
 #define ilanes_set _mm512_set1_epi32
 #define ilanes_add _mm512_add_epi32
 #define ilanes_sub _mm512_sub_epi32
+#define ilanes_mul _mm512_mullo_epi32
 #define ilanes_and _mm512_and_si512
 #define ilanes_or _mm512_or_si512
 #define ilanes_and_not _mm512_andnot_si512 // ~a & b
@@ -83,6 +84,10 @@ static inline float lanes_sum(lanes v) {
 
 static inline ilanes ilanes_shift_left(ilanes a, int bits) {
     return _mm512_slli_epi32(a, (unsigned)bits);
+}
+// floor(a / 2)
+static inline ilanes ilanes_halve(ilanes a) {
+    return _mm512_srai_epi32(a, 1);
 }
 static inline bool lanes_all_finite(ilanes bits) {
     const ilanes exponent = _mm512_set1_epi32(0x7F800000);
@@ -136,6 +141,10 @@ static inline ilanes pairs_dot(ilanes sums, ilanes a, ilanes b) {
 #else
     return _mm512_add_epi32(sums, _mm512_madd_epi16(a, b));
 #endif
+}
+// The sum of 32 int16.
+static inline int32_t pairs_sum(ilanes a) {
+    return _mm512_reduce_add_epi32(_mm512_madd_epi16(a, _mm512_set1_epi16(1)));
 }
 // The low halves of 16 int32 in both int16 of each pair.
 static inline ilanes pairs_of_int(ilanes a) {
