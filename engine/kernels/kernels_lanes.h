@@ -151,6 +151,7 @@ static inline __attribute__((always_inline)) ilanes dot_unit(const code_form for
             form.group(&block, i, &even, &odd);
             even_sum = pairs_dot(even_sum, even, pairs_set(x));
             odd_sum = pairs_dot(odd_sum, odd, pairs_set(x + 2));
+            keep_order(&even_sum, &odd_sum);
         }
     }
     return ilanes_add(even_sum, odd_sum);
@@ -172,6 +173,7 @@ static inline ilanes dot_unit_qins4(const uint8_t *codes, const uint8_t *scales,
             const ilanes u = bytes_lookup(table, nibbles(&block, i));
             even_sum = pairs_dot(even_sum, ilanes_and(u, pairs_low_bytes()), pairs_set(x));
             odd_sum = pairs_dot(odd_sum, pairs_shift(u, -8), pairs_set(x + 2));
+            keep_order(&even_sum, &odd_sum);
         }
         const ilanes scale = ilanes_from_int8(scales), t = ilanes_and(scale, ilanes_set(1));
         const ilanes of_t = ilanes_and(ilanes_sub(ilanes_set(0), t), ilanes_set(3 * x_sum));

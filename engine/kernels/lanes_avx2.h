@@ -247,4 +247,9 @@ static inline ilanes bytes_lookup_of_two(ilanes low, ilanes high, ilanes index, 
     return (ilanes){_mm256_blendv_epi8(a.low, b.low, is_high.low), _mm256_blendv_epi8(a.high, b.high, is_high.high)};
 }
 
+// Two sums are what they are here: GCC would compute all of a loop's products first, and run out of registers.
+static inline void keep_order(ilanes *a, ilanes *b) {
+    __asm__("" : "+x"(a->low), "+x"(a->high), "+x"(b->low), "+x"(b->high));
+}
+
 #endif

@@ -167,4 +167,9 @@ static inline ilanes bytes_lookup_of_two(ilanes low, ilanes high, ilanes index, 
     return _mm512_mask_shuffle_epi8(bytes_lookup(low, index), is_high, high, index);
 }
 
+// Two sums are what they are here: GCC would compute all of a loop's products first, and run out of registers.
+static inline void keep_order(ilanes *a, ilanes *b) {
+    __asm__("" : "+v"(*a), "+v"(*b));
+}
+
 #endif
