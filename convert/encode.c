@@ -185,7 +185,7 @@ static void encode_rows_with_feedback(struct encoder *encoder, struct piece *pie
         rows[i] = coded_row_at(bench->bytes + i * coded_row_bytes(cols), cols);
     }
     if (!usable) return;
-    qins_feedback_encode(encoder->feedback, encoder->type, bench->values, n, rows, piece->errors + slot,
+    qins_feedback_encode(encoder->feedback, encoder->coder, bench->values, n, rows, piece->errors + slot,
                          bench->values + encoder->item_rows * cols);
     for (size_t i = 0; i < n; i++) place_coded(encoder, piece, slot + i, &rows[i]);
 }

@@ -6,7 +6,6 @@
 #include "engine/kernels/blas.h"
 #include "engine/kernels/encode.h"
 #include "engine/kernels/linear.h"
-#include "engine/kernels/tiers.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@ enum {
     BLOCK = QINS_BLOCK, // weights that share a scale byte
     PANEL = 64,         // columns that are factored at once
     TILE = 256,         // rows (and columns) of H that are an item of work
-    SCALES = 16         // scale bytes tried at a time, one a lane
+    SCALES = 16         // scale bytes tried for each block, one a lane: those that promise the least without feedback
 };
 
 // Added to the diagonal of H, as a share of its mean: n inputs do not tell much of directions that they hardly have.
@@ -26,7 +25,7 @@ static const double DAMPING = 0.02;
 static const float CORRECTION = 0.5f;
 
 // Room above the largest weight for what others make it up to: d is that much larger than it would have to be.
-static const float HEADROOM = 1.05f;
+static const float HEADROOM = 1.1f;
 
 static size_t block_length(size_t cols, size_t start) {
     return cols - start < BLOCK ? cols - start : BLOCK;
@@ -275,8 +274,7 @@ static inline void add_scaled(float *restrict sums, const float *restrict values
 // What is the same for all blocks of an item.
 struct coding {
     const qins_feedback *feedback;
-    const qins_kernels *kernels;
-    qins_type type;
+    const qins_encoder *encoder;
 };
 
 // `triangle`: the block's part of L, rows cols floats apart. Loops over lanes have no branches, for the compiler.
@@ -290,7 +288,7 @@ static void try_scales(const struct coding *coding, struct lanes *lanes, const f
             wanted[lane] = w[j] + lanes->feedback[j][lane] / l[j];
             ratio[lane] = wanted[lane] * inverse;
         }
-        coding->kernels->nearest[coding->type](lanes->codes[j], v, ratio, lanes->scales);
+        coding->encoder->kernels->nearest[coding->encoder->type](lanes->codes[j], v, ratio, lanes->scales);
         for (size_t lane = 0; lane < SCALES; lane++) {
             const float left = (wanted[lane] - d * v[lane]) * l[j];
             lanes->error[j][lane] = w[j] - d * v[lane];
@@ -300,39 +298,44 @@ static void try_scales(const struct coding *coding, struct lanes *lanes, const f
     }
 }
 
+// Scale bytes to try, for what the columns after the block ask of w[n]: a column's error weighs as much as the others
+// cannot make up for. `diagonal`: of the block's part of L, rows cols floats apart.
+static void choose_scales(const struct coding *coding, uint8_t scales[SCALES], const float *w, float d, size_t n,
+                          const float *asked, const float *diagonal) {
+    float wanted[BLOCK] = {0}, importance[BLOCK] = {0}, error;
+    for (size_t j = 0; j < n; j++) {
+        const float l = diagonal[j * (coding->feedback->cols + 1)];
+        wanted[j] = w[j] + asked[j] / l;
+        importance[j] = l * l;
+    }
+    const size_t n_scales = qins_rank_scales(coding->encoder, scales, SCALES, wanted, d, importance, &error);
+    for (size_t lane = n_scales; lane < SCALES; lane++) scales[lane] = scales[0];
+}
+
 // Encode w[n] under d, which becomes its error; asked[n]: the sums over the columns after the block. Codes go to their
 // columns in the row. Returns the scale byte.
 static uint8_t encode_block(const struct coding *coding, float *w, float d, size_t start, size_t n, const float *asked,
                             int8_t *codes) {
     const qins_feedback *feedback = coding->feedback;
-    const float max = qins_largest_magnitude(w, n);
-    if (!(max > 0.0f) || !(d > 0.0f)) return 0; // nothing but zeros: their codes are set, and they make up for nobody
-    uint8_t scales[1 + QINS_SCALES_TO_TRY] = {0}, best = 0;
-    const size_t n_scales = 1 + qins_scales_to_try(coding->type, max / d, scales + 1);
-    float best_cost = INFINITY, errors[BLOCK];
-    memcpy(errors, w, n * sizeof *w);
-    for (size_t first = 0; first < n_scales; first += SCALES) {
-        struct lanes lanes;
-        for (size_t lane = 0; lane < SCALES; lane++) {
-            lanes.scales[lane] = scales[first + lane < n_scales ? first + lane : n_scales - 1];
-            lanes.cost[lane] = 0.0f;
-            for (size_t j = 0; j < n; j++) lanes.feedback[j][lane] = asked[j];
-        }
-        try_scales(coding, &lanes, w, d, n, feedback->factor + start * feedback->cols + start);
-        for (size_t lane = 0; lane < SCALES; lane++) {
-            if (!(lanes.cost[lane] < best_cost)) continue;
-            best_cost = lanes.cost[lane];
-            best = lanes.scales[lane];
-            for (size_t j = 0; j < n; j++) {
-                codes[feedback->columns[start + j]] = lanes.codes[j][lane];
-                errors[j] = lanes.error[j][lane];
-            }
-        }
+    const float *triangle = feedback->factor + start * feedback->cols + start;
+    if (!(qins_largest_magnitude(w, n) > 0.0f) || !(d > 0.0f))
+        return 0; // nothing but zeros: their codes are set, and they make up for nobody
+    struct lanes lanes;
+    choose_scales(coding, lanes.scales, w, d, n, asked, triangle);
+    for (size_t lane = 0; lane < SCALES; lane++) {
+        lanes.cost[lane] = 0.0f;
+        for (size_t j = 0; j < n; j++) lanes.feedback[j][lane] = asked[j];
     }
-    for (size_t j = 0; j < n && best == 0; j++)
-        codes[feedback->columns[start + j]] = (int8_t)qins_types[coding->type].padding_code;
-    memcpy(w, errors, n * sizeof *w);
-    return best;
+    try_scales(coding, &lanes, w, d, n, triangle);
+    size_t best = 0;
+    for (size_t lane = 1; lane < SCALES; lane++) best = lanes.cost[lane] < lanes.cost[best] ? lane : best;
+    const bool is_zero = lanes.scales[best] == 0; // then codes say nothing
+    for (size_t j = 0; j < n; j++) {
+        const int padding = qins_types[coding->encoder->type].padding_code;
+        codes[feedback->columns[start + j]] = is_zero ? (int8_t)padding : lanes.codes[j][best];
+        w[j] = lanes.error[j][best];
+    }
+    return lanes.scales[best];
 }
 
 // ordered[n_rows, cols] = w in order, with what makes up for the drift of the inputs. change: as many floats
@@ -348,12 +351,12 @@ static void take_rows(const qins_feedback *feedback, float *ordered, const float
 // d of every QINS_STRETCH columns, by the weights that are to be coded; the padding of codes and scale bytes.
 static void begin_row(const struct coding *coding, const float *ordered, const qins_coded_row *row) {
     const size_t cols = coding->feedback->cols, padded = qins_round_up(cols, QINS_UNIT);
-    memset(row->codes, qins_types[coding->type].padding_code, padded);
+    memset(row->codes, qins_types[coding->encoder->type].padding_code, padded);
     memset(row->scales, 0, padded / BLOCK);
     memset(row->d, 0, (cols + QINS_STRETCH - 1) / QINS_STRETCH * sizeof *row->d);
     for (size_t j = 0; j < cols; j++) {
         const float magnitude = HEADROOM * ordered[j];
-        const uint16_t needed = qins_first_d(coding->type, &magnitude, 1);
+        const uint16_t needed = qins_first_d(coding->encoder->type, &magnitude, 1);
         uint16_t *d = &row->d[coding->feedback->columns[j] / QINS_STRETCH];
         *d = needed > *d ? needed : *d; // BF16 numbers that are not negative are ordered like their bits
     }
@@ -369,9 +372,9 @@ static double squared_error(qins_type type, const float *w, size_t cols, const q
     return sum;
 }
 
-void qins_feedback_encode(const qins_feedback *feedback, qins_type type, const float *w, size_t n_rows,
+void qins_feedback_encode(const qins_feedback *feedback, const qins_encoder *encoder, const float *w, size_t n_rows,
                           const qins_coded_row *rows, double *errors, float *scratch) {
-    const struct coding coding = {feedback, qins_kernels_get(), type};
+    const struct coding coding = {feedback, encoder};
     const size_t cols = feedback->cols;
     float asked[QINS_FEEDBACK_ROWS * BLOCK];
     take_rows(feedback, scratch, w, n_rows, scratch + n_rows * cols);
@@ -388,5 +391,5 @@ void qins_feedback_encode(const qins_feedback *feedback, qins_type type, const f
                                                  qins_f32_from_bf16(rows[r].d[block * BLOCK / QINS_STRETCH]), start, n,
                                                  asked + r * BLOCK, rows[r].codes);
     }
-    for (size_t r = 0; r < n_rows; r++) errors[r] = squared_error(type, w + r * cols, cols, &rows[r], scratch);
+    for (size_t r = 0; r < n_rows; r++) errors[r] = squared_error(encoder->type, w + r * cols, cols, &rows[r], scratch);
 }

@@ -11,7 +11,7 @@
 #define QINS_CONVERT_FEEDBACK_H
 
 #include "engine/base/pool.h"
-#include "engine/kernels/matrix.h"
+#include "engine/kernels/encode.h"
 
 // What the inputs of one matrix say. The columns of each block, and the blocks, stand in another order than in the
 // matrix: those with the largest inputs come last, so that they are rounded first and all others can make up for them.
@@ -33,7 +33,7 @@ void qins_feedback_free(qins_feedback *feedback);
 
 // Encode w[n_rows, cols], n_rows <= QINS_FEEDBACK_ROWS, all finite, into rows[n_rows]. d of a row is set by its largest
 // weights in advance. errors[n_rows]: sum (w - stored)^2 of each row. scratch: twice as many floats as w has.
-void qins_feedback_encode(const qins_feedback *feedback, qins_type type, const float *w, size_t n_rows,
+void qins_feedback_encode(const qins_feedback *feedback, const qins_encoder *encoder, const float *w, size_t n_rows,
                           const qins_coded_row *rows, double *errors, float *scratch);
 
 #endif

@@ -131,7 +131,7 @@ static void check(size_t rows_of_matrix) {
     qins_feedback_init(&feedback, pool, x, y, INPUTS, rows_of_matrix, COLS, &error);
     cr_assert_eq(error.status, QINS_OK, "%s", error.message);
     cr_expect_eq(feedback.is_solved, rows_of_matrix > COLS);
-    qins_feedback_encode(&feedback, QINS_QINS8, w, ROWS, rows, squared_errors, scratch);
+    qins_feedback_encode(&feedback, scalar_encoder(QINS_QINS8), w, ROWS, rows, squared_errors, scratch);
     size_t n_wrong = 0;
     for (size_t r = 0; r < ROWS; r++) {
         double square = 0.0;

@@ -104,39 +104,53 @@ static void sum_errors(const qins_encoder *encoder, float *sums, const int32_t *
     memcpy(sums, &sum, sizeof sum);
 }
 
+// errors[1 + n] of scale byte 0 and the scale bytes to try, scales[1 + n]; returns 1 + n.
+static size_t find_errors(const qins_encoder *encoder, uint8_t *scales, float *errors, const float *u,
+                          const float *importance) {
+    const size_t n = qins_scales_to_try(encoder->type, qins_largest_magnitude(u, QINS_BLOCK), scales + 1);
+    int32_t places[QINS_BLOCK];
+    scales[0] = 0;
+    errors[0] = 0.0f;
+    for (int i = 0; i < QINS_BLOCK; i++) errors[0] += importance[i] * u[i] * u[i];
+    for (size_t s = 1; s < 1 + n; s += encoder->n_forms) {
+        const float k = fabsf((float)qins_types[encoder->type].k(scales[s]));
+        find_places(encoder, places, u, k);
+        sum_errors(encoder, errors + s, places, importance);
+        for (size_t form = 0; form < encoder->n_forms; form++) errors[s + form] = errors[s + form] * k * k;
+    }
+    return 1 + n;
+}
+
+size_t qins_rank_scales(const qins_encoder *encoder, uint8_t *scales, size_t n, const float w[QINS_BLOCK], float d,
+                        const float importance[QINS_BLOCK], float *error) {
+    uint8_t tried[1 + QINS_SCALES_TO_TRY];
+    float u[QINS_BLOCK], errors[1 + QINS_SCALES_TO_TRY], least = 0.0f;
+    for (int i = 0; i < QINS_BLOCK; i++) u[i] = w[i] * (1.0f / d);
+    const size_t n_tried = find_errors(encoder, tried, errors, u, importance);
+    if (n > n_tried) n = n_tried;
+    for (size_t i = 0; i < n; i++) {
+        size_t best = 0;
+        for (size_t s = 0; s < n_tried; s++) best = errors[s] < errors[best] ? s : best;
+        if (i == 0) least = errors[best];
+        scales[i] = tried[best];
+        errors[best] = INFINITY;
+    }
+    *error = least;
+    return n;
+}
+
 float qins_encode_block(const qins_encoder *encoder, int8_t codes[QINS_BLOCK], uint8_t *scale,
                         const float w[QINS_BLOCK], float d, const float importance[QINS_BLOCK]) {
-    const qins_type_info *info = &qins_types[encoder->type];
-    const float inverse = 1.0f / d;
-    float u[QINS_BLOCK], best = 0.0f;
-    int32_t places[QINS_BLOCK];
-    for (int i = 0; i < QINS_BLOCK; i++) u[i] = w[i] * inverse;
-    for (int i = 0; i < QINS_BLOCK; i++) best += importance[i] * u[i] * u[i];
-    uint8_t scales[QINS_SCALES_TO_TRY];
-    const size_t n = qins_scales_to_try(encoder->type, qins_largest_magnitude(u, QINS_BLOCK), scales);
-    size_t found = n;
-    for (size_t s = 0; s < n; s += encoder->n_forms) {
-        const float k = fabsf((float)info->k(scales[s]));
-        float sums[4];
-        find_places(encoder, places, u, k);
-        sum_errors(encoder, sums, places, importance);
-        for (size_t form = 0; form < encoder->n_forms; form++) { // no branch: it would be taken at random
-            const float error = sums[form] * k * k;
-            found = error < best ? s + form : found;
-            best = error < best ? error : best;
-        }
-    }
-    *scale = found < n ? scales[found] : 0;
-    if (*scale == 0) {
-        memset(codes, info->padding_code, QINS_BLOCK);
-        return best;
-    }
+    float u[QINS_BLOCK], v[QINS_BLOCK / 2], error;
     uint8_t same[QINS_BLOCK / 2];
-    float v[QINS_BLOCK / 2];
+    qins_rank_scales(encoder, scale, 1, w, d, importance, &error);
+    memset(codes, qins_types[encoder->type].padding_code, QINS_BLOCK);
+    if (*scale == 0) return error;
     memset(same, *scale, sizeof same);
+    for (int i = 0; i < QINS_BLOCK; i++) u[i] = w[i] * (1.0f / d);
     for (int i = 0; i < QINS_BLOCK; i += QINS_BLOCK / 2)
         encoder->kernels->nearest[encoder->type](codes + i, v, u + i, same);
-    return best;
+    return error;
 }
 
 // One part of a row that shares d: w[n_blocks * QINS_BLOCK] and what errors weigh.

@@ -37,9 +37,14 @@ void qins_encoder_init(qins_encoder *encoder, const qins_kernels *kernels, qins_
 double qins_encode_row(const qins_encoder *encoder, const float *x, const float *importance, size_t cols,
                        const qins_coded_row *row);
 
-// One block under d > 0, with u = w * (1 / d): of scale byte 0 and those to try, in order, the first with the smallest
-// error sum importance (u - v)^2, and the nearest code of each u (under scale byte 0: padding codes). Returns the error
-// as the table has it.
+// The n scale bytes, or as many as there are, that promise the smallest errors of a block under d > 0, the best first:
+// of scale byte 0 and those to try, by sum importance (u - v)^2 with u = w * (1 / d), as the table has it; among equals
+// the first. Returns how many; *error is the best one's.
+size_t qins_rank_scales(const qins_encoder *encoder, uint8_t *scales, size_t n, const float w[QINS_BLOCK], float d,
+                        const float importance[QINS_BLOCK], float *error);
+
+// One block under d > 0: the best scale byte by that, and the nearest code of each w / d (under scale byte 0: padding
+// codes). Returns the error.
 float qins_encode_block(const qins_encoder *encoder, int8_t codes[QINS_BLOCK], uint8_t *scale,
                         const float w[QINS_BLOCK], float d, const float importance[QINS_BLOCK]);
 
