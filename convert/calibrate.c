@@ -226,8 +226,10 @@ static bool run_layer(struct calibration *calibration, size_t layer) {
     read_layer(calibration, layer);
     if (calibration->error->status != QINS_OK) return false;
     swap_streams(calibration);
+    calibration->compute.matmul = QINS_MATMUL_SGEMM;
     const bool is_done =
         qins_forward_layer(&calibration->state, &calibration->sequences, layer, keep_inputs, calibration);
+    calibration->compute.matmul = QINS_MATMUL_EXACT; // coded weights are faster so
     swap_streams(calibration);
     return is_done &&
            qins_forward_layer(&calibration->state, &calibration->sequences, layer, encode_for_product, calibration);
@@ -278,7 +280,6 @@ qins_status qins_calibrate(const qins_header *header, const qins_calibration_tex
         qins_compute_init(&calibration.compute, n_threads, error) == QINS_OK &&
         qins_forward_prepare(&calibration.state, &header->config, &calibration.compute, &options, error) == QINS_OK)
         read_weights(&calibration);
-    calibration.compute.matmul = QINS_MATMUL_SGEMM;
     if (error->status == QINS_OK) run(&calibration);
     release(&calibration);
     return error->status;

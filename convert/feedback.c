@@ -15,7 +15,8 @@ enum {
     BLOCK = QINS_BLOCK, // weights that share a scale byte
     PANEL = 64,         // columns that are factored at once
     TILE = 256,         // rows (and columns) of H that are an item of work
-    SCALES = 16         // scale bytes tried for each block, one a lane: those that promise the least without feedback
+    LANES = 16,
+    SCALES = 8 // scale bytes tried for each block, one a lane: those that promise the least without feedback
 };
 
 // Added to the diagonal of H, as a share of its mean: n inputs do not tell much of directions that they hardly have.
@@ -258,17 +259,19 @@ void qins_feedback_free(qins_feedback *feedback) {
 
 // --- encoding ---
 
-// One block of a row under SCALES scale bytes. Places 0 .. n - 1 are the block's columns in order.
+// The same block of some rows, each under SCALES scale bytes. Places 0 .. n - 1 are the block's columns in order.
 struct lanes {
-    uint8_t scales[SCALES];
-    float feedback[BLOCK][SCALES]; // sum over later columns of e_i L_ij
-    float error[BLOCK][SCALES];    // w - stored
-    float cost[SCALES];            // sum of squares of (e L)_j
-    int8_t codes[BLOCK][SCALES];
+    uint8_t scales[LANES];
+    float d[LANES];
+    float w[BLOCK][LANES];
+    float feedback[BLOCK][LANES]; // sum over later columns of e_i L_ij
+    float error[BLOCK][LANES];    // w - stored
+    float cost[LANES];            // sum of squares of (e L)_j
+    int8_t codes[BLOCK][LANES];
 };
 
 static inline void add_scaled(float *restrict sums, const float *restrict values, float factor) {
-    for (size_t lane = 0; lane < SCALES; lane++) sums[lane] += values[lane] * factor;
+    for (size_t lane = 0; lane < LANES; lane++) sums[lane] += values[lane] * factor;
 }
 
 // What is the same for all blocks of an item.
@@ -278,64 +281,84 @@ struct coding {
 };
 
 // `triangle`: the block's part of L, rows cols floats apart. Loops over lanes have no branches, for the compiler.
-static void try_scales(const struct coding *coding, struct lanes *lanes, const float *w, float d, size_t n,
-                       const float *triangle) {
-    const float inverse = 1.0f / d;
+static void try_scales(const struct coding *coding, struct lanes *lanes, size_t n, const float *triangle) {
+    const qins_encoder *encoder = coding->encoder;
+    float inverse[LANES];
+    for (size_t lane = 0; lane < LANES; lane++) inverse[lane] = 1.0f / lanes->d[lane];
     for (size_t j = n; j-- > 0;) {
         const float *l = triangle + j * coding->feedback->cols;
-        float wanted[SCALES], ratio[SCALES], v[SCALES];
-        for (size_t lane = 0; lane < SCALES; lane++) {
-            wanted[lane] = w[j] + lanes->feedback[j][lane] / l[j];
-            ratio[lane] = wanted[lane] * inverse;
+        float wanted[LANES], ratio[LANES], v[LANES];
+        for (size_t lane = 0; lane < LANES; lane++) {
+            wanted[lane] = lanes->w[j][lane] + lanes->feedback[j][lane] / l[j];
+            ratio[lane] = wanted[lane] * inverse[lane];
         }
-        coding->encoder->kernels->nearest[coding->encoder->type](lanes->codes[j], v, ratio, lanes->scales);
-        for (size_t lane = 0; lane < SCALES; lane++) {
-            const float left = (wanted[lane] - d * v[lane]) * l[j];
-            lanes->error[j][lane] = w[j] - d * v[lane];
+        encoder->kernels->nearest[encoder->type](lanes->codes[j], v, ratio, lanes->scales);
+        for (size_t lane = 0; lane < LANES; lane++) {
+            const float left = (wanted[lane] - lanes->d[lane] * v[lane]) * l[j];
+            lanes->error[j][lane] = lanes->w[j][lane] - lanes->d[lane] * v[lane];
             lanes->cost[lane] += left * left;
         }
         for (size_t i = 0; i < j; i++) add_scaled(lanes->feedback[i], lanes->error[j], l[i]);
     }
 }
 
-// Scale bytes to try, for what the columns after the block ask of w[n]: a column's error weighs as much as the others
-// cannot make up for. `diagonal`: of the block's part of L, rows cols floats apart.
-static void choose_scales(const struct coding *coding, uint8_t scales[SCALES], const float *w, float d, size_t n,
-                          const float *asked, const float *diagonal) {
+// A block of one row on its way.
+struct row_block {
+    float *w;           // [n], which becomes its error
+    const float *asked; // [n]: the sums over the columns after the block
+    float d;
+    int8_t *codes;  // of the whole row, by column
+    uint8_t *scale; // of the block
+};
+
+// Put a row into SCALES lanes from `first` on: under the scale bytes that promise the least for what the columns after
+// the block ask of it. A column's error weighs as much as the others cannot make up for.
+static void begin_lanes(const struct coding *coding, struct lanes *lanes, size_t first, const struct row_block *row,
+                        size_t n, const float *triangle) {
     float wanted[BLOCK] = {0}, importance[BLOCK] = {0}, error;
     for (size_t j = 0; j < n; j++) {
-        const float l = diagonal[j * (coding->feedback->cols + 1)];
-        wanted[j] = w[j] + asked[j] / l;
+        const float l = triangle[j * (coding->feedback->cols + 1)];
+        wanted[j] = row->w[j] + row->asked[j] / l;
         importance[j] = l * l;
     }
-    const size_t n_scales = qins_rank_scales(coding->encoder, scales, SCALES, wanted, d, importance, &error);
-    for (size_t lane = n_scales; lane < SCALES; lane++) scales[lane] = scales[0];
+    uint8_t *scales = lanes->scales + first;
+    const size_t n_scales = qins_rank_scales(coding->encoder, scales, SCALES, wanted, row->d, importance, &error);
+    for (size_t i = 0; i < SCALES; i++) {
+        if (i >= n_scales) scales[i] = scales[0];
+        lanes->d[first + i] = row->d;
+        lanes->cost[first + i] = 0.0f;
+        for (size_t j = 0; j < n; j++) {
+            lanes->w[j][first + i] = row->w[j];
+            lanes->feedback[j][first + i] = row->asked[j];
+        }
+    }
 }
 
-// Encode w[n] under d, which becomes its error; asked[n]: the sums over the columns after the block. Codes go to their
-// columns in the row. Returns the scale byte.
-static uint8_t encode_block(const struct coding *coding, float *w, float d, size_t start, size_t n, const float *asked,
-                            int8_t *codes) {
-    const qins_feedback *feedback = coding->feedback;
-    const float *triangle = feedback->factor + start * feedback->cols + start;
-    if (!(qins_largest_magnitude(w, n) > 0.0f) || !(d > 0.0f))
-        return 0; // nothing but zeros: their codes are set, and they make up for nobody
-    struct lanes lanes;
-    choose_scales(coding, lanes.scales, w, d, n, asked, triangle);
-    for (size_t lane = 0; lane < SCALES; lane++) {
-        lanes.cost[lane] = 0.0f;
-        for (size_t j = 0; j < n; j++) lanes.feedback[j][lane] = asked[j];
-    }
-    try_scales(coding, &lanes, w, d, n, triangle);
-    size_t best = 0;
-    for (size_t lane = 1; lane < SCALES; lane++) best = lanes.cost[lane] < lanes.cost[best] ? lane : best;
-    const bool is_zero = lanes.scales[best] == 0; // then codes say nothing
+// Take the best of a row's lanes. columns[n]: where the block's places lie in the row.
+static void end_lanes(const struct coding *coding, const struct lanes *lanes, size_t first, const struct row_block *row,
+                      size_t n, const size_t *columns) {
+    size_t best = first;
+    for (size_t lane = first + 1; lane < first + SCALES; lane++)
+        best = lanes->cost[lane] < lanes->cost[best] ? lane : best;
+    const bool is_zero = lanes->scales[best] == 0; // then codes say nothing
     for (size_t j = 0; j < n; j++) {
         const int padding = qins_types[coding->encoder->type].padding_code;
-        codes[feedback->columns[start + j]] = is_zero ? (int8_t)padding : lanes.codes[j][best];
-        w[j] = lanes.error[j][best];
+        row->codes[columns[j]] = is_zero ? (int8_t)padding : lanes->codes[j][best];
+        row->w[j] = lanes->error[j][best];
     }
-    return lanes.scales[best];
+    *row->scale = lanes->scales[best];
+}
+
+// Encode the block of columns start .. start + n - 1, in order, in as many rows as there are lanes for.
+static void encode_block(const struct coding *coding, const struct row_block *rows, size_t n_rows, size_t start,
+                         size_t n) {
+    const qins_feedback *feedback = coding->feedback;
+    const float *triangle = feedback->factor + start * feedback->cols + start;
+    struct lanes lanes;
+    for (size_t r = 0; r < LANES / SCALES; r++)
+        begin_lanes(coding, &lanes, r * SCALES, &rows[r < n_rows ? r : 0], n, triangle);
+    try_scales(coding, &lanes, n, triangle);
+    for (size_t r = 0; r < n_rows; r++) end_lanes(coding, &lanes, r * SCALES, &rows[r], n, feedback->columns + start);
 }
 
 // ordered[n_rows, cols] = w in order, with what makes up for the drift of the inputs. change: as many floats
@@ -386,10 +409,20 @@ void qins_feedback_encode(const qins_feedback *feedback, const qins_encoder *enc
         if (end < cols)
             qins_sgemm(asked, BLOCK, scratch + end, cols, feedback->factor + end * cols + start, cols, n_rows, n,
                        cols - end, (qins_sgemm_form){.alpha = 1.0f});
-        for (size_t r = 0; r < n_rows; r++)
-            rows[r].scales[block] = encode_block(&coding, scratch + r * cols + start,
-                                                 qins_f32_from_bf16(rows[r].d[block * BLOCK / QINS_STRETCH]), start, n,
-                                                 asked + r * BLOCK, rows[r].codes);
+        struct row_block parts[LANES / SCALES];
+        size_t n_parts = 0;
+        for (size_t r = 0; r < n_rows; r++) {
+            const float d = qins_f32_from_bf16(rows[r].d[block * BLOCK / QINS_STRETCH]);
+            float *part = scratch + r * cols + start;
+            rows[r].scales[block] = 0; // of zeros, whose codes are set; they make up for nobody
+            if (d > 0.0f && qins_largest_magnitude(part, n) > 0.0f)
+                parts[n_parts++] =
+                    (struct row_block){part, asked + r * BLOCK, d, rows[r].codes, &rows[r].scales[block]};
+            if (n_parts == LANES / SCALES || (r + 1 == n_rows && n_parts > 0)) {
+                encode_block(&coding, parts, n_parts, start, n);
+                n_parts = 0;
+            }
+        }
     }
     for (size_t r = 0; r < n_rows; r++) errors[r] = squared_error(encoder->type, w + r * cols, cols, &rows[r], scratch);
 }
