@@ -27,6 +27,7 @@ object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 # Instructions beyond the platform's minimum are for the files of their tier alone. There may be no compiler yet: make deps
 # installs it after this line.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m)),)
+$(call object,convert/calibration_text.c): convert/calibration_text.txt
 $(call object,$(wildcard engine/kernels/kernels_avx2*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
 $(call object,$(wildcard engine/kernels/kernels_avx512*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
 ifneq ($(config),emulated)

@@ -7,71 +7,12 @@
 #include "engine/kernels/blas.h"
 #include "engine/model/forward.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
-enum { SEQUENCE_TOKENS = 512, MAX_TEXT_BYTES = 1 << 26 };
-
-// --- the text ---
-
-// The longest sequence that runs with the factors for short ones.
-static size_t sequence_length(const qins_config *config) {
-    size_t longest = config->rope == QINS_ROPE_LONG ? config->original_positions : config->max_positions;
-    return longest < SEQUENCE_TOKENS ? longest : SEQUENCE_TOKENS;
-}
-
-// Sequences of `prefix` and the next tokens of the text.
-static void cut(qins_calibration_text *text, const qins_ids *prefix, const qins_ids *ids, size_t n_tokens,
-                const char *path, qins_error *error) {
-    const size_t body = text->length - prefix->count;
-    const size_t available = ids->count / body, wanted = n_tokens < text->length ? 1 : n_tokens / text->length;
-    text->n_sequences = available < wanted ? available : wanted;
-    if (text->n_sequences == 0) {
-        qins_fail(error, QINS_USAGE, "%s: a text for calibration must have at least %zu tokens, it has %zu", path, body,
-                  ids->count);
-        return;
-    }
-    text->ids = qins_alloc(text->n_sequences * text->length, sizeof *text->ids, "calibration text", error);
-    for (size_t i = 0; i < text->n_sequences && error->status == QINS_OK; i++) {
-        int32_t *sequence = text->ids + i * text->length;
-        if (prefix->count > 0) memcpy(sequence, prefix->data, prefix->count * sizeof *sequence);
-        memcpy(sequence + prefix->count, ids->data + i * body, body * sizeof *sequence);
-    }
-}
-
-static void record_source(qins_source *source, const char *path, const char *bytes, size_t size) {
-    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
-    const size_t length = strnlen(name, sizeof source->name - 1);
-    *source = (qins_source){.bytes = size, .hash = XXH3_64bits(bytes, size)};
-    memcpy(source->name, name, length);
-}
-
-qins_status qins_calibration_text_read(qins_calibration_text *text, const char *path, const qins_tokenizer *tokenizer,
-                                       const qins_config *config, size_t n_tokens, qins_error *error) {
-    *text = (qins_calibration_text){.length = sequence_length(config)};
-    qins_ids prefix = {0}, ids = {0};
-    size_t size;
-    char *bytes = qins_file_read_all(path, MAX_TEXT_BYTES, &size, QINS_FAILED, error);
-    if (bytes == NULL) return error->status;
-    record_source(&text->source, path, bytes, size);
-    if (qins_tokenizer_encode(tokenizer, "", 0, QINS_ADD_PREFIX, &prefix, error) == QINS_OK &&
-        qins_tokenizer_encode(tokenizer, bytes, size, QINS_PARSE_SPECIAL, &ids, error) == QINS_OK) {
-        if (prefix.count >= text->length) prefix.count = 0;
-        cut(text, &prefix, &ids, n_tokens, path, error);
-    }
-    qins_ids_free(&prefix);
-    qins_ids_free(&ids);
-    free(bytes);
-    return error->status;
-}
-
-void qins_calibration_text_free(qins_calibration_text *text) {
-    free(text->ids);
-    *text = (qins_calibration_text){0};
-}
-
-// --- the run ---
+// Importance of a column whose inputs are all zero, beside a mean of 1.
+static const float LEAST_IMPORTANCE = 0.02f;
 
 enum { PRODUCTS = 4 }; // of a layer: with qkv, output, gate_up, down
 
@@ -79,6 +20,7 @@ static const size_t products[PRODUCTS] = {QINS_QKV, QINS_OUTPUT, QINS_GATE_UP, Q
 
 struct calibration {
     const qins_header *header;
+    bool is_search; // the model of coded weights does not run
     const qins_calibration_calls *calls;
     qins_sequences sequences;
     size_t n; // tokens
@@ -196,13 +138,45 @@ static bool keep_inputs(void *context, size_t layer, size_t tensor, const float 
 static bool encode(struct calibration *calibration, size_t index, const float *x, const float *wanted,
                    qins_matrix *encoded) {
     const qins_calibration_calls *calls = calibration->calls;
-    const qins_tensor_spec *spec = &calibration->header->tensors[index].spec;
-    qins_feedback feedback;
+    const qins_tensor *tensor = &calibration->header->tensors[index];
+    qins_feedback feedback = {0};
     if (!goes_on(calibration)) return false;
-    if (qins_feedback_init(&feedback, calibration->compute.pool, x, wanted, calibration->n, spec->rows, spec->cols,
-                           calibration->error) == QINS_OK)
-        calls->encode(calls->context, index, &feedback, encoded, calibration->error);
+    if (qins_type_is_coded(tensor->type))
+        qins_feedback_init(&feedback, calibration->compute.pool, x, wanted, calibration->n, tensor->spec.rows,
+                           tensor->spec.cols, calibration->error);
+    const qins_input_costs costs = {.feedback = qins_type_is_coded(tensor->type) ? &feedback : NULL};
+    if (calibration->error->status == QINS_OK)
+        calls->encode(calls->context, index, &costs, encoded, calibration->error);
     qins_feedback_free(&feedback);
+    return calibration->error->status == QINS_OK;
+}
+
+// importance[cols]: mean squares of x[n, cols], in units of their mean, and a little for all, since n inputs do not
+// tell everything.
+static bool find_importance(struct calibration *calibration, float *importance, const float *x, size_t cols) {
+    double *squares = qins_alloc(cols, sizeof *squares, "squares of inputs", calibration->error), sum = 0.0;
+    if (squares == NULL) return false;
+    for (size_t t = 0; t < calibration->n; t++)
+        for (size_t j = 0; j < cols; j++) squares[j] += (double)x[t * cols + j] * (double)x[t * cols + j];
+    for (size_t j = 0; j < cols; j++) sum += squares[j];
+    for (size_t j = 0; j < cols; j++)
+        importance[j] = sum > 0.0 ? (float)(squares[j] * (double)cols / sum) + LEAST_IMPORTANCE : 1.0f;
+    free(squares);
+    if (isfinite(sum)) return true;
+    qins_fail(calibration->error, QINS_BAD_MODEL, "the calibration text leads to activations that are not finite");
+    return false;
+}
+
+// As above, with the nearest codes, by the squares of x[n, cols].
+static bool search(struct calibration *calibration, size_t index, const float *x) {
+    const qins_calibration_calls *calls = calibration->calls;
+    const size_t cols = calibration->header->tensors[index].spec.cols;
+    float *importance = qins_alloc(cols, sizeof *importance, "squares of inputs", calibration->error);
+    qins_matrix encoded;
+    if (importance != NULL && goes_on(calibration) && find_importance(calibration, importance, x, cols))
+        calls->encode(calls->context, index, &(qins_input_costs){.importance = importance}, &encoded,
+                      calibration->error);
+    free(importance);
     return calibration->error->status == QINS_OK;
 }
 
@@ -221,18 +195,25 @@ static void swap_streams(struct calibration *calibration) {
     calibration->x = x;
 }
 
-// One layer in both models.
-static bool run_layer(struct calibration *calibration, size_t layer) {
-    read_layer(calibration, layer);
-    if (calibration->error->status != QINS_OK) return false;
+// One layer of the model as it is in the checkpoint.
+static bool run_reference(struct calibration *calibration, size_t layer) {
     swap_streams(calibration);
     calibration->compute.matmul = QINS_MATMUL_SGEMM;
     const bool is_done =
         qins_forward_layer(&calibration->state, &calibration->sequences, layer, keep_inputs, calibration);
     calibration->compute.matmul = QINS_MATMUL_EXACT; // coded weights are faster so
     swap_streams(calibration);
-    return is_done &&
-           qins_forward_layer(&calibration->state, &calibration->sequences, layer, encode_for_product, calibration);
+    return is_done;
+}
+
+static bool run_layer(struct calibration *calibration, size_t layer) {
+    read_layer(calibration, layer);
+    if (calibration->error->status != QINS_OK || !run_reference(calibration, layer)) return false;
+    if (!calibration->is_search)
+        return qins_forward_layer(&calibration->state, &calibration->sequences, layer, encode_for_product, calibration);
+    for (size_t i = 0; i < PRODUCTS; i++)
+        if (!search(calibration, tensor_index(layer, products[i]), calibration->inputs[i])) return false;
+    return true;
 }
 
 // The head's inputs in both models; the head is encoded by them.
@@ -243,6 +224,10 @@ static void encode_head(struct calibration *calibration) {
     qins_forward_norm(&calibration->state, &calibration->sequences);
     swap_streams(calibration);
     memcpy(calibration->x, calibration->state.normed, calibration->n * dim * sizeof(float));
+    if (calibration->is_search) {
+        search(calibration, index, calibration->x);
+        return;
+    }
     qins_forward_norm(&calibration->state, &calibration->sequences);
     encode(calibration, index, calibration->state.normed, calibration->x, &head);
 }
@@ -265,10 +250,11 @@ static void release(struct calibration *calibration) {
     qins_compute_free(&calibration->compute);
 }
 
-qins_status qins_calibrate(const qins_header *header, const qins_calibration_text *text, size_t n_threads,
-                           const qins_calibration_calls *calls, qins_error *error) {
+qins_status qins_calibrate(const qins_header *header, const qins_calibration_text *text, bool is_search,
+                           size_t n_threads, const qins_calibration_calls *calls, qins_error *error) {
     struct calibration calibration = {
         .header = header,
+        .is_search = is_search,
         .calls = calls,
         .sequences = {text->ids, text->n_sequences, text->length, qins_rope_set_for(&header->config, text->length)},
         .n = text->n_sequences * text->length,

@@ -20,6 +20,8 @@
 
 enum { MAX_CONFIG_BYTES = 1 << 20, MAX_TOKENIZER_BYTES = 1 << 26 };
 
+static const char FEEDBACK[] = "feedback", SEARCH[] = "search"; // methods of calibration, as files name them
+
 struct conversion {
     const qins_convert_options *options;
     qins_convert_report *report; // its header is being filled in
@@ -153,6 +155,8 @@ static void fill_header(struct conversion *conversion, qins_error *error) {
     memcpy(header->converter, QINS_CONVERTER, sizeof QINS_CONVERTER);
     header->calibration = conversion->text.source;
     header->calibration_tokens = conversion->text.n_sequences * conversion->text.length;
+    snprintf(header->calibration_method, sizeof header->calibration_method, "%s",
+             conversion->options->calibrate_search ? SEARCH : FEEDBACK);
     header->sources = qins_alloc(conversion->folder.n_sources, sizeof *header->sources, "list of sources", error);
     if (header->sources == NULL) return;
     header->n_sources = conversion->folder.n_sources;
@@ -223,8 +227,10 @@ static double work_of(const qins_header *header, const qins_tensor *tensor) {
     const double n = (double)header->calibration_tokens, bytes = (double)tensor->bytes;
     const double rows = (double)tensor->spec.rows, cols = (double)tensor->spec.cols;
     if (n == 0 || !qins_type_is_coded(tensor->type)) return bytes;
-    const double hessian = (2 * n + cols) * cols * cols, feedback = rows * cols * cols, products = 4 * n * rows * cols;
-    return bytes + (hessian + feedback + products) / operations_per_byte;
+    const double product = 2 * n * rows * cols;
+    if (strcmp(header->calibration_method, SEARCH) == 0) return bytes + product / operations_per_byte;
+    const double hessian = (2 * n + cols) * cols * cols, feedback = rows * cols * cols;
+    return bytes + (hessian + feedback + 2 * product) / operations_per_byte;
 }
 
 // Tell how far the work is, in bytes in proportion to it; false asks to stop.
@@ -259,7 +265,7 @@ struct encoding {
     uint8_t *payload; // owned, of the last tensor that was encoded with feedback
 };
 
-static void encode_next(struct encoding *encoding, const qins_feedback *feedback, qins_error *error) {
+static void encode_next(struct encoding *encoding, const qins_input_costs *costs, qins_error *error) {
     struct conversion *conversion = encoding->conversion;
     const size_t index = encoding->next++;
     qins_tensor *tensor = &conversion->report->header.tensors[index];
@@ -267,7 +273,7 @@ static void encode_next(struct encoding *encoding, const qins_feedback *feedback
     qins_encoded encoded;
     const qins_layout layout = qins_schema_layout(&conversion->report->header.config, tensor->spec.role);
     encoding->output->work_per_byte = work_of(&conversion->report->header, tensor) / (double)tensor->bytes;
-    qins_encode_tensor(encoding->pool, &rows, tensor->type, layout, feedback, write_payload, encoding->output, &encoded,
+    qins_encode_tensor(encoding->pool, &rows, tensor->type, layout, costs, write_payload, encoding->output, &encoded,
                        error);
     if (error->status != QINS_OK) {
         if (error->status == QINS_BAD_MODEL) qins_error_context(error, "%s: tensor %s", rows.path, tensor->spec.name);
@@ -292,7 +298,7 @@ static qins_rows calibration_rows(void *context, size_t index) {
 }
 
 // qins_calibration_calls.encode
-static qins_status encode_calibrated(void *context, size_t index, const qins_feedback *feedback, qins_matrix *encoded,
+static qins_status encode_calibrated(void *context, size_t index, const qins_input_costs *costs, qins_matrix *encoded,
                                      qins_error *error) {
     struct encoding *encoding = context;
     const qins_tensor *tensor = &encoding->conversion->report->header.tensors[index];
@@ -301,7 +307,7 @@ static qins_status encode_calibrated(void *context, size_t index, const qins_fee
     encoding->payload = qins_alloc(1, (size_t)tensor->bytes, "an encoded tensor", error);
     if (error->status != QINS_OK) return error->status;
     encoding->output->copy = encoding->payload;
-    encode_next(encoding, feedback, error);
+    encode_next(encoding, costs, error);
     encoding->output->copy = NULL;
     *encoded = (qins_matrix){.type = tensor->type,
                              .layout = QINS_PANELS,
@@ -327,7 +333,8 @@ static void encode_all(struct conversion *conversion, qins_pool *pool, struct ou
     report_progress(output, error); // it may ask to stop before the first byte
     if (error->status == QINS_OK && conversion->text.n_sequences > 0) {
         const qins_calibration_calls calls = {calibration_rows, encode_calibrated, calibration_goes_on, &encoding};
-        qins_calibrate(header, &conversion->text, conversion->options->n_threads, &calls, error);
+        qins_calibrate(header, &conversion->text, conversion->options->calibrate_search, conversion->options->n_threads,
+                       &calls, error);
     }
     encode_up_to(&encoding, header->n_tensors, error);
     free(encoding.payload);

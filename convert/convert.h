@@ -18,6 +18,7 @@ typedef struct qins_convert_options {
     qins_type head_type;   // default: qins_plan_type
     const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
     size_t calibrate_tokens;
+    bool calibrate_search; // weigh errors by the inputs' squares only; otherwise error feedback
     size_t n_threads;
     qins_notice *notice; // NULL: warnings are dropped, and the error message carries the problems that fit
     void *notice_context;

@@ -40,8 +40,8 @@ struct encoder {
     const qins_rows *source;
     qins_type type;
     qins_layout layout;
-    const qins_feedback *feedback; // NULL: none
-    qins_encoder *coder;           // owned; NULL: the type is not coded
+    qins_input_costs costs;
+    qins_encoder *coder; // owned; NULL: the type is not coded
     size_t input_row_bytes;
     size_t piece_rows, item_rows; // multiples of QINS_PANEL where the payload is in panels, but for the last ones
     struct piece pieces[2];
@@ -169,7 +169,7 @@ static void encode_row(struct encoder *encoder, struct piece *piece, size_t slot
         place_values(encoder, piece, slot, bench->bytes);
     } else if (qins_type_is_coded(encoder->type)) {
         const qins_coded_row row = coded_row_at(bench->bytes, cols);
-        piece->errors[slot] = qins_encode_row(encoder->coder, bench->values, NULL, cols, &row);
+        piece->errors[slot] = qins_encode_row(encoder->coder, bench->values, encoder->costs.importance, cols, &row);
         place_coded(encoder, piece, slot, &row);
     }
 }
@@ -185,7 +185,7 @@ static void encode_rows_with_feedback(struct encoder *encoder, struct piece *pie
         rows[i] = coded_row_at(bench->bytes + i * coded_row_bytes(cols), cols);
     }
     if (!usable) return;
-    qins_feedback_encode(encoder->feedback, encoder->coder, bench->values, n, rows, piece->errors + slot,
+    qins_feedback_encode(encoder->costs.feedback, encoder->coder, bench->values, n, rows, piece->errors + slot,
                          bench->values + encoder->item_rows * cols);
     for (size_t i = 0; i < n; i++) place_coded(encoder, piece, slot + i, &rows[i]);
 }
@@ -218,7 +218,7 @@ static void run_item(void *context, size_t item, size_t worker) {
         return;
     const struct bench *bench = &encoder->benches[worker];
     memset(piece->output + payload_bytes(encoder, first), 0, payload_bytes(encoder, n)); // padding stays zero
-    if (encoder->feedback != NULL)
+    if (encoder->costs.feedback != NULL)
         encode_rows_with_feedback(encoder, piece, first, n, bench);
     else
         for (size_t i = 0; i < n; i++) encode_row(encoder, piece, first + i, bench);
@@ -263,8 +263,8 @@ static void free_encoder(struct encoder *encoder) {
 }
 
 static void allocate_benches(struct encoder *encoder, size_t n_threads, qins_error *error) {
-    const size_t cols = encoder->source->cols, rows = encoder->feedback != NULL ? encoder->item_rows : 1;
-    const size_t n_floats = cols * (encoder->feedback != NULL ? 3 * rows : 1);
+    const size_t cols = encoder->source->cols, rows = encoder->costs.feedback != NULL ? encoder->item_rows : 1;
+    const size_t n_floats = cols * (encoder->costs.feedback != NULL ? 3 * rows : 1);
     const size_t narrowed = qins_round_up(cols * sizeof(uint16_t), 64), coded = rows * coded_row_bytes(cols);
     const size_t n_bytes = coded > narrowed ? coded : narrowed;
     encoder->benches = qins_alloc(n_threads, sizeof *encoder->benches, "rows of a tensor", error);
@@ -313,7 +313,7 @@ static qins_status step(struct encoder *encoder, qins_pool *pool, size_t *row, q
 static void divide(struct encoder *encoder) {
     const size_t rows = encoder->source->rows, row_bytes = encoder->input_row_bytes;
     size_t item_rows = ITEM_BYTES / row_bytes, piece_rows = PIECE_BYTES / row_bytes;
-    if (encoder->feedback != NULL) {
+    if (encoder->costs.feedback != NULL) {
         item_rows = QINS_FEEDBACK_ROWS;
         piece_rows = FEEDBACK_ITEMS * QINS_FEEDBACK_ROWS;
     }
@@ -323,13 +323,13 @@ static void divide(struct encoder *encoder) {
 }
 
 qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, qins_layout layout,
-                               const qins_feedback *feedback, qins_sink *sink, void *context, qins_encoded *result,
+                               const qins_input_costs *costs, qins_sink *sink, void *context, qins_encoded *result,
                                qins_error *error) {
     qins_error sink_error = {0};
     struct encoder encoder = {.source = source,
                               .type = type,
                               .layout = layout,
-                              .feedback = feedback,
+                              .costs = costs != NULL ? *costs : (qins_input_costs){0},
                               .input_row_bytes = qins_row_bytes(source->type, source->cols),
                               .sink = sink,
                               .sink_context = context,

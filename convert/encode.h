@@ -24,12 +24,19 @@ typedef struct qins_encoded {
     uint64_t source_hash; // XXH3-64 of the source's bytes
 } qins_encoded;
 
+// What errors of a coded matrix cost, as its inputs say: at most one is given, and without either all errors cost the
+// same.
+typedef struct qins_input_costs {
+    const qins_feedback *feedback; // codes make up for each other's errors
+    const float *importance;       // [cols]: the nearest codes, and scales by the errors weighed with these
+} qins_input_costs;
+
 // Convert `source` to `type` (its own, F32, BF16 or a coded one) in `layout` and hand the payload to the sink. Rounding
 // is to nearest even. NaN, infinity, and values that a narrower type cannot hold are an error (QINS_BAD_MODEL) that
-// names row and column of the first. `feedback` of the matrix's inputs decides codes and scales; NULL: only the
-// weights do.
+// names row and column of the first. `costs` is for
+// coded types; NULL: none.
 qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, qins_layout layout,
-                               const qins_feedback *feedback, qins_sink *sink, void *context, qins_encoded *result,
+                               const qins_input_costs *costs, qins_sink *sink, void *context, qins_encoded *result,
                                qins_error *error);
 
 #endif

@@ -11,6 +11,11 @@ static void set_folder(void *values, const qins_given *given, qins_error *error)
     settings->hf_dir = given->value;
 }
 
+static void set_method(void *values, const qins_given *given, qins_error *error) {
+    qins_convert_settings *settings = values;
+    settings->convert.calibrate_search = qins_given_choice(given, error) == 1;
+}
+
 #define FIELD(field) offsetof(qins_convert_settings, field)
 enum { ONE = 1 }; // qinsconvert has no commands: all rows are for the same one
 
@@ -25,7 +30,9 @@ static const qins_argument rows[] = {
     {WEIGHTS, 0, "lm-head", "bf16|qins8|qins6", ONE, true, qins_set_head_type, FIELD(convert), 0, 0,
      "of the output matrix (default: qins6 with qins4 and qins5, qins8 with qins6, else 16 bits or f32)"},
     {WEIGHTS, 0, "calibrate", "FILE", ONE, true, qins_set_text, FIELD(convert.calibrate), 0, 0,
-     "choose codes by what they do to the model on this text"},
+     "choose codes by what they do to the model on this text; \"default\": the one that is built in"},
+    {WEIGHTS, 0, "calibrate-method", "feedback|search", ONE, true, set_method, FIELD(convert.calibrate_search), 0, 0,
+     "how: errors make up for each other (default), or only weigh by the inputs, in a sixth of the time"},
     {WEIGHTS, 0, "calibrate-tokens", "N", ONE, true, qins_set_count, FIELD(convert.calibrate_tokens), 1,
      MAX_CALIBRATION_TOKENS, "tokens of it to use (default: 4096)"},
     {WORK, 'o', "output", "FILE", ONE, true, qins_set_text, FIELD(output), 0, 0,

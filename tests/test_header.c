@@ -21,6 +21,7 @@ static void full_header(qins_header *header) {
     header->sources[0] = (qins_source){"config.json", 3451, UINT64_C(0x123456789ABCDEF0)};
     header->calibration = (qins_source){"text", 4096, 2};
     header->calibration_tokens = 1024;
+    strcpy(header->calibration_method, "feedback");
     header->sources[1] = (qins_source){"model \"quoted\".safetensors", 4972489328, 1};
     for (size_t i = 0; i < header->n_tensors; i++) {
         header->tensors[i].hash = i * UINT64_C(0x9E3779B97F4A7C15);

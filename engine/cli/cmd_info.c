@@ -68,8 +68,8 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
     qins_printf(error, "file       %s, %.1f MiB, written by %s\n", options->model,
                 mib((double)qins_image_bytes(model->image)), QINS_ESCAPED(header->converter));
     if (header->calibration_tokens > 0)
-        qins_printf(error, "calibrated with %" PRIu64 " tokens of %s\n", header->calibration_tokens,
-                    QINS_ESCAPED(header->calibration.name));
+        qins_printf(error, "calibrated with %" PRIu64 " tokens of %s by %s\n", header->calibration_tokens,
+                    QINS_ESCAPED(header->calibration.name), QINS_ESCAPED(header->calibration_method));
     print_config(&header->config, error);
     if (model->tokenizer != NULL)
         qins_printf(error, "tokenizer  %zu ids, chat template %s\n", qins_tokenizer_vocab_size(model->tokenizer),

@@ -93,6 +93,7 @@ char *qins_header_print(const qins_header *header, size_t *size, qins_error *err
         qins_json *calibration = qins_json_add_object(provenance, "calibration", error);
         add_source(calibration, &header->calibration, error);
         qins_json_add_number(calibration, "tokens", (double)header->calibration_tokens, error);
+        qins_json_add_string(calibration, "method", header->calibration_method, error);
     }
     qins_json *tensors = qins_json_add_array(root, "tensors", error);
     for (size_t i = 0; i < header->n_tensors; i++) add_tensor(tensors, &header->tensors[i], error);
@@ -185,6 +186,7 @@ static void get_provenance(qins_header *header, const qins_json *provenance, qin
     if (calibration == NULL) return;
     get_source(&header->calibration, calibration, error);
     header->calibration_tokens = get_size(calibration, "tokens", error);
+    get_text(header->calibration_method, sizeof header->calibration_method, calibration, "method", error);
     if (header->calibration_tokens == 0) qins_fail(error, QINS_BAD_MODEL, "a calibration without tokens");
 }
 

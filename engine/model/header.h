@@ -46,6 +46,7 @@ typedef struct qins_header {
     size_t n_sources;
     qins_source calibration;     // text that the codes were calibrated with
     uint64_t calibration_tokens; // of it that were used; 0: not calibrated
+    char calibration_method[16]; // how, by the names of qinsconvert --calibrate-method
     qins_tensor *tensors;        // owned, [n_tensors] in schema order
     size_t n_tensors;
 } qins_header;

@@ -13,9 +13,9 @@ for t in 2 3; do
 done
 cmp -s "$tmp/one.qins" "$demo" && fail "other codes than without" "the files are equal" || ok "other codes than without"
 expect "the file is intact" 0 '' "$run" verify -m "$tmp/one.qins"
-equal "the file names the text" "calibrated with 2048 tokens of calibration.txt" "$("$run" info -m "$tmp/one.qins" | grep calibrated)"
+equal "the file names the text" "calibrated with 2048 tokens of calibration.txt by feedback" "$("$run" info -m "$tmp/one.qins" | grep calibrated)"
 convert -o "$tmp/more.qins" --calibrate $text
-equal "4096 tokens by default" "calibrated with 4096 tokens of calibration.txt" "$("$run" info -m "$tmp/more.qins" | grep calibrated)"
+equal "4096 tokens by default" "calibrated with 4096 tokens of calibration.txt by feedback" "$("$run" info -m "$tmp/more.qins" | grep calibrated)"
 table() { "$build/qinsconvert" tests/data/demo -o "$tmp/more.qins" "$@" 2>&1; }
 case $(table --calibrate $text --calibrate-tokens 512) in
 *"calibrated: "*"errors of the weights themselves larger"*) ok "the table explains the larger error" ;;
@@ -31,7 +31,15 @@ equal "a file without calibration names none" 0 "$("$run" info -m "$demo" --json
 echo "Too short." >"$tmp/short"
 expect "a text that is too short" 2 'must have at least [0-9]+ tokens, it has' convert -o "$tmp/x.qins" --calibrate "$tmp/short"
 expect "a text that is not there" 1 'missing' convert -o "$tmp/x.qins" --calibrate "$tmp/missing"
-expect "calibration of types without codes" 2 'only for --type qins8' convert -o "$tmp/x.qins" --calibrate $text --type bf16
+expect "calibration of types without codes" 2 'only for coded weights' convert -o "$tmp/x.qins" --calibrate $text --type bf16
+convert -o "$tmp/search.qins" --calibrate default --calibrate-method search --calibrate-tokens 2048 -t 1
+equal "the built-in text, searched" "calibrated with 2048 tokens of default by search" "$("$run" info -m "$tmp/search.qins" | grep calibrated)"
+convert -o "$tmp/more.qins" --calibrate default --calibrate-method search --calibrate-tokens 2048 -t 3
+cmp -s "$tmp/search.qins" "$tmp/more.qins" && ok "the same bytes by search" || fail "the same bytes by search" "they differ"
+for type in qins6 qins5 qins4; do
+    convert -o "$tmp/more.qins" --type $type --calibrate default --calibrate-tokens 1024
+    expect "calibrated $type is intact" 0 '' "$run" verify -m "$tmp/more.qins"
+done
 expect "tokens of no text" 2 "says how much of --calibrate's text" convert -o "$tmp/x.qins" --calibrate-tokens 2048
 mkdir "$tmp/no_tokenizer" && cp tests/data/demo/{config.json,generation_config.json,model.safetensors} "$tmp/no_tokenizer"
 expect "a model without a tokenizer" 3 'needs a tokenizer.json' "$build/qinsconvert" "$tmp/no_tokenizer" -o "$tmp/x.qins" --calibrate $text

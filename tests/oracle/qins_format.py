@@ -219,6 +219,7 @@ def check_provenance(header):
         integer(calibration, "bytes", where)
         hash_text(calibration, "hash", where)
         require(integer(calibration, "tokens", where) >= 1, where, "no tokens")
+        text(calibration, "method", where, 15)
 
 
 # --- matrices ----------------------------------------------------------------
