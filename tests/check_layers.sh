@@ -10,7 +10,7 @@ trap 'rm -rf "$tmp"' EXIT
 model_layer() {
     case $(basename "$1" | sed 's/\.[ch]$//') in
     config) echo 1 ;; schema) echo 2 ;; header) echo 3 ;; qinsfile | qinswriter) echo 4 ;; weights) echo 5 ;;
-    rope | kvcache) echo 6 ;; attention) echo 7 ;; forward) echo 8 ;; session) echo 9 ;;
+    rope | hadamard | kvcache) echo 6 ;; attention) echo 7 ;; forward) echo 8 ;; session) echo 9 ;;
     sampler) echo alone ;; *) echo unknown ;;
     esac
 }

@@ -72,9 +72,8 @@ hf_model hf_model_open(const char *folder, hf_mode mode) {
     model.image = qins_image_from_fd(fd, folder, &error);
     expect_ok(&error);
     close(fd);
-    qins_session_options options = {.n_threads = mode.threads > 0 ? mode.threads : 2,
-                                    .k_type = mode.f16_k ? QINS_F16 : QINS_F32,
-                                    .v_type = mode.coded_v ? QINS_QINS8 : QINS_F32};
+    qins_session_options options = {
+        .n_threads = mode.threads > 0 ? mode.threads : 2, .k_type = mode.k_type, .v_type = mode.v_type};
     model.session = qins_session_create(model.image, &options, &error);
     expect_ok(&error);
     return model;

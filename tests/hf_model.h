@@ -11,9 +11,9 @@ typedef struct hf_mode {
     bool f32_head;         // lm_head in FP32 with coded weights
     const char *calibrate; // text to calibrate coded weights with
     bool q8_0;             // FP32 weights rounded as Q8_0 does (not lm_head): the yardstick for coded ones
-    bool f16_k;            // keys in FP16 instead of FP32
-    bool coded_v;          // values in QINS instead of FP32
-    size_t threads;        // 0: two
+    qins_type k_type;      // of keys and values in the cache
+    qins_type v_type;
+    size_t threads; // 0: two
 } hf_mode;
 
 typedef struct hf_model {

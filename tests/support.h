@@ -37,7 +37,7 @@ typedef struct test_guards {
     struct {
         void *block;
         size_t size;
-    } blocks[8];
+    } blocks[16];
     size_t count;
 } test_guards;
 

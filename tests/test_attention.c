@@ -53,27 +53,33 @@ static qins_kvcache fill_cache(const attention_case *c) {
     return cache;
 }
 
-// What the first n positions of a KV head hold, in FP32: value = d * v.
+// What the first n positions of a KV head hold, in FP32: key = key_d * k, value = d * v.
 struct stored {
     float *keys;   // [n, dim]
     float *values; // [n, dim]
+    float *key_d;  // [n]
     float *d;      // [n]
 };
 
 static struct stored read_head(const qins_kvcache *cache, size_t head, size_t n) {
-    const size_t dim = cache->head_dim, v_bytes = qins_types[cache->v_type].bits / 8;
+    const size_t dim = cache->head_dim;
     struct stored stored = {allocate(n * dim, sizeof(float)), allocate(n * dim, sizeof(float)),
-                            allocate(n, sizeof(float))};
-    const qins_matrix keys = {cache->k_type, QINS_PANELS, n, dim, qins_kvcache_keys(cache, LAYER, head, 0)};
-    qins_decode_rows(stored.keys, &keys, 0, n);
+                            allocate(n, sizeof(float)), allocate(n, sizeof(float))};
+    const uint8_t *tiles = qins_kvcache_keys(cache, LAYER, head, 0);
+    float row[160];
     for (size_t position = 0; position < n; position++) {
-        const uint8_t *row = qins_kvcache_values(cache, LAYER, head, position);
-        const uint16_t *scale = qins_kvcache_scales(cache, LAYER, head, position);
+        const uint16_t *scale = qins_kvcache_value_scales(cache, LAYER, head, position);
+        const uint16_t *key_scale = qins_kvcache_key_scales(cache, LAYER, head, position);
         stored.d[position] = scale == NULL ? 1.0f : qins_f32_from_bf16(*scale);
-        for (size_t i = 0; i < dim; i++)
-            stored.values[position * dim + i] = cache->v_type == QINS_QINS8
-                                                    ? qins_t_value(((const int8_t *)row)[i])
-                                                    : qins_types[cache->v_type].number(row + i * v_bytes);
+        stored.key_d[position] = key_scale == NULL ? 1.0f : qins_f32_from_bf16(*key_scale);
+        for (size_t i = 0; i < dim; i++) {
+            const uint8_t *key =
+                tiles + ((position / 16 * dim + i) * 16 + position % 16) * (qins_types[cache->k_type].bits / 8);
+            stored.keys[position * dim + i] =
+                cache->k_type == QINS_QINS8 ? qins_t_value((int8_t)*key) : qins_types[cache->k_type].number(key);
+        }
+        qins_kernels_scalar.widen[cache->v_type](row, qins_kvcache_values(cache, LAYER, head, position), cache->v_cols);
+        memcpy(stored.values + position * dim, row, dim * sizeof *row);
     }
     return stored;
 }
@@ -81,6 +87,7 @@ static struct stored read_head(const qins_kvcache *cache, size_t head, size_t n)
 static void free_stored(struct stored *stored) {
     free(stored->keys);
     free(stored->values);
+    free(stored->key_d);
     free(stored->d);
 }
 
@@ -103,7 +110,7 @@ struct part {
 static void define_tile(struct part *part, const struct stored *stored, const float *q, size_t dim, size_t first,
                         size_t n) {
     float x[TILE];
-    for (size_t j = 0; j < n; j++) x[j] = score_of(q, stored->keys + (first + j) * dim, dim);
+    for (size_t j = 0; j < n; j++) x[j] = score_of(q, stored->keys + (first + j) * dim, dim) * stored->key_d[first + j];
     const float highest = qins_kernels_scalar.scale_max(x, n, 1.0f / sqrtf((float)dim));
     const float max = highest > part->max ? highest : part->max, shrink = qins_exp(part->max - max);
     part->sum = part->sum * shrink + qins_kernels_scalar.exp_sum(x, n, max, stored->d + first);
@@ -143,7 +150,7 @@ static void expect_softmax(const float *out, const struct stored *stored, const 
     for (size_t j = 0; j < n; j++) {
         double score = 0, absolute = 0;
         for (size_t i = 0; i < dim; i++) {
-            const double product = (double)q[i] * (double)stored->keys[j * dim + i];
+            const double product = (double)q[i] * (double)stored->key_d[j] * (double)stored->keys[j * dim + i];
             score += product;
             absolute += fabs(product);
         }
@@ -265,11 +272,12 @@ Test(attention, many_heads_share_one) {
 }
 
 Test(attention, every_type_of_keys_and_values) {
-    const qins_type k_types[] = {QINS_F16, QINS_F32}, v_types[] = {QINS_QINS8, QINS_F16, QINS_F32};
+    const qins_type k_types[] = {QINS_F16, QINS_QINS8, QINS_F32};
+    const qins_type v_types[] = {QINS_QINS8, QINS_QINS4, QINS_F16, QINS_F32};
     const size_t some[] = {1, 5, 65}, dims[] = {96, 128, 68};
-    for (int i = 0; i < 36; i++)
-        check_case(&(attention_case){4, i % 4 < 2 ? 2 : 4, dims[i / 12], k_types[i % 2], v_types[i / 2 % 3],
-                                     some[i / 6 % 3], 70});
+    for (int i = 0; i < 108; i++)
+        check_case(&(attention_case){4, i % 2 == 0 ? 2 : 4, dims[i / 36], k_types[i % 3], v_types[i / 3 % 4],
+                                     some[i / 12 % 3], 70});
 }
 
 Test(attention, several_parts) {

@@ -25,8 +25,8 @@ static void check_folder(const char *folder, const char *calibration, hf_model *
     text_quality coded = quality_of(folder, (hf_mode){.weights = QINS_QINS8, .f32_head = true}, reference, windows);
     text_quality calibrated = quality_of(
         folder, (hf_mode){.weights = QINS_QINS8, .f32_head = true, .calibrate = calibration}, reference, windows);
-    text_quality coded_v =
-        quality_of(folder, (hf_mode){.weights = QINS_QINS8, .f32_head = true, .coded_v = true}, reference, windows);
+    text_quality coded_v = quality_of(folder, (hf_mode){.weights = QINS_QINS8, .f32_head = true, .v_type = QINS_QINS8},
+                                      reference, windows);
     cr_log_info("%s: mean KLD: Q8_0 %.3e, qins8 %.3e, calibrated %.3e, qins8 with coded V %.3e", folder, q8_0.mean_kld,
                 coded.mean_kld, calibrated.mean_kld, coded_v.mean_kld);
     cr_expect_leq(coded.mean_kld, 0.85 * q8_0.mean_kld, "%s: mean KLD %.3e, Q8_0 %.3e", folder, coded.mean_kld,

@@ -190,10 +190,12 @@ Test(kernels_tiers, gemm) {
     each_tier(check_gemm);
 }
 
-// `n` numbers of an uncompressed type, or codes, from any bits: NaN and infinities among them where `kind` is 4.
+// `n` numbers of an uncompressed type, or values at rest, from any bits: NaN and infinities among them where `kind`
+// is 4.
 static void *stored_numbers(test_guards *guards, test_random *random, qins_type type, size_t n, int kind) {
-    const size_t size = qins_types[type].bits / 8;
-    uint8_t *stored = guarded(guards, n * size);
+    const size_t size = qins_types[type].bits / 8, bytes = qins_values_bytes(type, n);
+    uint8_t *stored = guarded(guards, bytes);
+    for (size_t i = 0; i < bytes && type == QINS_QINS4; i++) stored[i] = (uint8_t)random_bits(random);
     for (size_t i = 0; i < n; i++) {
         const float value = number(random, kind);
         const uint16_t half = type == QINS_F16 ? qins_f16_from_f32(value) : qins_bf16_from_f32(value);
@@ -207,7 +209,7 @@ static void *stored_numbers(test_guards *guards, test_random *random, qins_type 
 static void check_stored_numbers(const test_tier *tier, test_random *random, qins_type type, size_t n, int kind) {
     test_guards guards = {0};
     float *x = guarded(&guards, n * sizeof *x), *got = guarded(&guards, 48 * n * sizeof *got);
-    float *expected = malloc(48 * n * sizeof *got);
+    float *expected = malloc((48 * n + QINS_BLOCK) * sizeof *got);
     cr_assert_not_null(expected);
     fill(random, x, n, kind);
     if (tier->kernels.dot_values[type] != NULL) {
@@ -216,13 +218,15 @@ static void check_stored_numbers(const test_tier *tier, test_random *random, qin
         qins_kernels_scalar.dot_values[type](expected, panels, 3, n, x);
         expect_same("dot_values", tier->name, got, expected, 48);
     }
-    const void *flat = stored_numbers(&guards, random, type, n, kind);
-    float *widened = guarded(&guards, n * sizeof *widened);
-    tier->kernels.widen[type](widened, flat, n);
-    qins_kernels_scalar.widen[type](expected, flat, n);
-    expect_same("widen", tier->name, widened, expected, n);
+    const size_t step = type == QINS_QINS4 ? QINS_BLOCK : 16;
+    const size_t n_values = type == QINS_QINS4 ? qins_round_up(n, step) : n;
+    const void *flat = stored_numbers(&guards, random, type, n_values, kind);
+    float *widened = guarded(&guards, n_values * sizeof *widened);
+    tier->kernels.widen[type](widened, flat, n_values);
+    qins_kernels_scalar.widen[type](expected, flat, n_values);
+    expect_same("widen", tier->name, widened, expected, n_values);
     if (tier->kernels.add_values[type] != NULL && n <= QINS_UNIT) {
-        for (size_t cols = 16; cols <= 192; cols += 16) {
+        for (size_t cols = step; cols <= 192; cols += step) {
             test_guards inner = {0};
             const void *values = stored_numbers(&inner, random, type, n * cols, kind);
             float *sums = guarded(&inner, cols * sizeof *sums), *expected_sums = guarded(&inner, cols * sizeof *sums);
@@ -284,6 +288,14 @@ static void check_vector_size(const test_tier *tier, test_random *random, size_t
     qins_encode_values(&qins_kernels_scalar, expected_codes, &expected_d, x, n);
     cr_assert_eq(d, expected_d, "%s, kind %d", tier->name, kind);
     expect_same_bytes("encode_values", tier->name, codes, expected_codes, n);
+    static qins_encoder encoder;
+    const size_t n_bytes = qins_values_bytes(QINS_QINS4, qins_round_up(n, QINS_BLOCK));
+    uint8_t *nibbles = guarded(&guards, n_bytes), *expected_nibbles = guarded(&guards, n_bytes);
+    if (encoder.kernels != &tier->kernels) qins_encoder_init(&encoder, &tier->kernels, QINS_QINS4);
+    qins_encode_nibbles(&encoder, nibbles, &d, x, n);
+    qins_encode_nibbles(scalar_encoder(QINS_QINS4), expected_nibbles, &expected_d, x, n);
+    cr_assert_eq(d, expected_d, "%s, kind %d", tier->name, kind);
+    expect_same_bytes("encode_nibbles", tier->name, nibbles, expected_nibbles, n_bytes);
     free(expected_codes);
     guards_free(&guards);
 }
@@ -326,7 +338,9 @@ Test(kernels_tiers, every_slot_is_filled) {
             const qins_kernels *kernels = &tiers[i].kernels;
             cr_expect_eq(kernels->dot_coded[type] != NULL, qins_type_is_coded((qins_type)type));
             cr_expect_eq(kernels->unpack[type] != NULL, qins_type_is_coded((qins_type)type));
-            cr_expect_eq(kernels->dot_values[type] != NULL, !qins_type_is_coded((qins_type)type));
+            cr_expect_eq(kernels->nearest[type] != NULL, qins_type_is_coded((qins_type)type));
+            cr_expect_eq(kernels->dot_values[type] != NULL,
+                         type == QINS_QINS8 || !qins_type_is_coded((qins_type)type)); // keys in qins8
             cr_expect(kernels->integer_rounds(100) > 0);
         }
 }

@@ -149,12 +149,12 @@ Test(options, wrong_numbers_are_refused) {
 }
 
 Test(options, wrong_names_are_refused) {
-    expect_usage("--kv-k qins8", "--kv-k takes f16|f32, not \"qins8\"");
+    expect_usage("--kv-k qins4", "--kv-k takes f16|qins8|f32, not \"qins4\"");
     expect_usage("--kv-k f1", "--kv-k takes");
     expect_usage("--kv-k ''", "--kv-k takes");
     expect_usage("--kv-k 16", "--kv-k takes");
     expect_usage("--kv-k f16|f32", "--kv-k takes");
-    expect_usage("--kv-v bf16", "--kv-v takes qins8|f16|f32");
+    expect_usage("--kv-v bf16", "--kv-v takes qins8|qins4|f16|f32");
     expect_usage("--type f16", "--type takes qins8|qins6|qins5|qins4|bf16|f32");
     expect_usage("--lm-head f32", "--lm-head takes bf16|qins8|qins6");
     expect_usage("--rope short", "--rope takes auto|long");

@@ -12,16 +12,15 @@
 static const char DEMO[] = "tests/data/demo";
 enum { LENGTH = 150, MAX_THREADS = 4 };
 
-static const hf_mode reference_mode = {0}, default_mode = {.weights = QINS_QINS8, .f16_k = true, .coded_v = true};
+static const hf_mode reference_mode = {0},
+                     default_mode = {.weights = QINS_QINS8, .k_type = QINS_F16, .v_type = QINS_QINS8};
 
 // LongRoPE's factors depend on the whole length of a sequence, which is another for its parts: so they are the long
 // ones from the start.
 static qins_session *start(const hf_model *model, hf_mode mode, const char *tier, size_t n_threads) {
     qins_error error = {0};
-    const qins_session_options options = {.n_threads = n_threads,
-                                          .k_type = mode.f16_k ? QINS_F16 : QINS_F32,
-                                          .v_type = mode.coded_v ? QINS_QINS8 : QINS_F32,
-                                          .rope_long = true};
+    const qins_session_options options = {
+        .n_threads = n_threads, .k_type = mode.k_type, .v_type = mode.v_type, .rope_long = true};
     qins_tier_select(tier, &error);
     qins_session *session = qins_session_create(model->image, &options, &error);
     cr_assert_eq(error.status, QINS_OK, "%s", error.message);
@@ -91,6 +90,12 @@ Test(reproducible, logits_of_the_demo_model) {
         mode.weights = (qins_type)type;
         expect_same_logits(DEMO, mode, ids, LENGTH);
     }
+}
+
+Test(reproducible, logits_with_small_caches) {
+    int32_t ids[LENGTH];
+    fill_ids(ids, LENGTH, 5);
+    expect_same_logits(DEMO, (hf_mode){.weights = QINS_QINS4, .k_type = QINS_QINS8, .v_type = QINS_QINS4}, ids, LENGTH);
 }
 
 Test(reproducible, logits_without_codes) {

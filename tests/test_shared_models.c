@@ -143,7 +143,7 @@ Test(shared_models, quality_of_the_default_encoding) {
     SHARED_OR_SKIP(folder, "models/stories260k-phi3-f32");
     SHARED_OR_SKIP(ids_folder, "models/stories260k-phi3");
     text_windows windows = windows_of_ids(ids_folder, 48);
-    hf_model model = hf_model_open(folder, (hf_mode){.weights = QINS_QINS8, .f16_k = true, .coded_v = true});
+    hf_model model = hf_model_open(folder, (hf_mode){.weights = QINS_QINS8, .k_type = QINS_F16, .v_type = QINS_QINS8});
     hf_model reference = hf_model_open(folder, (hf_mode){0});
     text_quality quality = measure_quality(&model, &reference, &windows);
     cr_expect_leq(quality.mean_kld, 2.7e-4, "mean KLD %.3e", quality.mean_kld);

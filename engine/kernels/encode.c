@@ -209,12 +209,13 @@ double qins_encode_row(const qins_encoder *encoder, const float *x, const float 
     return squares;
 }
 
+enum { NAN_D = 0x7FC0 }; // bits of a BF16 that is NaN
+
 void qins_encode_values(const qins_kernels *kernels, int8_t *codes, uint16_t *d, const float *x, size_t n) {
-    const uint16_t nan = 0x7FC0;
     const float magnitude = qins_largest_magnitude(x, n);
-    const uint16_t first = *d = magnitude < INFINITY ? qins_smallest_scale(magnitude, (float)QINS_MAX_T) : nan;
+    const uint16_t first = *d = magnitude < INFINITY ? qins_smallest_scale(magnitude, (float)QINS_MAX_T) : NAN_D;
     memset(codes, 0, n);
-    if (first == 0 || first == nan) return;
+    if (first == 0 || first == NAN_D) return;
     float best = INFINITY;
     for (uint16_t tried = first; tried < first + VALUE_D_TRIED; tried++) {
         const float error = kernels->value_codes(codes, qins_f32_from_bf16(tried), x, n);
@@ -223,4 +224,20 @@ void qins_encode_values(const qins_kernels *kernels, int8_t *codes, uint16_t *d,
         *d = tried;
     }
     kernels->value_codes(codes, qins_f32_from_bf16(*d), x, n);
+}
+
+void qins_encode_nibbles(const qins_encoder *encoder, uint8_t *bytes, uint16_t *d, const float *x, size_t n) {
+    const float magnitude = qins_largest_magnitude(x, n);
+    *d = magnitude < INFINITY ? qins_smallest_scale(magnitude, largest_v(QINS_QINS4)) : NAN_D;
+    for (size_t start = 0; start < n; start += QINS_BLOCK, bytes += QINS_NIBBLE_BYTES) {
+        const size_t left = n - start < QINS_BLOCK ? n - start : QINS_BLOCK;
+        float w[QINS_BLOCK] = {0}, importance[QINS_BLOCK] = {0};
+        int8_t codes[QINS_BLOCK];
+        memset(bytes, 0, QINS_NIBBLE_BYTES);
+        if (*d == 0 || *d == NAN_D) continue;
+        memcpy(w, x + start, left * sizeof *w);
+        for (size_t i = 0; i < left; i++) importance[i] = 1.0f;
+        qins_encode_block(encoder, codes, &bytes[QINS_NIBBLE_BYTES - 1], w, qins_f32_from_bf16(*d), importance);
+        for (size_t i = 0; i < QINS_BLOCK / 2; i++) bytes[i] = (uint8_t)(codes[i] | codes[i + QINS_BLOCK / 2] << 4);
+    }
 }

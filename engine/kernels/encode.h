@@ -55,4 +55,8 @@ uint16_t qins_first_d(qins_type type, const float *x, size_t n);
 // where x is not finite.
 void qins_encode_values(const qins_kernels *kernels, int8_t *codes, uint16_t *d, const float *x, size_t n);
 
+// The same by an encoder to qins4, into [n / QINS_BLOCK][QINS_NIBBLE_BYTES] bytes, n rounded up to QINS_BLOCK: x is
+// about d * v, for the smallest d. What rounds n up has no meaning.
+void qins_encode_nibbles(const qins_encoder *encoder, uint8_t *bytes, uint16_t *d, const float *x, size_t n);
+
 #endif

@@ -49,6 +49,14 @@ typedef struct qins_product {
 
 enum { QINS_TILE_PANELS = 2 };
 
+// Values at rest in the cache, one token's after another, without the token's d: uncompressed numbers; of qins8, codes
+// that stand for T(s), s > -128; of qins4, for every 32 values (n is a multiple of that) 16 bytes, value i in the low
+// half and value i + 16 in the high half of byte i, and their scale byte, which stand for v.
+enum { QINS_NIBBLE_BYTES = 17 };
+static inline size_t qins_values_bytes(qins_type type, size_t n) {
+    return type == QINS_QINS4 ? n / QINS_BLOCK * QINS_NIBBLE_BYTES : n * qins_types[type].bits / 8;
+}
+
 typedef struct qins_kernels {
     // Activations to block floating point: X[cols rounded up to QINS_UNIT], scale[those / QINS_UNIT]
     void (*quantize)(int16_t *x_int, float *scale, const float *x, size_t cols);
@@ -57,17 +65,17 @@ typedef struct qins_kernels {
     void (*dot_coded[QINS_TYPE_COUNT])(float *y, const qins_matrix *w, size_t panel, size_t n_panels,
                                        const int16_t *x_int, const float *scale);
     // One token and uncompressed weights in panels: y[16 n_panels], y[r] = the chained sum over cols of W[r, i] x[i].
-    // Also scores of keys, which lie in panels of 16 positions.
+    // Also scores of keys, which lie in panels of 16 positions, with T(s) in place of W for codes of qins8.
     void (*dot_values[QINS_TYPE_COUNT])(float *y, const void *panels, size_t n_panels, size_t cols, const float *x);
     // v of n_units units of codes, under their scale bytes [2 n_units][16]: v[n_units * 32 pairs][16 rows][2 columns]
     void (*unpack[QINS_TYPE_COUNT])(int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units);
     void (*multiply)(const qins_product *product);
     void (*gemm)(const qins_gemm *gemm);
 
-    // out[n] in FP32 from uncompressed numbers, or from codes of qins8: T(s), s > -128
+    // out[n] in FP32 from numbers or values at rest
     void (*widen[QINS_TYPE_COUNT])(float *out, const void *in, size_t n);
     // out[cols] += the chain over i < n, n <= QINS_UNIT, of weights[i] * values[i, cols], values being those of widen;
-    // rows of `values` lie together, cols is a multiple of 16
+    // rows of `values` lie together, cols is a multiple of 16 (qins4: of 32)
     void (*add_values[QINS_TYPE_COUNT])(float *out, const void *values, size_t cols, size_t n, const float *weights);
     // FP16 with values beyond +-65504 clamped; returns how many were. NaN stays NaN
     size_t (*narrow)(uint16_t *out, const float *x, size_t n);

@@ -351,16 +351,32 @@ static void gemm(const qins_gemm *g) {
     for (; col < g->n; col += WIDTH) gemm_columns(g, col, false);
 }
 
-typedef lanes load_numbers(const void *numbers);
+// Numbers 16 group .. 16 group + 15 of a row of values at rest.
+typedef lanes load_numbers(const void *row, size_t group);
 
-static inline lanes load_f32(const void *x) {
-    return lanes_load(x);
+static inline lanes load_f32(const void *row, size_t group) {
+    return lanes_load((const float *)row + group * WIDTH);
 }
 
-// T(s) of 16 codes, none of them -128: encode_values made them.
-static inline lanes load_t(const void *x) {
-    const lanes s = lanes_from_int8(x);
+static inline lanes load_f16(const void *row, size_t group) {
+    return lanes_from_f16((const uint16_t *)row + group * WIDTH);
+}
+
+static inline lanes load_bf16(const void *row, size_t group) {
+    return lanes_from_bf16((const uint16_t *)row + group * WIDTH);
+}
+
+// T(s), none of the codes being -128: encode_values made them.
+static inline lanes load_qins8(const void *row, size_t group) {
+    const lanes s = lanes_from_int8((const int8_t *)row + group * WIDTH);
     return lanes_mul(s, lanes_add(lanes_abs(s), lanes_set(128.0f)));
+}
+
+static inline lanes load_qins4(const void *row, size_t group) {
+    const uint8_t *block = (const uint8_t *)row + group / 2 * QINS_NIBBLE_BYTES;
+    const int scale = (int8_t)block[QINS_NIBBLE_BYTES - 1], t = scale & 1, k = (scale - t) / 2;
+    const lanes entries = lanes_from_nibbles(block, group % 2 == 1, qins4_table);
+    return lanes_mul(lanes_add(entries, lanes_set((float)(3 * t))), lanes_set((float)k));
 }
 
 static inline __attribute__((always_inline)) void dot_numbers(float *y, const void *panels, size_t n_panels,
@@ -374,7 +390,7 @@ static inline __attribute__((always_inline)) void dot_numbers(float *y, const vo
             lanes chain = lanes_set(0.0f);
             for (size_t i = start; i < end; i++, values += WIDTH * size) {
                 ask_ahead(values);
-                chain = lanes_fma(load(values), lanes_set(x[i]), chain);
+                chain = lanes_fma(load(values, 0), lanes_set(x[i]), chain);
             }
             sum = lanes_add(sum, chain);
         }
@@ -383,64 +399,70 @@ static inline __attribute__((always_inline)) void dot_numbers(float *y, const vo
 }
 
 static inline __attribute__((always_inline)) void widen(float *out, const void *in, size_t n, load_numbers *load,
-                                                        size_t size) {
-    size_t i = 0;
-    for (; i + WIDTH <= n; i += WIDTH) lanes_store(out + i, load((const uint8_t *)in + i * size));
-    if (i == n) return;
+                                                        qins_type type) {
+    size_t group = 0;
+    for (; (group + 1) * WIDTH <= n; group++) lanes_store(out + group * WIDTH, load(in, group));
+    const size_t left = n - group * WIDTH;
+    if (left == 0) return; // always so where numbers do not lie one after another
     uint8_t rest[WIDTH * sizeof(float)] = {0};
-    memcpy(rest, (const uint8_t *)in + i * size, (n - i) * size);
-    lanes_store_n(out + i, load(rest), n - i);
+    memcpy(rest, (const uint8_t *)in + qins_values_bytes(type, group * WIDTH), qins_values_bytes(type, left));
+    lanes_store_n(out + group * WIDTH, load(rest, 0), left);
 }
 
-// Columns that are summed at once: n_lanes, a constant wherever this is called, times 16.
+// Columns from 16 group on that are summed at once: n_lanes, a constant wherever this is called, times 16.
 static inline __attribute__((always_inline)) void add_columns(float *out, const uint8_t *values, size_t row_bytes,
                                                               size_t n, const float *weights, load_numbers *load,
-                                                              size_t size, const size_t n_lanes) {
+                                                              const size_t bits, size_t group, const size_t n_lanes) {
     lanes chains[6];
     for (size_t l = 0; l < n_lanes; l++) chains[l] = lanes_set(0.0f);
     for (size_t i = 0; i < n; i++, values += row_bytes) {
         const lanes weight = lanes_set(weights[i]);
-        for (size_t l = 0; l < n_lanes * size; l += 4) ask_ahead(values + l * WIDTH);
+        for (size_t byte = 0; byte < n_lanes * WIDTH * bits / 8; byte += 64)
+            ask_ahead(values + group * WIDTH * bits / 8 + byte);
 #pragma GCC unroll 6
-        for (size_t l = 0; l < n_lanes; l++) chains[l] = lanes_fma(weight, load(values + l * WIDTH * size), chains[l]);
+        for (size_t l = 0; l < n_lanes; l++) chains[l] = lanes_fma(weight, load(values, group + l), chains[l]);
     }
+    out += group * WIDTH;
     for (size_t l = 0; l < n_lanes; l++)
         lanes_store(out + l * WIDTH, lanes_add(lanes_load(out + l * WIDTH), chains[l]));
 }
 
 static inline __attribute__((always_inline)) void add_numbers(float *out, const void *values, size_t cols, size_t n,
-                                                              const float *weights, load_numbers *load, size_t size) {
-    const uint8_t *first = values;
-    size_t col = 0;
-    for (; col + 6 * WIDTH <= cols; col += 6 * WIDTH)
-        add_columns(out + col, first + col * size, cols * size, n, weights, load, size, 6);
-    for (; col + 4 * WIDTH <= cols; col += 4 * WIDTH)
-        add_columns(out + col, first + col * size, cols * size, n, weights, load, size, 4);
-    for (; col < cols; col += WIDTH) add_columns(out + col, first + col * size, cols * size, n, weights, load, size, 1);
+                                                              const float *weights, load_numbers *load, qins_type type,
+                                                              const size_t bits) {
+    const size_t row_bytes = qins_values_bytes(type, cols), n_groups = cols / WIDTH;
+    size_t group = 0;
+    for (; group + 6 <= n_groups; group += 6) add_columns(out, values, row_bytes, n, weights, load, bits, group, 6);
+    for (; group + 4 <= n_groups; group += 4) add_columns(out, values, row_bytes, n, weights, load, bits, group, 4);
+    for (; group + 2 <= n_groups; group += 2) add_columns(out, values, row_bytes, n, weights, load, bits, group, 2);
+    for (; group < n_groups; group++) add_columns(out, values, row_bytes, n, weights, load, bits, group, 1);
 }
 
-// The slots of one type, whose numbers of `size` bytes `load` reads.
+// The slots of one type.
 #define DOT(name, load, size)                                                                                          \
     static void name(float *y, const void *panels, size_t n_panels, size_t cols, const float *x) {                     \
         dot_numbers(y, panels, n_panels, cols, x, load, size);                                                         \
     }
-#define WIDEN(name, load, size)                                                                                        \
-    static void name(float *out, const void *in, size_t n) {                                                           \
-        widen(out, in, n, load, size);                                                                                 \
+#define WIDEN(name, type)                                                                                              \
+    static void widen_##name(float *out, const void *in, size_t n) {                                                   \
+        widen(out, in, n, load_##name, type);                                                                          \
     }
-#define ADD(name, load, size)                                                                                          \
-    static void name(float *out, const void *values, size_t cols, size_t n, const float *weights) {                    \
-        add_numbers(out, values, cols, n, weights, load, size);                                                        \
+#define ADD(name, type, bits)                                                                                          \
+    static void add_##name(float *out, const void *values, size_t cols, size_t n, const float *weights) {              \
+        add_numbers(out, values, cols, n, weights, load_##name, type, bits);                                           \
     }
 DOT(dot_f32, load_f32, sizeof(float))
-DOT(dot_f16, lanes_from_f16, sizeof(uint16_t))
-DOT(dot_bf16, lanes_from_bf16, sizeof(uint16_t))
-WIDEN(widen_f16, lanes_from_f16, sizeof(uint16_t))
-WIDEN(widen_bf16, lanes_from_bf16, sizeof(uint16_t))
-WIDEN(widen_qins8, load_t, 1)
-ADD(add_f32, load_f32, sizeof(float))
-ADD(add_f16, lanes_from_f16, sizeof(uint16_t))
-ADD(add_qins8, load_t, 1)
+DOT(dot_f16, load_f16, sizeof(uint16_t))
+DOT(dot_bf16, load_bf16, sizeof(uint16_t))
+DOT(dot_keys_qins8, load_qins8, 1)
+WIDEN(f16, QINS_F16)
+WIDEN(bf16, QINS_BF16)
+WIDEN(qins8, QINS_QINS8)
+WIDEN(qins4, QINS_QINS4)
+ADD(f32, QINS_F32, 32)
+ADD(f16, QINS_F16, 16)
+ADD(qins8, QINS_QINS8, 8)
+ADD(qins4, QINS_QINS4, 4)
 
 static size_t narrow(uint16_t *out, const float *x, size_t n) {
     const float largest = 65504.0f;
@@ -640,6 +662,7 @@ static void override(qins_kernels *kernels) {
     kernels->dot_values[QINS_F32] = dot_f32;
     kernels->dot_values[QINS_F16] = dot_f16;
     kernels->dot_values[QINS_BF16] = dot_bf16;
+    kernels->dot_values[QINS_QINS8] = dot_keys_qins8;
     kernels->unpack[QINS_QINS8] = unpack_qins8;
     kernels->unpack[QINS_QINS6] = unpack_qins6;
     kernels->unpack[QINS_QINS5] = unpack_qins5;
@@ -649,9 +672,11 @@ static void override(qins_kernels *kernels) {
     kernels->widen[QINS_F16] = widen_f16;
     kernels->widen[QINS_BF16] = widen_bf16;
     kernels->widen[QINS_QINS8] = widen_qins8;
+    kernels->widen[QINS_QINS4] = widen_qins4;
     kernels->add_values[QINS_F32] = add_f32;
     kernels->add_values[QINS_F16] = add_f16;
     kernels->add_values[QINS_QINS8] = add_qins8;
+    kernels->add_values[QINS_QINS4] = add_qins4;
     kernels->narrow = narrow;
     kernels->value_codes = value_codes;
     kernels->rmsnorm = rmsnorm;

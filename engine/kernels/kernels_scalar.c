@@ -140,6 +140,19 @@ DOT(dot_f32, QINS_F32)
 DOT(dot_f16, QINS_F16)
 DOT(dot_bf16, QINS_BF16)
 
+static void dot_keys_qins8(float *y, const void *panels, size_t n_panels, size_t cols, const float *x) {
+    for (size_t row = 0; row < n_panels * QINS_PANEL; row++) {
+        const int8_t *codes = (const int8_t *)panels + row / QINS_PANEL * cols * QINS_PANEL + row % QINS_PANEL;
+        y[row] = 0.0f;
+        for (size_t start = 0; start < cols; start += QINS_UNIT) {
+            float chain = 0.0f;
+            for (size_t i = start; i < cols && i < start + QINS_UNIT; i++)
+                chain = fmaf(qins_t_value(codes[i * QINS_PANEL]), x[i], chain);
+            y[row] += chain;
+        }
+    }
+}
+
 static void widen_f32(float *out, const void *in, size_t n) {
     memcpy(out, in, n * sizeof *out);
 }
@@ -156,26 +169,36 @@ static void widen_qins8(float *out, const void *in, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = qins_t_value(((const int8_t *)in)[i]);
 }
 
-static void add_widened(float *out, void (*widen)(float *, const void *, size_t), const void *values, size_t row_bytes,
-                        size_t cols, size_t n, const float *weights) {
-    float row[LANES];
-    for (size_t col = 0; col < cols; col += LANES) {
-        float chain[LANES] = {0};
-        for (size_t i = 0; i < n; i++) {
-            widen(row, (const uint8_t *)values + i * row_bytes + col * row_bytes / cols, LANES);
-            for (int lane = 0; lane < LANES; lane++) chain[lane] = fmaf(weights[i], row[lane], chain[lane]);
-        }
-        for (int lane = 0; lane < LANES; lane++) out[col + (size_t)lane] += chain[lane];
+static void widen_qins4(float *out, const void *in, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *block = (const uint8_t *)in + i / QINS_BLOCK * QINS_NIBBLE_BYTES;
+        const int code = block[i % 16] >> (i % QINS_BLOCK < 16 ? 0 : 4) & 15, scale = block[QINS_NIBBLE_BYTES - 1];
+        out[i] = (float)(qins4_table[code] + 3 * (scale & 1)) * (float)qins_types[QINS_QINS4].k(scale);
     }
 }
 
-#define ADD(name, widen, size)                                                                                         \
-    static void name(float *out, const void *values, size_t cols, size_t n, const float *weights) {                    \
-        add_widened(out, widen, values, cols *(size), cols, n, weights);                                               \
+static void add_widened(float *out, void (*widen)(float *, const void *, size_t), const void *values, size_t row_bytes,
+                        size_t cols, size_t n, const float *weights) {
+    float row[QINS_BLOCK];
+    for (size_t col = 0; col < cols; col += QINS_BLOCK) {
+        const size_t width = cols - col < QINS_BLOCK ? cols - col : QINS_BLOCK;
+        float chain[QINS_BLOCK] = {0};
+        for (size_t i = 0; i < n; i++) {
+            widen(row, (const uint8_t *)values + i * row_bytes + col * row_bytes / cols, width);
+            for (size_t lane = 0; lane < width; lane++) chain[lane] = fmaf(weights[i], row[lane], chain[lane]);
+        }
+        for (size_t lane = 0; lane < width; lane++) out[col + lane] += chain[lane];
     }
-ADD(add_f32, widen_f32, sizeof(float))
-ADD(add_f16, widen_f16, sizeof(uint16_t))
-ADD(add_qins8, widen_qins8, 1)
+}
+
+#define ADD(name, type)                                                                                                \
+    static void add_##name(float *out, const void *values, size_t cols, size_t n, const float *weights) {              \
+        add_widened(out, widen_##name, values, qins_values_bytes(type, cols), cols, n, weights);                       \
+    }
+ADD(f32, QINS_F32)
+ADD(f16, QINS_F16)
+ADD(qins8, QINS_QINS8)
+ADD(qins4, QINS_QINS4)
 
 static size_t narrow(uint16_t *out, const float *x, size_t n) {
     const float largest = 65504.0f;
@@ -274,12 +297,16 @@ const qins_kernels qins_kernels_scalar = {
     .quantize = quantize,
     .dot_coded =
         {[QINS_QINS8] = dot_coded, [QINS_QINS6] = dot_coded, [QINS_QINS5] = dot_coded, [QINS_QINS4] = dot_coded},
-    .dot_values = {[QINS_F32] = dot_f32, [QINS_F16] = dot_f16, [QINS_BF16] = dot_bf16},
+    .dot_values = {[QINS_F32] = dot_f32, [QINS_F16] = dot_f16, [QINS_BF16] = dot_bf16, [QINS_QINS8] = dot_keys_qins8},
     .unpack = EACH_CODE(unpack),
     .multiply = multiply,
     .gemm = gemm,
-    .widen = {[QINS_F32] = widen_f32, [QINS_F16] = widen_f16, [QINS_BF16] = widen_bf16, [QINS_QINS8] = widen_qins8},
-    .add_values = {[QINS_F32] = add_f32, [QINS_F16] = add_f16, [QINS_QINS8] = add_qins8},
+    .widen = {[QINS_F32] = widen_f32,
+              [QINS_F16] = widen_f16,
+              [QINS_BF16] = widen_bf16,
+              [QINS_QINS8] = widen_qins8,
+              [QINS_QINS4] = widen_qins4},
+    .add_values = {[QINS_F32] = add_f32, [QINS_F16] = add_f16, [QINS_QINS8] = add_qins8, [QINS_QINS4] = add_qins4},
     .narrow = narrow,
     .value_codes = value_codes,
     .rmsnorm = rmsnorm,

@@ -174,6 +174,13 @@ static inline lanes lanes_from_int8(const void *x) {
 static inline lanes lanes_from_uint8(const void *x) {
     return lanes_from_int(ilanes_from_uint8(x));
 }
+// Entries of a table of 16 for the low or the high halves of 16 bytes.
+static inline lanes lanes_from_nibbles(const void *x, bool high, const int8_t *table) {
+    const __m128i bytes = _mm_loadu_si128(x), halves = high ? _mm_srli_epi16(bytes, 4) : bytes;
+    const __m128i entries =
+        _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)table), _mm_and_si128(halves, _mm_set1_epi8(15)));
+    return lanes_from_int((ilanes){_mm256_cvtepi8_epi32(entries), _mm256_cvtepi8_epi32(_mm_srli_si128(entries, 8))});
+}
 static inline void lanes_store_f16(void *out, lanes a) {
     __m128i *halves = out;
     _mm_storeu_si128(halves, _mm256_cvtps_ph(a.low, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));

@@ -118,6 +118,13 @@ static inline lanes lanes_from_int8(const void *x) {
 static inline lanes lanes_from_uint8(const void *x) {
     return _mm512_cvtepi32_ps(ilanes_from_uint8(x));
 }
+// Entries of a table of 16 for the low or the high halves of 16 bytes.
+static inline lanes lanes_from_nibbles(const void *x, bool high, const int8_t *table) {
+    const __m128i bytes = _mm_loadu_si128(x), halves = high ? _mm_srli_epi16(bytes, 4) : bytes;
+    const __m128i entries =
+        _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)table), _mm_and_si128(halves, _mm_set1_epi8(15)));
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(entries));
+}
 static inline void lanes_store_f16(void *out, lanes a) {
     _mm256_storeu_si256(out, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
@@ -144,7 +151,11 @@ static inline ilanes pairs_dot(ilanes sums, ilanes a, ilanes b) {
 }
 // The sum of 32 int16.
 static inline int32_t pairs_sum(ilanes a) {
-    return _mm512_reduce_add_epi32(_mm512_madd_epi16(a, _mm512_set1_epi16(1)));
+    const __m512i sums = _mm512_madd_epi16(a, _mm512_set1_epi16(1));
+    const __m256i eight = _mm256_add_epi32(_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64(sums, 1));
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
 }
 // The low halves of 16 int32 in both int16 of each pair.
 static inline ilanes pairs_of_int(ilanes a) {
@@ -169,7 +180,11 @@ static inline ilanes bytes_lookup_of_two(ilanes low, ilanes high, ilanes index, 
 
 // Two sums are what they are here: GCC would compute all of a loop's products first, and run out of registers.
 static inline void keep_order(ilanes *a, ilanes *b) {
+#ifdef __AVX512F__ // not so where it is emulated
     __asm__("" : "+v"(*a), "+v"(*b));
+#else
+    (void)a, (void)b;
+#endif
 }
 
 #endif

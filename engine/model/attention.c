@@ -42,28 +42,38 @@ static void state_clear(const struct state *state, size_t n_rows, size_t v_cols)
     for (size_t row = 0; row < n_rows; row++) state->max[row] = -INFINITY;
 }
 
+// v_cols of a cache of any type, at most.
+static size_t most_v_cols(size_t head_dim) {
+    return qins_round_up(head_dim, QINS_BLOCK);
+}
+
 // One thread's scratch.
 struct scratch {
-    float *keys;    // [KEY_TILE / 16][head_dim][16]
-    float *values;  // [KEY_TILE, v_cols]
-    float *factors; // [KEY_TILE]: scales of the values
-    float *scores;  // [rows of one query head, SCORE_STRIDE]
-    float *total;   // of a block's rows: state of all parts so far,
-    float *part;    // and of one
+    float *keys;        // [KEY_TILE / 16][head_dim][16]
+    float *values;      // [KEY_TILE, v_cols]
+    float *key_factors; // [KEY_TILE]: scales of the keys
+    float *factors;     // [KEY_TILE]: and of the values
+    float *scores;      // [rows of one query head, SCORE_STRIDE]
+    float *total;       // of a block's rows: state of all parts so far,
+    float *part;        // and of one
 };
 
 // Lays out `scratch` from `floats` on (NULL: only counts) and returns how many floats it takes.
 static size_t place_scratch(struct scratch *scratch, float *floats, const qins_attention *attention, size_t head_dim) {
-    const size_t v_cols = qins_round_up(head_dim, QINS_PANEL);
+    const size_t v_cols = most_v_cols(head_dim);
     const size_t score_rows = attention->group > attention->block_tokens ? attention->group : attention->block_tokens;
     const size_t block_state = state_floats(attention->group * attention->block_tokens, v_cols);
     const struct {
         float **buffer;
         size_t n;
     } buffers[] = {
-        {&scratch->keys, KEY_TILE * head_dim}, {&scratch->values, KEY_TILE * v_cols},
-        {&scratch->factors, KEY_TILE},         {&scratch->scores, score_rows * SCORE_STRIDE},
-        {&scratch->total, block_state},        {&scratch->part, block_state},
+        {&scratch->keys, KEY_TILE * head_dim},
+        {&scratch->values, KEY_TILE * v_cols},
+        {&scratch->key_factors, KEY_TILE},
+        {&scratch->factors, KEY_TILE},
+        {&scratch->scores, score_rows * SCORE_STRIDE},
+        {&scratch->total, block_state},
+        {&scratch->part, block_state},
     };
     size_t used = 0;
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
@@ -85,7 +95,7 @@ static qins_attention sizes_for(const qins_config *config) {
 
 // Of one token: for each KV head the states of its group's rows, of PARTS_AT_ONCE parts and of all together.
 static size_t partial_floats(const qins_config *config, size_t group) {
-    return config->n_kv_heads * (PARTS_AT_ONCE + 1) * state_floats(group, qins_round_up(config->head_dim, QINS_PANEL));
+    return config->n_kv_heads * (PARTS_AT_ONCE + 1) * state_floats(group, most_v_cols(config->head_dim));
 }
 
 size_t qins_attention_bytes(const qins_config *config, size_t n_threads) {
@@ -145,9 +155,16 @@ struct tile {
     size_t first, n_keys;      // positions: those that the last row sees
     const void *keys;          // as stored
     const void *values;
-    const float *factors; // NULL: values are not coded
-    bool is_decoded;      // into the scratch: not for a single row, which reads what is stored
+    const float *key_factors; // NULL: keys are not coded
+    const float *factors;     // NULL: values are not coded
+    bool is_decoded;          // into the scratch: not for a single row, which reads what is stored
 };
+
+// factors[n_keys] in FP32; NULL for no scales.
+static const float *widen_scales(const struct tile *tile, float *factors, const uint16_t *scales) {
+    if (scales != NULL) tile->kernels->widen[QINS_BF16](factors, scales, tile->n_keys);
+    return scales != NULL ? factors : NULL;
+}
 
 static struct tile load_tile(const struct attention_job *job, const struct block *block, const struct scratch *scratch,
                              const struct state *state, size_t first, size_t n_keys) {
@@ -162,11 +179,10 @@ static struct tile load_tile(const struct attention_job *job, const struct block
                         .keys = qins_kvcache_keys(cache, job->layer, block->kv_head, first),
                         .values = qins_kvcache_values(cache, job->layer, block->kv_head, first),
                         .is_decoded = block->n_sets * block->n_rows > 1};
-    const uint16_t *scales = qins_kvcache_scales(cache, job->layer, block->kv_head, first);
-    if (scales != NULL) {
-        tile.kernels->widen[QINS_BF16](scratch->factors, scales, n_keys);
-        tile.factors = scratch->factors;
-    }
+    tile.key_factors =
+        widen_scales(&tile, scratch->key_factors, qins_kvcache_key_scales(cache, job->layer, block->kv_head, first));
+    tile.factors =
+        widen_scales(&tile, scratch->factors, qins_kvcache_value_scales(cache, job->layer, block->kv_head, first));
     if (tile.is_decoded) {
         tile.kernels->widen[cache->k_type](scratch->keys, tile.keys,
                                            qins_round_up(n_keys, QINS_PANEL) * cache->head_dim);
@@ -175,8 +191,9 @@ static struct tile load_tile(const struct attention_job *job, const struct block
     return tile;
 }
 
-// scores[n_rows, n_keys] = q k^T of a set; those that a row does not see have no meaning.
-static void score(const struct tile *tile, size_t set) {
+// scores[n_rows, n_keys] = q k^T of a set, without the scales of coded keys; those that a row does not see have no
+// meaning.
+static void multiply_keys(const struct tile *tile, size_t set) {
     const size_t dim = tile->cache->head_dim, n = qins_round_up(tile->n_keys, QINS_PANEL);
     const struct block *block = tile->block;
     const float *q = block->q + set * block->set_stride;
@@ -196,6 +213,13 @@ static void score(const struct tile *tile, size_t set) {
                                      .m = block->n_rows,
                                      .n = n,
                                      .k = dim});
+}
+
+static void score(const struct tile *tile, size_t set) {
+    multiply_keys(tile, set);
+    if (tile->key_factors == NULL) return;
+    for (size_t row = 0; row < tile->block->n_rows; row++)
+        for (size_t i = 0; i < tile->n_keys; i++) tile->scratch->scores[row * SCORE_STRIDE + i] *= tile->key_factors[i];
 }
 
 // A row's scores become the weights of its values; what it summed up before shrinks to the new maximum.
@@ -221,7 +245,7 @@ static void add_values(const struct tile *tile, size_t set, size_t row, size_t n
     const float *weights = tile->scratch->scores + row * SCORE_STRIDE + start;
     float *out = tile->state->out + (set * tile->block->n_rows + row) * cache->v_cols;
     if (!tile->is_decoded) {
-        const size_t row_bytes = cache->v_cols * qins_types[cache->v_type].bits / 8;
+        const size_t row_bytes = qins_values_bytes(cache->v_type, cache->v_cols);
         tile->kernels->add_values[cache->v_type](out, (const uint8_t *)tile->values + start * row_bytes, cache->v_cols,
                                                  n, weights);
         return;

@@ -2,7 +2,7 @@
 //
 // The arithmetic, the same for prompts and generation, one query row and head at a time; "chained sum" as in kernels.h:
 //
-//     score    = (chained sum over head_dim of q k) * (1 / sqrt(head_dim))
+//     score    = (chained sum over head_dim of q k, times d where the key is coded as d k) * (1 / sqrt(head_dim))
 //     a part   = 1024 positions from a multiple of 1024 on, in tiles of 256; from m = -infinity, s = 0, o = 0 each tile
 //                m' = max(m, its scores); o *= exp(m - m'); s *= exp(m - m'); m = m'
 //                s += sum of p = exp(score - m)

@@ -3,6 +3,7 @@
 
 #include "engine/base/map.h"
 #include "engine/base/memory.h"
+#include "engine/model/hadamard.h"
 
 // Point the buffers into `block` (NULL: only count) and return how many floats they take.
 static size_t place_buffers(qins_forward_state *state, const qins_config *config, size_t n_rows, float *block) {
@@ -128,9 +129,11 @@ static void rope_token(void *context, size_t token, size_t worker) {
     const qins_forward_state *state = chunk->state;
     const qins_config *config = state->config;
     float *heads = state->qkv + token * qins_config_qkv_dim(config); // [n_heads + n_kv_heads, head_dim]: q, k
-    for (size_t head = 0; head < config->n_heads + config->n_kv_heads; head++)
-        qins_rope_rotate(&state->rope, heads + head * config->head_dim, state->cos_a + token * state->rope.half,
+    for (size_t head = 0; head < config->n_heads + config->n_kv_heads; head++, heads += config->head_dim) {
+        qins_rope_rotate(&state->rope, heads, state->cos_a + token * state->rope.half,
                          state->sin_a + token * state->rope.half);
+        if (qins_type_is_coded(state->cache.k_type)) qins_hadamard(heads, config->head_dim);
+    }
 }
 
 static void rope(struct chunk *chunk) {

@@ -3,29 +3,29 @@
 
 #include "engine/base/map.h"
 #include "engine/base/memory.h"
-#include "engine/kernels/encode.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static size_t v_cols_of(size_t head_dim) {
-    return qins_round_up(head_dim, QINS_PANEL);
+static size_t v_cols_of(size_t head_dim, qins_type v_type) {
+    return qins_round_up(head_dim, v_type == QINS_QINS4 ? QINS_BLOCK : QINS_PANEL);
 }
 
-static size_t scale_bytes(qins_type v_type) {
-    return qins_type_is_coded(v_type) ? sizeof(uint16_t) : 0;
+static size_t scale_bytes(qins_type type) {
+    return qins_type_is_coded(type) ? sizeof(uint16_t) : 0;
 }
 
 // Bytes of one position: of a key, in a tile's lane, and of a row of values.
 static size_t k_bytes(const qins_kvcache *cache) {
-    return cache->head_dim * qins_types[cache->k_type].bits / 8;
+    return qins_values_bytes(cache->k_type, cache->head_dim);
 }
 static size_t v_bytes(const qins_kvcache *cache) {
-    return cache->v_cols * qins_types[cache->v_type].bits / 8;
+    return qins_values_bytes(cache->v_type, cache->v_cols);
 }
 
 size_t qins_kvcache_token_bytes(const qins_config *config, qins_type k_type, qins_type v_type) {
-    const size_t head_bytes = config->head_dim * qins_types[k_type].bits / 8 +
-                              v_cols_of(config->head_dim) * qins_types[v_type].bits / 8 + scale_bytes(v_type);
+    const size_t head_bytes = qins_values_bytes(k_type, config->head_dim) + scale_bytes(k_type) +
+                              qins_values_bytes(v_type, v_cols_of(config->head_dim, v_type)) + scale_bytes(v_type);
     return config->n_layers * config->n_kv_heads * head_bytes;
 }
 
@@ -64,18 +64,23 @@ qins_status qins_kvcache_init(qins_kvcache *cache, const qins_config *config, co
     cache->n_layers = config->n_layers;
     cache->n_kv_heads = config->n_kv_heads;
     cache->head_dim = config->head_dim;
-    cache->v_cols = v_cols_of(config->head_dim);
+    cache->v_cols = v_cols_of(config->head_dim, v_type);
     cache->capacity = capacity;
     cache->k = reserve(cache, k_bytes(cache), "keys", error);
     cache->v = reserve(cache, v_bytes(cache), "values", error);
+    cache->k_scales = reserve(cache, scale_bytes(k_type), "scales of the keys", error);
     cache->v_scales = reserve(cache, scale_bytes(v_type), "scales of the values", error);
+    if (v_type == QINS_QINS4) cache->v_encoder = qins_alloc(1, sizeof *cache->v_encoder, "an encoder", error);
+    if (cache->v_encoder != NULL) qins_encoder_init(cache->v_encoder, kernels, v_type);
     return error->status;
 }
 
 void qins_kvcache_free(qins_kvcache *cache) {
     release(cache, cache->k, k_bytes(cache));
     release(cache, cache->v, v_bytes(cache));
+    release(cache, cache->k_scales, scale_bytes(cache->k_type));
     release(cache, cache->v_scales, scale_bytes(cache->v_type));
+    free(cache->v_encoder);
     memset(cache, 0, sizeof *cache);
 }
 
@@ -92,7 +97,11 @@ const void *qins_kvcache_values(const qins_kvcache *cache, size_t layer, size_t 
     return cache->v + place_of(cache, layer, head, position) * v_bytes(cache);
 }
 
-const uint16_t *qins_kvcache_scales(const qins_kvcache *cache, size_t layer, size_t head, size_t position) {
+const uint16_t *qins_kvcache_key_scales(const qins_kvcache *cache, size_t layer, size_t head, size_t position) {
+    return cache->k_scales == NULL ? NULL : cache->k_scales + place_of(cache, layer, head, position);
+}
+
+const uint16_t *qins_kvcache_value_scales(const qins_kvcache *cache, size_t layer, size_t head, size_t position) {
     return cache->v_scales == NULL ? NULL : cache->v_scales + place_of(cache, layer, head, position);
 }
 
@@ -102,6 +111,12 @@ static size_t store_key(qins_kvcache *cache, size_t place, const float *k) {
     uint8_t *tile = cache->k + (place - lane) * k_bytes(cache);
     if (cache->k_type == QINS_F32) {
         for (size_t i = 0; i < cache->head_dim; i++) ((float *)(void *)tile)[i * QINS_PANEL + lane] = k[i];
+        return 0;
+    }
+    if (cache->k_type == QINS_QINS8) {
+        int8_t codes[QINS_MAX_HEAD_DIM];
+        qins_encode_values(cache->kernels, codes, &cache->k_scales[place], k, cache->head_dim);
+        for (size_t i = 0; i < cache->head_dim; i++) ((int8_t *)tile)[i * QINS_PANEL + lane] = codes[i];
         return 0;
     }
     uint16_t narrow[QINS_MAX_HEAD_DIM];
@@ -118,6 +133,8 @@ static size_t store_value(qins_kvcache *cache, size_t place, const float *v) {
         memcpy(row, v, n * sizeof *v);
     else if (cache->v_type == QINS_QINS8)
         qins_encode_values(cache->kernels, row, &cache->v_scales[place], v, n);
+    else if (cache->v_type == QINS_QINS4)
+        qins_encode_nibbles(cache->v_encoder, row, &cache->v_scales[place], v, n);
     return 0;
 }
 
@@ -151,6 +168,9 @@ static void repeat_head(void *context, size_t item, size_t worker) {
     repeat_positions(cache->k + place * k_bytes(cache), k_bytes(cache), job->n_stored,
                      qins_round_up(job->n, QINS_PANEL));
     repeat_positions(cache->v + place * v_bytes(cache), v_bytes(cache), job->n_stored, job->n);
+    if (cache->k_scales != NULL)
+        repeat_positions(cache->k_scales + place, sizeof *cache->k_scales, job->n_stored,
+                         qins_round_up(job->n, QINS_PANEL));
     if (cache->v_scales != NULL)
         repeat_positions(cache->v_scales + place, sizeof *cache->v_scales, job->n_stored, job->n);
 }

@@ -1,31 +1,36 @@
-// Keys and values of the tokens seen so far. K is FP16 (rotated keys), V is QINS with one scale per (token, KV head),
-// both uncompressed on request. The memory is reserved for the whole context but only what is used is touched.
+// Keys and values of the tokens seen so far. K is FP16, or qins8 of keys turned by hadamard.h; V is qins8 or qins4.
+// Coded ones have one scale per (token, KV head). Both are uncompressed on request. The memory is reserved for the
+// whole context but only what is used is touched.
 //
 // Of one layer and KV head:
-//     keys     [capacity / 16 rounded up] tiles [head_dim][16 positions]: uncompressed panels as in kernels.h
-//     values   [capacity][v_cols], one row per position, padded with zeros to v_cols, a multiple of 16
-//     scales   [capacity] BF16, of coded values: v = scale * T(code)
+//     keys     [capacity / 16 rounded up] tiles [head_dim][16 positions]: panels of numbers, or of codes of one byte
+//     values   [capacity] rows of v_cols values at rest (kernels.h); v_cols is head_dim rounded up to 16, of qins4 to
+//     32 scales   [capacity] BF16, of coded keys and of coded values: key = scale * T(code), value = scale * T(code)
+//     or,
+//              of qins4, scale * v
 // Positions that nobody stored are zero or stale.
 #ifndef QINS_MODEL_KVCACHE_H
 #define QINS_MODEL_KVCACHE_H
 
 #include "engine/base/pool.h"
-#include "engine/kernels/kernels.h"
+#include "engine/kernels/encode.h"
 #include "engine/model/config.h"
 
 #include <stdatomic.h>
 
 typedef struct qins_kvcache {
     const qins_kernels *kernels; // not owned
-    qins_type k_type;            // QINS_F16 or QINS_F32
-    qins_type v_type;            // QINS_QINS8, QINS_F16 or QINS_F32
+    qins_type k_type;            // QINS_F16, QINS_QINS8 or QINS_F32
+    qins_type v_type;            // QINS_QINS8, QINS_QINS4, QINS_F16 or QINS_F32
     size_t n_layers, n_kv_heads, head_dim;
-    size_t v_cols;   // head_dim rounded up to 16
+    size_t v_cols;
     size_t capacity; // positions
     // One reserved array per kind of number, [n_layers, n_kv_heads] of the above.
     uint8_t *k;
     uint8_t *v;
+    uint16_t *k_scales;        // NULL: keys are not coded; of whole tiles
     uint16_t *v_scales;        // NULL: values are not coded
+    qins_encoder *v_encoder;   // owned, of qins4; NULL: values are of another type
     atomic_size_t n_saturated; // values beyond FP16's +-65504 that were clamped
 } qins_kvcache;
 
@@ -37,9 +42,9 @@ qins_status qins_kvcache_init(qins_kvcache *cache, const qins_config *config, co
                               qins_type k_type, qins_type v_type, size_t capacity, qins_error *error);
 void qins_kvcache_free(qins_kvcache *cache);
 
-// Store k[head_dim] (rotated) and v[head_dim] of one position and KV head. Different (position, head) may be stored by
-// different threads at the same time. Where v is not finite and its type is coded, its scale is NaN, so that it shows
-// in the logits.
+// Store k[head_dim] (rotated, and turned if keys are coded) and v[head_dim] of one position and KV head. Different
+// (position, head) may be stored by different threads at the same time. Where one is not finite and its type is coded,
+// its scale is NaN, so that it shows in the logits.
 void qins_kvcache_store(qins_kvcache *cache, size_t layer, size_t head, size_t position, const float *k,
                         const float *v);
 
@@ -48,9 +53,11 @@ void qins_kvcache_store(qins_kvcache *cache, size_t layer, size_t head, size_t p
 // too.
 void qins_kvcache_repeat(qins_kvcache *cache, qins_pool *pool, size_t n_stored, size_t n);
 
-// What one KV head stores from `position` on: tiles of keys (position a multiple of 16), rows of values, scales.
+// What one KV head stores from `position` on: tiles of keys (position a multiple of 16), rows of values, scales (NULL
+// where there are none).
 const void *qins_kvcache_keys(const qins_kvcache *cache, size_t layer, size_t head, size_t position);
 const void *qins_kvcache_values(const qins_kvcache *cache, size_t layer, size_t head, size_t position);
-const uint16_t *qins_kvcache_scales(const qins_kvcache *cache, size_t layer, size_t head, size_t position);
+const uint16_t *qins_kvcache_key_scales(const qins_kvcache *cache, size_t layer, size_t head, size_t position);
+const uint16_t *qins_kvcache_value_scales(const qins_kvcache *cache, size_t layer, size_t head, size_t position);
 
 #endif

@@ -55,6 +55,8 @@ EMULATED_HALVES(emulated_cvtepi8_epi32, __m512i, __m256i, __m128i, __m128i, _mm2
                 _mm256_cvtepi8_epi32(_mm_srli_si128(a, 8)))
 EMULATED_HALVES(emulated_cvtepu8_epi32, __m512i, __m256i, __m128i, __m128i, _mm256_cvtepu8_epi32(a),
                 _mm256_cvtepu8_epi32(_mm_srli_si128(a, 8)))
+EMULATED_HALVES(emulated_halve_epi32, __m512i, __m256i, __m512i, __m256i, _mm256_srai_epi32(HALF_I(0), 1),
+                _mm256_srai_epi32(HALF_I(1), 1))
 EMULATED_HALVES(emulated_cvtepi32_ps, __m512, __m256, __m512i, __m256i, _mm256_cvtepi32_ps(HALF_I(0)),
                 _mm256_cvtepi32_ps(HALF_I(1)))
 EMULATED_HALVES(emulated_cvtps_epi32, __m512i, __m256i, __m512, __m256, _mm256_cvtps_epi32(HALF_F(0)),
@@ -110,6 +112,8 @@ static inline __m512i emulated_dpwssd(__m512i sum, __m512i a, __m512i b) {
 
 #undef _mm512_madd_epi16
 #undef _mm512_dpwssd_epi32
+#undef _mm512_srai_epi32
+#define _mm512_srai_epi32(a, one) emulated_halve_epi32(a) // the only shift in use is by one
 #define _mm512_maskz_loadu_ps(k, p) emulated_mask_loadu_ps(_mm512_setzero_ps(), k, p)
 #define _mm512_mask_storeu_ps emulated_mask_storeu_ps
 #define _mm512_cvtph_ps emulated_cvtph_ps
