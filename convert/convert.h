@@ -14,7 +14,7 @@ typedef void qins_notice(void *context, const char *line);
 
 typedef struct qins_convert_options {
     qins_type weight_type; // of the layers' matrices: a coded type, QINS_BF16 or QINS_F32
-    bool head_given;       // head_type was asked for; otherwise lm_head follows the default rule
+    bool head_given;       // head_type was asked for; otherwise lm_head follows the rule of qins_plan_type
     qins_type head_type;   // default: qins_plan_type
     const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
     size_t calibrate_tokens;

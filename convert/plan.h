@@ -4,7 +4,8 @@
 
 #include "convert/checkpoint.h"
 
-// Type of a tensor of this role in the file, given its type in the checkpoint (rules: qins_convert_options).
+// Type of a tensor of this role in the file, given its type in the checkpoint. lm_head, unless it was asked for: qins6
+// with layers in qins4 and qins5, qins8 with qins6, F32 with F32; otherwise as in the checkpoint, but BF16 for F32.
 qins_type qins_plan_type(const qins_convert_options *options, qins_role role, qins_type source);
 
 // Fill in type and source type of the header's tensors, and sources[n_tensors], the place of each in the checkpoint.

@@ -32,7 +32,7 @@ static const qins_argument rows[] = {
     {WEIGHTS, 0, "calibrate", "FILE", ONE, true, qins_set_text, FIELD(convert.calibrate), 0, 0,
      "choose codes by what they do to the model on this text; \"default\": the one that is built in"},
     {WEIGHTS, 0, "calibrate-method", "feedback|search", ONE, true, set_method, FIELD(convert.calibrate_search), 0, 0,
-     "how: errors make up for each other (default), or only weigh by the inputs, in a sixth of the time"},
+     "how: errors make up for each other (default), or only weigh by the inputs, in a fifth of the time"},
     {WEIGHTS, 0, "calibrate-tokens", "N", ONE, true, qins_set_count, FIELD(convert.calibrate_tokens), 1,
      MAX_CALIBRATION_TOKENS, "tokens of it to use (default: 4096)"},
     {WORK, 'o', "output", "FILE", ONE, true, qins_set_text, FIELD(output), 0, 0,

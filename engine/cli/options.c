@@ -221,7 +221,7 @@ static const qins_argument rows[] = {
     {FOLDER, 0, "type", "qins8|qins6|qins5|qins4|bf16|f32", ANY, false, qins_set_type, FIELD(convert.weight_type), 0, 0,
      "weights of the layers (default: qins8)"},
     {FOLDER, 0, "lm-head", "bf16|qins8|qins6", ANY, false, qins_set_head_type, FIELD(convert), 0, 0,
-     "output matrix (default: 16 bits; f32 with --type f32)"},
+     "output matrix (default: as qinsconvert chooses it)"},
     {MEASUREMENTS, 0, "top", "K", SCORE, false, qins_set_count, FIELD(top), 0, MAX_COUNT,
      "score: how many of the best tokens to print (default: 5)"},
     {MEASUREMENTS, 0, "ref", "MODEL", COMPARE | EVAL, false, qins_set_text, FIELD(ref), 0, 0,

@@ -30,13 +30,15 @@ build() {
         -lcjson -lxxhash -lm -lpthread -ldl
 }
 
-# convert_all PROGRAM NAME: every folder into $work/NAME.*, and a list of their checksums.
+# convert_all PROGRAM NAME: every folder, to every code, into $work/NAME.*, and a list of their checksums.
 convert_all() {
-    local folder i=0
+    local folder type i=0
     for folder in "${folders[@]}"; do
         [ -e "$folder/config.json" ] || continue
-        "$1" "$folder" -o "$work/out.qins" --lm-head qins8 --quiet 2> /dev/null || return 1
-        echo "$i $(cksum < "$work/out.qins")"
+        for type in qins8 qins6 qins5 qins4; do
+            "$1" "$folder" -o "$work/out.qins" --lm-head qins8 --type $type --quiet 2> /dev/null || return 1
+            echo "$i $type $(cksum < "$work/out.qins")"
+        done
         i=$((i + 1))
     done > "$work/$2"
 }
