@@ -68,6 +68,8 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
     if (settings->convert.calibrate == NULL && settings->convert.calibrate_tokens > 0)
         return qins_fail(error, QINS_USAGE,
                          "--calibrate-tokens says how much of --calibrate's text to use; give that, too");
+    if (settings->convert.calibrate == NULL && settings->convert.calibrate_search)
+        return qins_fail(error, QINS_USAGE, "--calibrate-method says how to use --calibrate's text; give that, too");
     if (settings->convert.calibrate_tokens == 0) settings->convert.calibrate_tokens = CALIBRATION_TOKENS;
     return QINS_OK;
 }

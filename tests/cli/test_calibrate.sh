@@ -40,6 +40,7 @@ for type in qins6 qins5 qins4; do
     convert -o "$tmp/more.qins" --type $type --calibrate default --calibrate-tokens 1024
     expect "calibrated $type is intact" 0 '' "$run" verify -m "$tmp/more.qins"
 done
+expect "a method for no text" 2 "says how to use --calibrate's text" convert -o "$tmp/x.qins" --calibrate-method search
 expect "tokens of no text" 2 "says how much of --calibrate's text" convert -o "$tmp/x.qins" --calibrate-tokens 2048
 mkdir "$tmp/no_tokenizer" && cp tests/data/demo/{config.json,generation_config.json,model.safetensors} "$tmp/no_tokenizer"
 expect "a model without a tokenizer" 3 'needs a tokenizer.json' "$build/qinsconvert" "$tmp/no_tokenizer" -o "$tmp/x.qins" --calibrate $text
