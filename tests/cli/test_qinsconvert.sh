@@ -62,9 +62,9 @@ expect "no arguments" 2 "no folder was given"
 expect "no output" 2 "use -o MODEL.qins" good
 expect "two folders" 2 "more than one folder" good good -o x.qins
 expect "unknown option" 2 "--threds is not an option; did you mean --threads? (see qinsconvert --help)" good --threds 2 -o x.qins
-expect "bad type" 2 "--type takes qins8|bf16|f32, not \"q4\"" good -o x.qins --type q4
+expect "bad type" 2 "--type takes qins8|qins6|qins5|qins4|bf16|f32, not \"q4\"" good -o x.qins --type q4
 expect "f16 is no type to ask for" 2 "--type takes" good -o x.qins --type f16
-expect "bad head type" 2 "--lm-head takes bf16|qins8" good -o x.qins --lm-head f32
+expect "bad head type" 2 "--lm-head takes bf16|qins8|qins6" good -o x.qins --lm-head f32
 for n in 0 -1 x 1025 99999999999999999999 ""; do
     expect "threads \"$n\"" 2 "-t takes a whole number from 1 to 1024" good -o x.qins -t "$n"
 done
