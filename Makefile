@@ -1,6 +1,7 @@
 # qins: `make help` lists what can be made. Everything built goes to build/$(config)/.
 config ?= release
 CC ?= cc
+.DEFAULT_GOAL := all
 
 BUILD := build/$(config)
 CFLAGS_release := -O3 -g
@@ -27,7 +28,6 @@ object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 # Instructions beyond the platform's minimum are for the files of their tier alone. There may be no compiler yet: make deps
 # installs it after this line.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m)),)
-$(call object,convert/calibration_text.c): convert/calibration_text.txt
 $(call object,$(wildcard engine/kernels/kernels_avx2*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
 $(call object,$(wildcard engine/kernels/kernels_avx512*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
 ifneq ($(config),emulated)
@@ -74,6 +74,8 @@ $(BUILD)/%.o: %.c | $(BUILD)/libraries
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(call object,convert/calibration_text.c): convert/calibration_text.txt # which it includes
 
 # Are the libraries there? Asked once, as the first file's error would not say what to do.
 HEADERS := cblas.h cjson/cJSON.h xxhash.h
