@@ -9,8 +9,6 @@
 
 // The converter's side.
 typedef struct qins_calibration_calls {
-    // The checkpoint's tensor `index` of the schema.
-    qins_rows (*rows)(void *context, size_t index);
     // Encode tensor `index` and every one in front of it that is not encoded yet; *encoded (valid until the next call):
     // it as it was stored.
     qins_status (*encode)(void *context, size_t index, const qins_input_costs *costs, qins_matrix *encoded,
@@ -20,9 +18,10 @@ typedef struct qins_calibration_calls {
     void *context;
 } qins_calibration_calls;
 
-// Run the model of `header` over the text and have every coded tensor encoded, in the order of the schema. is_search:
-// only the checkpoint's model runs, and errors are weighed by the squares of its inputs.
-qins_status qins_calibrate(const qins_header *header, const qins_calibration_text *text, bool is_search,
-                           size_t n_threads, const qins_calibration_calls *calls, qins_error *error);
+// Run the model of `header`, whose tensors in the checkpoint are rows[n_tensors], over the text and have every coded
+// tensor encoded, in the order of the schema. is_search: only the checkpoint's model runs, and errors are weighed by
+// the squares of its inputs.
+qins_status qins_calibrate(const qins_header *header, const qins_rows *rows, const qins_calibration_text *text,
+                           bool is_search, size_t n_threads, const qins_calibration_calls *calls, qins_error *error);
 
 #endif

@@ -2,11 +2,14 @@
 // tensors through the encoder into the file.
 #include "convert/convert.h"
 
+#include "convert/budget.h"
 #include "convert/calibrate.h"
 #include "convert/checkpoint.h"
 #include "convert/encode.h"
+#include "convert/estimate.h"
 #include "convert/hf_config.h"
 #include "convert/plan.h"
+#include "convert/sensitivity.h"
 #include "engine/base/escape.h"
 #include "engine/base/memory.h"
 #include "engine/model/qinswriter.h"
@@ -24,13 +27,18 @@ static const char FEEDBACK[] = "feedback", SEARCH[] = "search"; // methods of ca
 
 struct conversion {
     const qins_convert_options *options;
+    qins_progress *progress;
+    void *context;               // of progress
+    qins_pool *pool;             // owned
     qins_convert_report *report; // its header is being filled in
     qins_hf_folder folder;
     qins_checkpoint checkpoint;
     const qins_source_tensor **sources; // owned, [n_tensors]
+    qins_rows *rows;                    // owned, [n_tensors]: the same as rows in open files
     uint8_t *tokenizer;                 // owned, packed; NULL: none
     size_t tokenizer_bytes;
-    qins_calibration_text text; // without sequences: no calibration
+    qins_calibration_text text;      // without sequences: no calibration
+    qins_calibration_text plan_text; // to measure sensitivities with
     char chat_template[sizeof((qins_header){0}.chat_template)];
 };
 
@@ -82,12 +90,25 @@ static void check_vocabulary(const struct conversion *conversion, const qins_tok
              name);
 }
 
+static void read_texts(struct conversion *conversion, const qins_tokenizer *tokenizer, const qins_config *config,
+                       qins_error *error) {
+    const qins_convert_options *options = conversion->options;
+    const char *plan_text = options->calibrate != NULL ? options->calibrate : QINS_DEFAULT_TEXT;
+    if (options->calibrate != NULL)
+        qins_calibration_text_read(&conversion->text, options->calibrate, tokenizer, config, options->calibrate_tokens,
+                                   error);
+    if (options->plan_bits > 0 && error->status == QINS_OK)
+        qins_calibration_text_read(&conversion->plan_text, plan_text, tokenizer, config, QINS_SENSITIVITY_TOKENS,
+                                   error);
+}
+
 static void read_tokenizer(struct conversion *conversion, const qins_config *config, qins_error *error) {
     static const char *const name = "tokenizer.json";
     if (!qins_hf_has(&conversion->folder, name)) {
         warn_of_no_tokenizer(conversion);
-        if (conversion->options->calibrate != NULL)
-            qins_fail(error, QINS_BAD_MODEL, "%s: calibration needs a tokenizer.json", conversion->folder.path);
+        if (conversion->options->calibrate != NULL || conversion->options->plan_bits > 0)
+            qins_fail(error, QINS_BAD_MODEL, "%s: %s needs a tokenizer.json", conversion->folder.path,
+                      conversion->options->calibrate != NULL ? "calibration" : "--plan-bits");
         return;
     }
     size_t size;
@@ -99,10 +120,7 @@ static void read_tokenizer(struct conversion *conversion, const qins_config *con
     check_vocabulary(conversion, tokenizer, name, config->vocab_size, error);
     if (error->status == QINS_OK)
         qins_tokenizer_pack(tokenizer, &conversion->tokenizer, &conversion->tokenizer_bytes, error);
-    const qins_convert_options *options = conversion->options;
-    if (error->status == QINS_OK && options->calibrate != NULL)
-        qins_calibration_text_read(&conversion->text, options->calibrate, tokenizer, config, options->calibrate_tokens,
-                                   error);
+    if (error->status == QINS_OK) read_texts(conversion, tokenizer, config, error);
     qins_tokenizer_free(tokenizer);
 }
 
@@ -163,38 +181,14 @@ static void fill_header(struct conversion *conversion, qins_error *error) {
     memcpy(header->sources, conversion->folder.sources, header->n_sources * sizeof *header->sources);
     for (size_t i = 0; i < header->n_tensors; i++) {
         const qins_tensor *tensor = &header->tensors[i];
-        qins_role_report *role = &conversion->report->roles[tensor->spec.role];
+        qins_convert_cost *cost = &conversion->report->costs[tensor->spec.role][tensor->type];
         size_t bytes = 0; // the layout, which comes later, checks for overflow
         qins_header_tensor_bytes(header, tensor, &bytes);
-        role->n_tensors++;
-        role->values += (uint64_t)tensor->spec.rows * tensor->spec.cols;
-        role->bytes += bytes;
+        cost->n_tensors++;
+        cost->values += (uint64_t)tensor->spec.rows * tensor->spec.cols;
+        cost->bytes += bytes;
         conversion->report->source_bytes += conversion->sources[i]->bytes;
     }
-}
-
-// Everything up to the first weight.
-static void prepare(struct conversion *conversion, const char *hf_dir, qins_error *error) {
-    const qins_convert_options *options = conversion->options;
-    qins_problems problems = {.notice = options->notice, .context = options->notice_context};
-    qins_config config;
-    if (qins_hf_folder_open(&conversion->folder, hf_dir, error) == QINS_OK) read_config(conversion, &config, error);
-    if (error->status == QINS_OK) read_tokenizer(conversion, &config, error);
-    if (error->status == QINS_OK) read_chat_template(conversion, error);
-    if (error->status == QINS_OK) qins_checkpoint_open(&conversion->checkpoint, &conversion->folder, &problems, error);
-    // With shards missing, most tensors would be; naming the shards says it better.
-    if (error->status == QINS_OK && conversion->checkpoint.tensors != NULL)
-        plan_tensors(conversion, &config, &problems, error);
-    if (error->status == QINS_OK) qins_problems_end(&problems, hf_dir, error);
-    if (error->status == QINS_OK) fill_header(conversion, error);
-}
-
-static void release(struct conversion *conversion) {
-    qins_calibration_text_free(&conversion->text);
-    free(conversion->tokenizer);
-    free(conversion->sources);
-    qins_checkpoint_close(&conversion->checkpoint);
-    qins_hf_folder_close(&conversion->folder);
 }
 
 static qins_rows source_rows(const struct conversion *conversion, size_t index) {
@@ -209,15 +203,70 @@ static qins_rows source_rows(const struct conversion *conversion, size_t index) 
                        .cols = spec->cols};
 }
 
+static void find_rows(struct conversion *conversion, qins_error *error) {
+    const size_t n = conversion->report->header.n_tensors;
+    conversion->rows = qins_alloc(n, sizeof *conversion->rows, "list of tensors", error);
+    for (size_t i = 0; i < n && conversion->rows != NULL; i++) conversion->rows[i] = source_rows(conversion, i);
+}
+
+static void spend_bits(struct conversion *conversion, qins_error *error) {
+    qins_header *header = &conversion->report->header;
+    double *sensitivities = qins_alloc(header->n_tensors, sizeof *sensitivities, "list of matrices", error);
+    if (sensitivities != NULL &&
+        qins_sensitivity_measure(header, conversion->rows, &conversion->plan_text, conversion->options->n_threads,
+                                 conversion->progress, conversion->context, sensitivities, error) == QINS_OK)
+        qins_budget_spend(header, conversion->options, conversion->rows, sensitivities, conversion->pool, error);
+    free(sensitivities);
+}
+
+static void check_calibration(const struct conversion *conversion, qins_error *error) {
+    const qins_header *header = &conversion->report->header;
+    size_t n_coded = 0;
+    for (size_t i = 0; i < header->n_tensors; i++) n_coded += qins_type_is_coded(header->tensors[i].type);
+    if (conversion->options->calibrate != NULL && n_coded == 0)
+        qins_fail(error, QINS_USAGE, "--calibrate is only for coded weights (--type qins8, qins6, qins5, qins4)");
+}
+
+// Everything up to the first weight.
+static void prepare(struct conversion *conversion, const char *hf_dir, qins_error *error) {
+    const qins_convert_options *options = conversion->options;
+    qins_problems problems = {.notice = options->notice, .context = options->notice_context};
+    qins_config config;
+    conversion->pool = qins_pool_create(options->n_threads, error);
+    if (error->status == QINS_OK && qins_hf_folder_open(&conversion->folder, hf_dir, error) == QINS_OK)
+        read_config(conversion, &config, error);
+    if (error->status == QINS_OK) read_tokenizer(conversion, &config, error);
+    if (error->status == QINS_OK) read_chat_template(conversion, error);
+    if (error->status == QINS_OK) qins_checkpoint_open(&conversion->checkpoint, &conversion->folder, &problems, error);
+    // With shards missing, most tensors would be; naming the shards says it better.
+    if (error->status == QINS_OK && conversion->checkpoint.tensors != NULL)
+        plan_tensors(conversion, &config, &problems, error);
+    if (error->status == QINS_OK) qins_problems_end(&problems, hf_dir, error);
+    if (error->status == QINS_OK) find_rows(conversion, error);
+    if (error->status == QINS_OK && options->plan_bits > 0) spend_bits(conversion, error);
+    if (error->status == QINS_OK) check_calibration(conversion, error);
+    if (error->status == QINS_OK) fill_header(conversion, error);
+}
+
+static void release(struct conversion *conversion) {
+    qins_calibration_text_free(&conversion->text);
+    qins_calibration_text_free(&conversion->plan_text);
+    free(conversion->tokenizer);
+    free(conversion->sources);
+    free(conversion->rows);
+    qins_checkpoint_close(&conversion->checkpoint);
+    qins_hf_folder_close(&conversion->folder);
+    qins_pool_free(conversion->pool);
+}
+
 // Where the payload goes: the file, with progress, and on request into memory.
 struct output {
     qins_writer *writer;
-    uint8_t *copy;           // of the tensor's payload from here on; NULL: none
-    uint64_t done, total;    // bytes
-    double work, total_work; // as of work_of
-    double work_per_byte;    // of the tensor that is being written
-    qins_progress *progress;
-    void *context;
+    uint8_t *copy;                       // of the tensor's payload from here on; NULL: none
+    uint64_t done, total;                // bytes
+    double work, total_work;             // as of work_of
+    double work_per_byte;                // of the tensor that is being written
+    const struct conversion *conversion; // its progress is told
 };
 
 // What it takes to make a tensor, in bytes that are only copied or encoded: calibrated ones take far longer than
@@ -237,7 +286,8 @@ static double work_of(const qins_header *header, const qins_tensor *tensor) {
 static bool goes_on(const struct output *output) {
     const double share = output->work / output->total_work;
     const uint64_t done = output->done == output->total ? output->total : (uint64_t)(share * (double)output->total);
-    return output->progress == NULL || output->progress(output->context, done, output->total);
+    const struct conversion *conversion = output->conversion;
+    return conversion->progress == NULL || conversion->progress(conversion->context, done, output->total);
 }
 
 static qins_status report_progress(const struct output *output, qins_error *error) {
@@ -259,42 +309,41 @@ static qins_status write_payload(void *context, const void *bytes, size_t size, 
 // Tensors on their way into the file, in the order of the schema.
 struct encoding {
     struct conversion *conversion;
-    qins_pool *pool;
     struct output *output;
     size_t next;      // tensor
     uint8_t *payload; // owned, of the last tensor that was encoded with feedback
 };
 
+static void add_cost(qins_convert_report *report, qins_tensor *tensor, const qins_encoded *encoded) {
+    qins_convert_cost *cost = &report->costs[tensor->spec.role][tensor->type];
+    tensor->error = encoded->error == 0 ? 0 : sqrt(encoded->error / encoded->squares);
+    cost->squares += encoded->squares;
+    cost->error += encoded->error;
+}
+
 static void encode_next(struct encoding *encoding, const qins_input_costs *costs, qins_error *error) {
     struct conversion *conversion = encoding->conversion;
     const size_t index = encoding->next++;
     qins_tensor *tensor = &conversion->report->header.tensors[index];
-    qins_rows rows = source_rows(conversion, index);
+    const qins_rows *rows = &conversion->rows[index];
     qins_encoded encoded;
     const qins_layout layout = qins_schema_layout(&conversion->report->header.config, tensor->spec.role);
     encoding->output->work_per_byte = work_of(&conversion->report->header, tensor) / (double)tensor->bytes;
-    qins_encode_tensor(encoding->pool, &rows, tensor->type, layout, costs, write_payload, encoding->output, &encoded,
+    qins_encode_tensor(conversion->pool, rows, tensor->type, layout, costs, write_payload, encoding->output, &encoded,
                        error);
     if (error->status != QINS_OK) {
-        if (error->status == QINS_BAD_MODEL) qins_error_context(error, "%s: tensor %s", rows.path, tensor->spec.name);
+        if (error->status == QINS_BAD_MODEL) qins_error_context(error, "%s: tensor %s", rows->path, tensor->spec.name);
         return;
     }
     tensor->source_hash = encoded.source_hash;
-    tensor->error = encoded.error == 0 ? 0 : sqrt(encoded.error / encoded.squares);
+    add_cost(conversion->report, tensor, &encoded);
     if (!isfinite(tensor->error))
-        qins_fail(error, QINS_BAD_MODEL, "%s: tensor %s: its codes have an error that is not finite", rows.path,
+        qins_fail(error, QINS_BAD_MODEL, "%s: tensor %s: its codes have an error that is not finite", rows->path,
                   tensor->spec.name);
-    conversion->report->roles[tensor->spec.role].squares += encoded.squares;
-    conversion->report->roles[tensor->spec.role].error += encoded.error;
 }
 
 static void encode_up_to(struct encoding *encoding, size_t end, qins_error *error) {
     while (encoding->next < end && error->status == QINS_OK) encode_next(encoding, NULL, error);
-}
-
-static qins_rows calibration_rows(void *context, size_t index) {
-    const struct encoding *encoding = context;
-    return source_rows(encoding->conversion, index);
 }
 
 // qins_calibration_calls.encode
@@ -323,18 +372,18 @@ static bool calibration_goes_on(void *context) {
     return goes_on(encoding->output);
 }
 
-static void encode_all(struct conversion *conversion, qins_pool *pool, struct output *output, qins_error *error) {
+static void encode_all(struct conversion *conversion, struct output *output, qins_error *error) {
     const qins_header *header = &conversion->report->header;
-    struct encoding encoding = {.conversion = conversion, .pool = pool, .output = output};
+    struct encoding encoding = {.conversion = conversion, .output = output};
     for (size_t i = 0; i < header->n_tensors; i++) {
         output->total += header->tensors[i].bytes;
         output->total_work += work_of(header, &header->tensors[i]);
     }
     report_progress(output, error); // it may ask to stop before the first byte
     if (error->status == QINS_OK && conversion->text.n_sequences > 0) {
-        const qins_calibration_calls calls = {calibration_rows, encode_calibrated, calibration_goes_on, &encoding};
-        qins_calibrate(header, &conversion->text, conversion->options->calibrate_search, conversion->options->n_threads,
-                       &calls, error);
+        const qins_calibration_calls calls = {encode_calibrated, calibration_goes_on, &encoding};
+        qins_calibrate(header, conversion->rows, &conversion->text, conversion->options->calibrate_search,
+                       conversion->options->n_threads, &calls, error);
     }
     encode_up_to(&encoding, header->n_tensors, error);
     free(encoding.payload);
@@ -345,24 +394,38 @@ static void encode_all(struct conversion *conversion, qins_pool *pool, struct ou
 qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qins_convert_options *options,
                          qins_progress *progress, void *context, qins_convert_report *report, qins_error *error) {
     *report = (qins_convert_report){0};
-    struct conversion conversion = {.options = options, .report = report, .folder.fd = -1};
-    struct output output = {.progress = progress, .context = context};
-    qins_pool *pool = qins_pool_create(options->n_threads, error);
-    if (error->status == QINS_OK) prepare(&conversion, hf_dir, error);
+    struct conversion conversion = {
+        .options = options, .progress = progress, .context = context, .report = report, .folder.fd = -1};
+    struct output output = {.conversion = &conversion};
+    prepare(&conversion, hf_dir, error);
     if (error->status == QINS_OK)
         output.writer =
             qins_writer_create(fd, name, &report->header, conversion.tokenizer, conversion.tokenizer_bytes, error);
-    if (error->status == QINS_OK) encode_all(&conversion, pool, &output, error);
+    if (error->status == QINS_OK) encode_all(&conversion, &output, error);
     qins_writer_free(output.writer);
-    qins_pool_free(pool);
     release(&conversion);
     return error->status;
 }
 
-qins_status qins_convert_plan(const char *hf_dir, const qins_convert_options *options, qins_convert_report *report,
-                              qins_error *error) {
+// What the tensors will have lost.
+static void expect_errors(struct conversion *conversion, qins_error *error) {
+    qins_header *header = &conversion->report->header;
+    const size_t n = header->n_tensors;
+    qins_type *types = qins_alloc(n, sizeof *types, "list of types", error);
+    qins_encoded *encoded = qins_alloc(n, sizeof *encoded, "list of errors", error);
+    for (size_t i = 0; i < n && error->status == QINS_OK; i++) types[i] = header->tensors[i].type;
+    if (error->status == QINS_OK) qins_estimate(conversion->pool, conversion->rows, types, n, encoded, error);
+    for (size_t i = 0; i < n && error->status == QINS_OK; i++)
+        add_cost(conversion->report, &header->tensors[i], &encoded[i]);
+    free(encoded);
+    free(types);
+}
+
+qins_status qins_convert_plan(const char *hf_dir, const qins_convert_options *options, qins_progress *progress,
+                              void *context, qins_convert_report *report, qins_error *error) {
     *report = (qins_convert_report){0};
-    struct conversion conversion = {.options = options, .report = report, .folder.fd = -1};
+    struct conversion conversion = {
+        .options = options, .progress = progress, .context = context, .report = report, .folder.fd = -1};
     prepare(&conversion, hf_dir, error);
     qins_header *header = &report->header;
     size_t header_bytes;
@@ -372,6 +435,7 @@ qins_status qins_convert_plan(const char *hf_dir, const qins_convert_options *op
         report->tensor_source = qins_alloc(header->n_tensors, sizeof *report->tensor_source, "list of tensors", error);
     for (size_t i = 0; i < header->n_tensors && error->status == QINS_OK; i++)
         report->tensor_source[i] = conversion.checkpoint.shards[conversion.sources[i]->shard].source;
+    if (error->status == QINS_OK && options->expect_errors) expect_errors(&conversion, error);
     release(&conversion);
     return error->status;
 }

@@ -43,16 +43,18 @@ static void print_notice(void *context, const char *line) {
     fprintf(stderr, "qinsconvert: %s\n", line);
 }
 
-static void dry_run(const qins_convert_settings *settings, qins_error *error) {
-    qins_convert_report report;
-    if (qins_convert_plan(settings->hf_dir, &settings->convert, &report, error) == QINS_OK)
-        qins_print_plan(stdout, &report);
-    qins_convert_report_free(&report);
-}
-
 static bool stop_requested(void *context, uint64_t done, uint64_t total) {
     (void)context, (void)done, (void)total;
     return !interrupted;
+}
+
+static void dry_run(const qins_convert_settings *settings, qins_error *error) {
+    qins_convert_options options = settings->convert;
+    options.expect_errors = true;
+    qins_convert_report report;
+    if (qins_convert_plan(settings->hf_dir, &options, stop_requested, NULL, &report, error) == QINS_OK)
+        qins_print_plan(stdout, &report);
+    qins_convert_report_free(&report);
 }
 
 static void convert(const qins_convert_settings *settings, qins_error *error) {

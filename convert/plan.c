@@ -3,14 +3,19 @@
 
 #include "engine/base/memory.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+// Bits a weight of the layers from which a head of 8 bits is worth its bytes: about those of qins6.
+static const double BITS_OF_A_FINE_BODY = 6.0;
 
 qins_type qins_plan_type(const qins_convert_options *options, qins_role role, qins_type source) {
     if (role == QINS_ROLE_EMBEDDING || role == QINS_ROLE_NORM) return source;
     if (role != QINS_ROLE_HEAD) return options->weight_type;
     if (options->head_given) return options->head_type;
+    if (options->plan_bits > 0) return options->plan_bits < BITS_OF_A_FINE_BODY ? QINS_QINS6 : QINS_QINS8;
     switch (options->weight_type) {
     case QINS_F32:
         return QINS_F32;
@@ -65,6 +70,45 @@ static void match_tensor(qins_tensor *tensor, const qins_source_tensor *source, 
     memcpy(tensor->source_type, source->dtype->name, strlen(source->dtype->name) + 1);
 }
 
+static bool fits(const qins_type_rule *rule, const qins_tensor_spec *spec) {
+    return fnmatch(rule->pattern, spec->name, 0) == 0 || fnmatch(rule->pattern, qins_role_name(spec->role), 0) == 0;
+}
+
+bool qins_plan_is_fixed(const qins_convert_options *options, const qins_tensor_spec *spec) {
+    bool is_fixed = false;
+    for (size_t i = 0; i < options->n_rules; i++)
+        is_fixed |= fits(&options->rules[i], spec) && qins_schema_allows(spec->role, options->rules[i].type);
+    return is_fixed;
+}
+
+// A rule may fit tensors that cannot have its type beside others that can: those stay as they are.
+static void apply_rule(qins_header *header, const qins_type_rule *rule, qins_error *error) {
+    const char *type = qins_types[rule->type].name, *refused = NULL;
+    size_t n_applied = 0;
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        qins_tensor *tensor = &header->tensors[i];
+        if (!fits(rule, &tensor->spec)) continue;
+        if (qins_schema_allows(tensor->spec.role, rule->type)) {
+            tensor->type = rule->type;
+            n_applied++;
+        } else {
+            refused = tensor->spec.name;
+        }
+    }
+    if (n_applied > 0) return;
+    if (refused != NULL)
+        qins_fail(error, QINS_USAGE,
+                  "--tensor %s=%s: %s cannot be %s; embedding and norms are never coded, they can be bf16 or f32",
+                  rule->pattern, type, refused, type);
+    else
+        qins_fail(
+            error, QINS_USAGE,
+            "--tensor %s=%s: no tensor fits; a pattern is for the whole name, such as "
+            "'model.layers.*.mlp.down_proj.weight' (--dry-run lists them), or for the kind: qkv, output, gate_up, "
+            "down, head",
+            rule->pattern, type);
+}
+
 void qins_plan_match(qins_header *header, const qins_source_tensor **sources, const qins_checkpoint *checkpoint,
                      const qins_convert_options *options, qins_problems *problems, qins_error *error) {
     bool *used = qins_alloc(checkpoint->n_tensors, sizeof *used, "list of tensors", error);
@@ -83,4 +127,6 @@ void qins_plan_match(qins_header *header, const qins_source_tensor **sources, co
                               checkpoint->shards[checkpoint->tensors[i].shard].name);
     }
     free(used);
+    for (size_t i = 0; i < options->n_rules && problems->count == 0 && error->status == QINS_OK; i++)
+        apply_rule(header, &options->rules[i], error);
 }

@@ -4,6 +4,8 @@
 #include "convert/convert_arguments.h"
 #include "engine/base/processors.h"
 
+#include <stdlib.h>
+
 static void set_folder(void *values, const qins_given *given, qins_error *error) {
     qins_convert_settings *settings = values;
     if (settings->hf_dir != NULL)
@@ -14,6 +16,14 @@ static void set_folder(void *values, const qins_given *given, qins_error *error)
 static void set_method(void *values, const qins_given *given, qins_error *error) {
     qins_convert_settings *settings = values;
     settings->convert.calibrate_search = qins_given_choice(given, error) == 1;
+}
+
+static void set_plan_bits(void *values, const qins_given *given, qins_error *error) {
+    qins_convert_settings *settings = values;
+    char *end;
+    settings->convert.plan_bits = strtod(given->value, &end);
+    if (!(settings->convert.plan_bits > 0) || *end != '\0')
+        qins_fail(error, QINS_USAGE, "%s takes a number above 0, such as 4.5, not \"%s\"", given->name, given->value);
 }
 
 #define FIELD(field) offsetof(qins_convert_settings, field)
@@ -29,6 +39,10 @@ static const qins_argument rows[] = {
      "of the layers' matrices (default: qins8)"},
     {WEIGHTS, 0, "lm-head", "bf16|qins8|qins6", ONE, true, qins_set_head_type, FIELD(convert), 0, 0,
      "of the output matrix (default: qins6 with qins4 and qins5, qins8 with qins6, else 16 bits or f32)"},
+    {WEIGHTS, 0, "plan-bits", "X", ONE, true, set_plan_bits, 0, 0, 0,
+     "instead: coded types that take X bits a weight on average"},
+    {WEIGHTS, 0, "tensor", "PATTERN=TYPE", ONE, true, qins_add_type_rule, FIELD(convert), 0, 0,
+     "of the tensors with such names, 'qkv' or '*.layers.0.*'; may be repeated"},
     {WEIGHTS, 0, "calibrate", "FILE", ONE, true, qins_set_text, FIELD(convert.calibrate), 0, 0,
      "choose codes by what they do to the model on this text; \"default\": the one that is built in"},
     {WEIGHTS, 0, "calibrate-method", "feedback|search", ONE, true, set_method, FIELD(convert.calibrate_search), 0, 0,
@@ -54,7 +68,8 @@ _Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a bit for ea
 static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / sizeof rows[0], NULL};
 
 qins_status qins_convert_settings_parse(qins_convert_settings *settings, int argc, char **argv, qins_error *error) {
-    *settings = (qins_convert_settings){.convert = {.weight_type = QINS_QINS8, .n_threads = qins_default_threads()}};
+    *settings =
+        (qins_convert_settings){.convert = {.weight_type = QINS_TYPE_COUNT, .n_threads = qins_default_threads()}};
     uint64_t given;
     if (qins_arguments_parse(&arguments, ONE, argc, argv, settings, &given, error) != QINS_OK || settings->help ||
         settings->list_options || settings->version)
@@ -62,9 +77,9 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
     if (settings->hf_dir == NULL) return qins_fail(error, QINS_USAGE, "no folder was given; see qinsconvert --help");
     if (settings->output == NULL && !settings->dry_run)
         return qins_fail(error, QINS_USAGE, "no output was given; use -o MODEL.qins");
-    if (settings->convert.calibrate != NULL && !qins_type_is_coded(settings->convert.weight_type))
-        return qins_fail(error, QINS_USAGE,
-                         "--calibrate is only for coded weights (--type qins8, qins6, qins5, qins4)");
+    if (settings->convert.plan_bits > 0 && settings->convert.weight_type != QINS_TYPE_COUNT)
+        return qins_fail(error, QINS_USAGE, "--type and --plan-bits exclude each other; give one of them");
+    if (settings->convert.weight_type == QINS_TYPE_COUNT) settings->convert.weight_type = QINS_QINS8;
     if (settings->convert.calibrate == NULL && settings->convert.calibrate_tokens > 0)
         return qins_fail(error, QINS_USAGE,
                          "--calibrate-tokens says how much of --calibrate's text to use; give that, too");

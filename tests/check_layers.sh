@@ -18,7 +18,7 @@ model_layer() {
 # Headers of the C library and of POSIX; everything else in <> must be named below.
 is_libc() {
     case $1 in
-    ctype.h | dirent.h | errno.h | locale.h | fcntl.h | float.h | getopt.h | inttypes.h | limits.h | math.h | sched.h | signal.h | \
+    ctype.h | dirent.h | errno.h | fcntl.h | float.h | fnmatch.h | getopt.h | inttypes.h | limits.h | locale.h | math.h | sched.h | signal.h | \
         poll.h | std*.h | string.h | strings.h | sys/ioctl.h | sys/random.h | sys/resource.h | sys/stat.h | sys/types.h | termios.h | time.h | \
         unistd.h | wchar.h) true ;;
     *) false ;;
@@ -54,8 +54,9 @@ may_include_own() { # FILE HEADER
     engine/model/*) case $2 in engine/base/* | engine/kernels/*) ;; engine/model/*) may_include_model "$1" "$2" ;; *) false ;; esac ;;
     engine/measure/*) case $2 in engine/base/* | engine/kernels/* | engine/measure/* | engine/model/header.h | engine/model/kvcache.h) ;; *) false ;; esac ;;
     tokenizer/*) case $2 in engine/base/* | tokenizer/*) ;; *) false ;; esac ;;
-    convert/calibrate.c | convert/feedback.c) case $2 in # they run the model
-        engine/base/* | engine/kernels/* | engine/model/forward.h | convert/calibrate.h | convert/feedback.h) ;;
+    convert/calibrate.c | convert/feedback.c | convert/reference.[ch] | convert/sensitivity.c) case $2 in # they run the model
+        engine/base/* | engine/kernels/* | engine/model/forward.h | convert/calibrate.h | convert/encode.h | convert/feedback.h | \
+            convert/reference.h | convert/sensitivity.h) ;;
         *) false ;; esac ;;
     convert/*) case $2 in
         engine/base/* | engine/kernels/code.h | engine/kernels/encode.h | engine/kernels/tiers.h | tokenizer/tokenizer.h | tokenizer/chat.h | convert/*) ;;

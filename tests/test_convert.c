@@ -175,7 +175,7 @@ Test(convert, lays_the_file_out_as_planned) {
     hf_fixture_write(&fixture, 2);
     qins_convert_report plan;
     qins_error error = {0};
-    cr_assert_eq(qins_convert_plan(fixture.path, &coded, &plan, &error), QINS_OK, "%s", error.message);
+    cr_assert_eq(qins_convert_plan(fixture.path, &coded, NULL, NULL, &plan, &error), QINS_OK, "%s", error.message);
     struct result result = convert(fixture.path, coded);
     qins_image *image = open_result(&result);
     cr_expect_eq(plan.file_bytes, result.size);

@@ -1,9 +1,12 @@
 // What becomes of every tensor, and that all problems of a checkpoint are told, not only the first.
 #include "convert/convert.h"
+#include "convert/convert_arguments.h"
 #include "convert/plan.h"
+#include "engine/base/map.h"
 #include "tests/hf_fixture.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,7 +28,7 @@ static qins_status plan(const hf_fixture *fixture, struct lines *lines, qins_con
     *lines = (struct lines){0};
     qins_convert_options options = {
         .weight_type = QINS_QINS8, .n_threads = 1, .notice = keep_line, .notice_context = lines};
-    return qins_convert_plan(fixture->path, &options, report, error);
+    return qins_convert_plan(fixture->path, &options, NULL, NULL, report, error);
 }
 
 // The plan fails and its notices contain the text.
@@ -76,9 +79,93 @@ Test(plan, tells_type_place_and_size_of_every_tensor) {
     cr_expect_str_eq(sources[report.tensor_source[1]].name, "model-00002-of-00002.safetensors");
     const qins_tensor *last = &report.header.tensors[FIXTURE_TENSORS - 1];
     cr_expect_eq(last->offset + last->bytes, report.file_bytes);
-    cr_expect_eq(report.roles[QINS_ROLE_QKV].n_tensors, 2u);
-    cr_expect_eq(report.roles[QINS_ROLE_QKV].values, 2u * 160 * 80);
+    const qins_convert_cost *cost = &report.costs[QINS_ROLE_QKV][QINS_QINS8];
+    cr_expect_eq(cost->n_tensors, 2u);
+    cr_expect_eq(cost->values, 2u * 160 * 80);
     qins_convert_report_free(&report);
+    hf_fixture_remove(&fixture);
+}
+
+// The plan with these rules ("PATTERN=TYPE", ended by NULL) beside qins8.
+static qins_status plan_with(const hf_fixture *fixture, const char *const *rules, qins_convert_report *report,
+                             qins_error *error) {
+    qins_convert_options options = {.weight_type = QINS_QINS8, .n_threads = 2};
+    const qins_argument argument = {.name = "tensor"};
+    for (size_t i = 0; rules[i] != NULL && error->status == QINS_OK; i++)
+        qins_add_type_rule(&options, &(qins_given){.argument = &argument, .name = "--tensor", .value = rules[i]},
+                           error);
+    cr_assert_eq(error->status, QINS_OK, "%s", error->message);
+    return qins_convert_plan(fixture->path, &options, NULL, NULL, report, error);
+}
+
+Test(plan, follows_rules_for_single_tensors) {
+    hf_fixture fixture;
+    hf_fixture_make(&fixture, QINS_BF16);
+    hf_fixture_write(&fixture, 1);
+    static const char *const rules[] = {"*.layers.1.*=qins4",   "down=qins5",      "*.1.mlp.gate_*=f32",
+                                        "lm_head.weight=qins6", "model.norm*=f32", NULL};
+    qins_convert_report report;
+    qins_error error = {0};
+    cr_assert_eq(plan_with(&fixture, rules, &report, &error), QINS_OK, "%s", error.message);
+    // Embedding; layer 0, 1: norm, qkv, output, norm, gate_up, down; norm, head. A rule passes over what cannot have
+    // its type, and the last one that fits counts.
+    static const qins_type expected[FIXTURE_TENSORS] = {QINS_BF16,  QINS_BF16,  QINS_QINS8, QINS_QINS8, QINS_BF16,
+                                                        QINS_QINS8, QINS_QINS5, QINS_BF16,  QINS_QINS4, QINS_QINS4,
+                                                        QINS_BF16,  QINS_F32,   QINS_QINS5, QINS_F32,   QINS_QINS6};
+    for (size_t i = 0; i < FIXTURE_TENSORS; i++) {
+        const qins_tensor *tensor = &report.header.tensors[i];
+        cr_expect_eq(tensor->type, expected[i], "%s is %s", tensor->spec.name, qins_types[tensor->type].name);
+    }
+    qins_convert_report_free(&report);
+    hf_fixture_remove(&fixture);
+}
+
+Test(plan, refuses_rules_that_apply_to_nothing) {
+    static const struct {
+        const char *rule, *message;
+    } refused[] = {
+        {"model.layers.2.*=qins4", "--tensor model.layers.2.*=qins4: no tensor fits"},
+        {"self_attn.qkv_proj=qins4", "no tensor fits"},
+        {"*norm*=qins6", "--tensor *norm*=qins6: model.norm.weight cannot be qins6"},
+        {"embedding=qins8", "model.embed_tokens.weight cannot be qins8; embedding and norms are never coded"}};
+    hf_fixture fixture;
+    hf_fixture_make(&fixture, QINS_BF16);
+    hf_fixture_write(&fixture, 1);
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        const char *const rules[] = {"qkv=qins5", refused[i].rule, NULL};
+        qins_convert_report report;
+        qins_error error = {0};
+        cr_expect_eq(plan_with(&fixture, rules, &report, &error), QINS_USAGE, "%s", refused[i].rule);
+        cr_expect_not_null(strstr(error.message, refused[i].message), "%s", error.message);
+        qins_convert_report_free(&report);
+    }
+    hf_fixture_remove(&fixture);
+}
+
+// Of 32 rows or fewer nothing is guessed; the fixture's larger tensors are like noise, and every row tells of all.
+Test(plan, expects_the_errors_that_a_conversion_makes) {
+    hf_fixture fixture;
+    hf_fixture_make(&fixture, QINS_F32);
+    hf_fixture_write(&fixture, 1);
+    const qins_convert_options options = {.weight_type = QINS_QINS5, .n_threads = 2, .expect_errors = true};
+    qins_convert_report expected, done;
+    qins_error error = {0};
+    cr_assert_eq(qins_convert_plan(fixture.path, &options, NULL, NULL, &expected, &error), QINS_OK, "%s",
+                 error.message);
+    const int fd = qins_memory_file("test", &error);
+    cr_assert_eq(qins_convert(fixture.path, fd, "out", &options, NULL, NULL, &done, &error), QINS_OK);
+    for (size_t i = 0; i < FIXTURE_TENSORS; i++) {
+        const qins_tensor *tensor = &done.header.tensors[i];
+        cr_expect_leq(fabs(expected.header.tensors[i].error - tensor->error), 0.1 * tensor->error, "%s",
+                      tensor->spec.name);
+    }
+    const qins_convert_cost *a = &expected.costs[QINS_ROLE_DOWN][QINS_QINS5],
+                            *b = &done.costs[QINS_ROLE_DOWN][QINS_QINS5];
+    cr_expect_float_eq(a->squares / b->squares, 1, 0.1);
+    cr_expect_float_eq(a->error / b->error, 1, 0.1);
+    close(fd);
+    qins_convert_report_free(&expected);
+    qins_convert_report_free(&done);
     hf_fixture_remove(&fixture);
 }
 
@@ -113,7 +200,7 @@ Test(plan, lists_all_problems) {
 
     error = (qins_error){0};
     const qins_convert_options silent = {.weight_type = QINS_QINS8, .n_threads = 1};
-    cr_expect_eq(qins_convert_plan(fixture.path, &silent, &report, &error), QINS_BAD_MODEL);
+    cr_expect_eq(qins_convert_plan(fixture.path, &silent, NULL, NULL, &report, &error), QINS_BAD_MODEL);
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
         cr_expect_not_null(strstr(error.message, expected[i]), "%s\n%s", expected[i], error.message);
     qins_convert_report_free(&report);

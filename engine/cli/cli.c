@@ -56,7 +56,7 @@ static void print_notice(void *context, const char *line) {
 static void convert_in_memory(qins_model *model, const char *path, const qins_options *options, qins_error *error) {
     qins_convert_options convert = options->convert;
     qins_convert_report report = {0};
-    qins_convert_plan(path, &convert, &report, error);
+    qins_convert_plan(path, &convert, NULL, NULL, &report, error);
     qins_memory_plan plan;
     if (error->status == QINS_OK)
         qins_session_plan(&report.header.config, report.file_bytes, true, &options->session, &plan, error);

@@ -31,26 +31,28 @@ static void print_config(const qins_config *config, qins_error *error) {
     qins_printf(error, "\n");
 }
 
-// One line per role: how much of the file it takes and what encoding it cost.
+// A line for the tensors of a role that have one type: how much of the file they take and what encoding them cost.
+static void print_tensors(const qins_header *header, qins_role role, qins_type type, qins_error *error) {
+    size_t n = 0;
+    double bytes = 0, values = 0, worst = 0;
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        const qins_tensor *tensor = &header->tensors[i];
+        if (tensor->spec.role != role || tensor->type != type) continue;
+        n++;
+        bytes += (double)tensor->bytes;
+        values += (double)tensor->spec.rows * (double)tensor->spec.cols;
+        worst = tensor->error > worst ? tensor->error : worst;
+    }
+    if (n > 0)
+        qins_printf(error, "%-10s %8zu %-6s %12.1f %12.3f %10.2e\n", qins_role_name(role), n, qins_types[type].name,
+                    mib(bytes), 8 * bytes / values, worst);
+}
+
 static void print_roles(const qins_header *header, qins_error *error) {
     qins_printf(error, "%-10s %8s %-6s %12s %12s %10s\n", "tensors", "number", "type", "MiB", "bits/weight", "error");
-    for (int role = 0; role < QINS_ROLE_COUNT; role++) {
-        size_t n = 0;
-        double bytes = 0, values = 0, worst = 0;
-        qins_type type = QINS_F32;
-        for (size_t i = 0; i < header->n_tensors; i++) {
-            const qins_tensor *tensor = &header->tensors[i];
-            if (tensor->spec.role != (qins_role)role) continue;
-            n++;
-            type = tensor->type;
-            bytes += (double)tensor->bytes;
-            values += (double)tensor->spec.rows * (double)tensor->spec.cols;
-            worst = tensor->error > worst ? tensor->error : worst;
-        }
-        if (n == 0) continue;
-        qins_printf(error, "%-10s %8zu %-6s %12.1f %12.3f %10.2e\n", qins_role_name((qins_role)role), n,
-                    qins_types[type].name, mib(bytes), 8 * bytes / values, worst);
-    }
+    for (int role = 0; role < QINS_ROLE_COUNT; role++)
+        for (int type = 0; type < QINS_TYPE_COUNT; type++)
+            print_tensors(header, (qins_role)role, (qins_type)type, error);
 }
 
 static qins_status print_info(const qins_model *model, const qins_options *options, qins_error *error) {

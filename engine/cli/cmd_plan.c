@@ -110,7 +110,7 @@ static void plan_and_print(const qins_options *options, const qins_config *confi
 
 static void plan_folder(const qins_options *options, qins_error *error) {
     qins_convert_report report = {0};
-    if (qins_convert_plan(options->model, &options->convert, &report, error) == QINS_OK)
+    if (qins_convert_plan(options->model, &options->convert, NULL, NULL, &report, error) == QINS_OK)
         plan_and_print(options, &report.header.config, report.file_bytes, true, error);
     qins_convert_report_free(&report);
 }

@@ -50,6 +50,10 @@ qins_layout qins_schema_layout(const qins_config *config, qins_role role) {
     return is_multiplied ? QINS_PANELS : QINS_ROWS;
 }
 
+bool qins_role_is_of_layers(qins_role role) {
+    return role == QINS_ROLE_QKV || role == QINS_ROLE_OUTPUT || role == QINS_ROLE_GATE_UP || role == QINS_ROLE_DOWN;
+}
+
 const char *qins_role_name(qins_role role) {
     return role_names[role];
 }

@@ -48,6 +48,9 @@ bool qins_schema_allows(qins_role role, qins_type type);
 // rows.
 qins_layout qins_schema_layout(const qins_config *config, qins_role role);
 
+// Is it a matrix of the layers: qkv, output, gate_up, down?
+bool qins_role_is_of_layers(qins_role role);
+
 const char *qins_role_name(qins_role role); // "embedding", "norm", "qkv", ...
 
 #endif

@@ -1,0 +1,104 @@
+// The checkpoint's model; see reference.h.
+#include "convert/reference.h"
+
+#include "engine/base/file.h"
+#include "engine/base/memory.h"
+
+#include <stdlib.h>
+
+const size_t qins_products[QINS_PRODUCTS] = {QINS_QKV, QINS_OUTPUT, QINS_GATE_UP, QINS_DOWN};
+
+// A whole tensor of the checkpoint, its rows one after another in *data, which is released with free().
+static qins_matrix read_tensor(const qins_rows *rows, void **data, qins_error *error) {
+    const size_t bytes = rows->rows * qins_row_bytes(rows->type, rows->cols);
+    *data = qins_alloc(1, bytes, "a tensor", error);
+    if (*data != NULL) qins_file_read_at(rows->fd, rows->path, *data, bytes, rows->offset, error);
+    return (qins_matrix){.type = rows->type, .rows = rows->rows, .cols = rows->cols, .data = *data};
+}
+
+// As above, in panels, which is how qins_linear reads a matrix.
+static qins_matrix read_panels(const qins_rows *source, void **data, qins_error *error) {
+    void *rows;
+    qins_matrix matrix = read_tensor(source, &rows, error);
+    const size_t row_bytes = qins_row_bytes(matrix.type, matrix.cols);
+    const size_t panel_bytes = qins_panel_bytes(matrix.type, matrix.cols);
+    *data = qins_alloc(qins_panels(matrix.rows), panel_bytes, "a tensor", error);
+    for (size_t row = 0; row < matrix.rows && error->status == QINS_OK; row++)
+        qins_pack_values((uint8_t *)*data + row / QINS_PANEL * panel_bytes, matrix.type, matrix.cols, row % QINS_PANEL,
+                         (const uint8_t *)rows + row * row_bytes);
+    free(rows);
+    matrix.layout = QINS_PANELS;
+    matrix.data = *data;
+    return matrix;
+}
+
+static void read_norm(const qins_rows *rows, float *norm, qins_error *error) {
+    void *data;
+    const qins_matrix matrix = read_tensor(rows, &data, error);
+    if (error->status == QINS_OK) qins_decode_rows(norm, &matrix, 0, 1);
+    free(data);
+}
+
+// Norms and embedding; the matrices come layer by layer.
+static void read_weights(qins_reference *reference, qins_error *error) {
+    const qins_config *config = &reference->header->config;
+    qins_weights *weights = &reference->state.weights;
+    weights->layers = qins_alloc(config->n_layers, sizeof *weights->layers, "list of layers", error);
+    weights->norms = qins_alloc((2 * config->n_layers + 1) * config->hidden_dim, sizeof(float), "norms", error);
+    if (error->status != QINS_OK) return;
+    float *norm = weights->norms;
+    const qins_rows *rows = reference->rows + QINS_LAYER_INDEX;
+    for (size_t i = 0; i < config->n_layers; i++, rows += QINS_TENSORS_PER_LAYER, norm += 2 * config->hidden_dim) {
+        weights->layers[i].input_norm = norm;
+        weights->layers[i].post_norm = norm + config->hidden_dim;
+        read_norm(rows + QINS_INPUT_NORM, norm, error);
+        read_norm(rows + QINS_POST_NORM, norm + config->hidden_dim, error);
+    }
+    weights->final_norm = norm;
+    read_norm(rows, norm, error);
+    weights->embedding = read_tensor(reference->rows + QINS_EMBEDDING_INDEX, &reference->embedding, error);
+}
+
+qins_status qins_reference_init(qins_reference *reference, const qins_header *header, const qins_rows *rows,
+                                const qins_sequences *sequences, size_t n_threads, qins_error *error) {
+    *reference = (qins_reference){.header = header, .rows = rows, .sequences = *sequences};
+    reference->n = sequences->n_sequences * sequences->length;
+    const qins_forward_options options = {
+        .k_type = QINS_F32, .v_type = QINS_F32, .capacity = sequences->length, .n_rows = reference->n};
+    if (qins_compute_init(&reference->compute, n_threads, error) == QINS_OK &&
+        qins_forward_prepare(&reference->state, &header->config, &reference->compute, &options, error) == QINS_OK)
+        read_weights(reference, error);
+    return error->status;
+}
+
+static void free_layer(qins_reference *reference) {
+    for (size_t i = 0; i < QINS_PRODUCTS; i++) {
+        free(reference->weights[i]);
+        reference->weights[i] = NULL;
+    }
+}
+
+void qins_reference_free(qins_reference *reference) {
+    free_layer(reference);
+    free(reference->embedding);
+    qins_forward_free(&reference->state);
+    qins_compute_free(&reference->compute);
+}
+
+qins_status qins_reference_read(qins_reference *reference, size_t layer, qins_error *error) {
+    free_layer(reference);
+    for (size_t i = 0; i < QINS_PRODUCTS && error->status == QINS_OK; i++)
+        *qins_reference_matrix(reference, layer, i) =
+            read_panels(&reference->rows[qins_reference_tensor(layer, i)], &reference->weights[i], error);
+    return error->status;
+}
+
+qins_matrix *qins_reference_matrix(qins_reference *reference, size_t layer, size_t product) {
+    qins_layer *weights = &reference->state.weights.layers[layer];
+    qins_matrix *const matrices[QINS_PRODUCTS] = {&weights->qkv, &weights->output, &weights->gate_up, &weights->down};
+    return matrices[product];
+}
+
+size_t qins_reference_tensor(size_t layer, size_t product) {
+    return QINS_LAYER_INDEX + layer * QINS_TENSORS_PER_LAYER + qins_products[product];
+}

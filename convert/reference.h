@@ -1,0 +1,36 @@
+// The model as it is in the checkpoint, run over sequences layer by layer: no weights but one layer's need memory.
+#ifndef QINS_CONVERT_REFERENCE_H
+#define QINS_CONVERT_REFERENCE_H
+
+#include "convert/encode.h"
+#include "engine/model/forward.h"
+
+enum { QINS_PRODUCTS = 4 }; // of a layer: with qkv, output, gate_up, down
+
+extern const size_t qins_products[QINS_PRODUCTS]; // QINS_QKV, ...: the order of the forward pass
+
+typedef struct qins_reference {
+    const qins_header *header;
+    const qins_rows *rows; // [n_tensors]: the header's tensors in the checkpoint
+    qins_sequences sequences;
+    size_t n; // tokens of all sequences
+    qins_compute compute;
+    qins_forward_state state;     // the layers' matrices are those of the layer that was read last
+    void *embedding;              // owned, as in the checkpoint
+    void *weights[QINS_PRODUCTS]; // owned, of that layer: the checkpoint's values in panels
+} qins_reference;
+
+// `rows` and the ids of the sequences must outlive it; `header` needs no types. Release with qins_reference_free, also
+// after a failure.
+qins_status qins_reference_init(qins_reference *reference, const qins_header *header, const qins_rows *rows,
+                                const qins_sequences *sequences, size_t n_threads, qins_error *error);
+void qins_reference_free(qins_reference *reference);
+
+// Read the matrices of a layer in place of those before.
+qins_status qins_reference_read(qins_reference *reference, size_t layer, qins_error *error);
+
+// The matrix of a product in the forward pass of a layer, and its place among the header's tensors.
+qins_matrix *qins_reference_matrix(qins_reference *reference, size_t layer, size_t product);
+size_t qins_reference_tensor(size_t layer, size_t product);
+
+#endif
