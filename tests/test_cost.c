@@ -25,6 +25,8 @@ Test(cost, one_token_of_phi35) {
     // embedding's row in BF16
     cr_expect_eq(cost.weight_bytes, LAYERS * (1 + 20.0 / 512) + 2 * (HEAD + NORMS + 3072));
     cr_expect_eq(cost.kv_bytes, 32.0 * 32 * (2 * 96 + 96 + 2));
+    // keys: codes and d; values: nibbles, 3 scale bytes and d
+    cr_expect_eq(qins_pass_cost(&header, QINS_QINS8, QINS_QINS4, 0, 1).kv_bytes, 32.0 * 32 * (96 + 2 + 48 + 3 + 2));
     qins_header_free(&header);
 }
 

@@ -228,7 +228,7 @@ static void check_block(qins_type type, const float *w, float d, const float *im
     }
     const double returned = (double)qins_encode_block(encoder, codes, &scale, w, d, importance);
     const double error = error_under(type, w, d, importance, scale, codes);
-    const size_t n = qins_scales_to_try(type, max, scales);
+    const size_t n = qins_scales_to_try(type, max, 1, scales);
     const double step = info->k(scales[n - 1]) / (double)encoder->steps_per_unit, slack = weight * (step * step + 1);
     // v of small k is rounded, the table's is not; and where few weights count, a step may decide
     const double most = abs(info->k(scales[0])) < 16 || weight != QINS_BLOCK ? 1.5 : 1.1;

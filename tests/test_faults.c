@@ -77,9 +77,9 @@ static qins_status make_sgemm_gauge(void *context, qins_error *error) {
 
 static qins_status make_cache(void *context, qins_error *error) {
     const qins_config config = tiny_config();
+    const qins_type *types = context; // of keys, of values
     qins_kvcache cache;
-    (void)context;
-    qins_status status = qins_kvcache_init(&cache, &config, &qins_kernels_scalar, QINS_F16, QINS_QINS8, 100, error);
+    qins_status status = qins_kvcache_init(&cache, &config, &qins_kernels_scalar, types[0], types[1], 100, error);
     qins_kvcache_free(&cache);
     return status;
 }
@@ -106,7 +106,8 @@ Test(faults, base_and_kernels) {
     fail_each_call("pool", make_pool, NULL);
     fail_each_call("compute", make_compute, NULL);
     fail_each_call("sgemm gauge", make_sgemm_gauge, NULL);
-    fail_each_call("KV cache", make_cache, NULL);
+    fail_each_call("KV cache", make_cache, (qins_type[]){QINS_F16, QINS_QINS8});
+    fail_each_call("small KV cache", make_cache, (qins_type[]){QINS_QINS8, QINS_QINS4});
     fail_each_call("sampler", make_sampler, NULL);
     fail_each_call("buffer", fill_buffer, NULL);
 }
@@ -225,9 +226,9 @@ Test(faults, session) {
     qins_image_close(image);
 }
 
-Test(faults, a_session_that_runs_allocates_nothing) {
+static void run_without_allocating(qins_type k_type, qins_type v_type) {
     const qins_config config = tiny_config();
-    const qins_session_options options = {.n_threads = 2, .k_type = QINS_F16, .v_type = QINS_QINS8};
+    const qins_session_options options = {.n_threads = 2, .k_type = k_type, .v_type = v_type};
     qins_image *image = model_image(&config, 1, QINS_QINS8);
     qins_error error = {0};
     qins_session *session = qins_session_create(image, &options, &error);
@@ -247,4 +248,9 @@ Test(faults, a_session_that_runs_allocates_nothing) {
     cr_expect(!hit, "something was allocated behind the session's creation");
     qins_session_free(session);
     qins_image_close(image);
+}
+
+Test(faults, a_session_that_runs_allocates_nothing) {
+    run_without_allocating(QINS_F16, QINS_QINS8);
+    run_without_allocating(QINS_QINS8, QINS_QINS4);
 }

@@ -239,3 +239,59 @@ Test(kernels, encode_values) {
     qins_encode_values(&qins_kernels_scalar, codes, &d, (float[]){1, NAN, 0}, 3);
     cr_expect(isnan(qins_f32_from_bf16(d)));
 }
+
+// Squared error of a block under a scale byte, each value taking the code that is nearest of all.
+static double error_of_scale(const float *x, double d, int scale) {
+    double error = 0;
+    for (int i = 0; i < QINS_BLOCK; i++) {
+        double best = INFINITY;
+        for (int code = 0; code < 16; code++)
+            best = fmin(best, fabs((double)x[i] - d * qins_types[QINS_QINS4].value(code, scale)));
+        error += best * best;
+    }
+    return error;
+}
+
+// Values in the cache in four bits: a scale byte is nearly as good as the best of all 256.
+Test(kernels, encode_nibbles) {
+    enum { N = 96 };
+    double error = 0, least = 0, squares = 0;
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        test_random random = {seed};
+        float x[N], v[N];
+        uint8_t bytes[N / QINS_BLOCK * QINS_NIBBLE_BYTES];
+        uint16_t d;
+        for (int i = 0; i < N; i++) x[i] = random_bell(&random);
+        qins_encode_nibbles(scalar_encoder(QINS_QINS4), bytes, &d, x, N);
+        qins_kernels_scalar.widen[QINS_QINS4](v, bytes, N);
+        const double scale = (double)qins_f32_from_bf16(d);
+        for (int start = 0; start < N; start += QINS_BLOCK) {
+            double own = 0, best = INFINITY;
+            for (int byte = 0; byte < 256; byte++) best = fmin(best, error_of_scale(x + start, scale, byte));
+            for (int i = start; i < start + QINS_BLOCK; i++) own += pow((double)x[i] - scale * (double)v[i], 2);
+            cr_assert_leq(own, 1.5 * best, "seed %d, block at %d: %g, %g is possible", (int)seed, start, own, best);
+            error += own;
+            least += best;
+        }
+        for (int i = 0; i < N; i++) squares += (double)x[i] * (double)x[i];
+    }
+    cr_expect_leq(error, 1.03 * least, "%g times the least error", error / least);
+    cr_expect_leq(error, 5.5e-3 * squares, "%g of the squares", error / squares);
+}
+
+Test(kernels, nibbles_of_what_is_not_a_block_or_not_a_number) {
+    const qins_encoder *encoder = scalar_encoder(QINS_QINS4);
+    const float few[] = {1.0f, -2.0f, 0.5f}, bad[] = {NAN, INFINITY, -INFINITY};
+    uint8_t bytes[QINS_NIBBLE_BYTES];
+    float v[QINS_BLOCK];
+    uint16_t d;
+    qins_encode_nibbles(encoder, bytes, &d, few, 3);
+    qins_kernels_scalar.widen[QINS_QINS4](v, bytes, QINS_BLOCK);
+    for (int i = 0; i < 3; i++) cr_expect_float_eq(qins_f32_from_bf16(d) * v[i], few[i], 0.2f);
+    qins_encode_nibbles(encoder, bytes, &d, (float[]){0, 0, 0}, 3);
+    cr_expect_eq(d, 0);
+    for (size_t i = 0; i < 3; i++) {
+        qins_encode_nibbles(encoder, bytes, &d, (float[]){1, bad[i], 0}, 3);
+        cr_expect(isnan(qins_f32_from_bf16(d)));
+    }
+}

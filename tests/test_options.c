@@ -114,6 +114,8 @@ Test(options, names) {
     cr_expect(options.session.k_type == QINS_F32 && options.session.v_type == QINS_F16 && options.session.rope_long);
     cr_expect(options.convert.weight_type == QINS_BF16);
     cr_expect(options.convert.head_given && options.convert.head_type == QINS_QINS8);
+    options = parsed("--kv-k qins8 --kv-v qins4");
+    cr_expect(options.session.k_type == QINS_QINS8 && options.session.v_type == QINS_QINS4);
     options = parsed("--kv-v f32 --rope auto --type f32 --lm-head bf16");
     cr_expect(options.session.v_type == QINS_F32 && !options.session.rope_long);
     cr_expect(options.convert.weight_type == QINS_F32);

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { D_STEP = 8, VALUE_D_TRIED = 4 };
+// Values in the cache are coded as they come, so fewer scale bytes are tried: every second |k|.
+enum { D_STEP = 8, VALUE_D_TRIED = 4, VALUE_K_STEP = 2 };
 
 // Of qins8, whose k are fine: from one below the smallest that reaches the largest weight.
 enum { SCALES_BELOW = 1, SCALES_TRIED = 20 };
@@ -23,20 +24,21 @@ static size_t whole_scales(const qins_type_info *info, float fitting, uint8_t *s
     return n;
 }
 
-// Of the codes whose scale bytes hold a signed k and a shift t of the table.
-static size_t shifted_scales(const qins_type_info *info, float fitting, uint8_t *scales) {
+// Of the codes whose scale bytes hold a signed k and a shift t of the table: every step-th |k|.
+static size_t shifted_scales(const qins_type_info *info, float fitting, int step, uint8_t *scales) {
     const float lowest = rintf(0.85f * fitting), highest = rintf(1.1f * fitting), most = (float)info->max_k;
     const int first = lowest < 1.0f ? 1 : lowest < most ? (int)lowest : info->max_k;
     const int last = highest < most ? (int)highest : info->max_k; // at most first + 15
     size_t n = 0;
-    for (int k = first; k <= last || k == first; k++)
+    for (int k = first; k <= last || k == first; k += step)
         for (size_t form = 0; form < 4; form++) scales[n++] = scale_of(info, k, form);
     return n;
 }
 
-size_t qins_scales_to_try(qins_type type, float max, uint8_t scales[QINS_SCALES_TO_TRY]) {
+size_t qins_scales_to_try(qins_type type, float max, int step, uint8_t scales[QINS_SCALES_TO_TRY]) {
     const qins_type_info *info = &qins_types[type];
-    return (type == QINS_QINS8 ? whole_scales : shifted_scales)(info, max / info->reach, scales);
+    const float fitting = max / info->reach;
+    return type == QINS_QINS8 ? whole_scales(info, fitting, scales) : shifted_scales(info, fitting, step, scales);
 }
 
 // A second d lowers the error of a weight by 0.5 % with 5 and more bits, but by 0.2 % with 4, for twice the time.
@@ -105,9 +107,9 @@ static void sum_errors(const qins_encoder *encoder, float *sums, const int32_t *
 }
 
 // errors[1 + n] of scale byte 0 and the scale bytes to try, scales[1 + n]; returns 1 + n.
-static size_t find_errors(const qins_encoder *encoder, uint8_t *scales, float *errors, const float *u,
+static size_t find_errors(const qins_encoder *encoder, int step, uint8_t *scales, float *errors, const float *u,
                           const float *importance) {
-    const size_t n = qins_scales_to_try(encoder->type, qins_largest_magnitude(u, QINS_BLOCK), scales + 1);
+    const size_t n = qins_scales_to_try(encoder->type, qins_largest_magnitude(u, QINS_BLOCK), step, scales + 1);
     int32_t places[QINS_BLOCK];
     scales[0] = 0;
     errors[0] = 0.0f;
@@ -121,12 +123,13 @@ static size_t find_errors(const qins_encoder *encoder, uint8_t *scales, float *e
     return 1 + n;
 }
 
-size_t qins_rank_scales(const qins_encoder *encoder, uint8_t *scales, size_t n, const float w[QINS_BLOCK], float d,
-                        const float importance[QINS_BLOCK], float *error) {
+// qins_rank_scales among the scale bytes of a step.
+static size_t rank_scales(const qins_encoder *encoder, int step, uint8_t *scales, size_t n, const float *w, float d,
+                          const float *importance, float *error) {
     uint8_t tried[1 + QINS_SCALES_TO_TRY];
     float u[QINS_BLOCK], errors[1 + QINS_SCALES_TO_TRY], least = 0.0f;
     for (int i = 0; i < QINS_BLOCK; i++) u[i] = w[i] * (1.0f / d);
-    const size_t n_tried = find_errors(encoder, tried, errors, u, importance);
+    const size_t n_tried = find_errors(encoder, step, tried, errors, u, importance);
     if (n > n_tried) n = n_tried;
     for (size_t i = 0; i < n; i++) {
         size_t best = 0;
@@ -139,11 +142,17 @@ size_t qins_rank_scales(const qins_encoder *encoder, uint8_t *scales, size_t n, 
     return n;
 }
 
-float qins_encode_block(const qins_encoder *encoder, int8_t codes[QINS_BLOCK], uint8_t *scale,
-                        const float w[QINS_BLOCK], float d, const float importance[QINS_BLOCK]) {
+size_t qins_rank_scales(const qins_encoder *encoder, uint8_t *scales, size_t n, const float w[QINS_BLOCK], float d,
+                        const float importance[QINS_BLOCK], float *error) {
+    return rank_scales(encoder, 1, scales, n, w, d, importance, error);
+}
+
+// qins_encode_block with one of the scale bytes of a step.
+static float encode_block(const qins_encoder *encoder, int step, int8_t *codes, uint8_t *scale, const float *w, float d,
+                          const float *importance) {
     float u[QINS_BLOCK], v[QINS_BLOCK / 2], error;
     uint8_t same[QINS_BLOCK / 2];
-    qins_rank_scales(encoder, scale, 1, w, d, importance, &error);
+    rank_scales(encoder, step, scale, 1, w, d, importance, &error);
     memset(codes, qins_types[encoder->type].padding_code, QINS_BLOCK);
     if (*scale == 0) return error;
     memset(same, *scale, sizeof same);
@@ -151,6 +160,11 @@ float qins_encode_block(const qins_encoder *encoder, int8_t codes[QINS_BLOCK], u
     for (int i = 0; i < QINS_BLOCK; i += QINS_BLOCK / 2)
         encoder->kernels->nearest[encoder->type](codes + i, v, u + i, same);
     return error;
+}
+
+float qins_encode_block(const qins_encoder *encoder, int8_t codes[QINS_BLOCK], uint8_t *scale,
+                        const float w[QINS_BLOCK], float d, const float importance[QINS_BLOCK]) {
+    return encode_block(encoder, 1, codes, scale, w, d, importance);
 }
 
 // One part of a row that shares d: w[n_blocks * QINS_BLOCK] and what errors weigh.
@@ -237,7 +251,8 @@ void qins_encode_nibbles(const qins_encoder *encoder, uint8_t *bytes, uint16_t *
         if (*d == 0 || *d == NAN_D) continue;
         memcpy(w, x + start, left * sizeof *w);
         for (size_t i = 0; i < left; i++) importance[i] = 1.0f;
-        qins_encode_block(encoder, codes, &bytes[QINS_NIBBLE_BYTES - 1], w, qins_f32_from_bf16(*d), importance);
+        encode_block(encoder, VALUE_K_STEP, codes, &bytes[QINS_NIBBLE_BYTES - 1], w, qins_f32_from_bf16(*d),
+                     importance);
         for (size_t i = 0; i < QINS_BLOCK / 2; i++) bytes[i] = (uint8_t)(codes[i] | codes[i + QINS_BLOCK / 2] << 4);
     }
 }

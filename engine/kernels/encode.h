@@ -9,11 +9,12 @@
 #include "engine/kernels/kernels.h"
 
 // Scale bytes that an encoder tries for a block whose largest |w / d| is `max`, in order, those with the same |k| one
-// after another; returns how many, at least 1. None has k = 0. The largest weight need not sit exactly on the largest
-// code: a scale somewhat smaller clips it, and larger ones may bring the other weights nearer to codes. Which side of a
-// lopsided table, and which shift, serves a block best is only to be found by trying.
+// after another; returns how many, at least 1. None has k = 0. Of the narrow codes only every step-th |k| is there. The
+// largest weight need not sit exactly on the largest code: a scale somewhat smaller clips it, and larger ones may bring
+// the other weights nearer to codes. Which side of a lopsided table, and which shift, serves a block best is only to be
+// found by trying.
 enum { QINS_SCALES_TO_TRY = 64 };
-size_t qins_scales_to_try(qins_type type, float max, uint8_t scales[QINS_SCALES_TO_TRY]);
+size_t qins_scales_to_try(qins_type type, float max, int step, uint8_t scales[QINS_SCALES_TO_TRY]);
 
 enum { QINS_ENCODER_ERRORS = 10241 };
 
@@ -56,7 +57,7 @@ uint16_t qins_first_d(qins_type type, const float *x, size_t n);
 void qins_encode_values(const qins_kernels *kernels, int8_t *codes, uint16_t *d, const float *x, size_t n);
 
 // The same by an encoder to qins4, into [n / QINS_BLOCK][QINS_NIBBLE_BYTES] bytes, n rounded up to QINS_BLOCK: x is
-// about d * v, for the smallest d. What rounds n up has no meaning.
+// about d * v, for the smallest d and the best of half the scale bytes. What rounds n up has no meaning.
 void qins_encode_nibbles(const qins_encoder *encoder, uint8_t *bytes, uint16_t *d, const float *x, size_t n);
 
 #endif

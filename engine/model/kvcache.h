@@ -3,12 +3,13 @@
 // whole context but only what is used is touched.
 //
 // Of one layer and KV head:
-//     keys     [capacity / 16 rounded up] tiles [head_dim][16 positions]: panels of numbers, or of codes of one byte
-//     values   [capacity] rows of v_cols values at rest (kernels.h); v_cols is head_dim rounded up to 16, of qins4 to
-//     32 scales   [capacity] BF16, of coded keys and of coded values: key = scale * T(code), value = scale * T(code)
-//     or,
-//              of qins4, scale * v
-// Positions that nobody stored are zero or stale.
+//
+//     keys    [capacity / 16 rounded up] tiles [head_dim][16 positions]: panels of numbers, or of codes of one byte
+//     values  [capacity] rows of v_cols values at rest (kernels.h)
+//     scales  [capacity] BF16, one array for coded keys and one for coded values
+//
+// v_cols is head_dim rounded up to 16, for qins4 to 32. A coded key is scale * T(code), a value scale * T(code) in
+// qins8 and scale * v in qins4. Positions that nobody stored are zero or stale.
 #ifndef QINS_MODEL_KVCACHE_H
 #define QINS_MODEL_KVCACHE_H
 
@@ -23,7 +24,7 @@ typedef struct qins_kvcache {
     qins_type k_type;            // QINS_F16, QINS_QINS8 or QINS_F32
     qins_type v_type;            // QINS_QINS8, QINS_QINS4, QINS_F16 or QINS_F32
     size_t n_layers, n_kv_heads, head_dim;
-    size_t v_cols;
+    size_t v_cols;   // columns of a row of values, padded
     size_t capacity; // positions
     // One reserved array per kind of number, [n_layers, n_kv_heads] of the above.
     uint8_t *k;

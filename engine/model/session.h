@@ -14,8 +14,8 @@ typedef struct qins_session qins_session;
 typedef struct qins_session_options {
     size_t n_ctx;            // most tokens of a sequence; 0: the model's maximum, or what fits into memory
     size_t n_threads;        // 0: qins_default_threads()
-    qins_type k_type;        // of the cache: QINS_F16 or QINS_F32
-    qins_type v_type;        // of the cache: QINS_QINS8, QINS_F16 or QINS_F32
+    qins_type k_type;        // of keys in the cache: QINS_F16, QINS_QINS8 or QINS_F32
+    qins_type v_type;        // and of values: QINS_QINS8, QINS_QINS4, QINS_F16 or QINS_F32
     qins_matmul matmul;      // exact, or sgemm
     bool rope_long;          // LongRoPE's long factors from the first token on
     qins_progress *progress; // of long prompts, in tokens; may be NULL

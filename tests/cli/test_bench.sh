@@ -31,6 +31,9 @@ matches "generation behind others" "\{\"test\":\"tg4\",\"depth\":40,$generation(
 matches "memory and times" "\"peak_mib\":$number,\"open_ms\":$number,\"first_token_ms\":$number,\"first_token_overhead_ms\":$number,\"first_pass_ms\":$number,\"second_pass_ms\":$number\}" \
     "$(sed -E 's/.*\],//' <<<"$json")"
 
+matches "small caches" "\{\"test\":\"tg2\",\"depth\":40,$generation\}" \
+    "$(bench -p 0 -n 2 -d 40 -r 1 --kv-k qins8 --kv-v qins4 --json | sed -E 's/.*"results":\[(.*)\].*/\1/')"
+
 mkdir "$tmp/longer"
 cp tests/data/demo/* "$tmp/longer"
 sed -i 's/"max_position_embeddings": 512/"max_position_embeddings": 2048/' "$tmp/longer/config.json"

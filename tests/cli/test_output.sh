@@ -63,6 +63,9 @@ equal "--verbose-prompt: as many as the prompt has" 12 "$(grep -cE '^ +[0-9]+ +[
 # --- plan ---
 plan=$("$run" -m "$demo" --plan --json -c 100 -t 1 2>/dev/null)
 equal "plan: KV bytes" "$((100 * $(field kv_token_bytes "$plan")))" "$(field kv_bytes "$plan")"
+small=$("$run" -m "$demo" --plan --json -c 100 -t 1 --kv-k qins8 --kv-v qins4 2>/dev/null)
+equal "plan: small caches, of 3 heads of 16 in 5 layers" $((5 * 3 * (16 + 2 + 17 + 2) + 4)) "$(field kv_token_bytes "$small")"
+has "plan: the types of the caches" 'K qins8, V qins4' "$("$run" -m "$demo" --plan --kv-k qins8 --kv-v qins4 2>/dev/null)"
 equal "plan: the weights are the file" "$(wc -c <"$demo")" "$(field weights_bytes "$plan")"
 has "plan: of a folder, without converting it" '"converted":true' "$("$run" -m tests/data/demo --plan --json 2>/dev/null)"
 peak=$(field peak_mib "$("$run" -m "$demo" -p "$question" -c 100 -t 1 --json 2>/dev/null)")
