@@ -36,7 +36,7 @@ $(call object,engine/kernels/kernels_avx512vnni.c): ALL_CFLAGS += -mavx512vnni
 endif
 endif
 
-.PHONY: validate always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
+.PHONY: validate figures always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -136,6 +136,12 @@ TEXT ?= tests/data/demo/held_out.txt
 PLOT ?= docs/kld_by_position.svg
 validate: all ## what qins8 changes in MODEL, as a table and a picture (TEXT=, PLOT=; default: the demo model)
 	tests/validate.sh $(BUILD) $(MODEL) $(TEXT) $(PLOT)
+
+# The same for all codes, with and without calibration: lines of JSON, and with those of other programs a picture.
+FIGURES ?= docs/figures
+figures: all ## quality, size and speed of MODEL in every code, as JSON and a picture (TEXT=, FIGURES=)
+	tests/figures.sh $(BUILD) $(MODEL) $(TEXT) >$(FIGURES).jsonl
+	tests/draw_figures.sh $(FIGURES).jsonl docs/peers.jsonl >$(FIGURES).svg
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang)

@@ -42,7 +42,7 @@ static void collect(struct budget *budget, const qins_convert_options *options) 
         const qins_tensor *tensor = &header->tensors[i];
         if (!qins_role_is_of_layers(tensor->spec.role)) continue;
         budget->weights += (double)tensor->spec.rows * (double)tensor->spec.cols;
-        if (qins_plan_is_fixed(options, &tensor->spec)) {
+        if (qins_plan_is_fixed(options, &header->config, &tensor->spec)) {
             budget->bytes += (double)bytes_as(header, tensor, tensor->type);
             continue;
         }

@@ -158,12 +158,25 @@ static void encode_head(struct calibration *calibration) {
     encode(calibration, index, calibration->model.state.normed, calibration->x, &head);
 }
 
+// Both residual streams: of the checkpoint's embedding, and of the coded one.
+static void embed(struct calibration *calibration) {
+    qins_reference *model = &calibration->model;
+    const qins_matrix source = model->state.weights.embedding;
+    qins_forward_embed(&model->state, &model->sequences);
+    memcpy(calibration->x, model->state.x, model->n * model->header->config.hidden_dim * sizeof(float));
+    if (!qins_type_is_coded(model->header->tensors[QINS_EMBEDDING_INDEX].type)) return;
+    const qins_calibration_calls *calls = calibration->calls;
+    if (calls->encode(calls->context, QINS_EMBEDDING_INDEX, NULL, &model->state.weights.embedding,
+                      calibration->error) == QINS_OK)
+        qins_forward_embed(&model->state, &model->sequences);
+    model->state.weights.embedding = source;
+}
+
 static void run(struct calibration *calibration) {
     const qins_header *header = calibration->model.header;
     const qins_tensor *last = &header->tensors[header->n_tensors - 1];
-    qins_forward_embed(&calibration->model.state, &calibration->model.sequences);
-    memcpy(calibration->x, calibration->model.state.x,
-           calibration->model.n * header->config.hidden_dim * sizeof(float));
+    embed(calibration);
+    if (calibration->error->status != QINS_OK) return;
     for (size_t layer = 0; layer < header->config.n_layers; layer++)
         if (!run_layer(calibration, layer)) return;
     if (last->spec.role == QINS_ROLE_HEAD && qins_type_is_coded(last->type)) encode_head(calibration);

@@ -9,8 +9,8 @@
 
 // The converter's side.
 typedef struct qins_calibration_calls {
-    // Encode tensor `index` and every one in front of it that is not encoded yet; *encoded (valid until the next call):
-    // it as it was stored.
+    // Encode tensor `index` and every one before it that is not encoded yet; costs: NULL, or what errors cost; *encoded
+    // (valid until the next call): it as it was stored.
     qins_status (*encode)(void *context, size_t index, const qins_input_costs *costs, qins_matrix *encoded,
                           qins_error *error);
     // Asked before each product; false ends the calibration (QINS_INTERRUPTED).

@@ -327,7 +327,7 @@ static void encode_next(struct encoding *encoding, const qins_input_costs *costs
     qins_tensor *tensor = &conversion->report->header.tensors[index];
     const qins_rows *rows = &conversion->rows[index];
     qins_encoded encoded;
-    const qins_layout layout = qins_schema_layout(&conversion->report->header.config, tensor->spec.role);
+    const qins_layout layout = qins_schema_layout(&conversion->report->header.config, tensor->spec.role, tensor->type);
     encoding->output->work_per_byte = work_of(&conversion->report->header, tensor) / (double)tensor->bytes;
     qins_encode_tensor(conversion->pool, rows, tensor->type, layout, costs, write_payload, encoding->output, &encoded,
                        error);

@@ -22,9 +22,8 @@ enum { QINS_MAX_TYPE_RULES = 64 };
 
 typedef struct qins_convert_options {
     qins_type weight_type; // of the layers' matrices: a coded type, QINS_BF16 or QINS_F32
-    bool head_given;       // head_type was asked for; otherwise lm_head follows the rule of qins_plan_type
-    qins_type head_type;   // default: qins_plan_type
-    qins_type_rule rules[QINS_MAX_TYPE_RULES]; // exceptions; of several that fit a tensor the last one counts
+    // Exceptions from the rule of qins_plan_type; of several that fit a tensor the last one counts.
+    qins_type_rule rules[QINS_MAX_TYPE_RULES];
     size_t n_rules;
     double plan_bits;      // in place of weight_type: types that take so many bits a weight on average; 0: none
     const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
@@ -62,10 +61,10 @@ qins_status qins_convert_plan(const char *hf_dir, const qins_convert_options *op
                               void *context, qins_convert_report *report, qins_error *error);
 
 // Convert into an open, empty, seekable descriptor; `name` stands for it in messages. Memory stays bounded (tensors are
-// streamed in pieces of rows). The same folder and options give the same bytes on every machine, for any number of threads;
-// calibrated, on the same kind of processor and with the same BLAS library only. Progress is counted in bytes written, or, where
-// tensors are calibrated, in bytes in proportion to the work; it is reported from any of the threads, one call at a
-// time.
+// streamed in pieces of rows). The same folder and options give the same bytes on every machine, for any number of
+// threads; calibrated, on the same kind of processor and with the same BLAS library only. Progress is counted in bytes
+// written, or, where tensors are calibrated, in bytes in proportion to the work; it is reported from any of the
+// threads, one call at a time.
 qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qins_convert_options *options,
                          qins_progress *progress, void *context, qins_convert_report *report, qins_error *error);
 

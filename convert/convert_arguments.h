@@ -6,9 +6,10 @@
 
 // A choice of type names into the qins_type at the offset.
 void qins_set_type(void *values, const qins_given *given, qins_error *error);
-// A choice of type names into head_type of the qins_convert_options at the offset; notes that it was given.
+// Further rules of the qins_convert_options at the offset: a choice of type names for the head or the embedding, and
+// "PATTERN=TYPE".
 void qins_set_head_type(void *values, const qins_given *given, qins_error *error);
-// "PATTERN=TYPE" as a further rule of the qins_convert_options at the offset.
+void qins_set_embedding_type(void *values, const qins_given *given, qins_error *error);
 void qins_add_type_rule(void *values, const qins_given *given, qins_error *error);
 
 #endif

@@ -14,7 +14,6 @@ static const double BITS_OF_A_FINE_BODY = 6.0;
 qins_type qins_plan_type(const qins_convert_options *options, qins_role role, qins_type source) {
     if (role == QINS_ROLE_EMBEDDING || role == QINS_ROLE_NORM) return source;
     if (role != QINS_ROLE_HEAD) return options->weight_type;
-    if (options->head_given) return options->head_type;
     if (options->plan_bits > 0) return options->plan_bits < BITS_OF_A_FINE_BODY ? QINS_QINS6 : QINS_QINS8;
     switch (options->weight_type) {
     case QINS_F32:
@@ -54,8 +53,14 @@ static bool shape_fits(const qins_tensor_spec *spec, const qins_source_tensor *s
     return source->rank == 2 && source->shape[0] == spec->rows && source->shape[1] == spec->cols;
 }
 
-static void match_tensor(qins_tensor *tensor, const qins_source_tensor *source, const qins_convert_options *options,
-                         qins_problems *problems) {
+// What decides on a tensor's type: of an embedding that is the head, too, that it is the head.
+static qins_role deciding_role(const qins_config *config, qins_role role) {
+    return role == QINS_ROLE_EMBEDDING && config->tied_head ? QINS_ROLE_HEAD : role;
+}
+
+static void match_tensor(qins_header *header, size_t index, const qins_source_tensor *source,
+                         const qins_convert_options *options, qins_problems *problems) {
+    qins_tensor *tensor = &header->tensors[index];
     if (source == NULL) {
         qins_problems_add(problems, "tensor %s: missing", tensor->spec.name);
         return;
@@ -66,18 +71,22 @@ static void match_tensor(qins_tensor *tensor, const qins_source_tensor *source, 
                           tensor->spec.name, source->dtype->name);
         return;
     }
-    tensor->type = qins_plan_type(options, tensor->spec.role, source->dtype->type);
+    tensor->type = qins_plan_type(options, deciding_role(&header->config, tensor->spec.role), source->dtype->type);
     memcpy(tensor->source_type, source->dtype->name, strlen(source->dtype->name) + 1);
 }
 
-static bool fits(const qins_type_rule *rule, const qins_tensor_spec *spec) {
-    return fnmatch(rule->pattern, spec->name, 0) == 0 || fnmatch(rule->pattern, qins_role_name(spec->role), 0) == 0;
+static bool fits(const qins_type_rule *rule, const qins_config *config, const qins_tensor_spec *spec) {
+    const char *const names[] = {spec->name, qins_role_name(spec->role),
+                                 qins_role_name(deciding_role(config, spec->role))};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (fnmatch(rule->pattern, names[i], 0) == 0) return true;
+    return false;
 }
 
-bool qins_plan_is_fixed(const qins_convert_options *options, const qins_tensor_spec *spec) {
+bool qins_plan_is_fixed(const qins_convert_options *options, const qins_config *config, const qins_tensor_spec *spec) {
     bool is_fixed = false;
     for (size_t i = 0; i < options->n_rules; i++)
-        is_fixed |= fits(&options->rules[i], spec) && qins_schema_allows(spec->role, options->rules[i].type);
+        is_fixed |= fits(&options->rules[i], config, spec) && qins_schema_allows(spec->role, options->rules[i].type);
     return is_fixed;
 }
 
@@ -87,7 +96,7 @@ static void apply_rule(qins_header *header, const qins_type_rule *rule, qins_err
     size_t n_applied = 0;
     for (size_t i = 0; i < header->n_tensors; i++) {
         qins_tensor *tensor = &header->tensors[i];
-        if (!fits(rule, &tensor->spec)) continue;
+        if (!fits(rule, &header->config, &tensor->spec)) continue;
         if (qins_schema_allows(tensor->spec.role, rule->type)) {
             tensor->type = rule->type;
             n_applied++;
@@ -97,15 +106,14 @@ static void apply_rule(qins_header *header, const qins_type_rule *rule, qins_err
     }
     if (n_applied > 0) return;
     if (refused != NULL)
-        qins_fail(error, QINS_USAGE,
-                  "--tensor %s=%s: %s cannot be %s; embedding and norms are never coded, they can be bf16 or f32",
+        qins_fail(error, QINS_USAGE, "%s=%s: %s cannot be %s; norms are never coded, they can be bf16 or f32",
                   rule->pattern, type, refused, type);
     else
         qins_fail(
             error, QINS_USAGE,
-            "--tensor %s=%s: no tensor fits; a pattern is for the whole name, such as "
+            "%s=%s: no tensor fits; a pattern is for the whole name, such as "
             "'model.layers.*.mlp.down_proj.weight' (--dry-run lists them), or for the kind: qkv, output, gate_up, "
-            "down, head",
+            "down, head, embedding",
             rule->pattern, type);
 }
 
@@ -116,7 +124,7 @@ void qins_plan_match(qins_header *header, const qins_source_tensor **sources, co
     for (size_t i = 0; i < header->n_tensors; i++) {
         sources[i] = qins_checkpoint_find(checkpoint, header->tensors[i].spec.name);
         if (sources[i] != NULL) used[sources[i] - checkpoint->tensors] = true;
-        match_tensor(&header->tensors[i], sources[i], options, problems);
+        match_tensor(header, i, sources[i], options, problems);
     }
     for (size_t i = 0; i < checkpoint->n_tensors; i++) {
         const char *name = checkpoint->tensors[i].name;

@@ -9,7 +9,7 @@
 qins_type qins_plan_type(const qins_convert_options *options, qins_role role, qins_type source);
 
 // Does a rule fix the type of this tensor?
-bool qins_plan_is_fixed(const qins_convert_options *options, const qins_tensor_spec *spec);
+bool qins_plan_is_fixed(const qins_convert_options *options, const qins_config *config, const qins_tensor_spec *spec);
 
 // Fill in type and source type of the header's tensors, and sources[n_tensors], the place of each in the checkpoint.
 // What is missing, misshaped, of an unreadable dtype or unknown goes to `problems`; NULL stays in `sources` where there

@@ -39,6 +39,8 @@ static const qins_argument rows[] = {
      "of the layers' matrices (default: qins8)"},
     {WEIGHTS, 0, "lm-head", "bf16|qins8|qins6", ONE, true, qins_set_head_type, FIELD(convert), 0, 0,
      "of the output matrix (default: qins6 with qins4 and qins5, qins8 with qins6, else 16 bits or f32)"},
+    {WEIGHTS, 0, "embedding", "bf16|qins8|qins6", ONE, true, qins_set_embedding_type, FIELD(convert), 0, 0,
+     "of the embedding (default: as in the checkpoint; one that is the output matrix, too, as that)"},
     {WEIGHTS, 0, "plan-bits", "X", ONE, true, set_plan_bits, 0, 0, 0,
      "instead: coded types that take X bits a weight on average"},
     {WEIGHTS, 0, "tensor", "PATTERN=TYPE", ONE, true, qins_add_type_rule, FIELD(convert), 0, 0,

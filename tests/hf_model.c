@@ -35,7 +35,7 @@ static void round_file_to_q8_0(int fd, const qins_header *header) {
     for (size_t i = 0; i < header->n_tensors; i++) {
         const qins_tensor *tensor = &header->tensors[i];
         const size_t cols = tensor->spec.cols, bytes = (size_t)tensor->bytes;
-        if (tensor->spec.role == QINS_ROLE_HEAD || !qins_schema_allows(tensor->spec.role, QINS_QINS8)) continue;
+        if (!qins_role_is_of_layers(tensor->spec.role)) continue;
         uint8_t *payload = malloc(bytes);
         float *row = malloc(cols * sizeof *row);
         cr_assert(payload != NULL && row != NULL && tensor->type == QINS_F32);
@@ -56,8 +56,8 @@ static void round_file_to_q8_0(int fd, const qins_header *header) {
 hf_model hf_model_open(const char *folder, hf_mode mode) {
     qins_error error = {0};
     qins_convert_options convert = {.weight_type = mode.weights,
-                                    .head_given = mode.f32_head,
-                                    .head_type = QINS_F32,
+                                    .rules = {{"head", QINS_F32}},
+                                    .n_rules = mode.f32_head,
                                     .calibrate = mode.calibrate,
                                     .calibrate_tokens = 4096,
                                     .n_threads = 2};

@@ -55,8 +55,7 @@ void model_header(qins_header *header, const qins_config *config, qins_type type
     strcpy(header->converter, "tests");
     for (size_t i = 0; i < header->n_tensors; i++) {
         qins_tensor *tensor = &header->tensors[i];
-        bool matrix = tensor->spec.role != QINS_ROLE_HEAD && qins_schema_allows(tensor->spec.role, QINS_QINS8);
-        tensor->type = matrix ? type : QINS_BF16;
+        tensor->type = qins_role_is_of_layers(tensor->spec.role) ? type : QINS_BF16;
         strcpy(tensor->source_type, "F32");
     }
 }
@@ -66,7 +65,7 @@ static void write_tensor(qins_writer *writer, const qins_config *config, qins_te
                          qins_error *error) {
     const size_t rows = tensor->spec.rows, cols = tensor->spec.cols;
     const float spread = tensor->spec.role == QINS_ROLE_EMBEDDING ? 1.0f : 1.0f / (float)(1 + cols / 8);
-    const bool in_panels = qins_schema_layout(config, tensor->spec.role) == QINS_PANELS;
+    const bool in_panels = qins_schema_layout(config, tensor->spec.role, tensor->type) == QINS_PANELS;
     float *row = malloc(cols * sizeof *row);
     uint16_t *halves = malloc(cols * sizeof *halves);
     uint8_t *payload = calloc(1, (size_t)tensor->bytes);

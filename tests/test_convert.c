@@ -84,7 +84,7 @@ Test(convert, keeps_values_within_the_stated_error) {
         hf_fixture_make(&fixture, sources[i / 3]);
         hf_fixture_write(&fixture, 1);
         qins_convert_options options = {
-            .weight_type = targets[i % 3], .n_threads = 2, .head_given = i == 0, .head_type = QINS_QINS8};
+            .weight_type = targets[i % 3], .n_threads = 2, .rules = {{"head", QINS_QINS8}}, .n_rules = i == 0};
         struct result result = convert(fixture.path, options);
         qins_image *image = open_result(&result);
         check_values(image, &fixture);

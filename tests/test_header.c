@@ -188,7 +188,8 @@ Test(header, hostile_tensors_are_refused_by_name) {
     expect_refused("model.embed_tokens", "model.embed_tokenz",
                    "found tensor \"model.embed_tokenz.weight\" where \"model.embed_tokens.weight\" belongs");
     expect_refused("\"name\":\"lm_head.weight\"", "\"x\":1", "tensor lm_head.weight: \"name\" must be a string");
-    expect_refused("\"type\":\"bf16\"", "\"type\":\"qins8\"", "type qins8 is not allowed for the role embedding");
+    expect_refused("norm.weight\",\"type\":\"bf16\"", "norm.weight\",\"type\":\"qins8\"",
+                   "type qins8 is not allowed for the role norm");
     expect_refused("\"type\":\"bf16\"", "\"type\":\"qins3\"", "type \"qins3\" is unknown");
     expect_refused("\"rows\":50", "\"rows\":51", "tensor model.embed_tokens.weight: shape [51, 48]");
     expect_refused("\"rows\":50", "\"rows\":-50", "\"rows\" must be an integer");

@@ -48,7 +48,7 @@ Test(options, defaults) {
     cr_expect(options.sampler.min_p == 0 && options.sampler.repeat_penalty == 1 && !options.seed_given);
     cr_expect(options.session.n_ctx == 0 && options.session.n_threads == 0 && !options.session.rope_long);
     cr_expect(options.session.k_type == QINS_F16 && options.session.v_type == QINS_QINS8);
-    cr_expect(options.convert.weight_type == QINS_QINS8 && !options.convert.head_given);
+    cr_expect(options.convert.weight_type == QINS_QINS8 && options.convert.n_rules == 0);
     cr_expect(options.convert.n_threads >= 1);
     cr_expect(options.bos == -1 && options.top == 5 && options.max_windows == SIZE_MAX && !options.json);
 }
@@ -113,13 +113,15 @@ Test(options, names) {
     qins_options options = parsed("--kv-k f32 --kv-v f16 --rope long --type bf16 --lm-head qins8");
     cr_expect(options.session.k_type == QINS_F32 && options.session.v_type == QINS_F16 && options.session.rope_long);
     cr_expect(options.convert.weight_type == QINS_BF16);
-    cr_expect(options.convert.head_given && options.convert.head_type == QINS_QINS8);
+    cr_expect(options.convert.n_rules == 1 && options.convert.rules[0].type == QINS_QINS8);
+    cr_expect_str_eq(options.convert.rules[0].pattern, "head");
     options = parsed("--kv-k qins8 --kv-v qins4");
     cr_expect(options.session.k_type == QINS_QINS8 && options.session.v_type == QINS_QINS4);
     options = parsed("--kv-v f32 --rope auto --type f32 --lm-head bf16");
     cr_expect(options.session.v_type == QINS_F32 && !options.session.rope_long);
     cr_expect(options.convert.weight_type == QINS_F32);
-    cr_expect_eq(options.convert.head_type, QINS_BF16);
+    cr_expect_eq(options.convert.rules[0].type, QINS_BF16);
+    cr_expect_str_eq(parsed("--embedding qins8").convert.rules[0].pattern, "embedding");
 }
 
 Test(options, wrong_numbers_are_refused) {

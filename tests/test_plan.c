@@ -44,17 +44,16 @@ static void expect_problem(const hf_fixture *fixture, const char *text) {
 
 Test(plan, chooses_types_by_the_rules) {
     const qins_convert_options coded = {.weight_type = QINS_QINS8}, plain = {.weight_type = QINS_F32},
-                               asked = {.weight_type = QINS_BF16, .head_given = true, .head_type = QINS_QINS8};
+                               half = {.weight_type = QINS_BF16};
     for (int i = 0; i < 3; i++) {
         qins_type source = i == 0 ? QINS_F32 : i == 1 ? QINS_F16 : QINS_BF16;
         cr_expect_eq(qins_plan_type(&coded, QINS_ROLE_EMBEDDING, source), source);
         cr_expect_eq(qins_plan_type(&plain, QINS_ROLE_NORM, source), source);
         cr_expect_eq(qins_plan_type(&coded, QINS_ROLE_DOWN, source), QINS_QINS8);
         cr_expect_eq(qins_plan_type(&plain, QINS_ROLE_QKV, source), QINS_F32);
-        cr_expect_eq(qins_plan_type(&asked, QINS_ROLE_QKV, source), QINS_BF16);
+        cr_expect_eq(qins_plan_type(&half, QINS_ROLE_QKV, source), QINS_BF16);
         cr_expect_eq(qins_plan_type(&coded, QINS_ROLE_HEAD, source), source == QINS_F32 ? QINS_BF16 : source);
         cr_expect_eq(qins_plan_type(&plain, QINS_ROLE_HEAD, source), QINS_F32);
-        cr_expect_eq(qins_plan_type(&asked, QINS_ROLE_HEAD, source), QINS_QINS8);
     }
 }
 
@@ -102,14 +101,15 @@ Test(plan, follows_rules_for_single_tensors) {
     hf_fixture fixture;
     hf_fixture_make(&fixture, QINS_BF16);
     hf_fixture_write(&fixture, 1);
-    static const char *const rules[] = {"*.layers.1.*=qins4",   "down=qins5",      "*.1.mlp.gate_*=f32",
-                                        "lm_head.weight=qins6", "model.norm*=f32", NULL};
+    static const char *const rules[] = {
+        "*.layers.1.*=qins4", "down=qins5", "*.1.mlp.gate_*=f32", "lm_head.weight=qins6", "model.norm*=f32",
+        "embedding=qins8",    NULL};
     qins_convert_report report;
     qins_error error = {0};
     cr_assert_eq(plan_with(&fixture, rules, &report, &error), QINS_OK, "%s", error.message);
     // Embedding; layer 0, 1: norm, qkv, output, norm, gate_up, down; norm, head. A rule passes over what cannot have
     // its type, and the last one that fits counts.
-    static const qins_type expected[FIXTURE_TENSORS] = {QINS_BF16,  QINS_BF16,  QINS_QINS8, QINS_QINS8, QINS_BF16,
+    static const qins_type expected[FIXTURE_TENSORS] = {QINS_QINS8, QINS_BF16,  QINS_QINS8, QINS_QINS8, QINS_BF16,
                                                         QINS_QINS8, QINS_QINS5, QINS_BF16,  QINS_QINS4, QINS_QINS4,
                                                         QINS_BF16,  QINS_F32,   QINS_QINS5, QINS_F32,   QINS_QINS6};
     for (size_t i = 0; i < FIXTURE_TENSORS; i++) {
@@ -123,11 +123,9 @@ Test(plan, follows_rules_for_single_tensors) {
 Test(plan, refuses_rules_that_apply_to_nothing) {
     static const struct {
         const char *rule, *message;
-    } refused[] = {
-        {"model.layers.2.*=qins4", "--tensor model.layers.2.*=qins4: no tensor fits"},
-        {"self_attn.qkv_proj=qins4", "no tensor fits"},
-        {"*norm*=qins6", "--tensor *norm*=qins6: model.norm.weight cannot be qins6"},
-        {"embedding=qins8", "model.embed_tokens.weight cannot be qins8; embedding and norms are never coded"}};
+    } refused[] = {{"model.layers.2.*=qins4", "model.layers.2.*=qins4: no tensor fits"},
+                   {"self_attn.qkv_proj=qins4", "no tensor fits"},
+                   {"*norm*=qins6", "*norm*=qins6: model.norm.weight cannot be qins6; norms are never coded"}};
     hf_fixture fixture;
     hf_fixture_make(&fixture, QINS_BF16);
     hf_fixture_write(&fixture, 1);

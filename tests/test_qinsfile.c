@@ -178,7 +178,8 @@ Test(qinsfile, hostile_headers_are_refused) {
     expect_header_refused("\"bytes\":13", "\"bytes\":9007199254740992", "expected");
     expect_header_refused("\"bytes\":13", "\"bytes\":0", "");
     expect_header_refused("\"n_layers\":2", "\"n_layers\":1024", "tensors listed");
-    expect_header_refused("\"type\":\"bf16\"", "\"type\":\"qins8\"", "not allowed for the role embedding");
+    expect_header_refused("norm.weight\",\"type\":\"bf16\"", "norm.weight\",\"type\":\"qins8\"",
+                          "not allowed for the role norm");
     expect_header_refused("\"type\":\"bf16\"", "\"type\":\"f32\"", "4800 bytes at");
     expect_header_refused("\"type\":\"qins8\"", "\"type\":\"bf16\"", "bytes at");
     expect_header_refused("\"type\":\"qins8\"", "\"type\":\"qins9\"", "type \"qins9\" is unknown");

@@ -99,6 +99,13 @@ Test(reproducible, logits_with_small_caches) {
     expect_same_logits(DEMO, small_caches, ids, LENGTH);
 }
 
+// A coded embedding that is the head, too.
+Test(reproducible, logits_with_a_tied_head) {
+    int32_t ids[64];
+    fill_ids(ids, 64, 3);
+    expect_same_logits("tests/data/tiny/tied-bf16", small_caches, ids, 64);
+}
+
 Test(reproducible, logits_without_codes) {
     int32_t ids[LENGTH];
     fill_ids(ids, LENGTH, 2);

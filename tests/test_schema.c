@@ -58,10 +58,21 @@ Test(schema, grouped_heads_make_qkv_narrower) {
 
 Test(schema, only_matrices_may_be_coded) {
     for (int role = 0; role < QINS_ROLE_COUNT; role++) {
-        bool matrix = role != QINS_ROLE_EMBEDDING && role != QINS_ROLE_NORM;
-        cr_expect_eq(qins_schema_allows((qins_role)role, QINS_QINS8), matrix, "%s", qins_role_name((qins_role)role));
+        cr_expect_eq(qins_schema_allows((qins_role)role, QINS_QINS8), role != QINS_ROLE_NORM, "%s",
+                     qins_role_name((qins_role)role));
         cr_expect(qins_schema_allows((qins_role)role, QINS_F32) && qins_schema_allows((qins_role)role, QINS_F16));
         cr_expect(qins_schema_allows((qins_role)role, QINS_BF16));
+    }
+}
+
+Test(schema, what_is_multiplied_or_coded_lies_in_panels) {
+    qins_config config = tiny_config();
+    for (int is_tied = 0; is_tied < 2; is_tied++) {
+        config.tied_head = is_tied == 1;
+        cr_expect_eq(qins_schema_layout(&config, QINS_ROLE_EMBEDDING, QINS_BF16), is_tied ? QINS_PANELS : QINS_ROWS);
+        cr_expect_eq(qins_schema_layout(&config, QINS_ROLE_EMBEDDING, QINS_QINS6), QINS_PANELS);
+        cr_expect_eq(qins_schema_layout(&config, QINS_ROLE_NORM, QINS_BF16), QINS_ROWS);
+        cr_expect_eq(qins_schema_layout(&config, QINS_ROLE_DOWN, QINS_F32), QINS_PANELS);
     }
 }
 

@@ -115,7 +115,7 @@ void qins_model_close(qins_model *model) {
 qins_status qins_reference_open(qins_model *reference, qins_options *options, const qins_model *model,
                                 qins_error *error) {
     options->convert.weight_type = QINS_F32;
-    options->convert.head_given = false;
+    options->convert.n_rules = 0;
     options->session.k_type = options->session.v_type = QINS_F32;
     options->session.matmul = QINS_MATMUL_SGEMM;
     if (qins_model_open(reference, options->ref, options, error) != QINS_OK) return error->status;

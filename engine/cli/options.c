@@ -222,6 +222,8 @@ static const qins_argument rows[] = {
      "weights of the layers (default: qins8)"},
     {FOLDER, 0, "lm-head", "bf16|qins8|qins6", ANY, false, qins_set_head_type, FIELD(convert), 0, 0,
      "output matrix (default: as qinsconvert chooses it)"},
+    {FOLDER, 0, "embedding", "bf16|qins8|qins6", ANY, false, qins_set_embedding_type, FIELD(convert), 0, 0,
+     "embedding (default: as qinsconvert chooses it)"},
     {MEASUREMENTS, 0, "top", "K", SCORE, false, qins_set_count, FIELD(top), 0, MAX_COUNT,
      "score: how many of the best tokens to print (default: 5)"},
     {MEASUREMENTS, 0, "ref", "MODEL", COMPARE | EVAL, false, qins_set_text, FIELD(ref), 0, 0,

@@ -3,6 +3,11 @@
 
 #include "engine/model/kvcache.h"
 
+static double row_bytes(const qins_tensor *tensor) {
+    if (!qins_type_is_coded(tensor->type)) return (double)qins_row_bytes(tensor->type, tensor->spec.cols);
+    return (double)qins_panel_bytes(tensor->type, tensor->spec.cols) / QINS_PANEL;
+}
+
 qins_cost qins_pass_cost(const qins_header *header, qins_type k_type, qins_type v_type, size_t position, size_t n) {
     const qins_config *config = &header->config;
     const double tokens = (double)n, end = (double)(position + n);
@@ -12,7 +17,7 @@ qins_cost qins_pass_cost(const qins_header *header, qins_type k_type, qins_type 
         const double values = (double)tensor->spec.rows * (double)tensor->spec.cols;
         const bool is_embedding = tensor->spec.role == QINS_ROLE_EMBEDDING;
         const bool is_head = tensor->spec.role == QINS_ROLE_HEAD || (is_embedding && config->tied_head);
-        if (is_embedding) cost.weight_bytes += tokens * (double)qins_row_bytes(tensor->type, tensor->spec.cols);
+        if (is_embedding) cost.weight_bytes += tokens * row_bytes(tensor);
         if (!is_embedding || is_head) cost.weight_bytes += (double)tensor->bytes;
         if (is_head)
             cost.flops += 2 * values; // of the last token only

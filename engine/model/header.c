@@ -31,8 +31,8 @@ static bool place(uint64_t *end, uint64_t bytes, uint64_t *offset) {
 }
 
 bool qins_header_tensor_bytes(const qins_header *header, const qins_tensor *tensor, size_t *bytes) {
-    return qins_matrix_bytes(tensor->type, qins_schema_layout(&header->config, tensor->spec.role), tensor->spec.rows,
-                             tensor->spec.cols, bytes);
+    return qins_matrix_bytes(tensor->type, qins_schema_layout(&header->config, tensor->spec.role, tensor->type),
+                             tensor->spec.rows, tensor->spec.cols, bytes);
 }
 
 qins_status qins_header_layout(qins_header *header, uint64_t header_bytes, uint64_t *file_bytes, qins_error *error) {

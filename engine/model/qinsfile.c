@@ -154,7 +154,7 @@ size_t qins_image_bytes(const qins_image *image) {
 qins_matrix qins_image_matrix(const qins_image *image, size_t index) {
     const qins_tensor *tensor = &image->header.tensors[index];
     return (qins_matrix){.type = tensor->type,
-                         .layout = qins_schema_layout(&image->header.config, tensor->spec.role),
+                         .layout = qins_schema_layout(&image->header.config, tensor->spec.role, tensor->type),
                          .rows = tensor->spec.rows,
                          .cols = tensor->spec.cols,
                          .data = image->data + tensor->offset};

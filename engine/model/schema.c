@@ -42,12 +42,12 @@ qins_tensor_spec qins_schema_entry(const qins_config *config, size_t index) {
 }
 
 bool qins_schema_allows(qins_role role, qins_type type) {
-    return !qins_type_is_coded(type) || (role != QINS_ROLE_EMBEDDING && role != QINS_ROLE_NORM);
+    return !qins_type_is_coded(type) || role != QINS_ROLE_NORM;
 }
 
-qins_layout qins_schema_layout(const qins_config *config, qins_role role) {
+qins_layout qins_schema_layout(const qins_config *config, qins_role role, qins_type type) {
     const bool is_multiplied = role != QINS_ROLE_NORM && (role != QINS_ROLE_EMBEDDING || config->tied_head);
-    return is_multiplied ? QINS_PANELS : QINS_ROWS;
+    return is_multiplied || qins_type_is_coded(type) ? QINS_PANELS : QINS_ROWS;
 }
 
 bool qins_role_is_of_layers(qins_role role) {

@@ -7,7 +7,7 @@
 #include "engine/model/config.h"
 
 typedef enum qins_role {
-    QINS_ROLE_EMBEDDING, // [vocab_size, hidden_dim]; uncompressed, as in the source
+    QINS_ROLE_EMBEDDING, // [vocab_size, hidden_dim]; the head, too, when that is tied to it
     QINS_ROLE_NORM,      // [1, hidden_dim], a vector; uncompressed, as in the source
     QINS_ROLE_QKV,       // [qkv_dim, hidden_dim]: rows of Q, then K, then V, head by head
     QINS_ROLE_OUTPUT,    // [hidden_dim, q_dim]
@@ -41,12 +41,12 @@ size_t qins_schema_count(const qins_config *config);
 // Entry `index` < qins_schema_count of the list.
 qins_tensor_spec qins_schema_entry(const qins_config *config, size_t index);
 
-// May a tensor of this role be stored as this type? Embeddings and norms are never coded.
+// May a tensor of this role be stored as this type? Norms are never coded.
 bool qins_schema_allows(qins_role role, qins_type type);
 
-// How it lies in a file and in memory: what is multiplied with in panels, norms and an embedding that is only that in
-// rows.
-qins_layout qins_schema_layout(const qins_config *config, qins_role role);
+// How it lies in a file and in memory: in panels what is multiplied with or coded; in rows norms, and an embedding that
+// is neither.
+qins_layout qins_schema_layout(const qins_config *config, qins_role role, qins_type type);
 
 // Is it a matrix of the layers: qkv, output, gate_up, down?
 bool qins_role_is_of_layers(qins_role role);

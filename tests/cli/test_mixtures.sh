@@ -29,6 +29,19 @@ equal "the last rule that fits counts" "5 qins6" "$("$run" info -m "$tmp/rules.q
 convert -o "$tmp/cal.qins" --plan-bits 6.2 --calibrate tests/data/demo/calibration.txt --calibrate-tokens 1024 --quiet
 expect "planned and calibrated by one text" 0 '' "$run" verify -m "$tmp/cal.qins"
 
+# --- embeddings ---
+convert -o "$tmp/embedding.qins" --type qins4 --embedding qins8 --quiet
+equal "a coded embedding" "1 qins8" "$("$run" info -m "$tmp/embedding.qins" | awk '$1 == "embedding" {print $2, $3}')"
+less "it takes fewer bytes" "$(stat -c %s "$tmp/embedding.qins")" "$(stat -c %s "$tmp/qins4.qins")"
+less "and costs little" "$(kld "$tmp/embedding.qins")" "$(kld "$tmp/qins4.qins" | awk '{print 1.05 * $1}')"
+convert -o "$tmp/cal.qins" --type qins4 --embedding qins6 --calibrate tests/data/demo/calibration.txt --calibrate-tokens 1024 --quiet
+less "calibration knows of it" "$(kld "$tmp/cal.qins")" "$(kld "$tmp/embedding.qins")"
+tied() { "$build/qinsconvert" tests/data/tiny/tied-bf16 -o "$tmp/tied.qins" --quiet "$@" && "$run" info -m "$tmp/tied.qins" | awk '$1 == "embedding" {print $3}'; }
+equal "a tied head is coded as a head is" "bf16 qins8 qins6" "$(tied --type qins8) $(tied --type qins6) $(tied --type qins4)"
+equal "and is told the same ways" "qins8 qins8 bf16" "$(tied --type qins4 --lm-head qins8) $(tied --type qins4 --embedding qins8) $(tied --type qins4 --tensor embedding=bf16)"
+echo "1 2 3" >"$tmp/ids"
+expect "a tied file runs" 0 "" "$run" score -m "$tmp/tied.qins" --ids "$tmp/ids"
+
 expect "type and budget" 2 'exclude each other' convert --dry-run --plan-bits 6 --type qins4
 expect "no number" 2 'takes a number above 0' convert --dry-run --plan-bits six
 expect "not a number" 2 'takes a number above 0' convert --dry-run --plan-bits nan

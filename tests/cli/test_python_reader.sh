@@ -88,6 +88,7 @@ for folder in tests/data/demo tests/data/tiny/*; do
     agree "$folder" --type bf16
     agree "$folder" --type f32
     agree "$folder" --lm-head qins8
+    agree "$folder" --embedding qins8
 done
 agree tests/data/demo --calibrate tests/data/demo/calibration.txt
 

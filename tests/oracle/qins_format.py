@@ -336,11 +336,11 @@ def rows_of(tensor, payload):
 
 
 def demanded_tensors(config):
-    """[(name, rows, cols, may be coded, lies in panels)], in file order."""
+    """[(name, rows, cols, may be coded, lies in panels even if it is not)], in file order."""
     hidden, ffn = config["hidden_dim"], config["ffn_dim"]
     q_dim = config["n_heads"] * config["head_dim"]
     qkv_dim = (config["n_heads"] + 2 * config["n_kv_heads"]) * config["head_dim"]
-    yield "model.embed_tokens.weight", config["vocab_size"], hidden, False, config["tied_head"]
+    yield "model.embed_tokens.weight", config["vocab_size"], hidden, True, config["tied_head"]
     for layer in range(config["n_layers"]):
         prefix = f"model.layers.{layer}."
         yield prefix + "input_layernorm.weight", 1, hidden, False, False
@@ -362,7 +362,7 @@ def payload_bytes(kind, rows, cols, in_panels):
 
 def check_tensor(tensor, index, demanded):
     """One entry of the list, without its place in the file."""
-    name, rows, cols, may_be_coded, tensor["in_panels"] = demanded
+    name, rows, cols, may_be_coded, in_panels = demanded
     where = f"tensor {index}"
     found = text(tensor, "name", where)
     require(found == name, where, f'is "{found}", but the configuration demands "{name}"')
@@ -373,6 +373,7 @@ def check_tensor(tensor, index, demanded):
     kind = text(tensor, "type", where)
     require(kind in CODE_BITS or kind in PLAIN_BYTES, where, f'type "{kind}"')
     require(may_be_coded or kind not in CODE_BITS, where, "may not be of a coded type")
+    tensor["in_panels"] = in_panels or kind in CODE_BITS
     size = payload_bytes(kind, rows, cols, tensor["in_panels"])
     require(integer(tensor, "bytes", where) == size, where,
             f'"bytes" is {tensor["bytes"]}, but the shape demands {size}')
