@@ -49,23 +49,19 @@ static void check_refusals(const qins_json *config, qins_error *error) {
                   name == NULL ? "not a text" : name);
 }
 
+static size_t get_size_or(const qins_json *config, const char *key, int64_t fallback, qins_error *error) {
+    return (size_t)qins_json_get_integer_or(config, key, 0, MAX_SIZE, fallback, error);
+}
+
 // With window w a position sees the w positions up to itself: one that spans all positions never acts.
-static void check_window(const qins_json *config, size_t max_positions, qins_error *error) {
+static void read_window(qins_config *result, const qins_json *config, qins_error *error) {
     const int64_t none = INT64_MAX;
     const qins_json *item = qins_json_get(config, "sliding_window");
     int64_t window = none;
-    if (item != NULL && !qins_json_integer(item, &window))
-        qins_fail(error, QINS_BAD_MODEL, "\"sliding_window\" must be an integer or null");
-    else if (window < (int64_t)max_positions)
-        qins_fail(
-            error, QINS_BAD_MODEL,
-            "\"sliding_window\" is %lld, less than the %zu of \"max_position_embeddings\"; attention limited to a "
-            "window is not supported",
-            (long long)window, max_positions);
-}
-
-static size_t get_size_or(const qins_json *config, const char *key, int64_t fallback, qins_error *error) {
-    return (size_t)qins_json_get_integer_or(config, key, 0, MAX_SIZE, fallback, error);
+    if (item != NULL && (!qins_json_integer(item, &window) || window < 1))
+        qins_fail(error, QINS_BAD_MODEL, "\"sliding_window\" must be a positive integer or null");
+    else if (window < (int64_t)result->max_positions)
+        result->window = (size_t)window;
 }
 
 static void read_sizes(qins_config *result, const qins_json *config, qins_error *error) {
@@ -202,7 +198,7 @@ qins_status qins_hf_config_read(qins_config *result, const qins_json *config, co
     check_family(config, error);
     check_refusals(config, error);
     read_sizes(result, config, error);
-    check_window(config, result->max_positions, error);
+    read_window(result, config, error);
     read_rope(result, config, error);
     read_stop_ids(result, config, generation, error);
     return error->status != QINS_OK ? error->status : qins_config_check(result, error);

@@ -15,6 +15,7 @@ typedef struct attention_case {
     size_t n_heads, n_kv_heads, head_dim;
     qins_type k_type, v_type;
     size_t n, position; // tokens, and how many there are before them
+    size_t window;      // 0: none
 } attention_case;
 
 static qins_config config_of(const attention_case *c) {
@@ -22,6 +23,7 @@ static qins_config config_of(const attention_case *c) {
     config.n_heads = c->n_heads;
     config.n_kv_heads = c->n_kv_heads;
     config.head_dim = config.rope_dim = c->head_dim;
+    config.window = c->window;
     return config;
 }
 
@@ -107,10 +109,12 @@ struct part {
     float max, sum, out[128];
 };
 
+// The n positions from `first` on, of which those from `begin` on are seen.
 static void define_tile(struct part *part, const struct stored *stored, const float *q, size_t dim, size_t first,
-                        size_t n) {
+                        size_t n, size_t begin) {
     float x[TILE];
     for (size_t j = 0; j < n; j++) x[j] = score_of(q, stored->keys + (first + j) * dim, dim) * stored->key_d[first + j];
+    for (size_t j = 0; j < n && first + j < begin; j++) x[j] = -INFINITY;
     const float highest = qins_kernels_scalar.scale_max(x, n, 1.0f / sqrtf((float)dim));
     const float max = highest > part->max ? highest : part->max, shrink = qins_exp(part->max - max);
     part->sum = part->sum * shrink + qins_kernels_scalar.exp_sum(x, n, max, stored->d + first);
@@ -126,13 +130,14 @@ static void define_tile(struct part *part, const struct stored *stored, const fl
     }
 }
 
-// out[dim] of a row that sees n positions.
-static void define_row(float *out, const struct stored *stored, const float *q, size_t dim, size_t n) {
+// out[dim] of a row that sees positions begin .. n - 1.
+static void define_row(float *out, const struct stored *stored, const float *q, size_t dim, size_t begin, size_t n) {
     struct part total = {.max = -INFINITY};
-    for (size_t start = 0; start < n; start += PART) {
+    for (size_t start = begin / PART * PART; start < n; start += PART) {
         struct part part = {.max = -INFINITY};
         for (size_t first = start; first < n && first < start + PART; first += TILE)
-            define_tile(&part, stored, q, dim, first, n - first < TILE ? n - first : TILE);
+            if (begin < first + TILE)
+                define_tile(&part, stored, q, dim, first, n - first < TILE ? n - first : TILE, begin);
         const float max = part.max > total.max ? part.max : total.max;
         const float a = qins_exp(total.max - max), b = qins_exp(part.max - max);
         for (size_t i = 0; i < dim; i++) total.out[i] = total.out[i] * a + part.out[i] * b;
@@ -145,9 +150,10 @@ static void define_row(float *out, const struct stored *stored, const float *q, 
 // FP32 against double: scores are sums of head_dim products (error up to (head_dim + 16) * 2^-24 times sum |q||k|),
 // which the exponential turns into a relative error of the same size; then sums over the keys, a rescaling for every
 // tile, and V's own products. The bound is relative to the weighted sum of |v|.
-static void expect_softmax(const float *out, const struct stored *stored, const float *q, size_t dim, size_t n) {
+static void expect_softmax(const float *out, const struct stored *stored, const float *q, size_t dim, size_t begin,
+                           size_t n) {
     double *weights = allocate(n, sizeof *weights), max = -INFINITY, sum = 0, largest_score = 0;
-    for (size_t j = 0; j < n; j++) {
+    for (size_t j = begin; j < n; j++) {
         double score = 0, absolute = 0;
         for (size_t i = 0; i < dim; i++) {
             const double product = (double)q[i] * (double)stored->key_d[j] * (double)stored->keys[j * dim + i];
@@ -158,10 +164,10 @@ static void expect_softmax(const float *out, const struct stored *stored, const 
         max = fmax(max, weights[j]);
         largest_score = fmax(largest_score, absolute / sqrt((double)dim));
     }
-    for (size_t j = 0; j < n; j++) sum += weights[j] = exp(weights[j] - max);
+    for (size_t j = begin; j < n; j++) sum += weights[j] = exp(weights[j] - max);
     for (size_t i = 0; i < dim; i++) {
         double expected = 0, absolute = 0;
-        for (size_t j = 0; j < n; j++) {
+        for (size_t j = begin; j < n; j++) {
             const double value = (double)stored->d[j] * (double)stored->values[j * dim + i];
             expected += weights[j] / sum * value;
             absolute += weights[j] / sum * fabs(value);
@@ -182,8 +188,9 @@ static float *define(const attention_case *c, const qins_kvcache *cache, const f
         for (size_t t = 0; t < c->n; t++) {
             const float *row = q + t * q_stride + head * dim;
             float *defined = out + (t * c->n_heads + head) * dim;
-            define_row(defined, &stored, row, dim, c->position + t + 1);
-            if (t % 7 == 0 || t + 1 == c->n) expect_softmax(defined, &stored, row, dim, c->position + t + 1);
+            const size_t n = c->position + t + 1, begin = c->window > 0 && n > c->window ? n - c->window : 0;
+            define_row(defined, &stored, row, dim, begin, n);
+            if (t % 7 == 0 || t + 1 == c->n) expect_softmax(defined, &stored, row, dim, begin, n);
         }
         free_stored(&stored);
     }
@@ -246,7 +253,7 @@ static void check_lengths(size_t n_heads, size_t n_kv_heads, size_t head_dim, qi
     const size_t lengths[] = {1, 2, 16, 63, 65, 129}, positions[] = {0, 1, 63, 64, 255, 256, 960, 1023, 1024};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
         for (size_t p = 0; p < sizeof positions / sizeof positions[0]; p++)
-            check_case(&(attention_case){n_heads, n_kv_heads, head_dim, k_type, v_type, lengths[i], positions[p]});
+            check_case(&(attention_case){n_heads, n_kv_heads, head_dim, k_type, v_type, lengths[i], positions[p], 0});
     }
 }
 
@@ -266,8 +273,8 @@ Test(attention, all_heads_share_one) {
 Test(attention, many_heads_share_one) {
     const size_t lengths[] = {1, 2, 33, 70};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-        check_case(&(attention_case){10, 1, 8, QINS_F16, QINS_QINS8, lengths[i], 250});
-        check_case(&(attention_case){40, 1, 2, QINS_F16, QINS_QINS8, lengths[i], 250});
+        check_case(&(attention_case){10, 1, 8, QINS_F16, QINS_QINS8, lengths[i], 250, 0});
+        check_case(&(attention_case){40, 1, 2, QINS_F16, QINS_QINS8, lengths[i], 250, 0});
     }
 }
 
@@ -277,19 +284,33 @@ Test(attention, every_type_of_keys_and_values) {
     const size_t some[] = {1, 5, 65}, dims[] = {96, 128, 68};
     for (int i = 0; i < 108; i++)
         check_case(&(attention_case){4, i % 2 == 0 ? 2 : 4, dims[i / 36], k_types[i % 3], v_types[i / 3 % 4],
-                                     some[i / 12 % 3], 70});
+                                     some[i / 12 % 3], 70, 0});
 }
 
 Test(attention, several_parts) {
-    check_case(&(attention_case){1, 1, 8, QINS_F16, QINS_QINS8, 1, 5000});
-    check_case(&(attention_case){2, 1, 8, QINS_F16, QINS_QINS8, 1, 4095});
-    check_case(&(attention_case){2, 1, 8, QINS_F16, QINS_QINS8, 40, 4080});
-    check_case(&(attention_case){1, 1, 4, QINS_F16, QINS_QINS8, 1, 66000}); // more than run at once
+    check_case(&(attention_case){1, 1, 8, QINS_F16, QINS_QINS8, 1, 5000, 0});
+    check_case(&(attention_case){2, 1, 8, QINS_F16, QINS_QINS8, 1, 4095, 0});
+    check_case(&(attention_case){2, 1, 8, QINS_F16, QINS_QINS8, 40, 4080, 0});
+    check_case(&(attention_case){1, 1, 4, QINS_F16, QINS_QINS8, 1, 66000, 0}); // more than run at once
+}
+
+// Windows whose beginning moves over the borders of units, tiles, parts and blocks.
+Test(attention, sees_a_window) {
+    const size_t windows[] = {1, 15, 17, 64, 255, 256, 257, 1023, 1024, 1025, 2047};
+    for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++) {
+        check_case(&(attention_case){4, 2, 12, QINS_F16, QINS_QINS8, 150, 0, windows[i]});
+        check_case(&(attention_case){4, 2, 12, QINS_F32, QINS_F32, 150, 1000, windows[i]});
+        check_case(&(attention_case){6, 2, 8, QINS_F16, QINS_QINS8, 40, windows[i] - 1, windows[i]});
+        for (size_t position = 2045; position < 2050; position++)
+            check_case(&(attention_case){4, 2, 12, QINS_QINS8, QINS_QINS4, 1, position, windows[i]});
+        check_case(&(attention_case){1, 1, 8, QINS_F16, QINS_QINS8, 1, 5000, windows[i]});
+        check_case(&(attention_case){1, 1, 4, QINS_F16, QINS_QINS8, 1, 70000, windows[i]});
+    }
 }
 
 // A prompt cut anywhere, down to single tokens, on any number of threads.
-Test(attention, cuts_and_threads_do_not_matter) {
-    const attention_case c = {4, 2, 12, QINS_F16, QINS_QINS8, 300, 900};
+static void check_cuts(size_t window) {
+    const attention_case c = {4, 2, 12, QINS_F16, QINS_QINS8, 300, 900, window};
     const size_t q_dim = c.n_heads * c.head_dim, cuts[] = {1, 7, 64, 100, 299};
     float *q = allocate(c.n * q_dim, sizeof *q), *out = allocate(c.n * q_dim, sizeof *out);
     test_random random = {8};
@@ -314,10 +335,15 @@ Test(attention, cuts_and_threads_do_not_matter) {
     qins_kvcache_free(&cache);
 }
 
+Test(attention, cuts_and_threads_do_not_matter) {
+    check_cuts(0);
+    check_cuts(200);
+}
+
 // A value that is not a number reaches the rows that see it, all of them, and no other.
 static void check_masked_nan(qins_type v_type, size_t group) {
     enum { N = 150, BAD = 77 };
-    const attention_case c = {2 * group, 2, 12, QINS_F16, v_type, N, 200};
+    const attention_case c = {2 * group, 2, 12, QINS_F16, v_type, N, 200, 0};
     const size_t dim = c.head_dim, q_dim = c.n_heads * dim;
     float *q = allocate(N * q_dim, sizeof *q), *out = allocate(N * q_dim, sizeof *out), bad[12] = {[5] = NAN};
     test_random random = {9};
@@ -351,7 +377,7 @@ Test(attention, later_values_that_are_not_numbers_do_not_matter) {
 
 // Scores that are not numbers show, even where a whole part has no other.
 Test(attention, keys_that_are_not_numbers_show) {
-    const attention_case c = {2, 2, 12, QINS_F16, QINS_QINS8, 2, 2 * PART};
+    const attention_case c = {2, 2, 12, QINS_F16, QINS_QINS8, 2, 2 * PART, 0};
     float q[48], out[48], bad[12];
     test_random random = {10};
     qins_kvcache cache = fill_cache(&c);
@@ -367,7 +393,7 @@ Test(attention, keys_that_are_not_numbers_show) {
 
 // Scores far apart: the running maximum keeps exponentials in range, and the largest score takes all.
 Test(attention, large_scores_do_not_overflow) {
-    const attention_case c = {4, 2, 12, QINS_F32, QINS_F32, 1, 1199};
+    const attention_case c = {4, 2, 12, QINS_F32, QINS_F32, 1, 1199, 0};
     const qins_config config = config_of(&c);
     qins_error error = {0};
     qins_kvcache cache;

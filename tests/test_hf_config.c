@@ -146,14 +146,14 @@ Test(hf_config, refuses_rotations_by_name) {
     refused(BASE ",\"rope_scaling\":\"longrope\"}", "must be an object");
 }
 
-Test(hf_config, refuses_a_window_that_acts) {
-    refused(BASE ",\"sliding_window\":2047}", "\"sliding_window\" is 2047, less than the 8192");
-    refused(BASE ",\"sliding_window\":8191}", "\"sliding_window\"");
+Test(hf_config, keeps_a_window_that_acts) {
+    cr_expect_eq(accepted(BASE ",\"sliding_window\":2047}", NULL).window, 2047u);
+    cr_expect_eq(accepted(BASE ",\"sliding_window\":8191}", NULL).window, 8191u);
     refused(BASE ",\"sliding_window\":0}", "\"sliding_window\"");
     refused(BASE ",\"sliding_window\":true}", "\"sliding_window\"");
-    accepted(BASE ",\"sliding_window\":8192}", NULL);
-    accepted(BASE ",\"sliding_window\":262144}", NULL);
-    accepted(BASE ",\"sliding_window\":null}", NULL);
+    cr_expect_eq(accepted(BASE ",\"sliding_window\":8192}", NULL).window, 0u);
+    cr_expect_eq(accepted(BASE ",\"sliding_window\":262144}", NULL).window, 0u);
+    cr_expect_eq(accepted(BASE ",\"sliding_window\":null}", NULL).window, 0u);
 }
 
 Test(hf_config, stops_where_generation_config_says) {

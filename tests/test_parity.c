@@ -118,6 +118,8 @@ static struct folder folders[] = {
     {"tests/data/tiny/longrope-su-bf16"},
     {"tests/data/tiny/longrope-odd-f16"},
     {"tests/data/tiny/sharded-f16"},
+    {"tests/data/tiny/window-gqa-bf16"},
+    {"tests/data/tiny/phi4-mini-bf16"},
 };
 
 ParameterizedTestParameters(parity, reference_mode) {

@@ -113,7 +113,8 @@ Test(reproducible, logits_without_codes) {
 }
 
 Test(reproducible, logits_with_grouped_heads) {
-    const char *const folders[] = {"tests/data/tiny/plain-gqa-f32", "tests/data/tiny/partial-longrope-bf16"};
+    const char *const folders[] = {"tests/data/tiny/plain-gqa-f32", "tests/data/tiny/partial-longrope-bf16",
+                                   "tests/data/tiny/window-gqa-bf16"};
     int32_t ids[64];
     fill_ids(ids, 64, 3);
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {

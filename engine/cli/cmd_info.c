@@ -26,6 +26,8 @@ static void print_config(const qins_config *config, qins_error *error) {
                     config->max_positions, config->original_positions, (double)rope.attention_factor);
     else
         qins_printf(error, "positions  %zu\n", config->max_positions);
+    if (config->window > 0)
+        qins_printf(error, "window     each token sees the last %zu, itself included\n", config->window);
     qins_printf(error, "stop ids  ");
     for (size_t i = 0; i < config->n_stop_ids; i++) qins_printf(error, " %d", config->stop_ids[i]);
     qins_printf(error, "\n");

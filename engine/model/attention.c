@@ -86,7 +86,8 @@ static size_t place_scratch(struct scratch *scratch, float *floats, const qins_a
 // Everything about a model's attention but its memory.
 static qins_attention sizes_for(const qins_config *config) {
     const size_t group = config->n_heads / config->n_kv_heads;
-    qins_attention attention = {.group = group, .block_tokens = BLOCK_ROWS / group};
+    qins_attention attention = {
+        .group = group, .block_tokens = BLOCK_ROWS / group, .window = config->window > 0 ? config->window : SIZE_MAX};
     if (attention.block_tokens < LEAST_BLOCK_TOKENS) attention.block_tokens = LEAST_BLOCK_TOKENS;
     struct scratch counted;
     attention.worker_floats = place_scratch(&counted, NULL, &attention, config->head_dim);
@@ -136,13 +137,27 @@ struct block {
     const float *q; // [head_dim] of a row, at set * set_stride + row * row_stride
     size_t set_stride, row_stride;
     size_t n_sets, n_rows;
-    size_t visible, step; // row i of a set sees positions 0 .. visible + i * step - 1
+    size_t visible, step; // row i of a set sees positions visible + i * step - window .. visible + i * step - 1
+    size_t window;
 };
 
-// How many of the n positions from `first` on a row sees: the first ones.
+// The first position that a row sees.
+static size_t first_seen(const struct block *block, size_t row) {
+    const size_t visible = block->visible + row * block->step;
+    return visible > block->window ? visible - block->window : 0;
+}
+
+// How many of the n positions from `first` on come before a row's window.
+static size_t passed(const struct block *block, size_t row, size_t first, size_t n) {
+    const size_t start = first_seen(block, row);
+    return start <= first ? 0 : start - first < n ? start - first : n;
+}
+
+// How many of the n positions from `first` on come before a row's end, 0 when it sees none of them.
 static size_t seen(const struct block *block, size_t row, size_t first, size_t n) {
     const size_t visible = block->visible + row * block->step;
-    return visible <= first ? 0 : visible - first < n ? visible - first : n;
+    const size_t before_end = visible <= first ? 0 : visible - first < n ? visible - first : n;
+    return before_end > passed(block, row, first, n) ? before_end : 0;
 }
 
 // A tile on its way through a block.
@@ -222,13 +237,15 @@ static void score(const struct tile *tile, size_t set) {
         for (size_t i = 0; i < tile->n_keys; i++) tile->scratch->scores[row * SCORE_STRIDE + i] *= tile->key_factors[i];
 }
 
-// A row's scores become the weights of its values; what it summed up before shrinks to the new maximum.
+// A row's scores become the weights of its values, 0 before its window; what it summed up before shrinks to the new
+// maximum.
 static void weigh(const struct tile *tile, size_t set, size_t row) {
     const size_t n = seen(tile->block, row, tile->first, tile->n_keys), at = set * tile->block->n_rows + row;
     const size_t v_cols = tile->cache->v_cols;
     float *scores = tile->scratch->scores + row * SCORE_STRIDE;
     float *max = &tile->state->max[at], *sum = &tile->state->sum[at], *out = tile->state->out + at * v_cols;
     if (n == 0) return;
+    for (size_t i = passed(tile->block, row, tile->first, n); i > 0; i--) scores[i - 1] = -INFINITY;
     const float highest = tile->kernels->scale_max(scores, n, 1.0f / sqrtf((float)tile->cache->head_dim));
     if (highest > *max) {
         const float shrink = qins_exp(*max - highest);
@@ -282,6 +299,7 @@ static void attend(const struct attention_job *job, const struct block *block, c
     state_clear(state, block->n_sets * block->n_rows, job->cache->v_cols);
     for (size_t first = part * PART; first < end; first += KEY_TILE) {
         const size_t n_keys = end - first < KEY_TILE ? end - first : KEY_TILE;
+        if (first_seen(block, 0) >= first + n_keys) continue;
         const struct tile tile = load_tile(job, block, scratch, state, first, n_keys);
         for (size_t set = 0; set < block->n_sets; set++) {
             score(&tile, set);
@@ -329,12 +347,13 @@ static void prompt_item(void *context, size_t item, size_t worker) {
                                 .n_sets = group,
                                 .n_rows = job->n - first < most ? job->n - first : most,
                                 .visible = job->position + first + 1,
-                                .step = 1};
+                                .step = 1,
+                                .window = job->attention->window};
     const struct scratch scratch = scratch_of(job, worker);
     const size_t n_rows = group * block.n_rows;
     const struct state total = state_at(scratch.total, n_rows, v_cols), part = state_at(scratch.part, n_rows, v_cols);
     state_clear(&total, n_rows, v_cols);
-    for (size_t i = 0; i * PART < block.visible + block.n_rows - 1; i++) {
+    for (size_t i = first_seen(&block, 0) / PART; i * PART < block.visible + block.n_rows - 1; i++) {
         attend(job, &block, &scratch, i, &part);
         for (size_t row = 0; row < n_rows; row++)
             if (seen(&block, row % block.n_rows, i * PART, PART) > 0) combine(&total, &part, row, v_cols);
@@ -361,7 +380,8 @@ static void token_item(void *context, size_t item, size_t worker) {
                                 .row_stride = dim,
                                 .n_sets = 1,
                                 .n_rows = group,
-                                .visible = job->position + 1};
+                                .visible = job->position + 1,
+                                .window = job->attention->window};
     const struct scratch scratch = scratch_of(job, worker);
     const struct state state = partial_of(job, kv_head, part);
     attend(job, &block, &scratch, job->first_part + part, &state);
@@ -369,11 +389,12 @@ static void token_item(void *context, size_t item, size_t worker) {
 
 static void run_token(struct attention_job *job) {
     const qins_kvcache *cache = job->cache;
-    const size_t group = job->attention->group, n_parts = job->position / PART + 1;
+    const size_t group = job->attention->group, n_parts = job->position / PART + 1, window = job->attention->window;
     for (size_t head = 0; head < cache->n_kv_heads; head++) {
         const struct state total = partial_of(job, head, ALL_PARTS);
         state_clear(&total, group, cache->v_cols);
     }
+    job->first_part = job->position + 1 > window ? (job->position + 1 - window) / PART : 0;
     for (; job->first_part < n_parts; job->first_part += PARTS_AT_ONCE) {
         const size_t left = n_parts - job->first_part;
         job->n_parts = left < PARTS_AT_ONCE ? left : PARTS_AT_ONCE;

@@ -11,7 +11,8 @@
 //     M'),
 //                O = O * a + o * b, S = S * a + s * b; in the end O / S
 //
-// Positions that a row does not see take no part in any of this.
+// Parts and tiles of which a row sees nothing take no part in any of this; positions before the window in the tile
+// where it begins have the score -infinity.
 #ifndef QINS_MODEL_ATTENTION_H
 #define QINS_MODEL_ATTENTION_H
 
@@ -22,6 +23,7 @@ typedef struct qins_attention {
     qins_compute *compute; // not owned
     size_t group;          // query heads per KV head
     size_t block_tokens;   // most tokens of an item of a prompt
+    size_t window;         // most positions that a token sees, itself included
     size_t worker_floats;
     float *scratch;  // owned, [threads, worker_floats], and `partials` after it
     float *partials; // unfinished rows of one token's parts
@@ -36,8 +38,8 @@ qins_status qins_attention_init(qins_attention *attention, qins_compute *compute
 void qins_attention_free(qins_attention *attention);
 
 // out[n, q_dim] = softmax(q k^T / sqrt(head_dim)) v for the n tokens at position, position + 1, ..., whose keys and
-// values are in the cache already; token i sees positions 0 .. position + i. Query head h reads KV head h / group.
-// q: rows of q_stride floats, the first q_dim of which are the rotated queries.
+// values are in the cache already; token i sees the last `window` of positions 0 .. position + i. Query head h reads KV
+// head h / group. q: rows of q_stride floats, the first q_dim of which are the rotated queries.
 void qins_attention_run(qins_attention *attention, float *out, const float *q, size_t q_stride,
                         const qins_kvcache *cache, size_t layer, size_t n, size_t position);
 

@@ -28,6 +28,7 @@ qins_status qins_config_check(const qins_config *config, qins_error *error) {
     check_range("head_dim", config->head_dim, 2, QINS_MAX_HEAD_DIM, error);
     check_range("vocab_size", config->vocab_size, 1, MAX_VOCAB, error);
     check_range("max_positions", config->max_positions, 1, MAX_POSITIONS, error);
+    check_range("window", config->window, 0, MAX_POSITIONS, error);
     check_range("n_heads x head_dim", qins_config_q_dim(config), 1, MAX_DIM, error);
     check_range("rope_dim", config->rope_dim, 2, config->head_dim, error);
     if (error->status != QINS_OK) return error->status;
@@ -85,6 +86,7 @@ void qins_config_to_json(const qins_config *config, qins_json *object, qins_erro
         memcpy(&value, (const char *)config + size_fields[i].offset, sizeof value);
         qins_json_add_number(object, size_fields[i].key, (double)value, error);
     }
+    if (config->window > 0) qins_json_add_number(object, "window", (double)config->window, error);
     qins_json_add_number(object, "rms_eps", config->rms_eps, error);
     qins_json_add_bool(object, "tied_head", config->tied_head, error);
     qins_json_add_number(object, "rope_base", config->rope_base, error);
@@ -131,6 +133,7 @@ qins_status qins_config_from_json(qins_config *config, const qins_json *object, 
         size_t value = (size_t)qins_json_get_integer(object, size_fields[i].key, 0, MAX_POSITIONS, error);
         memcpy((char *)config + size_fields[i].offset, &value, sizeof value);
     }
+    config->window = (size_t)qins_json_get_integer_or(object, "window", 1, MAX_POSITIONS, 0, error);
     config->rms_eps = qins_json_get_number(object, "rms_eps", 0, 1, error);
     config->tied_head = qins_json_get_bool(object, "tied_head", error);
     config->rope_base = qins_json_get_number(object, "rope_base", 0, 1e12, error);

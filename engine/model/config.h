@@ -25,6 +25,7 @@ typedef struct qins_config {
     size_t head_dim; // 96
     size_t vocab_size;
     size_t max_positions; // tokens the model was made for
+    size_t window;        // a token sees the last so many, itself included; 0: all
     double rms_eps;
     bool tied_head; // lm_head is the embedding
 

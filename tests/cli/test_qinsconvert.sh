@@ -95,7 +95,7 @@ damaged() {
 }
 damaged "broken JSON" "bad/config.json: not valid JSON at byte" 'echo "{\"a\":" > config.json'
 damaged "other model" "LlamaForCausalLM" 'sed -i "s/Phi3F/LlamaF/; s/phi3/llama/" config.json'
-damaged "sliding window" "\"sliding_window\" is 32, less than the 64" 'sed -i "s/window\": null/window\": 32/" config.json'
+damaged "sliding window" "\"sliding_window\" must be a positive integer or null" 'sed -i "s/window\": null/window\": -1/" config.json'
 damaged "quantized" "\"quantization_config\"" 'sed -i "s/^{/{\"quantization_config\": {},/" config.json'
 damaged "rope type" "has the type \"linear\"" 'sed -i "s/^{/{\"rope_scaling\": {\"type\": \"linear\"},/" config.json'
 for file in config.json model.safetensors; do

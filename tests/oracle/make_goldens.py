@@ -1,7 +1,7 @@
 """Make tests/data/tiny/*: random checkpoints in Phi-3 layout, and golden.json for them and for the demo model.
 
-    python make_goldens.py tiny     # write the tiny checkpoints again, with their golden.json
-    python make_goldens.py demo     # golden.json of tests/data/demo, which train_demo.py made
+    python make_goldens.py tiny [NAME...]   # write the tiny checkpoints again, with their golden.json
+    python make_goldens.py demo             # golden.json of tests/data/demo, which train_demo.py made
 
 The numbers are those of transformers in float32 with eager attention; README.md describes the fields.  Generation uses
 transformers' own cache, and every step is compared here with a fresh forward over the whole sequence.
@@ -40,6 +40,11 @@ TINY = {
     "longrope-odd-f16": dict(hidden=30, ffn=42, layers=2, heads=3, kv_heads=1, dtype="float16", **LONG,
                              short=[1.0, 1.02, 1.1, 1.2, 1.4], long=[1.0, 1.4, 2.2, 3.1, 4.5]),
     "sharded-f16": dict(hidden=32, ffn=48, layers=3, heads=2, kv_heads=2, max_positions=64, dtype="float16"),
+    "window-gqa-bf16": dict(hidden=32, ffn=48, layers=3, heads=4, kv_heads=2, max_positions=64, dtype="bfloat16",
+                            sliding_window=9),
+    "phi4-mini-bf16": dict(hidden=48, ffn=56, layers=2, heads=3, kv_heads=1, dtype="bfloat16", **LONG,
+                           short=[1.0, 1.0, 1.0, 1.0, 1.0, 1.0], long=[1.0, 1.1, 1.4, 2.3, 3.9, 6.1],
+                           partial_rotary_factor=0.75, tie_word_embeddings=True),
 }
 
 
@@ -168,13 +173,13 @@ def tiny_golden(model, config, name, generator):
         return torch.randint(0, TINY_ROWS, (length,), generator=generator).tolist()
 
     golden = golden_head(config, name)
-    original = golden["original"]
-    if original:
-        lengths = [original - 1, original, original + 1, 2 * original]
+    edge = golden["original"] or config["sliding_window"]   # up to it nothing special happens
+    if edge:
+        lengths = [edge - 1, edge, edge + 1, 2 * edge]
         golden["cases"] = [prompt_case(model, "one token", prompt(1), [0])]
         golden["cases"] += [prompt_case(model, f"{n} tokens in one forward", prompt(n), [n // 2, n - 1]) for n in lengths]
-        around = {original - 3, original - 1, original, original + 1, original + 2, original + 9}
-        golden["generations"] = [generation_case(model, "across the boundary", prompt(original - 3), 13, around)]
+        around = {edge - 3, edge - 1, edge, edge + 1, edge + 2, edge + 9}
+        golden["generations"] = [generation_case(model, "across the boundary", prompt(edge - 3), 13, around)]
     else:
         golden["cases"] = [prompt_case(model, f"{n} tokens", prompt(n), [0, n // 2, n - 1]) for n in (1, 7, 33)]
         golden["generations"] = [generation_case(model, "short prompt", prompt(5), 8, {5, 6, 12})]
@@ -230,14 +235,17 @@ def demo_golden(folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=["tiny", "demo"])
+    parser.add_argument("names", nargs="*", help="of tiny checkpoints (default: all)")
     torch.set_num_threads(1)
     hf_logging.set_verbosity_error()
     hf_logging.disable_progress_bar()
-    if parser.parse_args().what == "demo":
+    arguments = parser.parse_args()
+    if arguments.what == "demo":
         write_golden(DATA / "demo", demo_golden(DATA / "demo"))
     else:
         for seed, (name, shape) in enumerate(TINY.items(), start=1):
-            make_tiny(name, shape, seed)
+            if not arguments.names or name in arguments.names:
+                make_tiny(name, shape, seed)
 
 
 if __name__ == "__main__":

@@ -189,6 +189,8 @@ def check_config(config):
     for name in ("n_layers", "hidden_dim", "ffn_dim", "n_heads", "n_kv_heads",
                  "head_dim", "vocab_size", "max_positions", "rope_dim"):
         integer(config, name, where, 1)
+    if "window" in config:
+        integer(config, "window", where, 1)
     rope_dim = config["rope_dim"]
     require(rope_dim % 2 == 0 and rope_dim <= config["head_dim"], where,
             f'"rope_dim" is {rope_dim} with heads of {config["head_dim"]}')
