@@ -264,7 +264,8 @@ static void free_encoder(struct encoder *encoder) {
 
 static void allocate_benches(struct encoder *encoder, size_t n_threads, qins_error *error) {
     const size_t cols = encoder->source->cols, rows = encoder->costs.feedback != NULL ? encoder->item_rows : 1;
-    const size_t n_floats = cols * (encoder->costs.feedback != NULL ? 3 * rows : 1);
+    const qins_feedback *feedback = encoder->costs.feedback;
+    const size_t n_floats = rows * cols + (feedback != NULL ? qins_feedback_scratch(feedback, rows) : 0);
     const size_t narrowed = qins_round_up(cols * sizeof(uint16_t), 64), coded = rows * coded_row_bytes(cols);
     const size_t n_bytes = coded > narrowed ? coded : narrowed;
     encoder->benches = qins_alloc(n_threads, sizeof *encoder->benches, "rows of a tensor", error);

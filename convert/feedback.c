@@ -16,6 +16,7 @@ enum {
     PANEL = 64,         // columns that are factored at once
     TILE = 256,         // rows (and columns) of H that are an item of work
     LANES = 16,
+    GROUP = 4, // blocks that hear of the columns after them at once
     SCALES = 8 // scale bytes tried for each block, one a lane: those that promise the least without feedback
 };
 
@@ -72,7 +73,7 @@ static qins_status order_columns(size_t *columns, const double *squares, size_t 
 // --- H and its factor ---
 
 struct factoring {
-    float *h, *drift; // [cols, cols]
+    float *h, *drift; // [cols, cols]; drift may be NULL
     size_t cols;
     const float *x, *moved; // [n, cols], columns in order: the inputs, and what is missing to those before
     size_t n;
@@ -212,19 +213,27 @@ static void order_item(void *context, size_t item, size_t worker) {
     for (size_t i = 0; i < n * cols; i++) moved[i] -= ordered[i];
 }
 
-// `ordered`, `moved`: [n, cols], for x and y - x in order.
-static void multiply_inputs(qins_feedback *feedback, qins_pool *pool, const float *x, const float *y, size_t n,
-                            float *ordered, float *moved, qins_error *error) {
-    const size_t cols = feedback->cols, tiles = n_tiles(cols);
-    struct ordering o = {feedback, x, y, ordered, moved, n};
-    struct factoring f = {
-        .h = feedback->factor, .drift = feedback->drift, .cols = cols, .x = ordered, .moved = moved, .n = n};
+static bool are_finite(const float *values, size_t n) {
+    bool are = true;
+    for (size_t i = 0; i < n; i++) are &= isfinite(values[i]) != 0;
+    return are;
+}
+
+static void multiply_inputs(qins_feedback *feedback, qins_pool *pool, const float *x, const float *y,
+                            qins_error *error) {
+    const size_t cols = feedback->cols, n = feedback->n, tiles = n_tiles(cols);
+    struct ordering o = {feedback, x, y, feedback->x, feedback->moved, n};
+    struct factoring f = {.h = feedback->factor,
+                          .drift = feedback->drift,
+                          .cols = cols,
+                          .x = feedback->x,
+                          .moved = feedback->moved,
+                          .n = n};
     double trace = 0.0;
     qins_pool_run(pool, n_tiles(n), order_item, &o);
-    qins_pool_run(pool, tiles, drift_item, &f);
+    if (f.drift != NULL) qins_pool_run(pool, tiles, drift_item, &f);
     qins_pool_run(pool, tiles * (tiles + 1) / 2, product_item, &f);
-    bool is_finite = true;
-    for (size_t i = 0; i < cols * cols; i++) is_finite &= isfinite(f.drift[i]) != 0;
+    const bool is_finite = f.drift != NULL ? are_finite(f.drift, cols * cols) : are_finite(f.moved, n * cols);
     for (size_t i = 0; i < cols; i++) trace += (double)f.h[i * cols + i];
     for (size_t i = 0; i < cols; i++) f.h[i * cols + i] += (float)(DAMPING * trace / (double)cols + 1e-30);
     if (!is_finite || !factor(&f, pool)) {
@@ -234,23 +243,37 @@ static void multiply_inputs(qins_feedback *feedback, qins_pool *pool, const floa
     if (feedback->is_solved) qins_pool_run(pool, tiles, solve_drift_item, &f);
 }
 
+// Is (y - x)^T x, [cols, cols], once for all and then by each row less work than by x and y - x for each row?
+static bool has_drift(size_t n, size_t rows, size_t cols) {
+    return ((double)n + (double)rows) * (double)cols < 2.0 * (double)n * (double)rows;
+}
+
+static void free_inputs(qins_feedback *feedback) {
+    free(feedback->x);
+    free(feedback->moved);
+    feedback->x = feedback->moved = NULL;
+}
+
 qins_status qins_feedback_init(qins_feedback *feedback, qins_pool *pool, const float *x, const float *y, size_t n,
                                size_t rows, size_t cols, qins_error *error) {
-    *feedback = (qins_feedback){.cols = cols, .is_solved = rows > cols};
+    *feedback = (qins_feedback){.cols = cols, .n = n};
     if (qins_blas_open(qins_pool_threads(pool), error) != QINS_OK) return error->status;
     feedback->columns = qins_alloc(cols, sizeof *feedback->columns, "order of columns", error);
     feedback->factor = qins_alloc(cols, cols * sizeof(float), "products of inputs", error);
-    feedback->drift = qins_alloc(cols, cols * sizeof(float), "products of inputs", error);
-    float *ordered = qins_alloc(n, cols * sizeof(float), "inputs in order", error);
-    float *moved = qins_alloc(n, cols * sizeof(float), "inputs in order", error);
+    feedback->x = qins_alloc(n, cols * sizeof(float), "inputs in order", error);
+    feedback->moved = qins_alloc(n, cols * sizeof(float), "inputs in order", error);
+    if (has_drift(n, rows, cols)) {
+        feedback->drift = qins_alloc(cols, cols * sizeof(float), "products of inputs", error);
+        feedback->is_solved = rows > cols;
+    }
     if (error->status == QINS_OK && find_order(feedback, x, n, error) == QINS_OK)
-        multiply_inputs(feedback, pool, x, y, n, ordered, moved, error);
-    free(ordered);
-    free(moved);
+        multiply_inputs(feedback, pool, x, y, error);
+    if (feedback->drift != NULL) free_inputs(feedback);
     return error->status;
 }
 
 void qins_feedback_free(qins_feedback *feedback) {
+    free_inputs(feedback);
     free(feedback->columns);
     free(feedback->factor);
     free(feedback->drift);
@@ -361,12 +384,27 @@ static void encode_block(const struct coding *coding, const struct row_block *ro
     for (size_t r = 0; r < n_rows; r++) end_lanes(coding, &lanes, r * SCALES, &rows[r], n, feedback->columns + start);
 }
 
-// ordered[n_rows, cols] = w in order, with what makes up for the drift of the inputs. change: as many floats
+size_t qins_feedback_scratch(const qins_feedback *feedback, size_t n_rows) {
+    return n_rows * (2 * feedback->cols + (feedback->drift != NULL ? 0 : feedback->n));
+}
+
+// change[n_rows, cols] = CORRECTION w (y - x)^T x / n; outputs: [n_rows, n], what is missing to them
+static void find_change(const qins_feedback *feedback, float *change, const float *w, size_t n_rows, float *outputs) {
+    const size_t cols = feedback->cols, n = feedback->n;
+    if (feedback->drift != NULL) {
+        qins_sgemm(change, cols, w, cols, feedback->drift, cols, n_rows, cols, cols, (qins_sgemm_form){.alpha = 1.0f});
+        return;
+    }
+    qins_sgemm(outputs, n, w, cols, feedback->moved, cols, n_rows, n, cols,
+               (qins_sgemm_form){.b_is_transposed = true, .alpha = CORRECTION / (float)n});
+    qins_sgemm(change, cols, outputs, n, feedback->x, cols, n_rows, cols, n, (qins_sgemm_form){.alpha = 1.0f});
+}
+
+// ordered[n_rows, cols] = w in order, with what makes up for the drift of the inputs. change: scratch after it
 static void take_rows(const qins_feedback *feedback, float *ordered, const float *w, size_t n_rows, float *change) {
     const size_t cols = feedback->cols;
     put_in_order(feedback, ordered, w, n_rows);
-    qins_sgemm(change, cols, ordered, cols, feedback->drift, cols, n_rows, cols, cols,
-               (qins_sgemm_form){.alpha = 1.0f});
+    find_change(feedback, change, ordered, n_rows, change + n_rows * cols);
     if (!feedback->is_solved) qins_cholesky_solve(change, n_rows, feedback->factor, cols);
     for (size_t i = 0; i < n_rows * cols; i++) ordered[i] += change[i];
 }
@@ -395,20 +433,39 @@ static double squared_error(qins_type type, const float *w, size_t cols, const q
     return sum;
 }
 
+// The first column of a group of blocks that ends before `end`.
+static size_t group_begin(const qins_feedback *feedback, size_t end) {
+    for (int i = 0; i < GROUP && end > 0; i++)
+        end -= block_length(feedback->cols, feedback->columns[end - 1] / BLOCK * BLOCK);
+    return end;
+}
+
+// asked[n_rows, cols] of columns begin .. end - 1 += errors[n_rows, cols] of columns from .. to - 1 times L.
+static void ask(const qins_feedback *feedback, float *asked, const float *errors, size_t n_rows, size_t begin,
+                size_t end, size_t from, size_t to) {
+    const size_t cols = feedback->cols;
+    if (from == to) return;
+    qins_sgemm(asked + begin, cols, errors + from, cols, feedback->factor + from * cols + begin, cols, n_rows,
+               end - begin, to - from, (qins_sgemm_form){.alpha = 1.0f, .beta = 1.0f});
+}
+
 void qins_feedback_encode(const qins_feedback *feedback, const qins_encoder *encoder, const float *w, size_t n_rows,
                           const qins_coded_row *rows, double *errors, float *scratch) {
     const struct coding coding = {feedback, encoder};
     const size_t cols = feedback->cols;
-    float asked[QINS_FEEDBACK_ROWS * BLOCK];
-    take_rows(feedback, scratch, w, n_rows, scratch + n_rows * cols);
+    float *asked = scratch + n_rows * cols; // [n_rows, cols]
+    take_rows(feedback, scratch, w, n_rows, asked);
+    memset(asked, 0, n_rows * cols * sizeof *asked);
     for (size_t r = 0; r < n_rows; r++) begin_row(&coding, scratch + r * cols, &rows[r]);
-    for (size_t end = cols, start; end > 0; end = start) {
+    for (size_t end = cols, start, group_end = cols, group_start = cols; end > 0; end = start) {
         const size_t block = feedback->columns[end - 1] / BLOCK, n = block_length(cols, block * BLOCK);
         start = end - n;
-        memset(asked, 0, sizeof asked);
-        if (end < cols)
-            qins_sgemm(asked, BLOCK, scratch + end, cols, feedback->factor + end * cols + start, cols, n_rows, n,
-                       cols - end, (qins_sgemm_form){.alpha = 1.0f});
+        if (start < group_start) { // the next group: what the columns after it ask of all of its blocks
+            group_end = end;
+            group_start = group_begin(feedback, end);
+            ask(feedback, asked, scratch, n_rows, group_start, group_end, group_end, cols);
+        }
+        ask(feedback, asked, scratch, n_rows, start, end, end, group_end);
         struct row_block parts[LANES / SCALES];
         size_t n_parts = 0;
         for (size_t r = 0; r < n_rows; r++) {
@@ -417,7 +474,7 @@ void qins_feedback_encode(const qins_feedback *feedback, const qins_encoder *enc
             rows[r].scales[block] = 0; // of zeros, whose codes are set; they make up for nobody
             if (d > 0.0f && qins_largest_magnitude(part, n) > 0.0f)
                 parts[n_parts++] =
-                    (struct row_block){part, asked + r * BLOCK, d, rows[r].codes, &rows[r].scales[block]};
+                    (struct row_block){part, asked + r * cols + start, d, rows[r].codes, &rows[r].scales[block]};
             if (n_parts == LANES / SCALES || (r + 1 == n_rows && n_parts > 0)) {
                 encode_block(&coding, parts, n_parts, start, n);
                 n_parts = 0;

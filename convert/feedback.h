@@ -19,8 +19,11 @@ typedef struct qins_feedback {
     size_t cols;
     size_t *columns; // owned, [cols]: the matrix's column at each place
     float *factor;   // owned, [cols, cols]: L, the lower triangle, in that order; above it are leftovers
-    float *drift;    // owned, [cols, cols]: CORRECTION (y - x)^T x / n, in that order
-    bool is_solved;  // times H^-1, which is less work than for each row when there are more rows than columns
+    float *drift;    // owned, [cols, cols]: CORRECTION (y - x)^T x / n, in that order; NULL: x and y - x themselves,
+    float *x;        // owned, [n, cols], in that order, are less work for as few rows as the matrix has
+    float *moved;    // owned, [n, cols]: y - x
+    size_t n;
+    bool is_solved; // the drift times H^-1, which is less work than for each row when there are more rows than columns
 } qins_feedback;
 
 enum { QINS_FEEDBACK_ROWS = 128 }; // most rows of one call of qins_feedback_encode
@@ -32,7 +35,9 @@ qins_status qins_feedback_init(qins_feedback *feedback, qins_pool *pool, const f
 void qins_feedback_free(qins_feedback *feedback);
 
 // Encode w[n_rows, cols], n_rows <= QINS_FEEDBACK_ROWS, all finite, into rows[n_rows]. d of a row is set by its largest
-// weights in advance. errors[n_rows]: sum (w - stored)^2 of each row. scratch: twice as many floats as w has.
+// weights in advance. errors[n_rows]: sum (w - stored)^2 of each row. scratch: qins_feedback_scratch floats for as many
+// rows.
+size_t qins_feedback_scratch(const qins_feedback *feedback, size_t n_rows);
 void qins_feedback_encode(const qins_feedback *feedback, const qins_encoder *encoder, const float *w, size_t n_rows,
                           const qins_coded_row *rows, double *errors, float *scratch);
 
