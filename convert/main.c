@@ -1,5 +1,6 @@
 // qinsconvert: signals, the output file, the exit code; the work is convert.c's.
 #include "convert/convert.h"
+#include "convert/export.h"
 #include "convert/output_file.h"
 #include "convert/print.h"
 #include "convert/settings.h"
@@ -78,6 +79,20 @@ static void convert(const qins_convert_settings *settings, qins_error *error) {
     qins_convert_report_free(&report);
 }
 
+// A .qins file becomes a folder.
+static void export(const qins_convert_settings *settings, qins_error *error) {
+    qins_meter meter = qins_meter_start("writing", "MB", 1e6, &interrupted);
+    qins_image *image = qins_image_open(settings->hf_dir, error);
+    qins_pool *pool = image != NULL ? qins_pool_create(settings->convert.n_threads, error) : NULL;
+    if (pool != NULL) qins_image_verify(image, pool, error);
+    if (error->status == QINS_OK)
+        qins_export_folder(image, settings->output, settings->convert.weight_type, pool,
+                           settings->quiet ? stop_requested : qins_meter_update, &meter, error);
+    qins_meter_end(&meter);
+    qins_pool_free(pool);
+    qins_image_close(image);
+}
+
 int main(int argc, char **argv) {
     qins_guard_standard_streams();
     catch_signals();
@@ -94,6 +109,8 @@ int main(int argc, char **argv) {
         qins_convert_list_options();
     } else if (settings.version) {
         puts(QINS_CONVERTER);
+    } else if (settings.exports) {
+        export(&settings, &error);
     } else if (settings.dry_run) {
         dry_run(&settings, &error);
     } else {

@@ -2,9 +2,12 @@
 #include "convert/settings.h"
 
 #include "convert/convert_arguments.h"
+#include "engine/base/file.h"
 #include "engine/base/processors.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static void set_folder(void *values, const qins_given *given, qins_error *error) {
     qins_convert_settings *settings = values;
@@ -69,6 +72,20 @@ _Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a bit for ea
 
 static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / sizeof rows[0], NULL};
 
+// Where a .qins file is written out again there is nothing to choose but the type of its weights.
+static void check_export(qins_convert_settings *settings, uint64_t given, qins_error *error) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const bool fits = rows[i].group != WEIGHTS || strcmp(rows[i].name, "type") == 0;
+        if ((given >> i & 1) != 0 && (!fits || rows[i].offset == FIELD(dry_run)))
+            qins_fail(error, QINS_USAGE, "--%s is for folders; %s is a file, which is written out as it is",
+                      rows[i].name, settings->hf_dir);
+    }
+    if (settings->convert.weight_type == QINS_TYPE_COUNT) settings->convert.weight_type = QINS_F32;
+    if (qins_type_is_coded(settings->convert.weight_type))
+        qins_fail(error, QINS_USAGE, "a folder holds f32, which is exact, or bf16 weights, not %s",
+                  qins_types[settings->convert.weight_type].name);
+}
+
 qins_status qins_convert_settings_parse(qins_convert_settings *settings, int argc, char **argv, qins_error *error) {
     *settings =
         (qins_convert_settings){.convert = {.weight_type = QINS_TYPE_COUNT, .n_threads = qins_default_threads()}};
@@ -78,7 +95,12 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
         return error->status;
     if (settings->hf_dir == NULL) return qins_fail(error, QINS_USAGE, "no folder was given; see qinsconvert --help");
     if (settings->output == NULL && !settings->dry_run)
-        return qins_fail(error, QINS_USAGE, "no output was given; use -o MODEL.qins");
+        return qins_fail(error, QINS_USAGE, "no output was given; use -o MODEL.qins (-o FOLDER, from a .qins file)");
+    settings->exports = access(settings->hf_dir, F_OK) == 0 && !qins_file_is_directory(settings->hf_dir);
+    if (settings->exports) {
+        check_export(settings, given, error);
+        return error->status;
+    }
     if (settings->convert.plan_bits > 0 && settings->convert.weight_type != QINS_TYPE_COUNT)
         return qins_fail(error, QINS_USAGE, "--type and --plan-bits exclude each other; give one of them");
     if (settings->convert.weight_type == QINS_TYPE_COUNT) settings->convert.weight_type = QINS_QINS8;
@@ -92,9 +114,10 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
 }
 
 void qins_convert_print_help(void) {
-    printf("qinsconvert HF_DIR -o MODEL.qins [options]\n\n"
+    printf("qinsconvert HF_DIR -o MODEL.qins [options]\n"
+           "qinsconvert MODEL.qins -o HF_DIR [--type f32|bf16]\n\n"
            "Converts a Hugging Face folder of a Phi3ForCausalLM model (config.json, safetensors,\n"
-           "tokenizer.json) to one file for qinsrun.\n\n");
+           "tokenizer.json) to one file for qinsrun; and back, with the weights that its codes stand for.\n\n");
     qins_arguments_print(&arguments, ONE, false, stdout);
     printf(
         "\nExit codes: 0 done, 1 failure (such as a full disk), 2 wrong usage, 3 bad checkpoint, 130 interrupted.\n");

@@ -5,8 +5,9 @@
 #include "convert/convert.h"
 
 typedef struct qins_convert_settings {
-    const char *hf_dir; // the folder to convert
-    const char *output; // -o: the file to write
+    const char *hf_dir; // the folder to convert, or the .qins file to write out again
+    bool exports;       // the latter
+    const char *output; // -o: the file, or folder, to write
     bool dry_run;       // print the plan alone
     bool quiet;
     bool help, list_options, version; // nothing else was asked for

@@ -1,0 +1,187 @@
+// Writing of a Hugging Face folder; see export.h. Tensors go into one safetensors file in the order of the schema, a
+// piece of rows at a time: its rows are decoded on all threads.
+#include "convert/export.h"
+
+#include "convert/output_file.h"
+#include "engine/base/file.h"
+#include "engine/base/memory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PIECE_BYTES = 8 << 20, PREFIX = 8 };
+
+struct export {
+    const qins_image *image;
+    const char *folder;
+    qins_type type;
+    qins_pool *pool;
+    qins_progress *progress;
+    void *context;
+    uint64_t done, total; // bytes of weights
+    // The piece at work.
+    qins_matrix matrix;
+    size_t first_row, n_rows;
+    float *values;    // owned, [n_rows, cols]
+    uint16_t *halves; // owned, the same in BF16
+};
+
+// --- the folder ---
+
+static const char *const file_names[] = {"config.json", "generation_config.json", "model.safetensors"};
+
+static bool path_of(const struct export *export, const char *name, char path[PATH_MAX], qins_error *error) {
+    if (snprintf(path, PATH_MAX, "%s/%s", export->folder, name) < PATH_MAX) return true;
+    qins_fail(error, QINS_USAGE, "the path %s is too long", export->folder);
+    return false;
+}
+
+// An empty folder of that name.
+static void make_folder(const char *folder, qins_error *error) {
+    if (mkdir(folder, 0777) == 0) return;
+    if (errno != EEXIST) {
+        qins_fail_errno(error, QINS_FAILED, "cannot make the folder %s", folder);
+        return;
+    }
+    DIR *entries = opendir(folder);
+    if (entries == NULL) {
+        qins_fail_errno(error, QINS_USAGE, "the output %s exists, and cannot be read as a folder", folder);
+        return;
+    }
+    for (const struct dirent *entry; (entry = readdir(entries)) != NULL && error->status == QINS_OK;)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            qins_fail(error, QINS_USAGE, "the folder %s is not empty; give the name of a new one", folder);
+    closedir(entries);
+}
+
+static void write_text(const struct export *export, const char *name, char *text, qins_error *error) {
+    char path[PATH_MAX];
+    if (text != NULL && path_of(export, name, path, error)) qins_file_replace(path, text, strlen(text), 0644, error);
+    free(text);
+}
+
+static void remove_files(const struct export *export) {
+    for (size_t i = 0; i < sizeof file_names / sizeof file_names[0]; i++) {
+        char path[PATH_MAX];
+        qins_error ignored = {0};
+        if (path_of(export, file_names[i], path, &ignored)) unlink(path);
+    }
+    rmdir(export->folder);
+}
+
+// --- weights ---
+
+static uint64_t tensor_bytes(const struct export *export, const qins_tensor *tensor) {
+    return (uint64_t)tensor->spec.rows * qins_row_bytes(export->type, tensor->spec.cols);
+}
+
+static void add_tensor(qins_json *json, const struct export *export, const qins_tensor *tensor, uint64_t start,
+                       qins_error *error) {
+    qins_json *object = qins_json_add_object(json, tensor->spec.name, error);
+    qins_json_add_string(object, "dtype", export->type == QINS_BF16 ? "BF16" : "F32", error);
+    qins_json *shape = qins_json_add_array(object, "shape", error);
+    if (tensor->spec.role != QINS_ROLE_NORM) qins_json_append_number(shape, (double)tensor->spec.rows, error);
+    qins_json_append_number(shape, (double)tensor->spec.cols, error);
+    qins_json *offsets = qins_json_add_array(object, "data_offsets", error);
+    qins_json_append_number(offsets, (double)start, error);
+    qins_json_append_number(offsets, (double)(start + tensor_bytes(export, tensor)), error);
+}
+
+// The header's JSON, filled up with spaces so that the weights begin at a multiple of 64 bytes.
+static char *safetensors_header(struct export *export, size_t *size, qins_error *error) {
+    const qins_header *header = qins_image_header(export->image);
+    qins_json *json = qins_json_new_object(error);
+    qins_json_add_string(qins_json_add_object(json, "__metadata__", error), "format", "pt", error);
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        add_tensor(json, export, &header->tensors[i], export->total, error);
+        export->total += tensor_bytes(export, &header->tensors[i]);
+    }
+    char *text = error->status == QINS_OK ? qins_json_print(json, error) : NULL;
+    qins_json_free(json);
+    if (text == NULL) return NULL;
+    const size_t length = strlen(text);
+    *size = (PREFIX + length + 63) / 64 * 64 - PREFIX;
+    char *padded = qins_alloc(*size, 1, "header", error);
+    if (padded != NULL) {
+        memset(padded, ' ', *size);
+        memcpy(padded, text, length);
+    }
+    free(text);
+    return padded;
+}
+
+static void decode_row(void *context, size_t item, size_t worker) {
+    (void)worker;
+    const struct export *export = context;
+    const size_t cols = export->matrix.cols;
+    float *row = export->values + item * cols;
+    qins_decode_rows(row, &export->matrix, export->first_row + item, 1);
+    if (export->type != QINS_BF16) return;
+    for (size_t i = 0; i < cols; i++) export->halves[item * cols + i] = qins_bf16_from_f32(row[i]);
+}
+
+static bool goes_on(const struct export *export, qins_error *error) {
+    if (export->progress != NULL && !export->progress(export->context, export->done, export->total))
+        qins_fail(error, QINS_INTERRUPTED, "interrupted");
+    return error->status == QINS_OK;
+}
+
+static void write_tensor(struct export *export, const qins_output_file *file, size_t index, uint64_t start,
+                         qins_error *error) {
+    export->matrix = qins_image_matrix(export->image, index);
+    const size_t rows = export->matrix.rows, cols = export->matrix.cols;
+    const size_t piece = PIECE_BYTES / (cols * sizeof(float)) + 1, row_bytes = qins_row_bytes(export->type, cols);
+    export->values = qins_alloc(piece, cols * sizeof(float), "rows of a tensor", error);
+    export->halves = qins_alloc(piece, cols * sizeof(uint16_t), "rows of a tensor", error);
+    for (size_t row = 0; row < rows && goes_on(export, error); row += export->n_rows) {
+        export->first_row = row;
+        export->n_rows = rows - row < piece ? rows - row : piece;
+        qins_pool_run(export->pool, export->n_rows, decode_row, export);
+        const void *bytes = export->type == QINS_BF16 ? (const void *)export->halves : export->values;
+        qins_file_write_at(file->fd, file->path, bytes, export->n_rows * row_bytes, start + export->done, error);
+        export->done += export->n_rows * row_bytes;
+    }
+    free(export->values);
+    free(export->halves);
+}
+
+static void write_weights(struct export *export, qins_error *error) {
+    char path[PATH_MAX];
+    qins_output_file file;
+    size_t size = 0;
+    char *text = safetensors_header(export, &size, error);
+    if (text == NULL || !path_of(export, "model.safetensors", path, error)) {
+        free(text);
+        return;
+    }
+    const uint64_t length = size; // stored in this machine's order, which is the format's
+    if (qins_output_file_open(&file, path, export->folder, error) == QINS_OK) {
+        qins_file_write_at(file.fd, path, &length, PREFIX, 0, error);
+        qins_file_write_at(file.fd, path, text, size, PREFIX, error);
+        for (size_t i = 0; i < qins_image_header(export->image)->n_tensors && error->status == QINS_OK; i++)
+            write_tensor(export, &file, i, PREFIX + size, error);
+        if (error->status == QINS_OK) qins_output_file_commit(&file, error);
+    }
+    qins_output_file_close(&file);
+    free(text);
+}
+
+qins_status qins_export_folder(const qins_image *image, const char *folder, qins_type type, qins_pool *pool,
+                               qins_progress *progress, void *context, qins_error *error) {
+    struct export export = {
+        .image = image, .folder = folder, .type = type, .pool = pool, .progress = progress, .context = context};
+    const qins_config *config = &qins_image_header(image)->config;
+    make_folder(folder, error);
+    if (error->status != QINS_OK) return error->status;
+    write_text(&export, "config.json", qins_export_config(config, type, error), error);
+    write_text(&export, "generation_config.json", qins_export_generation_config(config, error), error);
+    if (error->status == QINS_OK) write_weights(&export, error);
+    if (error->status != QINS_OK) remove_files(&export);
+    return error->status;
+}

@@ -1,0 +1,20 @@
+// Out again: the model of a .qins file as a Hugging Face folder that transformers loads. Weights are what the codes
+// decode to; the configuration is the file's, in Phi3Config's words.
+#ifndef QINS_CONVERT_EXPORT_H
+#define QINS_CONVERT_EXPORT_H
+
+#include "engine/base/pool.h"
+#include "engine/base/progress.h"
+#include "engine/model/qinsfile.h"
+
+// Write config.json, generation_config.json, model.safetensors and, where the file has a tokenizer, tokenizer.json and
+// tokenizer_config.json into `folder`, which must not exist or be empty. type: QINS_F32, which is exact, or QINS_BF16,
+// rounded to nearest even. A failure leaves nothing in the folder. Progress is counted in bytes of weights.
+qins_status qins_export_folder(const qins_image *image, const char *folder, qins_type type, qins_pool *pool,
+                               qins_progress *progress, void *context, qins_error *error);
+
+// config.json and generation_config.json of a configuration; released with free().
+char *qins_export_config(const qins_config *config, qins_type type, qins_error *error);
+char *qins_export_generation_config(const qins_config *config, qins_error *error);
+
+#endif
