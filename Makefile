@@ -87,8 +87,8 @@ $(BUILD)/libraries:
 
 # The commit goes into qinsrun --version; the file changes, and its object is compiled anew, when the commit does.
 COMMIT := $(shell [ -e .git ] && git describe --always --dirty --abbrev=10 2>/dev/null)
-$(call object,engine/cli/version.c): $(BUILD)/commit
-$(call object,engine/cli/version.c): ALL_CFLAGS += $(if $(COMMIT),-DQINS_COMMIT='"$(COMMIT)"')
+$(call object,engine/runtime/version.c): $(BUILD)/commit
+$(call object,engine/runtime/version.c): ALL_CFLAGS += $(if $(COMMIT),-DQINS_COMMIT='"$(COMMIT)"')
 $(BUILD)/commit: always
 	@mkdir -p $(@D)
 	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
@@ -155,7 +155,7 @@ deps: ## install what is missing (Debian and its relatives; the README lists oth
 	@tests/install_deps.sh $(DEBIAN_PACKAGES)
 
 format: ## put the sources into the project's form (clang-format)
-	clang-format -i $(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard engine/*/*.h tokenizer/*.h convert/*.h tests/*.h)
+	clang-format -i $(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard include/*.h engine/*/*.h tokenizer/*.h convert/*.h tests/*.h)
 
 clean: ## remove everything built
 	rm -rf build

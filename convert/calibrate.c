@@ -115,8 +115,8 @@ static bool encode_for_product(void *context, size_t layer, size_t tensor, const
 }
 
 static void swap_streams(struct calibration *calibration) {
-    float *x = calibration->model.state.x;
-    calibration->model.state.x = calibration->x;
+    float *x = calibration->model.pass.x;
+    calibration->model.pass.x = calibration->x;
     calibration->x = x;
 }
 
@@ -124,8 +124,7 @@ static void swap_streams(struct calibration *calibration) {
 static bool run_reference(struct calibration *calibration, size_t layer) {
     swap_streams(calibration);
     calibration->model.compute.matmul = QINS_MATMUL_SGEMM;
-    const bool is_done =
-        qins_forward_layer(&calibration->model.state, &calibration->model.sequences, layer, keep_inputs, calibration);
+    const bool is_done = qins_pass_layer(&calibration->model.pass, layer, keep_inputs, calibration);
     calibration->model.compute.matmul = QINS_MATMUL_EXACT; // coded weights are faster so
     swap_streams(calibration);
     return is_done;
@@ -135,8 +134,7 @@ static bool run_layer(struct calibration *calibration, size_t layer) {
     read_layer(calibration, layer);
     if (calibration->error->status != QINS_OK || !run_reference(calibration, layer)) return false;
     if (!calibration->is_search)
-        return qins_forward_layer(&calibration->model.state, &calibration->model.sequences, layer, encode_for_product,
-                                  calibration);
+        return qins_pass_layer(&calibration->model.pass, layer, encode_for_product, calibration);
     for (size_t i = 0; i < QINS_PRODUCTS; i++)
         if (!search(calibration, qins_reference_tensor(layer, i), calibration->inputs[i])) return false;
     return true;
@@ -147,29 +145,29 @@ static void encode_head(struct calibration *calibration) {
     const size_t index = calibration->model.header->n_tensors - 1, dim = calibration->model.header->config.hidden_dim;
     qins_matrix head;
     swap_streams(calibration);
-    qins_forward_norm(&calibration->model.state, &calibration->model.sequences);
+    qins_pass_norm(&calibration->model.pass);
     swap_streams(calibration);
-    memcpy(calibration->x, calibration->model.state.normed, calibration->model.n * dim * sizeof(float));
+    memcpy(calibration->x, calibration->model.pass.normed, calibration->model.n * dim * sizeof(float));
     if (calibration->is_search) {
         search(calibration, index, calibration->x);
         return;
     }
-    qins_forward_norm(&calibration->model.state, &calibration->model.sequences);
-    encode(calibration, index, calibration->model.state.normed, calibration->x, &head);
+    qins_pass_norm(&calibration->model.pass);
+    encode(calibration, index, calibration->model.pass.normed, calibration->x, &head);
 }
 
 // Both residual streams: of the checkpoint's embedding, and of the coded one.
 static void embed(struct calibration *calibration) {
     qins_reference *model = &calibration->model;
-    const qins_matrix source = model->state.weights.embedding;
-    qins_forward_embed(&model->state, &model->sequences);
-    memcpy(calibration->x, model->state.x, model->n * model->header->config.hidden_dim * sizeof(float));
+    const qins_matrix source = model->network.weights.embedding;
+    qins_reference_begin(model);
+    memcpy(calibration->x, model->pass.x, model->n * model->header->config.hidden_dim * sizeof(float));
     if (!qins_type_is_coded(model->header->tensors[QINS_EMBEDDING_INDEX].type)) return;
     const qins_calibration_calls *calls = calibration->calls;
-    if (calls->encode(calls->context, QINS_EMBEDDING_INDEX, NULL, &model->state.weights.embedding,
+    if (calls->encode(calls->context, QINS_EMBEDDING_INDEX, NULL, &model->network.weights.embedding,
                       calibration->error) == QINS_OK)
-        qins_forward_embed(&model->state, &model->sequences);
-    model->state.weights.embedding = source;
+        qins_reference_begin(model);
+    model->network.weights.embedding = source;
 }
 
 static void run(struct calibration *calibration) {
@@ -185,8 +183,7 @@ static void run(struct calibration *calibration) {
 qins_status qins_calibrate(const qins_header *header, const qins_rows *rows, const qins_calibration_text *text,
                            bool is_search, size_t n_threads, const qins_calibration_calls *calls, qins_error *error) {
     struct calibration calibration = {.is_search = is_search, .calls = calls, .error = error};
-    const qins_sequences sequences = {text->ids, text->n_sequences, text->length,
-                                      qins_rope_set_for(&header->config, text->length)};
+    const qins_sequences sequences = {text->ids, text->n_sequences, text->length};
     calibration.x = qins_alloc(text->n_sequences * text->length, header->config.hidden_dim * sizeof(float),
                                "residual stream", error);
     if (error->status == QINS_OK && qins_blas_open(n_threads, error) == QINS_OK &&

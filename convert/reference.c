@@ -42,7 +42,7 @@ static void read_norm(const qins_rows *rows, float *norm, qins_error *error) {
 // Norms and embedding; the matrices come layer by layer.
 static void read_weights(qins_reference *reference, qins_error *error) {
     const qins_config *config = &reference->header->config;
-    qins_weights *weights = &reference->state.weights;
+    qins_weights *weights = &reference->network.weights;
     weights->layers = qins_alloc(config->n_layers, sizeof *weights->layers, "list of layers", error);
     weights->norms = qins_alloc((2 * config->n_layers + 1) * config->hidden_dim, sizeof(float), "norms", error);
     if (error->status != QINS_OK) return;
@@ -59,16 +59,35 @@ static void read_weights(qins_reference *reference, qins_error *error) {
     weights->embedding = read_tensor(reference->rows + QINS_EMBEDDING_INDEX, &reference->embedding, error);
 }
 
+static qins_status make_spans(qins_reference *reference, const qins_sequences *sequences, qins_error *error) {
+    reference->n = sequences->n_sequences * sequences->length;
+    reference->n_spans = sequences->n_sequences;
+    reference->spans = qins_alloc(reference->n_spans, sizeof *reference->spans, "sequences", error);
+    for (size_t i = 0; i < reference->n_spans && error->status == QINS_OK; i++)
+        reference->spans[i] = (qins_span){.cache = &reference->cache,
+                                          .ids = sequences->ids + i * sequences->length,
+                                          .n = sequences->length,
+                                          .set = qins_rope_set_for(&reference->header->config, sequences->length)};
+    return error->status;
+}
+
 qins_status qins_reference_init(qins_reference *reference, const qins_header *header, const qins_rows *rows,
                                 const qins_sequences *sequences, size_t n_threads, qins_error *error) {
-    *reference = (qins_reference){.header = header, .rows = rows, .sequences = *sequences};
-    reference->n = sequences->n_sequences * sequences->length;
-    const qins_forward_options options = {
-        .k_type = QINS_F32, .v_type = QINS_F32, .capacity = sequences->length, .n_rows = reference->n};
-    if (qins_compute_init(&reference->compute, n_threads, error) == QINS_OK &&
-        qins_forward_prepare(&reference->state, &header->config, &reference->compute, &options, error) == QINS_OK)
-        read_weights(reference, error);
+    const qins_config *config = &header->config;
+    *reference = (qins_reference){.header = header, .rows = rows, .network.config = config};
+    qins_rope_init(&reference->network.rope, config);
+    if (make_spans(reference, sequences, error) != QINS_OK ||
+        qins_compute_init(&reference->compute, n_threads, error) != QINS_OK ||
+        qins_kvcache_init(&reference->cache, config, reference->compute.kernels, QINS_F32, QINS_F32, sequences->length,
+                          error) != QINS_OK ||
+        qins_pass_init(&reference->pass, &reference->compute, &config, 1, reference->n, error) != QINS_OK)
+        return error->status;
+    read_weights(reference, error);
     return error->status;
+}
+
+void qins_reference_begin(qins_reference *reference) {
+    qins_pass_begin(&reference->pass, &reference->network, reference->spans, reference->n_spans);
 }
 
 static void free_layer(qins_reference *reference) {
@@ -81,7 +100,10 @@ static void free_layer(qins_reference *reference) {
 void qins_reference_free(qins_reference *reference) {
     free_layer(reference);
     free(reference->embedding);
-    qins_forward_free(&reference->state);
+    qins_pass_free(&reference->pass);
+    qins_kvcache_free(&reference->cache);
+    qins_network_free(&reference->network);
+    free(reference->spans);
     qins_compute_free(&reference->compute);
 }
 
@@ -94,7 +116,7 @@ qins_status qins_reference_read(qins_reference *reference, size_t layer, qins_er
 }
 
 qins_matrix *qins_reference_matrix(qins_reference *reference, size_t layer, size_t product) {
-    qins_layer *weights = &reference->state.weights.layers[layer];
+    qins_layer *weights = &reference->network.weights.layers[layer];
     qins_matrix *const matrices[QINS_PRODUCTS] = {&weights->qkv, &weights->output, &weights->gate_up, &weights->down};
     return matrices[product];
 }

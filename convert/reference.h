@@ -9,13 +9,23 @@ enum { QINS_PRODUCTS = 4 }; // of a layer: with qkv, output, gate_up, down
 
 extern const size_t qins_products[QINS_PRODUCTS]; // QINS_QKV, ...: the order of the forward pass
 
+// Sequences of `length` tokens each, ids[n_sequences, length], that run as one pass, each from position 0 on and blind
+// to the others.
+typedef struct qins_sequences {
+    const int32_t *ids;
+    size_t n_sequences, length;
+} qins_sequences;
+
 typedef struct qins_reference {
     const qins_header *header;
     const qins_rows *rows; // [n_tensors]: the header's tensors in the checkpoint
-    qins_sequences sequences;
-    size_t n; // tokens of all sequences
+    size_t n;              // tokens of all sequences
+    qins_span *spans;      // owned, a sequence each
+    size_t n_spans;
     qins_compute compute;
-    qins_forward_state state;     // the layers' matrices are those of the layer that was read last
+    qins_network network;         // the layers' matrices are those of the layer that was read last
+    qins_kvcache cache;           // of the sequence that attends
+    qins_pass pass;               // qins_pass_begin has run
     void *embedding;              // owned, as in the checkpoint
     void *weights[QINS_PRODUCTS]; // owned, of that layer: the checkpoint's values in panels
 } qins_reference;
@@ -25,6 +35,9 @@ typedef struct qins_reference {
 qins_status qins_reference_init(qins_reference *reference, const qins_header *header, const qins_rows *rows,
                                 const qins_sequences *sequences, size_t n_threads, qins_error *error);
 void qins_reference_free(qins_reference *reference);
+
+// Begin the pass of the sequences: its x becomes their embedding.
+void qins_reference_begin(qins_reference *reference);
 
 // Read the matrices of a layer in place of those before.
 qins_status qins_reference_read(qins_reference *reference, size_t layer, qins_error *error);

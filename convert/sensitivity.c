@@ -51,7 +51,7 @@ static double change(const struct measurement *measurement) {
     const size_t dim = measurement->model.header->config.hidden_dim, n = measurement->model.n;
     double mean = 0.0;
     for (size_t t = 0; t < n; t++) {
-        const float *x = measurement->model.state.x + t * dim, *after = measurement->after + t * dim;
+        const float *x = measurement->model.pass.x + t * dim, *after = measurement->after + t * dim;
         double squares = 0.0, differences = 0.0;
         for (size_t i = 0; i < dim; i++) {
             const double difference = (double)x[i] - (double)after[i];
@@ -69,7 +69,7 @@ static bool run_layer(struct measurement *measurement, size_t layer, qins_error 
         qins_fail(error, QINS_INTERRUPTED, "interrupted");
         return false;
     }
-    return qins_forward_layer(&model->state, &model->sequences, layer, NULL, NULL);
+    return qins_pass_layer(&model->pass, layer, NULL, NULL);
 }
 
 // The layer with noise in one of its matrices; its sensitivity.
@@ -84,7 +84,7 @@ static double measure_matrix(struct measurement *measurement, size_t layer, size
         qins_pool_run(model->compute.pool, qins_panels(source.rows), add_noise, measurement);
         matrix->type = QINS_F32;
         matrix->data = measurement->noisy;
-        memcpy(model->state.x, measurement->before, model->n * model->header->config.hidden_dim * sizeof(float));
+        memcpy(model->pass.x, measurement->before, model->n * model->header->config.hidden_dim * sizeof(float));
         run_layer(measurement, layer, error);
     }
     free(measurement->noisy);
@@ -95,27 +95,26 @@ static double measure_matrix(struct measurement *measurement, size_t layer, size
 static void measure_layer(struct measurement *measurement, size_t layer, double *sensitivities, qins_error *error) {
     qins_reference *model = &measurement->model;
     const size_t bytes = model->n * model->header->config.hidden_dim * sizeof(float);
-    memcpy(measurement->before, model->state.x, bytes);
+    memcpy(measurement->before, model->pass.x, bytes);
     if (qins_reference_read(model, layer, error) != QINS_OK || !run_layer(measurement, layer, error)) return;
-    memcpy(measurement->after, model->state.x, bytes);
+    memcpy(measurement->after, model->pass.x, bytes);
     for (size_t i = 0; i < QINS_PRODUCTS && error->status == QINS_OK; i++) {
         const double sensitivity = measure_matrix(measurement, layer, i, error);
         if (!isfinite(sensitivity))
             qins_fail(error, QINS_BAD_MODEL, "the text to plan by leads to activations that are not finite");
         sensitivities[qins_reference_tensor(layer, i)] = sensitivity;
     }
-    memcpy(model->state.x, measurement->after, bytes);
+    memcpy(model->pass.x, measurement->after, bytes);
 }
 
 // The beginnings of the first sequences.
-static qins_sequences shorten(struct measurement *measurement, const qins_header *header,
-                              const qins_calibration_text *text, qins_error *error) {
+static qins_sequences shorten(struct measurement *measurement, const qins_calibration_text *text, qins_error *error) {
     const size_t n = text->n_sequences < SEQUENCES ? text->n_sequences : SEQUENCES;
     const size_t length = text->length < SEQUENCE_TOKENS ? text->length : SEQUENCE_TOKENS;
     measurement->ids = qins_alloc(n * length, sizeof *measurement->ids, "text to plan by", error);
     for (size_t i = 0; i < n && measurement->ids != NULL; i++)
         memcpy(measurement->ids + i * length, text->ids + i * text->length, length * sizeof *text->ids);
-    return (qins_sequences){measurement->ids, n, length, qins_rope_set_for(&header->config, length)};
+    return (qins_sequences){measurement->ids, n, length};
 }
 
 qins_status qins_sensitivity_measure(const qins_header *header, const qins_rows *rows,
@@ -124,13 +123,13 @@ qins_status qins_sensitivity_measure(const qins_header *header, const qins_rows 
     struct measurement measurement = {.progress = progress, .context = context};
     const size_t dim = header->config.hidden_dim;
     memset(sensitivities, 0, header->n_tensors * sizeof *sensitivities);
-    const qins_sequences sequences = shorten(&measurement, header, text, error);
+    const qins_sequences sequences = shorten(&measurement, text, error);
     const size_t n = sequences.n_sequences * sequences.length;
     measurement.before = qins_alloc(n, dim * sizeof(float), "residual stream", error);
     measurement.after = qins_alloc(n, dim * sizeof(float), "residual stream", error);
     if (error->status == QINS_OK &&
         qins_reference_init(&measurement.model, header, rows, &sequences, n_threads, error) == QINS_OK) {
-        qins_forward_embed(&measurement.model.state, &sequences);
+        qins_reference_begin(&measurement.model);
         for (size_t layer = 0; layer < header->config.n_layers && error->status == QINS_OK; layer++)
             measure_layer(&measurement, layer, sensitivities, error);
     }

@@ -69,20 +69,34 @@ hf_model hf_model_open(const char *folder, hf_mode mode) {
     expect_ok(&error);
     if (mode.q8_0) round_file_to_q8_0(fd, &report.header);
     qins_convert_report_free(&report);
-    model.image = qins_image_from_fd(fd, folder, &error);
+    model.model = qins_model_from_image(qins_image_from_fd(fd, folder, &error), folder, &error);
     expect_ok(&error);
     close(fd);
-    qins_session_options options = {
-        .n_threads = mode.threads > 0 ? mode.threads : 2, .k_type = mode.k_type, .v_type = mode.v_type};
-    model.session = qins_session_create(model.image, &options, &error);
-    expect_ok(&error);
+    const qins_session_options options = {.k_type = mode.k_type, .v_type = mode.v_type};
+    model.session = session_open(model.model, &options, mode.threads > 0 ? mode.threads : 2);
     return model;
 }
 
 void hf_model_close(hf_model *model) {
-    qins_session_free(model->session);
-    qins_image_close(model->image);
+    session_close(model->session);
+    qins_model_close(model->model);
     *model = (hf_model){0};
+}
+
+qins_session *session_open(const qins_model *model, const qins_session_options *options, size_t n_threads) {
+    qins_error error = {0};
+    qins_engine *engine = qins_engine_create(&model, 1, n_threads, &error);
+    expect_ok(&error);
+    qins_session *session = qins_session_create(engine, model, options, &error);
+    expect_ok(&error);
+    return session;
+}
+
+void session_close(qins_session *session) {
+    if (session == NULL) return;
+    qins_engine *engine = session->engine;
+    qins_session_free(session);
+    qins_engine_free(engine);
 }
 
 float *hf_model_score(hf_model *model, const int32_t *ids, size_t n) {
@@ -90,17 +104,20 @@ float *hf_model_score(hf_model *model, const int32_t *ids, size_t n) {
     qins_error error = {0};
     float *all = malloc(n * vocab_size * sizeof *all);
     cr_assert_not_null(all);
-    qins_session_score_begin(model->session, ids, n, 0, &error);
+    qins_scorer *scorer = qins_scorer_create(model->session, &error);
+    expect_ok(&error);
+    qins_scorer_begin(scorer, ids, n, 0, &error);
     expect_ok(&error);
     for (size_t done = 0; done < n;) {
         const float *logits;
         size_t first, n_rows;
-        qins_session_score_next(model->session, &logits, &first, &n_rows, &error);
+        qins_scorer_next(scorer, &logits, &first, &n_rows, &error);
         expect_ok(&error);
         cr_assert(first == done && n_rows > 0 && n_rows <= n - done);
         memcpy(all + done * vocab_size, logits, n_rows * vocab_size * sizeof *all);
         done += n_rows;
     }
+    qins_scorer_free(scorer);
     return all;
 }
 

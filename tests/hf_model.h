@@ -3,7 +3,7 @@
 #define QINS_TESTS_HF_MODEL_H
 
 #include "engine/base/json.h"
-#include "engine/model/session.h"
+#include "engine/runtime/scorer.h"
 
 // What a test wants of a model. The zero value is the reference mode: everything in FP32.
 typedef struct hf_mode {
@@ -17,13 +17,17 @@ typedef struct hf_mode {
 } hf_mode;
 
 typedef struct hf_model {
-    qins_image *image;
-    qins_session *session;
+    qins_model *model;
+    qins_session *session; // on an engine of its own
 } hf_model;
 
 // Every failure fails the test with its message.
 hf_model hf_model_open(const char *folder, hf_mode mode);
 void hf_model_close(hf_model *model);
+
+// A session on an engine of its own; a failure fails the test. session_close releases both.
+qins_session *session_open(const qins_model *model, const qins_session_options *options, size_t n_threads);
+void session_close(qins_session *session);
 
 // Logits behind every token of ids[n], run as one sequence: [n, vocab_size], released with free().
 float *hf_model_score(hf_model *model, const int32_t *ids, size_t n);

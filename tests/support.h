@@ -4,7 +4,7 @@
 #define QINS_TESTS_SUPPORT_H
 
 #include "engine/kernels/encode.h"
-#include "engine/model/qinsfile.h"
+#include "engine/runtime/model.h"
 
 #include <criterion/criterion.h>
 
@@ -99,5 +99,7 @@ void model_header(qins_header *header, const qins_config *config, qins_type type
 uint8_t *model_bytes(const qins_config *config, uint64_t seed, qins_type type, size_t *size);
 // The same as an open image; closed with qins_image_close.
 qins_image *model_image(const qins_config *config, uint64_t seed, qins_type type);
+// And as a model without a tokenizer, which owns the image; closed with qins_model_close.
+qins_model *model_of_image(qins_image *image);
 
 #endif

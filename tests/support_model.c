@@ -5,6 +5,8 @@
 #include "engine/model/qinswriter.h"
 #include "tests/support.h"
 
+#include "engine/base/memory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,4 +134,14 @@ qins_image *model_image(const qins_config *config, uint64_t seed, qins_type type
     close(fd);
     free(bytes);
     return image;
+}
+
+qins_model *model_of_image(qins_image *image) {
+    qins_error error = {0};
+    qins_model *model = qins_alloc(1, sizeof *model, "model", &error);
+    expect_ok(&error);
+    model->image = image;
+    qins_network_init(&model->network, image, &error);
+    expect_ok(&error);
+    return model;
 }

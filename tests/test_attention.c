@@ -1,6 +1,7 @@
 // Attention bit by bit against its definition in attention.h, and that against a softmax in double: grouped heads, one
 // token and prompts across the borders of units, tiles, parts and blocks, all types of keys and values, every tier, any
 // number of threads.
+#include "engine/base/memory.h"
 #include "engine/kernels/tiers.h"
 #include "engine/model/attention.h"
 #include "tests/support.h"
@@ -208,11 +209,13 @@ static void attend(const attention_case *c, const qins_kvcache *cache, const qin
     qins_attention attention;
     qins_compute_init(&compute, n_threads, &error);
     compute.kernels = kernels;
-    qins_attention_init(&attention, &compute, &config, &error);
+    const size_t floats = qins_attention_floats(&config, n_threads);
+    float *scratch = qins_alloc(floats, sizeof *scratch, "scratch", &error);
     expect_ok(&error);
+    qins_attention_init(&attention, &compute, &config, scratch);
     memset(out, 0xFF, n * c->n_heads * c->head_dim * sizeof *out); // NaN: whatever is not written shows
     qins_attention_run(&attention, out, q, q_stride, cache, LAYER, n, position);
-    qins_attention_free(&attention);
+    free(scratch);
     qins_compute_free(&compute);
 }
 

@@ -2,7 +2,7 @@
 // edges, and greedy texts against plain loops.
 #include "engine/cli/comparison.h"
 #include "engine/cli/greedy.h"
-#include "engine/cli/log_softmax.h"
+#include "engine/runtime/log_softmax.h"
 #include "tests/command.h"
 #include "tests/hf_model.h"
 #include "tests/support.h"

@@ -40,7 +40,7 @@ static void check_folder(const char *folder, const char *calibration, hf_model *
 Test(encoder_quality, demo) {
     static const char folder[] = "tests/data/demo";
     hf_model reference = hf_model_open(folder, (hf_mode){0});
-    text_windows windows = windows_of_text("tests/data/demo/held_out.txt", reference.image, 128, 24);
+    text_windows windows = windows_of_text("tests/data/demo/held_out.txt", reference.model->image, 128, 24);
     check_folder(folder, "tests/data/demo/calibration.txt", &reference, &windows);
     free(windows.ids);
     hf_model_close(&reference);

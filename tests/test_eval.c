@@ -1,8 +1,8 @@
 // qinsrun eval: log-probabilities, answers and accuracies against those of transformers and tokenizers
 // (tests/oracle/evaluate_model.py), what a reference changes, what the cache saves, and files that are refused.
 #include "engine/cli/evaluator.h"
-#include "engine/cli/log_softmax.h"
 #include "engine/cli/task.h"
+#include "engine/runtime/log_softmax.h"
 #include "tests/command.h"
 #include "tests/hf_model.h"
 #include "tests/support.h"
@@ -128,10 +128,10 @@ static size_t score(qins_evaluator *evaluator, const qins_choice *choices, size_
 
 Test(eval, only_new_tokens_are_computed) {
     hf_model model = hf_model_open("tests/data/tiny/plain-gqa-f32", (hf_mode){0});
-    qins_session_options options = {.n_threads = 1, .k_type = QINS_F32, .v_type = QINS_F32};
+    qins_session *fresh_session = session_open(model.model, &(qins_session_options){0}, 1);
     qins_evaluator evaluator;
     qins_error error = {0};
-    qins_evaluator_init(&evaluator, model.image, &options, &error);
+    qins_evaluator_init(&evaluator, model.session, &error);
     expect_ok(&error);
     int32_t one[] = {5, 6, 7, 8, 20}, two[] = {5, 6, 7, 8, 30, 31, 32}, next[] = {5, 6, 9, 40, 41};
     const qins_choice shared[] = {{one, 4, 1}, {two, 4, 3}, {two, 4, 2}}, other[] = {{next, 3, 2}};
@@ -141,7 +141,7 @@ Test(eval, only_new_tokens_are_computed) {
     cr_expect_eq(evaluator.n_scored, 4 + 6 + 5);
     cr_expect_eq(score(&evaluator, other, 1, again), 1 + 1); // 9, then 40
     qins_evaluator fresh;
-    qins_evaluator_init(&fresh, model.image, &options, &error);
+    qins_evaluator_init(&fresh, fresh_session, &error);
     expect_ok(&error);
     double alone;
     cr_expect_eq(score(&fresh, &shared[1], 1, &alone), 6);
@@ -150,17 +150,18 @@ Test(eval, only_new_tokens_are_computed) {
     cr_expect_gt(fabs(log_p[1] - log_p[2]), 3 * 2e-4);
     qins_evaluator_free(&fresh);
     qins_evaluator_free(&evaluator);
+    session_close(fresh_session);
     hf_model_close(&model);
 }
 
 // Hugging Face runs a choice as one sequence: beyond the switch, all of it has LongRoPE's long factors.
 Test(eval, a_choice_across_the_switch_of_longrope_is_one_sequence) {
     const qins_config config = tiny_config();
-    const qins_session_options options = {.n_threads = 1, .k_type = QINS_F32, .v_type = QINS_F32};
-    qins_image *image = model_image(&config, 3, QINS_F32);
+    qins_model *model = model_of_image(model_image(&config, 3, QINS_F32));
+    qins_session *session = session_open(model, &(qins_session_options){0}, 1);
     qins_error error = {0};
     qins_evaluator evaluator;
-    qins_evaluator_init(&evaluator, image, &options, &error);
+    qins_evaluator_init(&evaluator, session, &error);
     expect_ok(&error);
     int32_t ids[3][12] = {{1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13},
                           {1, 2, 3, 4, 5, 6, 8, 14, 15, 16, 17, 18},
@@ -174,8 +175,8 @@ Test(eval, a_choice_across_the_switch_of_longrope_is_one_sequence) {
         const float *logits;
         size_t first, n_rows;
         double sum = 0;
-        qins_session_score_begin(evaluator.session, ids[i], n, 0, &error);
-        while (qins_session_score_next(evaluator.session, &logits, &first, &n_rows, &error) == QINS_OK && n_rows > 0) {
+        qins_scorer_begin(evaluator.scorer, ids[i], n, 0, &error);
+        while (qins_scorer_next(evaluator.scorer, &logits, &first, &n_rows, &error) == QINS_OK && n_rows > 0) {
             for (size_t row = 0; row < n_rows; row++, logits += config.vocab_size)
                 if (first + row + 1 >= choices[i].n_context)
                     sum += (double)logits[ids[i][first + row + 1]] - qins_log_sum_exp(logits, config.vocab_size);
@@ -183,16 +184,17 @@ Test(eval, a_choice_across_the_switch_of_longrope_is_one_sequence) {
         cr_expect_float_eq(log_p[i], sum, 1e-12, "choice %zu: %.15g, as one sequence %.15g", i, log_p[i], sum);
     }
     qins_evaluator_free(&evaluator);
-    qins_image_close(image);
+    session_close(session);
+    qins_model_close(model);
 }
 
 Test(eval, predicted_ids_must_be_the_models) {
     const qins_config config = tiny_config();
-    const qins_session_options options = {.n_threads = 1, .k_type = QINS_F32, .v_type = QINS_F32};
-    qins_image *image = model_image(&config, 3, QINS_F32);
+    qins_model *model = model_of_image(model_image(&config, 3, QINS_F32));
+    qins_session *session = session_open(model, &(qins_session_options){0}, 1);
     qins_error error = {0};
     qins_evaluator evaluator;
-    qins_evaluator_init(&evaluator, image, &options, &error);
+    qins_evaluator_init(&evaluator, session, &error);
     int32_t ids[] = {1, 2, 50};
     for (size_t n_context = 1; n_context <= 2; n_context++) {
         const qins_choice choice = {ids, n_context, 3 - n_context};
@@ -201,7 +203,8 @@ Test(eval, predicted_ids_must_be_the_models) {
         expect_error(&error, QINS_USAGE, "token id 50 is outside the vocabulary of 50");
     }
     qins_evaluator_free(&evaluator);
-    qins_image_close(image);
+    session_close(session);
+    qins_model_close(model);
 }
 
 Test(eval, prompts_too_long_keep_their_end) {

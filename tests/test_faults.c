@@ -1,17 +1,20 @@
 // Out of memory, address space or threads at every single place of base, kernels and model: an error with a message, no
 // result, nothing lost (mappings are counted, the address sanitizer looks for leaks).
+#include "convert/convert.h"
 #include "engine/base/buffer.h"
 #include "engine/base/file.h"
 #include "engine/base/map.h"
 #include "engine/measure/machine.h"
 #include "engine/model/attention.h"
 #include "engine/model/qinswriter.h"
-#include "engine/model/sampler.h"
-#include "engine/model/session.h"
+#include "engine/runtime/sampler.h"
+#include "engine/runtime/session.h"
 #include "tests/failing_allocation.h"
+#include "tests/hf_model.h"
 #include "tests/support.h"
 
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -85,9 +88,10 @@ static qins_status make_cache(void *context, qins_error *error) {
 }
 
 static qins_status make_sampler(void *context, qins_error *error) {
-    const qins_sampler_options options = {1, 0, 1, 0, 1, 0};
+    const qins_sampler_options options = qins_sampler_defaults();
+    const qins_bias bias = {1, 1};
     (void)context;
-    qins_sampler *sampler = qins_sampler_create(&options, 1000, error);
+    qins_sampler *sampler = qins_sampler_create(&options, &bias, 1, 1000, error);
     cr_assert_eq(sampler == NULL, error->status != QINS_OK);
     qins_sampler_free(sampler);
     return error->status;
@@ -209,45 +213,95 @@ Test(faults, model_file) {
     remove_folder(folder);
 }
 
-// --- the session ---
+// --- the runtime ---
 
-static qins_status make_session(void *context, qins_error *error) {
-    const qins_session_options options = {.n_threads = 3, .k_type = QINS_F16, .v_type = QINS_QINS8};
-    qins_session *session = qins_session_create(context, &options, error);
-    cr_assert_eq(session == NULL, error->status != QINS_OK);
+// Everything that a reply takes, from a model on.
+static qins_status make_generation(void *context, qins_error *error) {
+    const qins_model *model = context;
+    const qins_session_options options = qins_session_defaults();
+    const int32_t prompt[] = {1, 2, 3};
+    const char *const stops[] = {"a", "bc"};
+    qins_generation_options wanted = qins_generation_defaults();
+    wanted.ids = prompt;
+    wanted.n_ids = 3;
+    wanted.stops = stops;
+    wanted.n_stops = wanted.n_top = 2;
+    qins_session *session = NULL;
+    qins_scorer *scorer = NULL;
+    qins_generation *generation = NULL;
+    qins_engine *engine = qins_engine_create(&model, 1, 3, error);
+    if (engine != NULL) session = qins_session_create(engine, model, &options, error);
+    if (session != NULL) scorer = qins_scorer_create(session, error);
+    if (scorer != NULL) generation = qins_generation_create(session, &wanted, error);
+    cr_assert_eq(generation == NULL, error->status != QINS_OK);
+    qins_generation_free(generation);
+    qins_scorer_free(scorer);
     qins_session_free(session);
+    qins_engine_free(engine);
     return error->status;
 }
 
-Test(faults, session) {
-    const qins_config config = tiny_config();
-    qins_image *image = model_image(&config, 1, QINS_QINS8);
-    fail_each_call("session", make_session, image);
-    qins_image_close(image);
+static qins_status open_model(void *path, qins_error *error) {
+    qins_model *model = qins_model_open(path, error);
+    cr_assert_eq(model == NULL, error->status != QINS_OK);
+    qins_model_close(model);
+    return error->status;
+}
+
+// The demo model in memory, with its tokenizer.
+static int convert_demo(void) {
+    const qins_convert_options options = {.weight_type = QINS_QINS8, .n_threads = 1};
+    qins_convert_report report = {0};
+    qins_error error = {0};
+    const int fd = qins_memory_file("demo", &error);
+    qins_convert("tests/data/demo", fd, "demo", &options, NULL, NULL, &report, &error);
+    expect_ok(&error);
+    qins_convert_report_free(&report);
+    return fd;
+}
+
+Test(faults, runtime) {
+    char path[64];
+    const int fd = convert_demo();
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    qins_error error = {0};
+    qins_model *model = qins_model_open(path, &error);
+    expect_ok(&error);
+    count_json();
+    fail_each_call("generation", make_generation, model);
+    fail_each_call("model", open_model, path);
+    qins_model_close(model);
+    close(fd);
 }
 
 static void run_without_allocating(qins_type k_type, qins_type v_type) {
     const qins_config config = tiny_config();
-    const qins_session_options options = {.n_threads = 2, .k_type = k_type, .v_type = v_type};
-    qins_image *image = model_image(&config, 1, QINS_QINS8);
+    const qins_session_options options = {.k_type = k_type, .v_type = v_type};
+    qins_model *model = model_of_image(model_image(&config, 1, QINS_QINS8));
     qins_error error = {0};
-    qins_session *session = qins_session_create(image, &options, &error);
+    qins_session *session = session_open(model, &options, 2), *other;
+    cr_assert_not_null(other = qins_session_create(session->engine, model, &options, &error));
+    qins_scorer *scorer = qins_scorer_create(session, &error);
     expect_ok(&error);
     const int32_t ids[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
     const float *logits;
     size_t first, n_rows;
     failing_allocation_set(1);
     for (size_t n = 1; n <= 12; n++) qins_session_sync(session, ids, n, &error); // across the switch of LongRoPE
-    qins_session_sync(session, ids, 5, &error);
-    qins_session_score_begin(session, ids, 12, 0, &error);
-    do qins_session_score_next(session, &logits, &first, &n_rows, &error);
+    qins_session_begin(session, ids, 5, &error);
+    qins_session_begin(other, ids, 7, &error);
+    qins_engine_step(session->engine, (qins_entry[]){{session, 1, true}, {other, 7, true}}, 2, &error);
+    qins_scorer_begin(scorer, ids, 12, 0, &error);
+    do qins_scorer_next(scorer, &logits, &first, &n_rows, &error);
     while (n_rows > 0 && error.status == QINS_OK);
     bool hit = failing_allocation_hit();
     failing_allocation_set(0);
     expect_ok(&error);
     cr_expect(!hit, "something was allocated behind the session's creation");
-    qins_session_free(session);
-    qins_image_close(image);
+    qins_scorer_free(scorer);
+    qins_session_free(other);
+    session_close(session);
+    qins_model_close(model);
 }
 
 Test(faults, a_session_that_runs_allocates_nothing) {

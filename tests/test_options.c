@@ -46,7 +46,7 @@ Test(options, defaults) {
     cr_expect(options.n_predict == SIZE_MAX && options.n_stops == 0);
     cr_expect(options.sampler.temperature == 0 && options.sampler.top_k == 0 && options.sampler.top_p == 1);
     cr_expect(options.sampler.min_p == 0 && options.sampler.repeat_penalty == 1 && !options.seed_given);
-    cr_expect(options.session.n_ctx == 0 && options.session.n_threads == 0 && !options.session.rope_long);
+    cr_expect(options.session.n_ctx == 0 && options.n_threads == 0 && !options.session.rope_long);
     cr_expect(options.session.k_type == QINS_F16 && options.session.v_type == QINS_QINS8);
     cr_expect(options.convert.weight_type == QINS_QINS8 && options.convert.n_rules == 0);
     cr_expect(options.convert.n_threads >= 1);
@@ -90,14 +90,14 @@ Test(options, numbers) {
         parsed("-n 7 -c 300 -t 3 -s 18446744073709551615 --top-k 40 --top 9 --bos 1 --max-windows 12");
     cr_expect(options.n_predict == 7);
     cr_expect(options.session.n_ctx == 300);
-    cr_expect(options.session.n_threads == 3 && options.convert.n_threads == 3);
+    cr_expect(options.n_threads == 3 && options.convert.n_threads == 3);
     cr_expect(options.sampler.seed == UINT64_MAX && options.seed_given);
     cr_expect(options.sampler.top_k == 40 && options.top == 9 && options.bos == 1 && options.max_windows == 12);
     options = parsed("-r 5 -d 0,16");
     cr_expect(options.repeats == 5 && strcmp(options.depths, "0,16") == 0);
     options = parsed("--n-predict 0 --ctx-size 0 --threads 1024 --seed 0");
     cr_expect(options.n_predict == 0 && options.session.n_ctx == 0);
-    cr_expect(options.session.n_threads == 1024 && options.sampler.seed == 0 && options.seed_given);
+    cr_expect(options.n_threads == 1024 && options.sampler.seed == 0 && options.seed_given);
     cr_expect_eq(parsed("--window 64").session.n_ctx, 64);
     options = parsed("-n -1 --top-k -1 --seed -1"); // as other engines have it
     cr_expect(options.n_predict == SIZE_MAX && options.sampler.top_k == 0 && !options.seed_given);

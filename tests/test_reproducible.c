@@ -20,12 +20,9 @@ static const hf_mode reference_mode = {0},
 // ones from the start.
 static qins_session *start(const hf_model *model, hf_mode mode, const char *tier, size_t n_threads) {
     qins_error error = {0};
-    const qins_session_options options = {
-        .n_threads = n_threads, .k_type = mode.k_type, .v_type = mode.v_type, .rope_long = true};
+    const qins_session_options options = {.k_type = mode.k_type, .v_type = mode.v_type, .rope_long = true};
     qins_tier_select(tier, &error);
-    qins_session *session = qins_session_create(model->image, &options, &error);
-    cr_assert_eq(error.status, QINS_OK, "%s", error.message);
-    return session;
+    return session_open(model->model, &options, n_threads);
 }
 
 // logits[n, vocab_size] of ids[n], run `chunk` tokens at a time.
@@ -34,16 +31,19 @@ static float *score_in_chunks(qins_session *session, const int32_t *ids, size_t 
     qins_error error = {0};
     float *all = malloc(n * vocab_size * sizeof *all);
     cr_assert_not_null(all);
+    qins_scorer *scorer = qins_scorer_create(session, &error);
+    cr_assert_not_null(scorer, "%s", error.message);
     for (size_t start = 0; start < n; start += chunk) {
         const size_t end = n - start < chunk ? n : start + chunk;
         const float *logits;
         size_t first, n_rows = 1;
-        qins_session_score_begin(session, ids, end, start, &error);
+        qins_scorer_begin(scorer, ids, end, start, &error);
         cr_assert_eq(qins_session_computed(session), end - start);
-        while (n_rows > 0 && qins_session_score_next(session, &logits, &first, &n_rows, &error) == QINS_OK)
+        while (n_rows > 0 && qins_scorer_next(scorer, &logits, &first, &n_rows, &error) == QINS_OK)
             memcpy(all + first * vocab_size, logits, n_rows * vocab_size * sizeof *all);
         cr_assert_eq(error.status, QINS_OK, "%s", error.message);
     }
+    qins_scorer_free(scorer);
     return all;
 }
 
@@ -54,7 +54,7 @@ static void expect_same_logits(const char *folder, hf_mode mode, const int32_t *
     qins_session *session = start(&model, mode, "scalar", 1);
     const size_t vocab_size = qins_session_config(session)->vocab_size;
     float *expected = score_in_chunks(session, ids, n, n);
-    qins_session_free(session);
+    session_close(session);
     for (size_t i = 0; i < qins_n_tiers * MAX_THREADS; i++) {
         const qins_tier *tier = &qins_tiers[i / MAX_THREADS];
         const size_t n_threads = i % MAX_THREADS + 1;
@@ -69,7 +69,7 @@ static void expect_same_logits(const char *folder, hf_mode mode, const int32_t *
                     chunks[c], row);
             free(logits);
         }
-        qins_session_free(session);
+        session_close(session);
     }
     free(expected);
     hf_model_close(&model);
@@ -146,14 +146,14 @@ Test(reproducible, text_with_and_without_the_cache) {
         ids[n] = 0;
         for (size_t i = 1; i < vocab_size; i++) ids[n] = logits[i] > logits[ids[n]] ? (int32_t)i : ids[n];
     }
-    qins_session_free(reusing);
-    qins_session_free(fresh);
+    session_close(reusing);
+    session_close(fresh);
     hf_model_close(&model);
 }
 
 static void check_logits_of_every_machine(hf_mode mode, uint64_t golden) {
     hf_model model = hf_model_open(DEMO, mode);
-    text_windows text = windows_of_text("tests/data/demo/held_out.txt", model.image, LENGTH, 1);
+    text_windows text = windows_of_text("tests/data/demo/held_out.txt", model.model->image, LENGTH, 1);
     qins_session *session = start(&model, mode, NULL, 2);
     const size_t vocab_size = qins_session_config(session)->vocab_size;
     float *logits = score_in_chunks(session, text.ids, LENGTH, LENGTH);
@@ -162,7 +162,7 @@ static void check_logits_of_every_machine(hf_mode mode, uint64_t golden) {
                  qins_types[mode.k_type].name, qins_types[mode.v_type].name, hash);
     free(logits);
     free(text.ids);
-    qins_session_free(session);
+    session_close(session);
     hf_model_close(&model);
 }
 

@@ -1,5 +1,5 @@
 // The sampler on small distributions worked out by hand, and a chi-square test of many draws.
-#include "engine/model/sampler.h"
+#include "engine/runtime/sampler.h"
 #include "tests/support.h"
 
 #include <float.h>
@@ -12,15 +12,20 @@ static const qins_sampler_options defaults = {.temperature = 1, .top_p = 1, .rep
 
 static qins_sampler *make(const qins_sampler_options *options, size_t vocab_size) {
     qins_error error = {0};
-    qins_sampler *sampler = qins_sampler_create(options, vocab_size, &error);
+    qins_sampler *sampler = qins_sampler_create(options, NULL, 0, vocab_size, &error);
     expect_ok(&error);
     return sampler;
+}
+
+// After a prompt.
+static int32_t next(qins_sampler *sampler, const float *logits, const int32_t *prompt, size_t n) {
+    return qins_sampler_next(sampler, logits, &(qins_text_so_far){prompt, n, n});
 }
 
 static int32_t draw_once(const qins_sampler_options *options, const float *logits, size_t n, const int32_t *history,
                          size_t n_history) {
     qins_sampler *sampler = make(options, n);
-    int32_t id = qins_sampler_next(sampler, logits, history, n_history);
+    int32_t id = next(sampler, logits, history, n_history);
     qins_sampler_free(sampler);
     return id;
 }
@@ -43,7 +48,7 @@ static void draw_many(const qins_sampler_options *options, const float *logits, 
     memcpy(copy, logits, n * sizeof *copy);
     qins_sampler *sampler = make(options, n);
     for (int i = 0; i < DRAWS; i++) {
-        int32_t id = qins_sampler_next(sampler, copy, NULL, 0);
+        int32_t id = next(sampler, copy, NULL, 0);
         cr_assert(id >= 0 && (size_t)id < n);
         counts[id]++;
     }
@@ -187,9 +192,9 @@ Test(sampler, the_penalty_forgets_the_history_of_the_last_call) {
     options.repeat_penalty = 2;
     qins_sampler *sampler = make(&options, 3);
     const float logits[] = {5, 4, 3};
-    cr_expect_eq(qins_sampler_next(sampler, logits, (int32_t[]){0, 1}, 2), 2);
-    cr_expect_eq(qins_sampler_next(sampler, logits, (int32_t[]){0}, 1), 1);
-    cr_expect_eq(qins_sampler_next(sampler, logits, (int32_t[]){2}, 1), 0);
+    cr_expect_eq(next(sampler, logits, (int32_t[]){0, 1}, 2), 2);
+    cr_expect_eq(next(sampler, logits, (int32_t[]){0}, 1), 1);
+    cr_expect_eq(next(sampler, logits, (int32_t[]){2}, 1), 0);
     qins_sampler_free(sampler);
 }
 
@@ -200,9 +205,9 @@ Test(sampler, the_same_seed_gives_the_same_tokens) {
     other.seed = 2;
     qins_sampler *a = make(&options, MAX_VOCAB), *b = make(&options, MAX_VOCAB), *c = make(&other, MAX_VOCAB);
     for (int i = 0; i < 1000; i++) {
-        int32_t id = qins_sampler_next(a, logits, NULL, 0);
-        cr_assert_eq(id, qins_sampler_next(b, logits, NULL, 0));
-        n_equal += id == qins_sampler_next(c, logits, NULL, 0);
+        int32_t id = next(a, logits, NULL, 0);
+        cr_assert_eq(id, next(b, logits, NULL, 0));
+        n_equal += id == next(c, logits, NULL, 0);
     }
     cr_expect(n_equal > 60 && n_equal < 200, "%d of 1000 equal, 125 expected of independent draws from 8", n_equal);
     qins_sampler_free(a);
@@ -210,19 +215,70 @@ Test(sampler, the_same_seed_gives_the_same_tokens) {
     qins_sampler_free(c);
 }
 
+Test(sampler, penalties_of_the_reply) {
+    qins_sampler_options options = defaults;
+    options.temperature = 0;
+    const int32_t ids[] = {2, 2, 2, 0, 1, 1}; // three of prompt, then the reply
+    const qins_text_so_far text = {ids, 6, 3};
+    const struct {
+        float frequency, presence, logits[3];
+        int32_t expected;
+    } cases[] = {{1, 0, {4.5f, 5, 3.4f}, 0},    // 3.5, 3, 3.4
+                 {1, 0, {4.3f, 5, 3.4f}, 2},    // 3.3, 3, 3.4: the prompt does not count
+                 {0, 1, {4.5f, 5, 3.4f}, 1},    // once, however often: 3.5, 4, 3.4
+                 {0.5f, 1, {4.5f, 5, 3.4f}, 2}, // both: 3, 3, 3.4
+                 {-1, 0, {4.9f, 4, 5.8f}, 1}};  // below 0 it favours them: 5.9, 6, 5.8
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        options.frequency_penalty = cases[i].frequency;
+        options.presence_penalty = cases[i].presence;
+        qins_sampler *sampler = make(&options, 3);
+        for (int again = 0; again < 2; again++)
+            cr_expect_eq(qins_sampler_next(sampler, cases[i].logits, &text), cases[i].expected, "case %zu", i);
+        qins_sampler_free(sampler);
+    }
+}
+
+Test(sampler, biases_are_added) {
+    qins_sampler_options options = defaults;
+    options.temperature = 0;
+    qins_error error = {0};
+    const qins_bias biases[] = {{0, -2}, {2, 1.5f}}, never[] = {{1, -INFINITY}};
+    qins_sampler *sampler = qins_sampler_create(&options, biases, 2, 3, &error);
+    cr_expect_eq(next(sampler, (float[]){5, 3.1f, 1}, NULL, 0), 1);
+    cr_expect_eq(next(sampler, (float[]){5, 3.1f, 2}, NULL, 0), 2);
+    qins_sampler_free(sampler);
+    options.temperature = 100;
+    sampler = qins_sampler_create(&options, never, 1, 3, &error);
+    for (int i = 0; i < 1000; i++) cr_assert_neq(next(sampler, (float[]){0, 9, 0}, NULL, 0), 1);
+    qins_sampler_free(sampler);
+    const qins_bias wrong[] = {{3, 0}, {-1, 0}, {0, NAN}, {0, INFINITY}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        cr_expect_null(qins_sampler_create(&options, &wrong[i], 1, 3, &error));
+        expect_error(&error, QINS_USAGE, "bias");
+    }
+}
+
 Test(sampler, options_out_of_range_are_refused_by_name) {
     static const struct {
         qins_sampler_options options;
         const char *name;
-    } cases[] = {{{-0.1f, 0, 1, 0, 1, 0}, "temperature"},  {{100.5f, 0, 1, 0, 1, 0}, "temperature"},
-                 {{NAN, 0, 1, 0, 1, 0}, "temperature"},    {{1, 0, -0.1f, 0, 1, 0}, "top-p"},
-                 {{1, 0, 1.01f, 0, 1, 0}, "top-p"},        {{1, 0, NAN, 0, 1, 0}, "top-p"},
-                 {{1, 0, 1, -0.1f, 1, 0}, "min-p"},        {{1, 0, 1, 1.1f, 1, 0}, "min-p"},
-                 {{1, 0, 1, NAN, 1, 0}, "min-p"},          {{1, 0, 1, 0, 0, 0}, "repeat penalty"},
-                 {{1, 0, 1, 0, 101, 0}, "repeat penalty"}, {{1, 0, 1, 0, NAN, 0}, "repeat penalty"}};
+    } cases[] = {{{.temperature = -0.1f, .top_p = 1, .repeat_penalty = 1}, "temperature"},
+                 {{.temperature = 100.5f, .top_p = 1, .repeat_penalty = 1}, "temperature"},
+                 {{.temperature = NAN, .top_p = 1, .repeat_penalty = 1}, "temperature"},
+                 {{.top_p = -0.1f, .repeat_penalty = 1}, "top-p"},
+                 {{.top_p = 1.01f, .repeat_penalty = 1}, "top-p"},
+                 {{.top_p = NAN, .repeat_penalty = 1}, "top-p"},
+                 {{.top_p = 1, .min_p = -0.1f, .repeat_penalty = 1}, "min-p"},
+                 {{.top_p = 1, .min_p = 1.1f, .repeat_penalty = 1}, "min-p"},
+                 {{.top_p = 1, .min_p = NAN, .repeat_penalty = 1}, "min-p"},
+                 {{.top_p = 1, .repeat_penalty = 0}, "repeat penalty"},
+                 {{.top_p = 1, .repeat_penalty = 101}, "repeat penalty"},
+                 {{.top_p = 1, .repeat_penalty = NAN}, "repeat penalty"},
+                 {{.top_p = 1, .repeat_penalty = 1, .frequency_penalty = NAN}, "frequency penalty"},
+                 {{.top_p = 1, .repeat_penalty = 1, .presence_penalty = -101}, "presence penalty"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         qins_error error = {0};
-        cr_expect_null(qins_sampler_create(&cases[i].options, 10, &error));
+        cr_expect_null(qins_sampler_create(&cases[i].options, NULL, 0, 10, &error));
         expect_error(&error, QINS_USAGE, cases[i].name);
     }
     qins_sampler_free(NULL);

@@ -1,4 +1,5 @@
 // The session: prefixes, rewinding, LongRoPE's switch, refusals. Logits are compared bit by bit.
+#include "engine/runtime/plan.h"
 #include "tests/hf_model.h"
 
 #include <criterion/criterion.h>
@@ -71,15 +72,9 @@ static void count_recompute(void *context, size_t n_tokens, bool to_long) {
 }
 
 static qins_session *counting_session(const hf_model *model, struct recomputes *recomputes, bool rope_long) {
-    qins_error error = {0};
-    qins_session_options options = {.n_threads = 1,
-                                    .k_type = QINS_F32,
-                                    .v_type = QINS_F32,
-                                    .rope_long = rope_long,
-                                    .on_recompute = count_recompute,
-                                    .context = recomputes};
-    qins_session *session = qins_session_create(model->image, &options, &error);
-    cr_assert_not_null(session, "%s", error.message);
+    const qins_session_options options = {.rope_long = rope_long};
+    qins_session *session = session_open(model->model, &options, 1);
+    qins_session_observe(session, &(qins_observer){NULL, count_recompute, recomputes});
     return session;
 }
 
@@ -87,7 +82,7 @@ Test(session, longrope_recomputes_once_when_crossing_and_once_when_coming_back) 
     int32_t ids[ORIGINAL + 4];
     fill_ids(ids, ORIGINAL + 4, 3);
     hf_model model = hf_model_open(LONGROPE, (hf_mode){0});
-    qins_session_free(model.session);
+    session_close(model.session);
     struct recomputes recomputes = {0};
     model.session = counting_session(&model, &recomputes, false);
     for (size_t n = 1; n <= ORIGINAL; n++) sync(&model, ids, n);
@@ -108,7 +103,7 @@ Test(session, rope_long_never_switches) {
     int32_t ids[ORIGINAL + 4];
     fill_ids(ids, ORIGINAL + 4, 4);
     hf_model model = hf_model_open(LONGROPE, (hf_mode){0}), automatic = hf_model_open(LONGROPE, (hf_mode){0});
-    qins_session_free(model.session);
+    session_close(model.session);
     struct recomputes recomputes = {0};
     model.session = counting_session(&model, &recomputes, true);
     for (size_t n = 1; n <= ORIGINAL + 4; n++) sync(&model, ids, n);
@@ -126,12 +121,9 @@ Test(session, sgemm_is_near) {
     int32_t ids[40];
     fill_ids(ids, 40, 5);
     hf_model model = hf_model_open(PLAIN, (hf_mode){0}), blas = hf_model_open(PLAIN, (hf_mode){0});
-    qins_session_free(blas.session);
-    qins_error error = {0};
-    const qins_session_options options = {
-        .n_threads = 2, .k_type = QINS_F32, .v_type = QINS_F32, .matmul = QINS_MATMUL_SGEMM};
-    blas.session = qins_session_create(blas.image, &options, &error);
-    cr_assert_not_null(blas.session, "%s", error.message);
+    session_close(blas.session);
+    const qins_session_options options = {.matmul = QINS_MATMUL_SGEMM};
+    blas.session = session_open(blas.model, &options, 2);
     cr_expect_eq(qins_session_matmul(blas.session), QINS_MATMUL_SGEMM);
     cr_expect_eq(qins_session_matmul(model.session), QINS_MATMUL_EXACT);
     const float *expected = sync(&model, ids, 40), *logits = sync(&blas, ids, 40);
@@ -166,25 +158,28 @@ Test(session, context_is_checked_against_model_and_memory) {
     hf_model model = hf_model_open(PLAIN, (hf_mode){0});
     qins_error error = {0};
     qins_memory_plan plan;
-    qins_session_options options = {.n_threads = 1, .k_type = QINS_F16, .v_type = QINS_QINS8};
+    qins_session_options options = qins_session_defaults();
     const qins_config *config = qins_session_config(model.session);
-    const size_t file_bytes = qins_image_bytes(model.image);
+    const size_t file_bytes = qins_image_bytes(model.model->image);
+    qins_plan_request request = {.config = config, .file_bytes = file_bytes, .n_threads = 1, .session = &options};
     options.n_ctx = config->max_positions + 1;
-    cr_expect_eq(qins_session_plan(config, file_bytes, false, &options, &plan, &error), QINS_CONTEXT_OVERFLOW);
+    cr_expect_eq(qins_plan_memory(&request, &plan, &error), QINS_CONTEXT_OVERFLOW);
     options.n_ctx = 0;
     error = (qins_error){0};
     for (int is_converted = 0; is_converted < 2; is_converted++) {
-        cr_assert_eq(qins_session_plan(config, file_bytes, is_converted, &options, &plan, &error), QINS_OK, "%s",
-                     error.message);
+        request.is_converted = is_converted;
+        cr_assert_eq(qins_plan_memory(&request, &plan, &error), QINS_OK, "%s", error.message);
         cr_expect_eq(plan.n_ctx, config->max_positions);
         cr_expect_eq(plan.kv, plan.n_ctx * plan.token_bytes);
         cr_expect_geq(plan.available, plan.scratch + plan.kv + (is_converted ? file_bytes : 0));
         cr_expect_gt(plan.program, 0);
     }
     // A mapped file may be larger than the memory, one that is made in memory may not.
-    const size_t too_much = plan.available + ((size_t)1 << 40);
-    cr_expect_eq(qins_session_plan(config, too_much, false, &options, &plan, &error), QINS_OK, "%s", error.message);
-    cr_expect_eq(qins_session_plan(config, too_much, true, &options, &plan, &error), QINS_FAILED);
+    request.file_bytes = plan.available + ((size_t)1 << 40);
+    request.is_converted = false;
+    cr_expect_eq(qins_plan_memory(&request, &plan, &error), QINS_OK, "%s", error.message);
+    request.is_converted = true;
+    cr_expect_eq(qins_plan_memory(&request, &plan, &error), QINS_FAILED);
     cr_expect_not_null(strstr(error.message, "converted weights and buffers"), "%s", error.message);
     hf_model_close(&model);
 }
@@ -196,15 +191,18 @@ static void expect_rows_after(hf_model *model, const float *whole, const int32_t
     qins_error error = {0};
     const float *logits;
     size_t at, n_rows, expected = first;
-    qins_session_score_begin(model->session, ids, n, first, &error);
+    qins_scorer *scorer = qins_scorer_create(model->session, &error);
+    cr_assert_not_null(scorer, "%s", error.message);
+    qins_scorer_begin(scorer, ids, n, first, &error);
     cr_expect_eq(qins_session_computed(model->session), n_computed);
-    while (qins_session_score_next(model->session, &logits, &at, &n_rows, &error) == QINS_OK && n_rows > 0) {
+    while (qins_scorer_next(scorer, &logits, &at, &n_rows, &error) == QINS_OK && n_rows > 0) {
         cr_expect_eq(at, expected);
         cr_assert_eq(memcmp(logits, whole + at * vocab_size, n_rows * vocab_size * sizeof *logits), 0);
         expected += n_rows;
     }
     cr_expect_eq(error.status, QINS_OK, "%s", error.message);
     cr_expect_eq(expected, n);
+    qins_scorer_free(scorer);
 }
 
 Test(session, scores_after_a_prefix) {
@@ -236,11 +234,10 @@ static bool stop_at_once(void *context, uint64_t done, uint64_t total) {
 
 Test(session, an_interrupted_prompt_leaves_it_usable) {
     hf_model model = hf_model_open(PLAIN, (hf_mode){0}), fresh = hf_model_open(PLAIN, (hf_mode){0});
-    qins_session_free(model.session);
+    session_close(model.session);
     qins_error error = {0};
-    qins_session_options options = {.n_threads = 2, .k_type = QINS_F32, .v_type = QINS_F32, .progress = stop_at_once};
-    model.session = qins_session_create(model.image, &options, &error);
-    cr_assert_not_null(model.session, "%s", error.message);
+    model.session = session_open(model.model, &(qins_session_options){0}, 2);
+    qins_session_observe(model.session, &(qins_observer){stop_at_once, NULL, NULL});
     int32_t ids[30];
     fill_ids(ids, 30, 6);
     cr_expect_eq(qins_session_sync(model.session, ids, 30, &error), QINS_INTERRUPTED);

@@ -1,5 +1,5 @@
 // Stop texts: whatever the pieces in which a text comes, the stream shows what stands in front of the first stop text.
-#include "engine/cli/stop_text.h"
+#include "engine/runtime/stop_text.h"
 #include "tests/support.h"
 
 #include <string.h>

@@ -12,12 +12,6 @@ typedef enum qins_chat_template {
     QINS_CHAT_PHI3
 } qins_chat_template;
 
-typedef struct qins_message {
-    const char *role;    // "system", "user", "assistant"
-    const char *content; // not NUL-terminated, may hold NULs
-    size_t size;         // bytes of content
-} qins_message;
-
 // Which template this Jinja text is, judged by its exact text; NULL: none. The text names eos_token: that the model's
 // is
 // <|endoftext|> is for the caller to check.

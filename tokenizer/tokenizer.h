@@ -12,16 +12,6 @@
 
 typedef struct qins_tokenizer qins_tokenizer;
 
-// A growing list of token ids. Zero-initialize; release with qins_ids_free.
-typedef struct qins_ids {
-    int32_t *data; // owned
-    size_t count;
-    size_t capacity;
-} qins_ids;
-
-qins_status qins_ids_append(qins_ids *ids, int32_t id, qins_error *error);
-void qins_ids_free(qins_ids *ids);
-
 // Read a Hugging Face tokenizer.json (json of `size` bytes). Variants that are not understood are refused by name: NULL
 // and an error (QINS_BAD_MODEL). Release with qins_tokenizer_free.
 qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_error *error);
@@ -47,14 +37,8 @@ const char *qins_tokenizer_piece(const qins_tokenizer *tokenizer, int32_t id, si
 bool qins_tokenizer_token_bytes(const qins_tokenizer *tokenizer, int32_t id, qins_buffer *bytes);
 bool qins_tokenizer_is_special(const qins_tokenizer *tokenizer, int32_t id);
 
-// How encode treats the text. Hugging Face's `encode(text)` is QINS_PARSE_SPECIAL | QINS_ADD_PREFIX.
-enum {
-    QINS_PARSE_SPECIAL = 1, // added tokens that appear in the text become their ids; else they are plain text, and no
-                            // text gives an added token's id (but for the unknown token's, where it is one)
-    QINS_ADD_PREFIX = 2     // put what the post-processor adds (such as <s>) around the result
-};
-
-// Append the ids of the text to *ids; on failure *ids is as before. O(n log n) in the length of the text (<= 1 GiB).
+// Append the ids of the text to *ids, with flags of qins.h; on failure *ids is as before. O(n log n) in the length of
+// the text (<= 1 GiB).
 qins_status qins_tokenizer_encode(const qins_tokenizer *tokenizer, const char *text, size_t size, unsigned flags,
                                   qins_ids *ids, qins_error *error);
 

@@ -3,22 +3,7 @@
 #ifndef QINS_BASE_ERROR_H
 #define QINS_BASE_ERROR_H
 
-#include <stdbool.h>
-
-// The values are the exit codes of both programs.
-typedef enum qins_status {
-    QINS_OK = 0,
-    QINS_FAILED = 1,           // run-time failure: out of memory, I/O error, non-finite logits
-    QINS_USAGE = 2,            // wrong options or arguments
-    QINS_BAD_MODEL = 3,        // a model file or checkpoint that is missing, damaged or not understood
-    QINS_CONTEXT_OVERFLOW = 4, // more tokens than the context holds
-    QINS_INTERRUPTED = 130     // stopped by SIGINT or SIGTERM
-} qins_status;
-
-typedef struct qins_error {
-    qins_status status;
-    char message[2048]; // one or more lines, no newline at the end; control characters of arguments are escaped
-} qins_error;
+#include "include/qins.h" // qins_status, qins_error
 
 #if defined(__GNUC__)
 #define QINS_PRINTF(format_index, first_argument) __attribute__((format(printf, format_index, first_argument)))

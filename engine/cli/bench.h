@@ -4,6 +4,7 @@
 
 #include "engine/cli/cli.h"
 #include "engine/measure/machine.h"
+#include "engine/runtime/engine.h"
 
 enum { BENCH_MAX_REPEATS = 100, BENCH_MAX_LIST = 16, BENCH_MAX_TESTS = BENCH_MAX_LIST * (BENCH_MAX_LIST + 1) };
 
@@ -25,8 +26,8 @@ typedef struct qins_bench_yardstick {
 
 typedef struct qins_bench {
     const qins_options *options;
-    qins_model model;
-    qins_session *session;
+    qins_model *model;
+    qins_workplace place;
     size_t repeats, n_tests;
     qins_bench_test *tests; // owned, [n_tests]
     int32_t *ids;           // owned, pseudo-random, as many as the longest test takes

@@ -56,7 +56,7 @@ struct result {
 
 static struct result result_of(const qins_bench *bench, const qins_bench_test *test, double machine_rate) {
     double values[BENCH_MAX_REPEATS];
-    const qins_header *header = qins_image_header(bench->model.image);
+    const qins_header *header = qins_image_header(bench->model->image);
     const qins_session_options *types = &bench->options->session;
     struct result result = {.kv_rate = NAN, .kv_share = NAN, .end_to_start = NAN};
     memcpy(values, test->seconds, test->n_runs * sizeof *values);
@@ -132,7 +132,7 @@ static void print_table(const qins_bench *bench, const struct result *results, c
         error,
         "\n%zu threads, %s, %s. Open in %.1f ms; first token behind a prompt of %d in %.0f ms, %.1f ms of them "
         "outside the forward pass, which took %.0f ms and %.0f ms when it was run again; peak memory %.0f MiB.\n",
-        qins_session_threads(bench->session), qins_tier_get()->name, qins_blas_name(), 1e3 * bench->open,
+        qins_session_threads(bench->place.session), qins_tier_get()->name, qins_blas_name(), 1e3 * bench->open,
         BENCH_FIRST_PROMPT, 1e3 * bench->first_token, 1e3 * (bench->first_token - bench->first_pass),
         1e3 * bench->first_pass, 1e3 * bench->second_pass, peak_mib(bench));
 }
@@ -148,7 +148,7 @@ static void add_machine(qins_json *root, const qins_bench *bench, const struct m
     qins_json_add_number(machine, "integer_gops", rates->integer.median / 1e9, error);
     qins_json_add_number(machine, "integer_gops_min", rates->integer.min / 1e9, error);
     qins_json_add_number(machine, "integer_gops_max", rates->integer.max / 1e9, error);
-    qins_json_add_number(machine, "threads", (double)qins_session_threads(bench->session), error);
+    qins_json_add_number(machine, "threads", (double)qins_session_threads(bench->place.session), error);
     qins_json_add_string(machine, "cpu", qins_tier_get()->name, error);
     qins_json_add_string(machine, "blas", qins_blas_name(), error);
 }

@@ -5,6 +5,7 @@
 #include "engine/cli/chat.h"
 #include "engine/cli/input.h"
 #include "engine/cli/statistics.h"
+#include "engine/runtime/sampler.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,27 +131,27 @@ static void undo(qins_chat *chat, const char *argument, qins_error *error) {
 // Without a temperature of its own, greedy decoding gives the same reply again.
 static void regenerate(qins_chat *chat, const char *argument, qins_error *error) {
     if (!has_turn(chat, error)) return;
-    qins_sampler_options sampling = chat->options->sampler;
+    qins_sampler_options *sampling = &chat->options->sampler;
+    const qins_sampler_options before = *sampling;
     if (argument[0] != '\0') {
         char *end;
-        sampling.temperature = strtof(argument, &end);
+        sampling->temperature = strtof(argument, &end);
         if (end == argument || *end != '\0')
             qins_fail(error, QINS_USAGE, "/regen takes a temperature such as 0.7, not \"%s\"", argument);
     }
-    qins_sampler *sampler = chat->generator.sampler;
-    if (error->status == QINS_OK && qins_sampler_set(sampler, &sampling, error) == QINS_OK) {
-        if (sampling.temperature == 0)
+    if (error->status == QINS_OK && qins_sampler_check(sampling, error) == QINS_OK) {
+        if (sampling->temperature == 0)
             qins_chat_say(chat, "decoding is greedy, so the reply is the same again; /regen 0.7 draws another one, "
                                 "/set temp 0.7 does from now on");
         qins_chat_reply(chat, error);
-        qins_sampler_set(sampler, &chat->options->sampler, error);
     }
+    *sampling = before;
 }
 
 static void show_statistics(qins_chat *chat, const char *argument, qins_error *error) {
     (void)argument;
     fprintf(stderr, "qinsrun: %zu turns, %zu of %zu tokens of context\n", chat->conversation.n_turns,
-            chat->conversation.ids.count, qins_session_n_ctx(chat->generator.session));
+            chat->conversation.ids.count, qins_session_n_ctx(chat->generator.place.session));
     if (chat->conversation.n_turns > 0) qins_statistics_print(&chat->generator, &chat->last, error);
 }
 

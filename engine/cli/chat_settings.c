@@ -1,6 +1,8 @@
 // /set: options that can be changed during a chat; see chat.h.
 #include "engine/cli/chat.h"
 
+#include "engine/runtime/sampler.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,8 +56,8 @@ void qins_chat_set(qins_chat *chat, const char *argument, qins_error *error) {
         qins_fail(error, QINS_USAGE, "/set %s takes a value", name);
     else
         qins_arguments_set(&qins_run_arguments, QINS_COMMAND_BIT(QINS_CHAT), name, value, &changed, error);
-    if (error->status != QINS_OK || qins_sampler_set(chat->generator.sampler, &changed.sampler, error) != QINS_OK)
-        return;
+    if (error->status != QINS_OK || qins_sampler_check(&changed.sampler, error) != QINS_OK) return;
+    if (changed.sampler.seed != chat->options->sampler.seed) chat->generator.n_replies = 0;
     *chat->options = changed;
     qins_chat_say(chat, "%s is %s from now on", name, value);
 }

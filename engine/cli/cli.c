@@ -5,6 +5,7 @@
 #include "engine/base/file.h"
 #include "engine/base/map.h"
 #include "engine/cli/terminal.h"
+#include "engine/runtime/plan.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,87 +53,90 @@ static void print_notice(void *context, const char *line) {
     fprintf(stderr, "qinsrun: %s\n", line);
 }
 
+static qins_status check_memory(const qins_convert_report *report, const qins_options *options, qins_error *error) {
+    const qins_plan_request request = {.config = &report->header.config,
+                                       .file_bytes = report->file_bytes,
+                                       .is_converted = true,
+                                       .n_threads = options->n_threads,
+                                       .session = &options->session};
+    qins_memory_plan plan;
+    return qins_plan_memory(&request, &plan, error);
+}
+
 // Convert a folder into a file in memory and open that.
-static void convert_in_memory(qins_model *model, const char *path, const qins_options *options, qins_error *error) {
+static qins_image *convert_in_memory(const char *path, const qins_options *options, qins_error *error) {
     qins_convert_options convert = options->convert;
     qins_convert_report report = {0};
-    qins_convert_plan(path, &convert, NULL, NULL, &report, error);
-    qins_memory_plan plan;
-    if (error->status == QINS_OK)
-        qins_session_plan(&report.header.config, report.file_bytes, true, &options->session, &plan, error);
+    if (qins_convert_plan(path, &convert, NULL, NULL, &report, error) == QINS_OK) check_memory(&report, options, error);
     qins_convert_report_free(&report);
     int fd = error->status == QINS_OK ? qins_memory_file("qins-model", error) : -1;
-    if (fd < 0) return;
+    if (fd < 0) return NULL;
     convert.notice = options->quiet ? NULL : print_notice;
     qins_meter meter = qins_meter_start(options->quiet ? NULL : "converting", "MB", 1e6, &qins_interrupted);
     qins_convert(path, fd, path, &convert, qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
     qins_convert_report_free(&report);
-    if (error->status == QINS_OK) model->image = qins_image_from_fd(fd, path, error);
+    qins_image *image = error->status == QINS_OK ? qins_image_from_fd(fd, path, error) : NULL;
     close(fd);
+    return image;
 }
 
-// Ids of text must be rows of the model: from here on nobody asks.
-static void read_tokenizer(qins_model *model, const qins_options *options, qins_error *error) {
-    size_t size;
-    const uint8_t *packed = qins_image_tokenizer(model->image, &size);
-    if (packed != NULL) model->tokenizer = qins_tokenizer_unpack(packed, size, error);
+static void warn_of_ids_without_text(const qins_model *model) {
     if (model->tokenizer == NULL) return;
-    const size_t n_rows = qins_image_header(model->image)->config.vocab_size;
-    const size_t n_ids = qins_tokenizer_vocab_size(model->tokenizer);
+    const size_t n_rows = qins_model_vocab_size(model);
     const size_t n_without = qins_tokenizer_ids_without_text(model->tokenizer, n_rows);
-    if (n_ids > n_rows)
-        qins_fail(error, QINS_BAD_MODEL, "it has ids up to %zu, but the model's vocabulary has %zu rows", n_ids - 1,
-                  n_rows);
-    else if (n_without > QINS_PADDING_IDS && !options->quiet)
+    if (n_without > QINS_PADDING_IDS)
         fprintf(stderr, "qinsrun: %zu of the model's %zu ids have no text; the tokenizer may be another model's\n",
                 n_without, n_rows);
 }
 
-qins_status qins_model_open(qins_model *model, const char *path, const qins_options *options, qins_error *error) {
-    *model = (qins_model){0};
-    if (path == NULL) return qins_fail(error, QINS_USAGE, "no model was given; use -m MODEL");
+qins_model *qins_open_model(const char *path, const qins_options *options, qins_error *error) {
+    if (path == NULL) {
+        qins_fail(error, QINS_USAGE, "no model was given; use -m MODEL");
+        return NULL;
+    }
     qins_catch_interrupts(qins_stopping);
-    if (qins_file_is_directory(path))
-        convert_in_memory(model, path, options, error);
-    else
-        model->image = qins_image_open(path, error);
-    if (error->status != QINS_OK) return error->status;
-    const qins_header *header = qins_image_header(model->image);
-    if (!qins_chat_template_from_name(header->chat_template, &model->chat_template))
-        return qins_fail(error, QINS_BAD_MODEL, "%s: chat template \"%s\" is unknown; a newer version may know it",
-                         path, header->chat_template);
-    read_tokenizer(model, options, error);
-    return qins_error_context(error, "%s: tokenizer", path);
+    qins_model *model = qins_file_is_directory(path)
+                            ? qins_model_from_image(convert_in_memory(path, options, error), path, error)
+                            : qins_model_open(path, error);
+    if (model != NULL && !options->quiet) warn_of_ids_without_text(model);
+    return model;
 }
 
-void qins_model_close(qins_model *model) {
-    qins_tokenizer_free(model->tokenizer);
-    qins_image_close(model->image);
-    *model = (qins_model){0};
-}
-
-qins_status qins_reference_open(qins_model *reference, qins_options *options, const qins_model *model,
-                                qins_error *error) {
+qins_model *qins_open_reference(qins_options *options, const qins_model *model, qins_error *error) {
     options->convert.weight_type = QINS_F32;
     options->convert.n_rules = 0;
     options->session.k_type = options->session.v_type = QINS_F32;
     options->session.matmul = QINS_MATMUL_SGEMM;
-    if (qins_model_open(reference, options->ref, options, error) != QINS_OK) return error->status;
-    const size_t vocab_size = qins_image_header(model->image)->config.vocab_size;
-    const size_t ref_vocab_size = qins_image_header(reference->image)->config.vocab_size;
-    if (ref_vocab_size != vocab_size)
-        qins_fail(error, QINS_USAGE, "the models have vocabularies of %zu and %zu tokens; they cannot be compared",
-                  vocab_size, ref_vocab_size);
-    return error->status;
+    qins_model *reference = qins_open_model(options->ref, options, error);
+    if (reference == NULL) return NULL;
+    const size_t vocab_size = qins_model_vocab_size(model), ref_vocab_size = qins_model_vocab_size(reference);
+    if (ref_vocab_size == vocab_size) return reference;
+    qins_fail(error, QINS_USAGE, "the models have vocabularies of %zu and %zu tokens; they cannot be compared",
+              vocab_size, ref_vocab_size);
+    qins_model_close(reference);
+    return NULL;
 }
 
-const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *error) {
+const qins_tokenizer *qins_need_tokenizer(const qins_model *model, qins_error *error) {
     if (model->tokenizer == NULL)
         qins_fail(error, QINS_USAGE,
                   "this model was converted without a tokenizer: give the prompt with --ids and take the reply with "
                   "--ids-out");
     return model->tokenizer;
+}
+
+qins_status qins_workplace_open(qins_workplace *place, const qins_options *options, const qins_model *model,
+                                qins_error *error) {
+    *place = (qins_workplace){.engine = qins_engine_create(&model, 1, options->n_threads, error)};
+    if (place->engine != NULL) place->session = qins_session_create(place->engine, model, &options->session, error);
+    return error->status;
+}
+
+void qins_workplace_close(qins_workplace *place) {
+    qins_session_free(place->session);
+    qins_engine_free(place->engine);
+    *place = (qins_workplace){0};
 }
 
 // --- output ---
@@ -207,10 +211,8 @@ static bool show_prompt_progress(void *context, uint64_t done, uint64_t total) {
     return qins_meter_update(&watch->meter, done, total);
 }
 
-void qins_watch_session(qins_watch *watch, qins_session_options *options, bool quiet) {
+void qins_watch_session(qins_watch *watch, qins_session *session, bool quiet) {
     *watch = (qins_watch){.quiet = quiet};
     qins_watch_begin(watch, "prompt");
-    options->progress = show_prompt_progress;
-    options->on_recompute = announce_recompute;
-    options->context = watch;
+    qins_session_observe(session, &(qins_observer){show_prompt_progress, announce_recompute, watch});
 }

@@ -4,8 +4,7 @@
 
 #include "engine/base/json.h"
 #include "engine/cli/options.h"
-#include "tokenizer/chat.h"
-#include "tokenizer/tokenizer.h"
+#include "engine/runtime/session.h"
 
 #include <signal.h>
 
@@ -19,25 +18,25 @@ void qins_catch_interrupts(const char *answer);
 void qins_release_interrupts(void);
 extern const char qins_stopping[]; // the answer of long jobs
 
-// An open model with what its file says about text.
-typedef struct qins_model {
-    qins_image *image;
-    qins_tokenizer *tokenizer; // NULL when the file has none
-    qins_chat_template chat_template;
-} qins_model;
-
-// Catches interrupts, then opens a .qins file, or converts a Hugging Face folder into memory and opens that. Release
-// with qins_model_close, also after a failure.
-qins_status qins_model_open(qins_model *model, const char *path, const qins_options *options, qins_error *error);
-void qins_model_close(qins_model *model);
+// Catches interrupts, then opens a .qins file, or converts a Hugging Face folder into memory and opens that. NULL and
+// an error otherwise. Release with qins_model_close.
+qins_model *qins_open_model(const char *path, const qins_options *options, qins_error *error);
 
 // Open options->ref, what `model` is set against: as its file has it (a folder's weights in FP32), K and V
 // uncompressed, for which *options are changed. Models of different vocabularies are refused.
-qins_status qins_reference_open(qins_model *reference, qins_options *options, const qins_model *model,
-                                qins_error *error);
+qins_model *qins_open_reference(qins_options *options, const qins_model *model, qins_error *error);
 
 // The tokenizer, or NULL with an error when the file has none.
-const qins_tokenizer *qins_model_tokenizer(const qins_model *model, qins_error *error);
+const qins_tokenizer *qins_need_tokenizer(const qins_model *model, qins_error *error);
+
+// An engine and a session for one model, as options say. Release with qins_workplace_close, also after a failure.
+typedef struct qins_workplace {
+    qins_engine *engine;
+    qins_session *session;
+} qins_workplace;
+qins_status qins_workplace_open(qins_workplace *place, const qins_options *options, const qins_model *model,
+                                qins_error *error);
+void qins_workplace_close(qins_workplace *place);
 
 // Write to stdout; a failure (closed pipe, full disk) is an error, QINS_FAILED.
 qins_status qins_print(const void *text, size_t size, qins_error *error);
@@ -55,7 +54,7 @@ typedef struct qins_watch {
     bool is_below;         // a line below the reply is in use
     double prompt_seconds; // of a token, as far as it is known
 } qins_watch;
-void qins_watch_session(qins_watch *watch, qins_session_options *options, bool quiet);
+void qins_watch_session(qins_watch *watch, qins_session *session, bool quiet);
 void qins_watch_begin(qins_watch *watch, const char *label); // measure what comes now under this label
 void qins_watch_end(qins_watch *watch);                      // it is over
 

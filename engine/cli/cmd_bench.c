@@ -5,6 +5,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
 #include "engine/kernels/tiers.h"
+#include "engine/runtime/sampler.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static size_t longest_sequence(const qins_bench *bench) {
 }
 
 static qins_status make_ids(qins_bench *bench, size_t n, qins_error *error) {
-    const size_t vocab_size = qins_image_header(bench->model.image)->config.vocab_size;
+    const size_t vocab_size = qins_model_vocab_size(bench->model);
     bench->ids = qins_alloc(n, sizeof *bench->ids, "token ids", error);
     if (bench->ids == NULL) return error->status;
     uint32_t random = 1;
@@ -81,11 +82,11 @@ static double last_over_first(const struct chunk_clock *clock) {
 }
 
 static qins_status run_test(qins_bench *bench, qins_bench_test *test, struct chunk_clock *clock, qins_error *error) {
-    if (qins_session_pretend(bench->session, bench->ids, test->depth, error) != QINS_OK) return error->status;
+    if (qins_session_pretend(bench->place.session, bench->ids, test->depth, error) != QINS_OK) return error->status;
     const size_t end = test->depth + test->n;
-    *clock = (struct chunk_clock){.chunk = qins_session_chunk(bench->session), .start = qins_clock()};
+    *clock = (struct chunk_clock){.chunk = QINS_STEP_TOKENS, .start = qins_clock()};
     for (size_t n = test->is_prompt ? end : test->depth + 1; n <= end; n++) {
-        if (qins_session_sync(bench->session, bench->ids, n, error) != QINS_OK) return error->status;
+        if (qins_session_sync(bench->place.session, bench->ids, n, error) != QINS_OK) return error->status;
         if (qins_interrupted) return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu tokens", n);
     }
     test->seconds[test->n_runs] = qins_clock() - clock->start;
@@ -101,9 +102,9 @@ static void add_sample(qins_bench_yardstick *yardstick, const double *rates) {
 
 static void measure_read(qins_bench *bench) {
     double rates[QINS_READ_PATTERNS];
-    const qins_image *image = bench->model.image;
+    const qins_image *image = bench->model->image;
     const size_t bytes = qins_image_bytes(image) - (size_t)qins_image_header(image)->tensors[0].offset;
-    qins_machine_read(qins_session_pool(bench->session), qins_image_matrix(image, 0).data, bytes, rates);
+    qins_machine_read(qins_engine_pool(bench->place.engine), qins_image_matrix(image, 0).data, bytes, rates);
     add_sample(&bench->read, rates);
 }
 
@@ -114,7 +115,7 @@ static void measure_sgemm(qins_bench *bench) {
 }
 
 static void measure_integer(qins_bench *bench) {
-    const double rate = qins_machine_integer(qins_session_pool(bench->session), qins_kernels_get());
+    const double rate = qins_machine_integer(qins_engine_pool(bench->place.engine), qins_kernels_get());
     add_sample(&bench->integer, &rate);
 }
 
@@ -160,7 +161,7 @@ static qins_status yardstick_init(qins_bench_yardstick *yardstick, const qins_be
 static qins_status prepare_machine(qins_bench *bench, qins_error *error) {
     static const size_t matrices[] = {QINS_QKV, QINS_OUTPUT, QINS_GATE_UP, QINS_DOWN};
     enum { N_MATRICES = sizeof matrices / sizeof matrices[0] };
-    const qins_header *header = qins_image_header(bench->model.image);
+    const qins_header *header = qins_image_header(bench->model->image);
     qins_sgemm_shape shapes[N_MATRICES];
     for (size_t i = 0; i < N_MATRICES; i++) {
         const qins_tensor_spec *spec = &header->tensors[QINS_LAYER_INDEX + matrices[i]].spec;
@@ -170,30 +171,34 @@ static qins_status prepare_machine(qins_bench *bench, qins_error *error) {
         yardstick_init(&bench->sgemm, bench, QINS_SGEMM_SPLITS, error) != QINS_OK ||
         yardstick_init(&bench->integer, bench, 1, error) != QINS_OK)
         return error->status;
-    bench->prompts_are_exact = qins_session_matmul(bench->session) == QINS_MATMUL_EXACT;
-    return qins_sgemm_gauge_init(&bench->gauge, qins_session_pool(bench->session), qins_session_chunk(bench->session),
-                                 shapes, N_MATRICES, error);
+    bench->prompts_are_exact = qins_session_matmul(bench->place.session) == QINS_MATMUL_EXACT;
+    return qins_sgemm_gauge_init(&bench->gauge, qins_engine_pool(bench->place.engine), QINS_STEP_TOKENS, shapes,
+                                 N_MATRICES, error);
 }
 
-// Open everything and produce one token, the way a short run does.
-static qins_status first_token(qins_bench *bench, qins_session_options *session_options, qins_error *error) {
+// One token, the way a short run gets it.
+static qins_status first_token(qins_bench *bench, struct chunk_clock *clock, qins_error *error) {
     const double start = qins_clock();
-    if (qins_model_open(&bench->model, bench->options->model, bench->options, error) != QINS_OK) return error->status;
-    const qins_config *config = &qins_image_header(bench->model.image)->config;
+    qins_options options = *bench->options;
+    bench->model = qins_open_model(options.model, &options, error);
+    if (bench->model == NULL) return error->status;
+    const qins_config *config = qins_model_config(bench->model);
     const size_t longest = longest_sequence(bench);
-    if (session_options->n_ctx < longest) session_options->n_ctx = longest;
+    if (options.session.n_ctx < longest) options.session.n_ctx = longest;
     // One set of factors for all tests: a switch amidst one would compute its tokens twice.
-    if (longest > config->original_positions) session_options->rope_long = true;
-    bench->session = qins_session_create(bench->model.image, session_options, error);
-    qins_sampler *sampler = qins_sampler_create(&bench->options->sampler, config->vocab_size, error);
+    if (longest > config->original_positions) options.session.rope_long = true;
+    if (qins_workplace_open(&bench->place, &options, bench->model, error) != QINS_OK) return error->status;
+    qins_session_observe(bench->place.session, &(qins_observer){mark_chunks, NULL, clock});
+    qins_sampler *sampler = qins_sampler_create(&options.sampler, NULL, 0, config->vocab_size, error);
     bench->open = qins_clock() - start;
     if (error->status == QINS_OK && make_ids(bench, longest, error) == QINS_OK) {
         const double pass = qins_clock();
-        qins_session_sync(bench->session, bench->ids, BENCH_FIRST_PROMPT, error);
+        qins_session_sync(bench->place.session, bench->ids, BENCH_FIRST_PROMPT, error);
         bench->first_pass = qins_clock() - pass;
     }
     if (error->status == QINS_OK)
-        qins_sampler_next(sampler, qins_session_logits(bench->session), bench->ids, BENCH_FIRST_PROMPT);
+        qins_sampler_next(sampler, qins_session_logits(bench->place.session),
+                          &(qins_text_so_far){bench->ids, BENCH_FIRST_PROMPT, BENCH_FIRST_PROMPT});
     bench->first_token = qins_clock() - start;
     qins_sampler_free(sampler);
     return error->status;
@@ -201,8 +206,8 @@ static qins_status first_token(qins_bench *bench, qins_session_options *session_
 
 static qins_status second_pass(qins_bench *bench, qins_error *error) {
     const double start = qins_clock();
-    qins_session_pretend(bench->session, NULL, 0, error);
-    qins_session_sync(bench->session, bench->ids, BENCH_FIRST_PROMPT, error);
+    qins_session_pretend(bench->place.session, NULL, 0, error);
+    qins_session_sync(bench->place.session, bench->ids, BENCH_FIRST_PROMPT, error);
     bench->second_pass = qins_clock() - start;
     return error->status;
 }
@@ -210,16 +215,13 @@ static qins_status second_pass(qins_bench *bench, qins_error *error) {
 qins_status qins_cmd_bench(const qins_options *options, qins_error *error) {
     qins_bench bench = {.options = options};
     struct chunk_clock clock = {.chunk = 1};
-    qins_session_options session_options = options->session;
-    session_options.progress = mark_chunks;
-    session_options.context = &clock;
-    if (plan_tests(&bench, error) == QINS_OK && first_token(&bench, &session_options, error) == QINS_OK &&
+    if (plan_tests(&bench, error) == QINS_OK && first_token(&bench, &clock, error) == QINS_OK &&
         second_pass(&bench, error) == QINS_OK && prepare_machine(&bench, error) == QINS_OK &&
         run_rounds(&bench, &clock, error) == QINS_OK)
         qins_bench_report(&bench, error);
     qins_sgemm_gauge_free(&bench.gauge);
-    qins_session_free(bench.session);
-    qins_model_close(&bench.model);
+    qins_workplace_close(&bench.place);
+    qins_model_close(bench.model);
     free(bench.read.rates);
     free(bench.sgemm.rates);
     free(bench.integer.rates);

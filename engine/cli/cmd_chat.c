@@ -25,10 +25,10 @@ void qins_chat_say(const qins_chat *chat, const char *format, ...) {
 // --- replies ---
 
 static void warn_of_little_room(const qins_chat *chat) {
-    const size_t n_ctx = qins_session_n_ctx(chat->generator.session), used = chat->conversation.ids.count;
+    const size_t n_ctx = qins_session_n_ctx(chat->generator.place.session), used = chat->conversation.ids.count;
     if (used + n_ctx / LITTLE_ROOM < n_ctx) return;
     qins_chat_say(chat, "%zu of %zu tokens of context are used%s; /undo and /clear make room, -c sets the size", used,
-                  n_ctx, chat->last.end == QINS_END_CONTEXT ? ", and the reply is cut short" : "");
+                  n_ctx, chat->last.finish == QINS_FINISH_CONTEXT ? ", and the reply is cut short" : "");
 }
 
 static void print_statistics(const qins_chat *chat, qins_error *error) {
@@ -40,7 +40,7 @@ static void print_statistics(const qins_chat *chat, qins_error *error) {
 
 // The format ends every message with <|end|>, whatever ended the reply.
 static void end_reply(qins_chat *chat, qins_error *error) {
-    if (chat->last.end == QINS_END_STOP_ID) chat->conversation.ids.count--;
+    if (chat->last.finish == QINS_FINISH_STOP_ID) chat->conversation.ids.count--;
     qins_conversation_end_turn(&chat->conversation, error);
     print_statistics(chat, error);
     warn_of_little_room(chat);
@@ -68,7 +68,7 @@ void qins_chat_reply(qins_chat *chat, qins_error *error) {
     qins_generate(&chat->generator, ids, &chat->last, error);
     if (error->status != QINS_OK) {
         take_back(chat, old, n_old);
-    } else if (chat->last.end == QINS_END_INTERRUPTED && chat->last.n_generated == 0) {
+    } else if (chat->last.finish == QINS_FINISH_CANCELLED && chat->last.n_generated == 0) {
         take_back(chat, old, n_old);
         qins_chat_say(chat, "stopped before the reply began; %s",
                       n_old > 0 ? "the one before stays" : "the message is taken back");
@@ -119,7 +119,7 @@ static void greet(const qins_chat *chat) {
     const double bytes = (double)qins_image_bytes(chat->generator.model->image);
     qins_chat_say(chat, "%s, %.*f %s, context of %zu tokens; /help lists the commands, Ctrl-D ends the chat", name,
                   bytes < 1e10 ? 1 : 0, bytes < 1e9 ? bytes / 1e6 : bytes / 1e9, bytes < 1e9 ? "MB" : "GB",
-                  qins_session_n_ctx(chat->generator.session));
+                  qins_session_n_ctx(chat->generator.place.session));
 }
 
 static void obey(qins_chat *chat, const qins_buffer *message, qins_error *error) {
@@ -149,23 +149,28 @@ static void converse(qins_chat *chat, qins_error *error) {
     qins_buffer_free(&message);
 }
 
+static void chat_with(qins_chat *chat, const qins_model *model, qins_error *error) {
+    qins_watch watch;
+    chat->conversation.model = model;
+    if (qins_generator_open(&chat->generator, chat->options, model, &watch, error) == QINS_OK) {
+        chat->generator.is_chat = true;
+        qins_chat_input_open(&chat->input, chat->options->lines, qins_chat_complete, error);
+        converse(chat, error);
+        qins_chat_input_close(&chat->input);
+    }
+    qins_generator_close(&chat->generator);
+}
+
 qins_status qins_cmd_chat(const qins_options *given, qins_error *error) {
     qins_options options = *given;
-    qins_model model = {0};
-    qins_watch watch;
+    qins_model *model = NULL;
     qins_chat chat = {
-        .options = &options, .attached.error = error, .conversation = qins_conversation_new(&options, &model)};
-    if (qins_conversation_set_system(&chat.conversation, options.system, error) == QINS_OK &&
-        qins_model_open(&model, options.model, &options, error) == QINS_OK &&
-        qins_generator_open(&chat.generator, &options, &model, &watch, error) == QINS_OK) {
-        chat.generator.is_chat = true;
-        qins_chat_input_open(&chat.input, options.lines, qins_chat_complete, error);
-        converse(&chat, error);
-        qins_chat_input_close(&chat.input);
-    }
-    qins_generator_close(&chat.generator);
+        .options = &options, .attached.error = error, .conversation = qins_conversation_new(&options, NULL)};
+    if (qins_conversation_set_system(&chat.conversation, options.system, error) == QINS_OK)
+        model = qins_open_model(options.model, &options, error);
+    if (model != NULL) chat_with(&chat, model, error);
     qins_conversation_free(&chat.conversation);
-    qins_model_close(&model);
+    qins_model_close(model);
     qins_buffer_free(&chat.attached);
     return error->status;
 }

@@ -14,8 +14,10 @@ enum {
 
 struct eval {
     qins_options options, ref_options;
-    qins_model model, ref_model;
-    qins_evaluator evaluator, reference; // the latter without a session: there is none
+    qins_model *model, *ref_model; // the latter NULL: there is none
+    qins_engine *engine;
+    qins_session *session, *ref_session;
+    qins_evaluator evaluator, reference;
     qins_meter meter;
     uint64_t done, total; // questions
     // Of the current question.
@@ -26,7 +28,7 @@ struct eval {
 // --- texts to ids ---
 
 static qins_status encode(const struct eval *eval, const qins_buffer *text, qins_ids *ids, qins_error *error) {
-    return qins_tokenizer_encode(eval->model.tokenizer, (const char *)text->data, text->size, 0, ids, error);
+    return qins_tokenizer_encode(eval->model->tokenizer, (const char *)text->data, text->size, 0, ids, error);
 }
 
 // As lm-evaluation-harness does it: the continuation's tokens are those that the whole text has beyond the context's.
@@ -122,7 +124,7 @@ static qins_status run_question(struct eval *eval, qins_eval_result *result, siz
     qins_choice choices[QINS_MAX_CHOICES];
     if (encode_question(eval, result, index, choices, error) != QINS_OK) return error->status;
     answer_question(&eval->evaluator, question, format, choices, &result->answers[index], error);
-    if (eval->reference.session != NULL && error->status == QINS_OK)
+    if (eval->ref_session != NULL && error->status == QINS_OK)
         answer_question(&eval->reference, question, format, choices, &result->ref_answers[index], error);
     return error->status;
 }
@@ -139,7 +141,7 @@ static qins_status run_task(struct eval *eval, qins_eval_result *result, qins_er
     const size_t n = result->task.n_questions;
     const size_t n_scored = eval->evaluator.n_scored, n_computed = eval->evaluator.n_computed;
     result->answers = qins_alloc(n, sizeof *result->answers, "answers", error);
-    if (eval->reference.session != NULL) result->ref_answers = qins_alloc(n, sizeof *result->answers, "answers", error);
+    if (eval->ref_session != NULL) result->ref_answers = qins_alloc(n, sizeof *result->answers, "answers", error);
     for (size_t i = 0; i < n && error->status == QINS_OK; i++) {
         run_question(eval, result, i, error);
         eval->done++;
@@ -174,26 +176,44 @@ static qins_status run_tasks(struct eval *eval, qins_eval_result *results, size_
 
 static qins_status open_models(struct eval *eval, qins_error *error) {
     qins_session_options *options = &eval->options.session, *ref_options = &eval->ref_options.session;
-    if (qins_model_open(&eval->model, eval->options.model, &eval->options, error) != QINS_OK ||
-        qins_model_tokenizer(&eval->model, error) == NULL)
-        return error->status;
-    const size_t max_positions = qins_image_header(eval->model.image)->config.max_positions;
-    if (options->n_ctx == 0) options->n_ctx = max_positions < DEFAULT_CONTEXT ? max_positions : DEFAULT_CONTEXT;
-    options->progress = show_progress;
-    options->context = eval;
+    eval->model = qins_open_model(eval->options.model, &eval->options, error);
+    if (eval->model == NULL || qins_need_tokenizer(eval->model, error) == NULL) return error->status;
+    const size_t most = qins_model_max_tokens(eval->model);
+    if (options->n_ctx == 0) options->n_ctx = most < DEFAULT_CONTEXT ? most : DEFAULT_CONTEXT;
     *ref_options = *options;
-    if (qins_evaluator_init(&eval->evaluator, eval->model.image, options, error) == QINS_OK &&
-        eval->options.ref != NULL &&
-        qins_reference_open(&eval->ref_model, &eval->ref_options, &eval->model, error) == QINS_OK)
-        qins_evaluator_init(&eval->reference, eval->ref_model.image, ref_options, error);
+    if (eval->options.ref != NULL) eval->ref_model = qins_open_reference(&eval->ref_options, eval->model, error);
+    return error->status;
+}
+
+// A session and what scores by it.
+static qins_session *open_evaluator(struct eval *eval, const qins_model *model, const qins_session_options *options,
+                                    qins_evaluator *evaluator, qins_error *error) {
+    qins_session *session = qins_session_create(eval->engine, model, options, error);
+    if (session == NULL) return NULL;
+    qins_session_observe(session, &(qins_observer){show_progress, NULL, eval});
+    qins_evaluator_init(evaluator, session, error);
+    return session;
+}
+
+static qins_status open_evaluators(struct eval *eval, qins_error *error) {
+    const qins_model *const models[] = {eval->model, eval->ref_model};
+    const bool has_reference = eval->ref_model != NULL;
+    eval->engine = qins_engine_create(models, has_reference ? 2 : 1, eval->options.n_threads, error);
+    if (eval->engine != NULL)
+        eval->session = open_evaluator(eval, eval->model, &eval->options.session, &eval->evaluator, error);
+    if (error->status == QINS_OK && has_reference)
+        eval->ref_session = open_evaluator(eval, eval->ref_model, &eval->ref_options.session, &eval->reference, error);
     return error->status;
 }
 
 static void close_models(struct eval *eval) {
     qins_evaluator_free(&eval->reference);
     qins_evaluator_free(&eval->evaluator);
-    qins_model_close(&eval->ref_model);
-    qins_model_close(&eval->model);
+    qins_session_free(eval->ref_session);
+    qins_session_free(eval->session);
+    qins_engine_free(eval->engine);
+    qins_model_close(eval->ref_model);
+    qins_model_close(eval->model);
     qins_buffer_free(&eval->examples);
     qins_buffer_free(&eval->context);
     qins_buffer_free(&eval->continuation);
@@ -206,7 +226,7 @@ qins_status qins_cmd_eval(const qins_options *given, qins_error *error) {
     eval.examples.error = eval.context.error = eval.continuation.error = error;
     if (given->n_tasks == 0) return qins_fail(error, QINS_USAGE, "eval needs --task FILE, a file of questions");
     if (read_tasks(&eval, results, error) == QINS_OK && open_models(&eval, error) == QINS_OK &&
-        run_tasks(&eval, results, given->n_tasks, error) == QINS_OK)
+        open_evaluators(&eval, error) == QINS_OK && run_tasks(&eval, results, given->n_tasks, error) == QINS_OK)
         qins_eval_report(results, given->n_tasks, given->json, error);
     for (size_t i = 0; i < given->n_tasks; i++) {
         qins_task_free(&results[i].task);

@@ -85,30 +85,29 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
 }
 
 qins_status qins_cmd_info(const qins_options *options, qins_error *error) {
-    qins_model model;
-    if (qins_model_open(&model, options->model, options, error) == QINS_OK) print_info(&model, options, error);
-    qins_model_close(&model);
+    qins_model *model = qins_open_model(options->model, options, error);
+    if (model != NULL) print_info(model, options, error);
+    qins_model_close(model);
     return error->status == QINS_OK ? qins_flush(error) : error->status;
 }
 
 qins_status qins_cmd_verify(const qins_options *options, qins_error *error) {
-    qins_model model;
     qins_pool *pool = NULL;
-    size_t n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_default_threads();
-    bool opened = qins_model_open(&model, options->model, options, error) == QINS_OK;
+    size_t n_threads = options->n_threads > 0 ? options->n_threads : qins_default_threads();
+    qins_model *model = qins_open_model(options->model, options, error);
     qins_release_interrupts(); // nothing is lost
-    if (opened) pool = qins_pool_create(n_threads, error);
-    if (pool != NULL && qins_image_verify(model.image, pool, error) == QINS_OK) {
-        const qins_header *header = qins_image_header(model.image);
+    if (model != NULL) pool = qins_pool_create(n_threads, error);
+    if (pool != NULL && qins_image_verify(model->image, pool, error) == QINS_OK) {
+        const qins_header *header = qins_image_header(model->image);
         if (options->json)
             qins_printf(error, "{\"ok\":true,\"tensors\":%zu,\"bytes\":%zu}\n", header->n_tensors,
-                        qins_image_bytes(model.image));
+                        qins_image_bytes(model->image));
         else
             qins_printf(error, "%s is intact: %zu tensors, %zu bytes\n", options->model, header->n_tensors,
-                        qins_image_bytes(model.image));
+                        qins_image_bytes(model->image));
     }
     qins_error_context(error, "%s", options->model == NULL ? "verify" : options->model);
     qins_pool_free(pool);
-    qins_model_close(&model);
+    qins_model_close(model);
     return error->status == QINS_OK ? qins_flush(error) : error->status;
 }

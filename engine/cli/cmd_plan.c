@@ -48,7 +48,7 @@ static void print_total(const qins_config *config, const qins_memory_plan *plan,
 }
 
 static size_t thread_count(const qins_options *options) {
-    return options->session.n_threads > 0 ? options->session.n_threads : qins_default_threads();
+    return options->n_threads > 0 ? options->n_threads : qins_default_threads();
 }
 
 static void print_contexts(const qins_config *config, const qins_memory_plan *plan, FILE *file) {
@@ -99,7 +99,12 @@ static void plan_and_print(const qins_options *options, const qins_config *confi
                            qins_error *error) {
     qins_memory_plan plan;
     qins_error refusal = {0};
-    qins_session_plan(config, file_bytes, is_converted, &options->session, &plan, &refusal);
+    const qins_plan_request request = {.config = config,
+                                       .file_bytes = file_bytes,
+                                       .is_converted = is_converted,
+                                       .n_threads = options->n_threads,
+                                       .session = &options->session};
+    qins_plan_memory(&request, &plan, &refusal);
     if (options->json)
         print_json(options, &plan, error);
     else
@@ -116,10 +121,9 @@ static void plan_folder(const qins_options *options, qins_error *error) {
 }
 
 static void plan_file(const qins_options *options, qins_error *error) {
-    qins_model model;
-    if (qins_model_open(&model, options->model, options, error) == QINS_OK)
-        plan_and_print(options, &qins_image_header(model.image)->config, qins_image_bytes(model.image), false, error);
-    qins_model_close(&model);
+    qins_model *model = qins_open_model(options->model, options, error);
+    if (model != NULL) plan_and_print(options, qins_model_config(model), qins_image_bytes(model->image), false, error);
+    qins_model_close(model);
 }
 
 qins_status qins_cmd_plan(const qins_options *options, qins_error *error) {

@@ -23,7 +23,7 @@ static qins_status message_ids(const qins_options *options, const qins_model *mo
 // The prompt's token ids: --ids as they are, --raw text encoded, otherwise a conversation of one turn.
 static qins_status prompt_ids(const qins_options *options, const qins_model *model, const char *text, size_t size,
                               qins_ids *ids, qins_error *error) {
-    const qins_tokenizer *tokenizer = qins_model_tokenizer(model, error);
+    const qins_tokenizer *tokenizer = qins_need_tokenizer(model, error);
     if (tokenizer == NULL) return error->status;
     if (options->messages != NULL) return message_ids(options, model, ids, error);
     if (options->raw) {
@@ -33,7 +33,7 @@ static qins_status prompt_ids(const qins_options *options, const qins_model *mod
     return qins_encode_turn(options, model, options->system, text, size, ids, error);
 }
 
-static qins_status run(qins_options *options, qins_model *model, const char *text, size_t size, qins_ids *ids,
+static qins_status run(qins_options *options, const qins_model *model, const char *text, size_t size, qins_ids *ids,
                        qins_error *error) {
     if (options->ids == NULL && prompt_ids(options, model, text, size, ids, error) != QINS_OK) return error->status;
     if (ids->count == 0) return qins_fail(error, QINS_USAGE, "the prompt is empty; give some text");
@@ -46,14 +46,14 @@ static qins_status run(qins_options *options, qins_model *model, const char *tex
         if (qins_generate(&generator, ids, &reply, error) == QINS_OK) qins_statistics_print(&generator, &reply, error);
     }
     qins_generator_close(&generator);
-    if (error->status == QINS_OK && reply.end == QINS_END_INTERRUPTED)
+    if (error->status == QINS_OK && reply.finish == QINS_FINISH_CANCELLED)
         return qins_fail(error, QINS_INTERRUPTED, "interrupted");
     return error->status;
 }
 
 qins_status qins_cmd_run(const qins_options *given, qins_error *error) {
     qins_options options = *given;
-    qins_model model = {0};
+    qins_model *model = NULL;
     qins_ids ids = {0};
     char *text = NULL;
     size_t size = 0;
@@ -71,9 +71,9 @@ qins_status qins_cmd_run(const qins_options *given, qins_error *error) {
     if ((options.prompt == NULL || options.n_files > 0) && !options.raw && size > 0 && text[size - 1] == '\n') size--;
     if (error->status == QINS_OK && options.ids == NULL && options.messages == NULL && size == 0 && !options.raw)
         qins_fail(error, QINS_USAGE, "the prompt is empty; use -p TEXT, -f FILE, or write it to standard input");
-    if (error->status == QINS_OK && qins_model_open(&model, options.model, &options, error) == QINS_OK)
-        run(&options, &model, text, size, &ids, error);
-    qins_model_close(&model);
+    if (error->status == QINS_OK) model = qins_open_model(options.model, &options, error);
+    if (model != NULL) run(&options, model, text, size, &ids, error);
+    qins_model_close(model);
     qins_ids_free(&ids);
     free(text);
     return error->status;

@@ -54,20 +54,20 @@ static qins_status decode(const qins_options *options, const qins_tokenizer *tok
 }
 
 qins_status qins_cmd_tokenize(const qins_options *options, qins_error *error) {
-    qins_model model = {0};
+    qins_model *model = NULL;
     char *text = NULL;
     size_t size = 0;
     if (options->ids != NULL && !options->decode)
         return qins_fail(error, QINS_USAGE, "--ids holds ids already; add --decode to get their text");
     if (options->ids == NULL) qins_read_prompt(options, &text, &size, error);
-    if (error->status == QINS_OK) qins_model_open(&model, options->model, options, error);
-    const qins_tokenizer *tokenizer = error->status == QINS_OK ? qins_model_tokenizer(&model, error) : NULL;
+    if (error->status == QINS_OK) model = qins_open_model(options->model, options, error);
+    const qins_tokenizer *tokenizer = model != NULL ? qins_need_tokenizer(model, error) : NULL;
     if (tokenizer != NULL && options->decode)
         decode(options, tokenizer, text, size, error);
     else if (tokenizer != NULL)
         tokenize(options, tokenizer, text, size, error);
     if (error->status == QINS_OK) qins_flush(error);
-    qins_model_close(&model);
+    qins_model_close(model);
     free(text);
     return error->status;
 }

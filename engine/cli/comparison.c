@@ -2,7 +2,7 @@
 #include "engine/cli/comparison.h"
 
 #include "engine/base/memory.h"
-#include "engine/cli/log_softmax.h"
+#include "engine/runtime/log_softmax.h"
 
 #include <stdlib.h>
 

@@ -2,22 +2,20 @@
 #include "engine/cli/evaluator.h"
 
 #include "engine/base/memory.h"
-#include "engine/cli/log_softmax.h"
+#include "engine/runtime/log_softmax.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-qins_status qins_evaluator_init(qins_evaluator *evaluator, const qins_image *image, const qins_session_options *options,
-                                qins_error *error) {
-    *evaluator = (qins_evaluator){.session = qins_session_create(image, options, error)};
-    if (evaluator->session == NULL) return error->status;
-    const size_t vocab_size = qins_session_config(evaluator->session)->vocab_size;
-    evaluator->row = qins_alloc(vocab_size, sizeof *evaluator->row, "logits", error);
+qins_status qins_evaluator_init(qins_evaluator *evaluator, qins_session *session, qins_error *error) {
+    *evaluator = (qins_evaluator){.session = session, .scorer = qins_scorer_create(session, error)};
+    if (evaluator->scorer == NULL) return error->status;
+    evaluator->row = qins_alloc(qins_session_config(session)->vocab_size, sizeof *evaluator->row, "logits", error);
     return error->status;
 }
 
 void qins_evaluator_free(qins_evaluator *evaluator) {
-    qins_session_free(evaluator->session);
+    qins_scorer_free(evaluator->scorer);
     free(evaluator->row);
     *evaluator = (qins_evaluator){0};
 }
@@ -44,9 +42,9 @@ static double score_after(qins_evaluator *evaluator, const int32_t *ids, size_t 
     const float *logits;
     size_t at, n_rows;
     double sum = 0.0;
-    if (first == n || qins_session_score_begin(session, ids, n, first, error) != QINS_OK) return 0.0;
+    if (first == n || qins_scorer_begin(evaluator->scorer, ids, n, first, error) != QINS_OK) return 0.0;
     evaluator->n_computed += qins_session_computed(session);
-    while (qins_session_score_next(session, &logits, &at, &n_rows, error) == QINS_OK && n_rows > 0) {
+    while (qins_scorer_next(evaluator->scorer, &logits, &at, &n_rows, error) == QINS_OK && n_rows > 0) {
         for (size_t i = 0; i < n_rows; i++) {
             const float *row = logits + i * vocab_size;
             sum += (double)row[ids[at + i + 1]] - qins_log_sum_exp(row, vocab_size);

@@ -3,7 +3,7 @@
 #ifndef QINS_CLI_EVALUATOR_H
 #define QINS_CLI_EVALUATOR_H
 
-#include "engine/model/session.h"
+#include "engine/runtime/scorer.h"
 
 // ids[n_context + n_continuation]: both parts, encoded.
 typedef struct qins_choice {
@@ -12,16 +12,16 @@ typedef struct qins_choice {
 } qins_choice;
 
 typedef struct qins_evaluator {
-    qins_session *session; // owned
+    qins_session *session; // not owned
+    qins_scorer *scorer;   // owned
     float *row;            // owned, [vocab_size]: logits behind the context
     double row_lse;        // their log-sum-exp
     // Tokens, over all questions: of all contexts and continuations, and those that had to be computed.
     size_t n_scored, n_computed;
 } qins_evaluator;
 
-// NULL session and an error otherwise. Release with qins_evaluator_free, also after a failure.
-qins_status qins_evaluator_init(qins_evaluator *evaluator, const qins_image *image, const qins_session_options *options,
-                                qins_error *error);
+// The session must outlive it. Release with qins_evaluator_free, also after a failure.
+qins_status qins_evaluator_init(qins_evaluator *evaluator, qins_session *session, qins_error *error);
 void qins_evaluator_free(qins_evaluator *evaluator);
 
 // Tokens at the front of a choice that must be dropped for it to fit into a context of n_ctx: as in

@@ -6,41 +6,44 @@
 #include "engine/cli/output.h"
 #include "engine/cli/setup.h"
 #include "engine/cli/statistics.h"
+#include "engine/runtime/generation.h"
+#include "engine/runtime/sampler.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
-static void show_setup(const qins_options *options, const qins_image *image, qins_error *error) {
-    const qins_config *config = &qins_image_header(image)->config;
+static void show_setup(const qins_options *options, const qins_model *model, qins_error *error) {
+    const qins_plan_request request = {.config = qins_model_config(model),
+                                       .file_bytes = qins_image_bytes(model->image),
+                                       .n_threads = options->n_threads,
+                                       .session = &options->session};
     qins_memory_plan plan;
-    if (qins_session_plan(config, qins_image_bytes(image), false, &options->session, &plan, error) == QINS_OK)
-        qins_print_setup(options, config, &plan, stderr);
+    if (qins_plan_memory(&request, &plan, error) == QINS_OK)
+        qins_print_setup(options, qins_model_config(model), &plan, stderr);
 }
 
-qins_status qins_generator_open(qins_generator *generator, qins_options *options, qins_model *model, qins_watch *watch,
-                                qins_error *error) {
+qins_status qins_generator_open(qins_generator *generator, qins_options *options, const qins_model *model,
+                                qins_watch *watch, qins_error *error) {
     *generator = (qins_generator){.options = options, .model = model, .watch = watch};
     if (!options->seed_given && getrandom(&options->sampler.seed, sizeof(uint32_t), 0) != sizeof(uint32_t))
         return qins_fail_errno(error, QINS_FAILED, "cannot get a random seed; give one with --seed");
-    qins_watch_session(watch, &options->session, options->quiet);
-    const size_t vocab_size = qins_image_header(model->image)->config.vocab_size;
-    generator->sampler = qins_sampler_create(&options->sampler, vocab_size, error);
-    if (error->status == QINS_OK && options->verbose) show_setup(options, model->image, error);
-    if (error->status == QINS_OK) generator->session = qins_session_create(model->image, &options->session, error);
+    if (qins_sampler_check(&options->sampler, error) != QINS_OK) return error->status;
+    if (options->verbose) show_setup(options, model, error);
+    if (error->status == QINS_OK && qins_workplace_open(&generator->place, options, model, error) == QINS_OK)
+        qins_watch_session(watch, generator->place.session, options->quiet);
     qins_catch_interrupts(NULL); // a reply stops within a token
     return error->status;
 }
 
 void qins_generator_close(qins_generator *generator) {
-    qins_session_free(generator->session);
-    qins_sampler_free(generator->sampler);
+    qins_workplace_close(&generator->place);
     *generator = (qins_generator){0};
 }
 
 qins_status qins_encode_turn(const qins_options *options, const qins_model *model, const char *system, const char *text,
                              size_t size, qins_ids *ids, qins_error *error) {
-    const qins_tokenizer *tokenizer = qins_model_tokenizer(model, error);
+    const qins_tokenizer *tokenizer = qins_need_tokenizer(model, error);
     if (tokenizer == NULL) return error->status;
     if (model->chat_template == QINS_CHAT_NONE)
         return qins_fail(error, QINS_USAGE, "this model has no chat template that is known here; use --raw");
@@ -63,84 +66,104 @@ void qins_show_prompt(const qins_generator *generator, const qins_ids *ids, size
 }
 
 qins_status qins_check_room(const qins_generator *generator, size_t n_tokens, qins_error *error) {
-    const size_t n_ctx = qins_session_n_ctx(generator->session);
-    const qins_options *options = generator->options;
-    size_t wanted = options->n_predict != SIZE_MAX ? options->n_predict : 1;
-    if (n_tokens + wanted <= n_ctx) return QINS_OK;
-    return qins_fail(error, QINS_CONTEXT_OVERFLOW,
-                     "%zu tokens of prompt and %zu to generate do not fit into the context of %zu; "
-                     "shorten the prompt, lower -n or raise -c",
-                     n_tokens, wanted, n_ctx);
+    return qins_generation_check_room(generator->place.session, n_tokens, generator->options->n_predict, error);
 }
 
-static bool is_stop_id(const qins_config *config, int32_t id) {
-    for (size_t i = 0; i < config->n_stop_ids; i++) {
-        if (config->stop_ids[i] == id) return true;
-    }
-    return false;
+static qins_generation *begin(qins_generator *generator, const qins_ids *ids, qins_error *error) {
+    const qins_options *given = generator->options;
+    qins_generation_options options = qins_generation_defaults();
+    options.ids = ids->data;
+    options.n_ids = ids->count;
+    options.max_tokens = given->n_predict;
+    options.sampler = given->sampler;
+    options.sampler.seed += generator->n_replies++;
+    options.stops = given->stops;
+    options.n_stops = given->n_stops;
+    options.wants_logprobs = given->logprobs > 0;
+    options.n_top = given->logprobs;
+    return qins_generation_create(generator->place.session, &options, error);
 }
 
-// The loop itself: reply->end says why it ended.
-static qins_status generate_tokens(qins_generator *generator, qins_output *output, qins_ids *ids, qins_reply *reply,
-                                   qins_error *error) {
-    qins_session *session = generator->session;
-    const qins_config *config = qins_session_config(session);
-    double start = qins_clock();
-    for (;; reply->n_generated++) {
-        reply->end = qins_interrupted ? QINS_END_INTERRUPTED : QINS_END_LENGTH;
-        if (qins_interrupted || reply->n_generated == generator->options->n_predict) break;
-        if (qins_session_sync(session, ids->data, ids->count, error) != QINS_OK) return error->status;
+// Has the prompt been computed when this is the first event?
+static bool tells_of_prompt(const qins_event *event) {
+    return event->kind != QINS_EVENT_END || event->finish == QINS_FINISH_STOP_ID ||
+           event->finish == QINS_FINISH_CONTEXT;
+}
+
+static const char *find_stop(const qins_options *options, const char *text) {
+    size_t i = 0;
+    while (strcmp(options->stops[i], text) != 0) i++;
+    return options->stops[i];
+}
+
+static void note_end(const qins_options *options, const qins_event *event, qins_ids *ids, qins_reply *reply,
+                     qins_error *error) {
+    reply->finish = event->finish;
+    reply->stop_id = event->stop_id;
+    if (event->finish == QINS_FINISH_STOP_ID) qins_ids_append(ids, event->stop_id, error);
+    if (event->finish == QINS_FINISH_STOP_TEXT) reply->stop_text = find_stop(options, event->stop_text);
+}
+
+// Take all events: text goes to the output, ids to *ids as well, times and the end into the reply.
+static void take_events(qins_generator *generator, qins_generation *generation, qins_output *output, qins_ids *ids,
+                        qins_reply *reply, qins_error *error) {
+    const double start = qins_clock();
+    qins_event event = {.kind = QINS_EVENT_WAIT};
+    for (bool is_first = true; event.kind != QINS_EVENT_END && error->status == QINS_OK; is_first = false) {
+        if (qins_interrupted) qins_generation_cancel(generation);
+        if (qins_generation_next(generation, &event, error) != QINS_OK) break;
         qins_watch_end(generator->watch);
-        if (reply->n_generated == 0) {
-            reply->n_computed = qins_session_computed(session);
+        if (is_first && tells_of_prompt(&event)) {
+            reply->n_computed = reply->n_prompt - qins_generation_cached(generation);
             reply->prompt_seconds = qins_clock() - start;
-            start += reply->prompt_seconds;
         }
-        const float *logits = qins_session_logits(session);
-        const int32_t id = qins_sampler_next(generator->sampler, logits, ids->data, ids->count);
-        if (is_stop_id(config, id)) {
-            reply->end = QINS_END_STOP_ID;
-            reply->stop_id = id;
-            if (qins_ids_append(ids, id, error) != QINS_OK) return error->status;
-            break;
-        }
-        reply->end = QINS_END_CONTEXT;
-        if (ids->count == qins_session_n_ctx(session)) break;
-        if (qins_ids_append(ids, id, error) != QINS_OK) return error->status;
-        if (qins_output_push(output, id, logits, error) != QINS_OK) return error->status;
-        if (output->stop_text.found != NULL) {
-            reply->end = QINS_END_STOP_TEXT;
-            reply->stop_text = output->stop_text.found;
-            reply->n_generated++;
-            break;
-        }
+        if (event.kind == QINS_EVENT_TOKEN) qins_ids_append(ids, event.token.id, error);
+        if (event.kind == QINS_EVENT_END)
+            note_end(generator->options, &event, ids, reply, error);
+        else if (error->status == QINS_OK)
+            qins_output_push(output, &event, error);
     }
-    reply->generation_seconds = qins_clock() - start;
-    return QINS_OK;
+    reply->n_generated = qins_generation_count(generation);
+    reply->generation_seconds = qins_clock() - start - reply->prompt_seconds;
+}
+
+// After a failure, what was held back is shown all the same.
+static void show_rest(qins_generation *generation, qins_output *output) {
+    qins_error ignored = {0};
+    qins_event event = {.kind = QINS_EVENT_WAIT};
+    while (event.kind != QINS_EVENT_END && qins_generation_next(generation, &event, &ignored) == QINS_OK)
+        qins_output_push(output, &event, &ignored);
+}
+
+static void run(qins_generator *generator, qins_generation *generation, qins_output *output, qins_ids *ids,
+                qins_reply *reply, qins_error *error) {
+    qins_watch_begin(generator->watch, "prompt");
+    generator->watch->column = output->is_terminal ? &output->wrap.column : NULL;
+    take_events(generator, generation, output, ids, reply, error);
+    qins_watch_end(generator->watch);
+    generator->watch->column = NULL;
+    const qins_error failure = *error;
+    *error = (qins_error){0};
+    if (failure.status != QINS_OK) {
+        qins_generation_cancel(generation);
+        show_rest(generation, output);
+    }
+    qins_output_end(output, error);
+    if (failure.status != QINS_OK) *error = failure;
+    if (error->status == QINS_OK && output->record != NULL) {
+        qins_statistics_add(output->record, generator, reply, error);
+        qins_output_print_record(output, error);
+    }
 }
 
 qins_status qins_generate(qins_generator *generator, qins_ids *ids, qins_reply *reply, qins_error *error) {
-    *reply = (qins_reply){.n_prompt = ids->count, .n_computed = ids->count};
+    *reply = (qins_reply){.n_prompt = ids->count, .n_computed = ids->count, .finish = QINS_FINISH_FAILED};
     qins_output output;
-    if (qins_output_open(&output, generator->options, generator->model, generator->is_chat, error) == QINS_OK) {
-        qins_watch_begin(generator->watch, "prompt");
-        generator->watch->column = output.is_terminal ? &output.wrap.column : NULL;
-        generate_tokens(generator, &output, ids, reply, error);
-        qins_watch_end(generator->watch);
-        generator->watch->column = NULL;
-        if (error->status == QINS_INTERRUPTED) {
-            *error = (qins_error){0};
-            reply->end = QINS_END_INTERRUPTED;
-        }
-        const qins_error failure = *error; // what was held back is shown all the same
-        *error = (qins_error){0};
-        qins_output_end(&output, error);
-        if (failure.status != QINS_OK) *error = failure;
-        if (error->status == QINS_OK && output.record != NULL) {
-            qins_statistics_add(output.record, generator, reply, error);
-            qins_output_print_record(&output, error);
-        }
-    }
+    qins_generation *generation = NULL;
+    if (qins_output_open(&output, generator->options, generator->model, generator->is_chat, error) == QINS_OK)
+        generation = begin(generator, ids, error);
+    if (generation != NULL) run(generator, generation, &output, ids, reply, error);
+    qins_generation_free(generation);
     qins_output_close(&output);
     return error->status;
 }

@@ -4,22 +4,13 @@
 
 #include "engine/cli/cli.h"
 
-// Why a reply ended.
-typedef enum qins_end {
-    QINS_END_STOP_ID,    // the model ended it
-    QINS_END_STOP_TEXT,  // --stop
-    QINS_END_LENGTH,     // -n
-    QINS_END_CONTEXT,    // no room left
-    QINS_END_INTERRUPTED // the user ended it
-} qins_end;
-
 typedef struct qins_generator {
     const qins_options *options;
     const qins_model *model;
-    qins_session *session;
-    qins_sampler *sampler;
+    qins_workplace place;
     qins_watch *watch;
-    bool is_chat; // each reply ends with a newline
+    bool is_chat;       // each reply ends with a newline
+    uint64_t n_replies; // since the seed was set: each draws by a seed of its own
 } qins_generator;
 
 // What happened, for the statistics.
@@ -28,15 +19,15 @@ typedef struct qins_reply {
     size_t n_computed;  // of these, not taken from the cache
     size_t n_generated; // tokens, a stop id not counted
     double prompt_seconds, generation_seconds;
-    qins_end end;
-    int32_t stop_id;       // with QINS_END_STOP_ID
-    const char *stop_text; // with QINS_END_STOP_TEXT
+    qins_finish finish;
+    int32_t stop_id;       // with QINS_FINISH_STOP_ID
+    const char *stop_text; // with QINS_FINISH_STOP_TEXT: one of the options'
 } qins_reply;
 
 // Open everything that generation needs. Release with qins_generator_close, also after a failure. `options` gets its
 // seed filled in when none was given.
-qins_status qins_generator_open(qins_generator *generator, qins_options *options, qins_model *model, qins_watch *watch,
-                                qins_error *error);
+qins_status qins_generator_open(qins_generator *generator, qins_options *options, const qins_model *model,
+                                qins_watch *watch, qins_error *error);
 void qins_generator_close(qins_generator *generator);
 
 // Append the ids of a turn: the system message (NULL: none), the user's text, and the marker that asks for a reply.

@@ -2,7 +2,7 @@
 // model's own text is only computed from there on.
 #include "engine/cli/greedy.h"
 
-#include "engine/cli/log_softmax.h"
+#include "engine/runtime/log_softmax.h"
 
 #include <string.h>
 

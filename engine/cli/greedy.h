@@ -4,7 +4,7 @@
 #ifndef QINS_CLI_GREEDY_H
 #define QINS_CLI_GREEDY_H
 
-#include "engine/model/session.h"
+#include "engine/runtime/session.h"
 
 typedef struct qins_greedy_match {
     size_t window, n_prompt; // which window's first tokens were the prompt

@@ -1,9 +1,8 @@
 // Help texts; see help.h.
 #include "engine/cli/help.h"
 
-#include "engine/cli/version.h"
-#include "engine/measure/machine.h"
 #include "engine/kernels/tiers.h"
+#include "engine/measure/machine.h"
 
 #include <stdio.h>
 
@@ -61,5 +60,5 @@ void qins_list_options(qins_command named) {
 }
 
 void qins_print_version(void) {
-    printf("qinsrun %s\nBLAS %s\nCPU %s\n", qins_version, qins_blas_name(), qins_tier_get()->name);
+    printf("qinsrun %s\nBLAS %s\nCPU %s\n", qins_version(), qins_blas_name(), qins_tier_get()->name);
 }

@@ -32,9 +32,9 @@ static qins_command default_command(const qins_options *options) {
 
 static void warn_of_threads(const qins_options *options) {
     const size_t default_threads = qins_default_threads();
-    if (options->session.n_threads > default_threads && !options->quiet)
+    if (options->n_threads > default_threads && !options->quiet)
         fprintf(stderr, "qinsrun: -t %zu is more than the %zu cores for this process; that rarely helps\n",
-                options->session.n_threads, default_threads);
+                options->n_threads, default_threads);
 }
 
 static qins_status run(int argc, char **argv, qins_error *error) {
@@ -76,7 +76,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context) {
     }
     static atomic_flag is_told = ATOMIC_FLAG_INIT;
     while (atomic_flag_test_and_set(&is_told)) pause(); // another thread says it, and ends the program
-    if (stderr_is_terminal) say("\n"); // a reply may stand there
+    if (stderr_is_terminal) say("\n");                  // a reply may stand there
     say("qinsrun: ");
     say(path);
     say(" was changed or cut off while in use, or cannot be read any more\n");

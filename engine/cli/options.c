@@ -204,7 +204,7 @@ static const qins_argument rows[] = {
     {OUTPUT, 'q', "quiet", NULL, ANY, true, qins_set_switch, FIELD(quiet), 0, 0, "nothing on stderr but errors"},
     {OUTPUT, 'v', "verbose", NULL, GENERATES, true, qins_set_switch, FIELD(verbose), 0, 0,
      "say on stderr what memory, threads and instructions are used"},
-    {ENGINE, 't', "threads", "N", ANY, true, qins_set_count, FIELD(session.n_threads), 1, 1024,
+    {ENGINE, 't', "threads", "N", ANY, true, qins_set_count, FIELD(n_threads), 1, 1024,
      "threads (default: all available cores)"},
     {ENGINE, 0, "plan", NULL, GENERATES, true, qins_set_switch, FIELD(plan), 0, 0,
      "print what memory and threads will be used, and end"},
@@ -288,13 +288,13 @@ qins_status qins_options_parse(qins_options *options, unsigned commands, int arg
                               .task_format = QINS_TASK_FORMAT_COUNT,
                               .limit = SIZE_MAX,
                               .top = 5,
-                              .sampler = {.top_p = 1.0f, .repeat_penalty = 1.0f},
-                              .session = {.k_type = QINS_F16, .v_type = QINS_QINS8},
+                              .sampler = qins_sampler_defaults(),
+                              .session = qins_session_defaults(),
                               .convert = {.weight_type = QINS_QINS8}};
     qins_arguments_parse(&qins_run_arguments, commands, argc, argv, options, &options->given, error);
     const char *model = getenv("QINS_MODEL");
     if (options->model == NULL && model != NULL && model[0] != '\0') options->model = model;
-    options->convert.n_threads = options->session.n_threads > 0 ? options->session.n_threads : qins_default_threads();
+    options->convert.n_threads = options->n_threads > 0 ? options->n_threads : qins_default_threads();
     return error->status;
 }
 

@@ -5,8 +5,6 @@
 #include "convert/convert.h"
 #include "engine/base/arguments.h"
 #include "engine/cli/task.h"
-#include "engine/model/sampler.h"
-#include "engine/model/session.h"
 
 typedef enum qins_command {
     QINS_RUN,
@@ -83,6 +81,7 @@ typedef struct qins_options {
 
     const char *cpu; // --cpu: tier of kernels, NULL: as the environment or the machine says
     bool seed_given;
+    size_t n_threads; // 0: qins_default_threads()
     qins_sampler_options sampler;
     qins_session_options session; // n_ctx is also the window of perplexity and compare
     qins_convert_options convert; // for a Hugging Face folder

@@ -1,47 +1,36 @@
 // Output of a reply; see output.h.
 #include "engine/cli/output.h"
 
-#include "engine/base/memory.h"
-#include "engine/cli/log_softmax.h"
 #include "engine/cli/terminal.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-static void open_record(qins_output *output, const qins_model *model, qins_error *error) {
+static void open_record(qins_output *output, qins_error *error) {
     output->record = qins_json_new_object(error);
     output->text.error = error;
     output->ids = qins_json_add_array(output->record, "ids", error);
-    if (output->options->logprobs == 0) return;
-    output->logprobs = qins_json_add_array(output->record, "logprobs", error);
-    output->tokenizer = model->tokenizer;
-    output->best = qins_alloc(output->options->logprobs, sizeof *output->best, "list of the best tokens", error);
+    if (output->options->logprobs > 0) output->logprobs = qins_json_add_array(output->record, "logprobs", error);
 }
 
 qins_status qins_output_open(qins_output *output, const qins_options *options, const qins_model *model, bool is_chat,
                              qins_error *error) {
-    *output = (qins_output){.options = options, .vocab_size = qins_image_header(model->image)->config.vocab_size};
-    output->stop_text = (qins_stop_text){.stops = options->stops, .n_stops = options->n_stops, .held.error = error};
+    *output = (qins_output){.options = options, .tokenizer = model->tokenizer};
     output->is_terminal = isatty(STDOUT_FILENO) != 0;
     output->ends_line = !options->json && (is_chat || options->ids_out || options->newline || output->is_terminal);
     output->wrapped.error = error;
     output->is_wrapped = output->is_terminal && is_chat;
     qins_wrap_init(&output->wrap, error);
-    if (options->json) open_record(output, model, error);
-    if (options->ids_out) return error->status;
-    const qins_tokenizer *tokenizer = qins_model_tokenizer(model, error);
-    if (tokenizer != NULL) output->stream = qins_text_stream_create(tokenizer, true, error);
+    if (options->json) open_record(output, error);
+    if (!options->ids_out) qins_need_tokenizer(model, error);
     return error->status;
 }
 
 void qins_output_close(qins_output *output) {
-    qins_text_stream_free(output->stream);
-    qins_stop_text_free(&output->stop_text);
     qins_wrap_free(&output->wrap);
     qins_buffer_free(&output->wrapped);
     qins_buffer_free(&output->text);
     qins_json_free(output->record);
-    free(output->best);
 }
 
 static qins_status show(qins_output *output, const char *text, size_t size, qins_error *error) {
@@ -63,11 +52,11 @@ static qins_status show(qins_output *output, const char *text, size_t size, qins
 
 // A token's id, text and bytes, and its log-probability. The text has U+FFFD for bytes that are not UTF-8 by
 // themselves.
-static void add_token(const qins_output *output, qins_json *entry, int32_t id, double logprob, qins_error *error) {
-    qins_json_add_number(entry, "id", id, error);
-    qins_json_add_number(entry, "logprob", logprob, error);
+static void add_token(const qins_output *output, qins_json *entry, const qins_candidate *token, qins_error *error) {
+    qins_json_add_number(entry, "id", token->id, error);
+    qins_json_add_number(entry, "logprob", token->logprob, error);
     qins_buffer bytes = {.error = error};
-    if (output->tokenizer != NULL && qins_tokenizer_token_bytes(output->tokenizer, id, &bytes)) {
+    if (output->tokenizer != NULL && qins_tokenizer_token_bytes(output->tokenizer, token->id, &bytes)) {
         qins_json_add_text(entry, "text", (const char *)bytes.data, bytes.size, error);
         qins_json *list = qins_json_add_array(entry, "bytes", error);
         for (size_t i = 0; i < bytes.size; i++) qins_json_append_number(list, bytes.data[i], error);
@@ -75,49 +64,31 @@ static void add_token(const qins_output *output, qins_json *entry, int32_t id, d
     qins_buffer_free(&bytes);
 }
 
-static void record_logprobs(qins_output *output, int32_t id, const float *logits, qins_error *error) {
-    const double lse = qins_log_sum_exp(logits, output->vocab_size);
-    const size_t n = qins_find_top(logits, output->vocab_size, output->options->logprobs, output->best);
+static void record_logprobs(qins_output *output, const qins_event *event, qins_error *error) {
     qins_json *token = qins_json_append_object(output->logprobs, error);
-    add_token(output, token, id, (double)logits[id] - lse, error);
+    add_token(output, token, &event->token, error);
     qins_json *top = qins_json_add_array(token, "top", error);
-    for (size_t i = 0; i < n; i++) {
-        qins_json *entry = qins_json_append_object(top, error);
-        add_token(output, entry, output->best[i], (double)logits[output->best[i]] - lse, error);
-    }
+    for (size_t i = 0; i < event->n_top; i++)
+        add_token(output, qins_json_append_object(top, error), &event->top[i], error);
 }
 
-static qins_status push_text(qins_output *output, const char *text, size_t size, qins_error *error) {
-    const char *shown;
-    size_t shown_size;
-    if (qins_stop_text_push(&output->stop_text, text, size, &shown, &shown_size) != QINS_OK) return error->status;
-    return show(output, shown, shown_size, error);
-}
-
-qins_status qins_output_push(qins_output *output, int32_t id, const float *logits, qins_error *error) {
-    const char *text;
-    size_t size;
+static void push_token(qins_output *output, const qins_event *event, qins_error *error) {
     const bool is_first = output->n_tokens++ == 0;
-    if (output->record != NULL) qins_json_append_number(output->ids, id, error);
-    if (output->logprobs != NULL) record_logprobs(output, id, logits, error);
-    if (output->stream != NULL) {
-        if (qins_text_stream_push(output->stream, id, &text, &size, error) == QINS_OK)
-            push_text(output, text, size, error);
-    } else if (output->record == NULL) {
-        qins_printf(error, is_first ? "%d" : " %d", id);
-    }
+    if (output->record != NULL) qins_json_append_number(output->ids, event->token.id, error);
+    if (output->logprobs != NULL) record_logprobs(output, event, error);
+    if (output->options->ids_out && output->record == NULL)
+        qins_printf(error, is_first ? "%d" : " %d", event->token.id);
+}
+
+qins_status qins_output_push(qins_output *output, const qins_event *event, qins_error *error) {
+    if (event->kind == QINS_EVENT_TOKEN)
+        push_token(output, event, error);
+    else if (event->kind == QINS_EVENT_TEXT && !output->options->ids_out)
+        show(output, event->text, event->size, error);
     return error->status == QINS_OK && output->record == NULL ? qins_flush(error) : error->status;
 }
 
 qins_status qins_output_end(qins_output *output, qins_error *error) {
-    const char *text;
-    size_t size;
-    if (output->stream != NULL && output->stop_text.found == NULL) {
-        if (qins_text_stream_finish(output->stream, &text, &size, error) != QINS_OK) return error->status;
-        if (push_text(output, text, size, error) != QINS_OK) return error->status;
-        qins_stop_text_finish(&output->stop_text, &text, &size);
-        show(output, text, size, error);
-    }
     output->wrapped.size = 0;
     qins_wrap_finish(&output->wrap, &output->wrapped);
     qins_print(output->wrapped.data, output->wrapped.size, error);
@@ -126,7 +97,7 @@ qins_status qins_output_end(qins_output *output, qins_error *error) {
 }
 
 qins_status qins_output_print_record(qins_output *output, qins_error *error) {
-    if (output->stream != NULL)
+    if (!output->options->ids_out)
         qins_json_add_text(output->record, "text", (const char *)output->text.data, output->text.size, error);
     char *printed = error->status == QINS_OK ? qins_json_print(output->record, error) : NULL;
     if (printed != NULL && qins_printf(error, "%s\n", printed) == QINS_OK) qins_flush(error);

@@ -1,19 +1,14 @@
-// Where the tokens of a reply go: as text to stdout, cut at stop texts; as ids; or into a record that is printed at the
-// end (--json).
+// Where the tokens of a reply go: as text to stdout; as ids; or into a record that is printed at the end (--json).
 #ifndef QINS_CLI_OUTPUT_H
 #define QINS_CLI_OUTPUT_H
 
 #include "engine/base/json.h"
 #include "engine/cli/cli.h"
-#include "engine/cli/stop_text.h"
 #include "engine/cli/wrap.h"
 
 typedef struct qins_output {
     const qins_options *options;
-    size_t vocab_size;
-    const qins_tokenizer *tokenizer; // of --logprobs; NULL: the model has none
-    qins_text_stream *stream;        // NULL: only ids
-    qins_stop_text stop_text;        // stop_text.found: the stop text that ended the reply, NULL while it goes on
+    const qins_tokenizer *tokenizer; // NULL: the model has none
     bool ends_line;                  // a newline follows the reply
     bool is_terminal;                // stdout is one
     bool is_wrapped;                 // and its lines are broken between words
@@ -23,7 +18,6 @@ typedef struct qins_output {
     // --json
     qins_json *record, *ids, *logprobs; // record owns the others; NULL where not asked for
     qins_buffer text;
-    int32_t *best; // [--logprobs]
 } qins_output;
 
 // `is_chat`: the reply ends with a newline even if stdout is not a terminal, and on a terminal lines are broken between
@@ -32,10 +26,10 @@ qins_status qins_output_open(qins_output *output, const qins_options *options, c
                              qins_error *error);
 void qins_output_close(qins_output *output);
 
-// The next token, chosen from logits[vocab_size].
-qins_status qins_output_push(qins_output *output, int32_t id, const float *logits, qins_error *error);
+// A token, or text.
+qins_status qins_output_push(qins_output *output, const qins_event *event, qins_error *error);
 
-// No more tokens: show what was held back.
+// Nothing more comes.
 qins_status qins_output_end(qins_output *output, qins_error *error);
 
 // Print the record, to which the caller may have added. Only with --json.

@@ -15,23 +15,26 @@ static const char *end_text(const qins_generator *generator, const qins_reply *r
     size_t size = 0;
     const char *piece = NULL;
     char shown[64];
-    switch (reply->end) {
-    case QINS_END_STOP_ID:
+    switch (reply->finish) {
+    case QINS_FINISH_STOP_ID:
         if (tokenizer != NULL) piece = qins_tokenizer_piece(tokenizer, reply->stop_id, &size);
         snprintf(text, capacity, "ended by %s (%d)", qins_escape(shown, sizeof shown, piece, size), reply->stop_id);
         break;
-    case QINS_END_STOP_TEXT:
+    case QINS_FINISH_STOP_TEXT:
         qins_escape(shown, sizeof shown, reply->stop_text, strlen(reply->stop_text));
         snprintf(text, capacity, "ended by --stop %s", shown);
         break;
-    case QINS_END_LENGTH:
+    case QINS_FINISH_LENGTH:
         snprintf(text, capacity, "ended by -n");
         break;
-    case QINS_END_CONTEXT:
+    case QINS_FINISH_CONTEXT:
         snprintf(text, capacity, "ended because the context is full");
         break;
-    case QINS_END_INTERRUPTED:
+    case QINS_FINISH_CANCELLED:
         snprintf(text, capacity, "interrupted");
+        break;
+    case QINS_FINISH_FAILED:
+        snprintf(text, capacity, "failed");
         break;
     }
     return text;
@@ -47,14 +50,14 @@ static double prompt_rate(const qins_reply *reply) {
 
 // The first generated token comes with the prompt's pass; the others are what the generation time was spent on.
 static double generation_rate(const qins_reply *reply) {
-    const bool has_stop_pass = reply->end == QINS_END_STOP_ID;
+    const bool has_stop_pass = reply->finish == QINS_FINISH_STOP_ID;
     const size_t timed = reply->n_generated > 0 ? reply->n_generated - !has_stop_pass : 0;
     return rate(timed, reply->generation_seconds);
 }
 
 static void print_line(const qins_generator *generator, const qins_reply *reply) {
     char end[512];
-    const qins_session *session = generator->session;
+    const qins_session *session = generator->place.session;
     fprintf(stderr, "qinsrun: prompt %zu tokens", reply->n_prompt);
     if (reply->n_computed < reply->n_prompt)
         fprintf(stderr, " (%zu from the cache)", reply->n_prompt - reply->n_computed);
@@ -74,17 +77,15 @@ void qins_statistics_print_short(const qins_generator *generator, const qins_rep
     const char *kind = getenv("TERM"), *no_color = getenv("NO_COLOR");
     const bool is_dim = kind != NULL && strcmp(kind, "dumb") != 0 && (no_color == NULL || no_color[0] == '\0');
     fprintf(stderr, "%s%.1f tok/s, %zu of %zu tokens of context%s%s\n", is_dim ? "\033[2m" : "", generation_rate(reply),
-            reply->n_prompt + reply->n_generated, qins_session_n_ctx(generator->session),
-            reply->end == QINS_END_INTERRUPTED ? ", stopped" : "", is_dim ? "\033[0m" : "");
+            reply->n_prompt + reply->n_generated, qins_session_n_ctx(generator->place.session),
+            reply->finish == QINS_FINISH_CANCELLED ? ", stopped" : "", is_dim ? "\033[0m" : "");
 }
 
 void qins_statistics_add(qins_json *record, const qins_generator *generator, const qins_reply *reply,
                          qins_error *error) {
-    static const char *const reasons[] = {[QINS_END_STOP_ID] = "stop_token",
-                                          [QINS_END_STOP_TEXT] = "stop_text",
-                                          [QINS_END_LENGTH] = "length",
-                                          [QINS_END_CONTEXT] = "context",
-                                          [QINS_END_INTERRUPTED] = "interrupted"};
+    static const char *const reasons[] = {
+        [QINS_FINISH_STOP_ID] = "stop_token", [QINS_FINISH_STOP_TEXT] = "stop_text",   [QINS_FINISH_LENGTH] = "length",
+        [QINS_FINISH_CONTEXT] = "context",    [QINS_FINISH_CANCELLED] = "interrupted", [QINS_FINISH_FAILED] = "failed"};
     const struct {
         const char *key;
         double value;
@@ -95,13 +96,13 @@ void qins_statistics_add(qins_json *record, const qins_generator *generator, con
                    {"generation_seconds", reply->generation_seconds},
                    {"prompt_tok_s", prompt_rate(reply)},
                    {"generation_tok_s", generation_rate(reply)},
-                   {"context_tokens", (double)qins_session_n_ctx(generator->session)},
-                   {"threads", (double)qins_session_threads(generator->session)},
-                   {"saturated", (double)qins_session_saturated(generator->session)},
+                   {"context_tokens", (double)qins_session_n_ctx(generator->place.session)},
+                   {"threads", (double)qins_session_threads(generator->place.session)},
+                   {"saturated", (double)qins_session_saturated(generator->place.session)},
                    {"peak_mib", (double)qins_memory_peak() / (1 << 20)}};
-    qins_json_add_string(record, "finish_reason", reasons[reply->end], error);
-    if (reply->end == QINS_END_STOP_ID) qins_json_add_number(record, "stop_id", reply->stop_id, error);
-    if (reply->end == QINS_END_STOP_TEXT) qins_json_add_string(record, "stop_text", reply->stop_text, error);
+    qins_json_add_string(record, "finish_reason", reasons[reply->finish], error);
+    if (reply->finish == QINS_FINISH_STOP_ID) qins_json_add_number(record, "stop_id", reply->stop_id, error);
+    if (reply->finish == QINS_FINISH_STOP_TEXT) qins_json_add_string(record, "stop_text", reply->stop_text, error);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         qins_json_add_number(record, numbers[i].key, numbers[i].value, error);
     if (generator->options->sampler.temperature > 0) { // 64 bits, which not every reader's numbers hold

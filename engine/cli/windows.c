@@ -27,7 +27,7 @@ static qins_status read_id_file(const char *path, qins_ids *ids, qins_error *err
 }
 
 static qins_status read_text(const qins_options *options, const qins_model *model, qins_ids *ids, qins_error *error) {
-    const qins_tokenizer *tokenizer = qins_model_tokenizer(model, error);
+    const qins_tokenizer *tokenizer = qins_need_tokenizer(model, error);
     if (tokenizer == NULL) return error->status;
     char *text;
     size_t size;
@@ -45,7 +45,7 @@ qins_status qins_windows_open(qins_windows *windows, const qins_options *options
     else
         read_text(options, model, &windows->ids, error);
     if (error->status != QINS_OK) return error->status;
-    const size_t max_positions = qins_image_header(model->image)->config.max_positions;
+    const size_t max_positions = qins_model_max_tokens(model);
     windows->size = options->session.n_ctx > 0 ? options->session.n_ctx : DEFAULT_WINDOW;
     if (options->session.n_ctx == 0 && windows->size > max_positions) windows->size = max_positions;
     const size_t n_bos = windows->bos >= 0, block = windows->size - n_bos;
@@ -59,17 +59,15 @@ qins_status qins_windows_open(qins_windows *windows, const qins_options *options
     return error->status;
 }
 
-static bool show_progress(void *context, uint64_t done, uint64_t total) {
+bool qins_windows_progress(void *context, uint64_t done, uint64_t total) {
     (void)total; // of one window
     qins_windows_meter *meter = context;
     return qins_meter_update(&meter->meter, meter->before + done, meter->total);
 }
 
-void qins_windows_watch(qins_windows_meter *meter, const char *label, uint64_t total, qins_options *options) {
-    *meter = (qins_windows_meter){.meter = qins_meter_start(options->quiet ? NULL : label, "tok", 1, &qins_interrupted),
+void qins_windows_watch(qins_windows_meter *meter, const char *label, uint64_t total, bool quiet) {
+    *meter = (qins_windows_meter){.meter = qins_meter_start(quiet ? NULL : label, "tok", 1, &qins_interrupted),
                                   .total = total};
-    options->session.progress = show_progress;
-    options->session.context = meter;
 }
 
 void qins_windows_free(qins_windows *windows) {

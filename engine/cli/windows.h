@@ -19,7 +19,8 @@ typedef struct qins_windows_meter {
     uint64_t before; // tokens of the sequences that are done
     uint64_t total;  // tokens of all
 } qins_windows_meter;
-void qins_windows_watch(qins_windows_meter *meter, const char *label, uint64_t total, qins_options *options);
+void qins_windows_watch(qins_windows_meter *meter, const char *label, uint64_t total, bool quiet);
+bool qins_windows_progress(void *meter, uint64_t done, uint64_t total); // a qins_progress of one sequence
 
 // Read -f TEXT (encoded as plain text, or with --parse-special) or --ids-file (raw little-endian int32). The window is
 // at most the model's maximum. Release with qins_windows_free, also after a failure.

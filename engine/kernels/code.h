@@ -27,18 +27,6 @@
 #error "weights are used as they lie in files, little-endian; on a big-endian machine they would be other numbers"
 #endif
 
-// Numbers of this enumeration never leave the process: files name types by qins_type_info.name.
-typedef enum qins_type {
-    QINS_F32,
-    QINS_F16,
-    QINS_BF16,
-    QINS_QINS8,
-    QINS_QINS6,
-    QINS_QINS5,
-    QINS_QINS4,
-    QINS_TYPE_COUNT
-} qins_type;
-
 enum {
     QINS_PANEL = 16,    // rows of a panel
     QINS_BLOCK = 32,    // weights of a row that share a scale byte

@@ -5,18 +5,11 @@
 #include "engine/base/pool.h"
 #include "engine/kernels/kernels.h"
 
-// How matrices in panels are multiplied.
-typedef enum qins_matmul {
-    QINS_MATMUL_AUTO,  // exact
-    QINS_MATMUL_EXACT, // the arithmetic of kernels.h: the same bits on every machine, for one token and for many
-    QINS_MATMUL_SGEMM  // decoded to FP32, then OpenBLAS's sgemm, outside that promise; qins_blas_open comes first
-} qins_matmul;
-
 // What a forward pass computes with: threads, kernels, and scratch.
 typedef struct qins_compute {
     qins_pool *pool;             // owned
     const qins_kernels *kernels; // the tier
-    qins_matmul matmul;          // QINS_MATMUL_AUTO unless its owner sets another
+    qins_matmul matmul;          // QINS_MATMUL_AUTO unless its owner sets another; qins_blas_open comes before SGEMM
     float *tiles;                // reserved, [threads, QINS_TILE_FLOATS]: decoded weights and unfinished outputs
     int16_t *x;                  // reserved, [QINS_X_VALUES]: activations in block floating point
     float *x_scales;             // reserved, [QINS_X_VALUES / QINS_UNIT]

@@ -7,7 +7,6 @@
 #include "engine/base/memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -99,24 +98,16 @@ static size_t partial_floats(const qins_config *config, size_t group) {
     return config->n_kv_heads * (PARTS_AT_ONCE + 1) * state_floats(group, most_v_cols(config->head_dim));
 }
 
-size_t qins_attention_bytes(const qins_config *config, size_t n_threads) {
+size_t qins_attention_floats(const qins_config *config, size_t n_threads) {
     const qins_attention sizes = sizes_for(config);
-    return (n_threads * sizes.worker_floats + partial_floats(config, sizes.group)) * sizeof(float);
+    return n_threads * sizes.worker_floats + partial_floats(config, sizes.group);
 }
 
-qins_status qins_attention_init(qins_attention *attention, qins_compute *compute, const qins_config *config,
-                                qins_error *error) {
-    const size_t n_threads = qins_pool_threads(compute->pool);
+void qins_attention_init(qins_attention *attention, qins_compute *compute, const qins_config *config, float *scratch) {
     *attention = sizes_for(config);
     attention->compute = compute;
-    attention->scratch = qins_alloc(1, qins_attention_bytes(config, n_threads), "attention scratch", error);
-    if (attention->scratch != NULL) attention->partials = attention->scratch + n_threads * attention->worker_floats;
-    return error->status;
-}
-
-void qins_attention_free(qins_attention *attention) {
-    free(attention->scratch);
-    *attention = (qins_attention){0};
+    attention->scratch = scratch;
+    attention->partials = scratch + qins_pool_threads(compute->pool) * attention->worker_floats;
 }
 
 struct attention_job {

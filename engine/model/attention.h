@@ -25,17 +25,15 @@ typedef struct qins_attention {
     size_t block_tokens;   // most tokens of an item of a prompt
     size_t window;         // most positions that a token sees, itself included
     size_t worker_floats;
-    float *scratch;  // owned, [threads, worker_floats], and `partials` after it
+    float *scratch;  // not owned, [threads, worker_floats], and `partials` after it
     float *partials; // unfinished rows of one token's parts
 } qins_attention;
 
-// Bytes that qins_attention_init allocates.
-size_t qins_attention_bytes(const qins_config *config, size_t n_threads);
+// How many floats of scratch it takes.
+size_t qins_attention_floats(const qins_config *config, size_t n_threads);
 
-// Release with qins_attention_free, also after a failure.
-qins_status qins_attention_init(qins_attention *attention, qins_compute *compute, const qins_config *config,
-                                qins_error *error);
-void qins_attention_free(qins_attention *attention);
+// For the threads of `compute`; both this and the scratch, at a 64-byte boundary, must outlive it.
+void qins_attention_init(qins_attention *attention, qins_compute *compute, const qins_config *config, float *scratch);
 
 // out[n, q_dim] = softmax(q k^T / sqrt(head_dim)) v for the n tokens at position, position + 1, ..., whose keys and
 // values are in the cache already; token i sees the last `window` of positions 0 .. position + i. Query head h reads KV

@@ -1,6 +1,7 @@
 // The transformer: token ids in, hidden states and logits out, for the Phi3ForCausalLM family (HF modeling_phi3.py).
-// One path for prompts and generation: a chunk of n >= 1 tokens after those that the KV cache holds. No token's numbers
-// depend on how a sequence is cut into chunks, on the number of threads, or on the tier of kernels.
+// One path for prompts and generation, for one sequence and for many: a pass takes rows, each a token of some sequence
+// at its position. No row's numbers depend on the other rows, on how a sequence is cut into passes, on the number of
+// threads, or on the tier of kernels.
 #ifndef QINS_MODEL_FORWARD_H
 #define QINS_MODEL_FORWARD_H
 
@@ -8,85 +9,94 @@
 #include "engine/model/rope.h"
 #include "engine/model/weights.h"
 
-enum {
-    QINS_CHUNK = 512,    // most tokens of one forward pass
-    QINS_LOGIT_ROWS = 16 // most positions whose logits are computed at once
-};
+enum { QINS_LOGIT_ROWS = 16 }; // most rows whose logits are computed at once
 
-// A model ready to run: weights, cache and the buffers of one chunk. Everything is allocated by qins_forward_init.
-typedef struct qins_forward_state {
+// What a pass runs: never changed by it.
+typedef struct qins_network {
     const qins_config *config; // not owned
-    qins_compute *compute;     // not owned
     qins_weights weights;
     qins_rope rope;
-    qins_kvcache cache;
-    qins_attention attention;
-    // Buffers, one reserved block, row-major; n_rows: most tokens of a chunk.
-    size_t n_rows;
-    float *x;       // [n_rows, hidden_dim] residual stream
-    float *normed;  // [n_rows, hidden_dim] normalized x
-    float *branch;  // [n_rows, hidden_dim] what attention or the feed-forward block adds to x
-    float *qkv;     // [n_rows, qkv_dim]
-    float *heads;   // [n_rows, q_dim] attention's output
-    float *gate_up; // [n_rows, 2 * ffn_dim]
-    float *act;     // [n_rows, ffn_dim]
-    float *cos_a;   // [n_rows, rope_dim / 2]
-    float *sin_a;   // [n_rows, rope_dim / 2]
-    float *logits;  // [QINS_LOGIT_ROWS, vocab_size]
-    float *block;
-    size_t block_bytes;
-} qins_forward_state;
+} qins_network;
 
-// Bytes of the buffers above.
-size_t qins_forward_buffer_bytes(const qins_config *config, size_t n_rows);
+// Bind an image's weights; it must outlive the network. Release with qins_network_free, also after a failure.
+qins_status qins_network_init(qins_network *network, const qins_image *image, qins_error *error);
+void qins_network_free(qins_network *network);
 
-// What a state is made for.
-typedef struct qins_forward_options {
-    qins_type k_type, v_type; // of the cache
-    size_t capacity;          // of the cache, tokens
-    size_t n_rows;            // most tokens of a chunk
-} qins_forward_options;
+// New tokens of one sequence, n >= 1, each below vocab_size. The cache must hold the tokens before them, rotated with
+// the same set, and have room. Spans of a pass may share a cache if all of them begin at position 0: each then
+// overwrites what the one before it left there.
+typedef struct qins_span {
+    qins_kvcache *cache;
+    const int32_t *ids; // [n], at position, position + 1, ...
+    size_t n, position;
+    qins_rope_set set;
+} qins_span;
 
-// Everything but the weights, which the caller puts into the state; qins_forward_free releases them.
-qins_status qins_forward_prepare(qins_forward_state *state, const qins_config *config, qins_compute *compute,
-                                 const qins_forward_options *options, qins_error *error);
-
-// A state with an image's weights, for chunks of QINS_CHUNK tokens. The image and the compute must outlive it. Release
-// with qins_forward_free, also after a failure.
-qins_status qins_forward_init(qins_forward_state *state, const qins_image *image, qins_compute *compute,
-                              qins_type k_type, qins_type v_type, size_t capacity, qins_error *error);
-void qins_forward_free(qins_forward_state *state);
-
-// Called after every layer of a chunk; false stops the forward pass.
-typedef bool qins_on_layer(void *context, size_t layer);
-
-// Run tokens ids[n] (1 <= n <= QINS_CHUNK, each below vocab_size) at positions position, position + 1, ...; the cache
-// must hold the tokens before them, rotated with the same set, and have room. Afterwards it holds these too, and
-// state->normed[n, hidden_dim] is the output of the final norm. False when on_layer (NULL: nobody watches) stopped it;
-// what the cache holds of these tokens is then incomplete.
-bool qins_forward(qins_forward_state *state, const int32_t *ids, size_t n, size_t position, qins_rope_set set,
-                  qins_on_layer *on_layer, void *context);
+// A row of a pass: token `index` of a span.
+typedef struct qins_pass_row {
+    const qins_span *span;
+    size_t index;
+} qins_pass_row;
 
 // Called before every product with a matrix of a layer (`tensor`: QINS_QKV, ...) with what it is multiplied by,
-// x[n, cols]; it may put another matrix of that shape into the state's weights. False stops the forward pass.
+// x[n, cols]; it may put another matrix of that shape into the network's weights. False stops the pass.
 typedef bool qins_on_product(void *context, size_t layer, size_t tensor, const float *x, size_t n);
 
-// Sequences of `length` tokens each, ids[n_sequences, length], that run as one chunk of n_sequences * length <=
-// state->n_rows tokens, each from position 0 on and blind to the others.
-typedef struct qins_sequences {
-    const int32_t *ids;
-    size_t n_sequences, length;
-    qins_rope_set set;
-} qins_sequences;
+// Called after every layer of a pass; false stops it.
+typedef bool qins_on_layer(void *context, size_t layer);
 
-// A forward pass layer by layer: x becomes the embedding, then what each layer makes of it, and `normed` what the head
-// is multiplied by. What the cache holds afterwards has no meaning.
-void qins_forward_embed(qins_forward_state *state, const qins_sequences *sequences);
-bool qins_forward_layer(qins_forward_state *state, const qins_sequences *sequences, size_t layer,
-                        qins_on_product *on_product, void *context);
-void qins_forward_norm(qins_forward_state *state, const qins_sequences *sequences);
+// The buffers of a pass, and how far it is. One after another may run different networks.
+typedef struct qins_pass {
+    qins_compute *compute; // not owned
+    size_t n_rows;         // most rows
+    qins_pass_row *rows;   // owned, [n_rows]
+    float *block;          // owned, reserved: attention's scratch and the buffers below
+    size_t block_bytes;
+    // Of the network that runs, row-major; n: rows of this pass.
+    const qins_network *network;
+    const qins_span *spans;
+    size_t n_spans, n;
+    qins_attention attention;
+    float *x;       // [n, hidden_dim] residual stream
+    float *normed;  // [n, hidden_dim] normalized x
+    float *branch;  // [n, hidden_dim] what attention or the feed-forward block adds to x
+    float *qkv;     // [n, qkv_dim]
+    float *heads;   // [n, q_dim] attention's output
+    float *gate_up; // [n, 2 * ffn_dim]
+    float *act;     // [n, ffn_dim]
+    float *cos_a;   // [n, rope_dim / 2]
+    float *sin_a;   // [n, rope_dim / 2]
+    float *logits;  // [QINS_LOGIT_ROWS, vocab_size], for the caller's use
+    // Of the step that runs.
+    size_t layer;
+    const float *norm; // its weight
+    const qins_span *span;
+    size_t first; // row of that span's first token
+} qins_pass;
 
-// state->logits[n_rows, vocab_size] from rows first_row, ... of the last chunk; n_rows <= QINS_LOGIT_ROWS.
-void qins_forward_logits(qins_forward_state *state, size_t first_row, size_t n_rows);
+// Bytes that a pass of at most n_rows rows reserves for this configuration.
+size_t qins_pass_bytes(const qins_config *config, size_t n_rows, size_t n_threads);
+
+// Room for passes of at most n_rows rows by networks of any of these configurations. The compute must outlive it.
+// Release with qins_pass_free, also after a failure. After this, nothing is allocated.
+qins_status qins_pass_init(qins_pass *pass, qins_compute *compute, const qins_config *const *configs, size_t n_configs,
+                           size_t n_rows, qins_error *error);
+void qins_pass_free(qins_pass *pass);
+
+// Run all tokens of the spans, at most n_rows of them; `spans` must stay while the pass is used. Afterwards the caches
+// hold these tokens too, and pass->normed[n, hidden_dim] is the output of the final norm, row by row in the order of
+// the spans. False when on_layer (NULL: nobody watches) stopped it; what the caches hold of these tokens is then
+// incomplete.
+bool qins_forward(qins_pass *pass, const qins_network *network, const qins_span *spans, size_t n_spans,
+                  qins_on_layer *on_layer, void *context);
+
+// The same layer by layer: x becomes the embedding, then what each layer makes of it, and `normed` what the head is
+// multiplied by.
+void qins_pass_begin(qins_pass *pass, const qins_network *network, const qins_span *spans, size_t n_spans);
+bool qins_pass_layer(qins_pass *pass, size_t layer, qins_on_product *on_product, void *context);
+void qins_pass_norm(qins_pass *pass);
+
+// logits[n, vocab_size] of hidden[n, hidden_dim], rows of `normed`; n <= QINS_LOGIT_ROWS.
+void qins_pass_logits(qins_pass *pass, const qins_network *network, float *logits, const float *hidden, size_t n);
 
 #endif

@@ -1,6 +1,6 @@
 // Ends a stream of text in front of the first stop text: what could still become one is held back.
-#ifndef QINS_CLI_STOP_TEXT_H
-#define QINS_CLI_STOP_TEXT_H
+#ifndef QINS_RUNTIME_STOP_TEXT_H
+#define QINS_RUNTIME_STOP_TEXT_H
 
 #include "engine/base/buffer.h"
 

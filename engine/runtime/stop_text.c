@@ -1,5 +1,5 @@
 // Stop texts; see stop_text.h.
-#include "engine/cli/stop_text.h"
+#include "engine/runtime/stop_text.h"
 
 #include <string.h>
 

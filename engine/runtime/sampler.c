@@ -1,5 +1,5 @@
 // Sampling; see sampler.h.
-#include "engine/model/sampler.h"
+#include "engine/runtime/sampler.h"
 
 #include "engine/base/memory.h"
 
@@ -19,9 +19,15 @@ struct qins_sampler {
     struct candidate *candidates; // [vocab_size]
     float *logits;                // [vocab_size], penalized
     bool *seen;                   // [vocab_size], all false between calls
+    qins_bias *biases;            // [n_biases]
+    size_t n_biases;
 };
 
-static qins_status check_options(const qins_sampler_options *options, qins_error *error) {
+qins_sampler_options qins_sampler_defaults(void) {
+    return (qins_sampler_options){.top_p = 1.0f, .repeat_penalty = 1.0f};
+}
+
+qins_status qins_sampler_check(const qins_sampler_options *options, qins_error *error) {
     if (!(options->temperature >= 0 && options->temperature <= 100))
         return qins_fail(error, QINS_USAGE, "the temperature is %g; it must be from 0 to 100", options->temperature);
     if (!(options->top_p >= 0 && options->top_p <= 1))
@@ -31,20 +37,44 @@ static qins_status check_options(const qins_sampler_options *options, qins_error
     if (!(options->repeat_penalty > 0 && options->repeat_penalty <= 100))
         return qins_fail(error, QINS_USAGE, "the repeat penalty is %g; it must be above 0 and at most 100",
                          options->repeat_penalty);
+    if (!(fabsf(options->frequency_penalty) <= 100))
+        return qins_fail(error, QINS_USAGE, "the frequency penalty is %g; it must be from -100 to 100",
+                         options->frequency_penalty);
+    if (!(fabsf(options->presence_penalty) <= 100))
+        return qins_fail(error, QINS_USAGE, "the presence penalty is %g; it must be from -100 to 100",
+                         options->presence_penalty);
     return QINS_OK;
 }
 
-qins_sampler *qins_sampler_create(const qins_sampler_options *options, size_t vocab_size, qins_error *error) {
-    if (check_options(options, error) != QINS_OK) return NULL;
+static qins_status check_biases(const qins_bias *biases, size_t n_biases, size_t vocab_size, qins_error *error) {
+    for (size_t i = 0; i < n_biases; i++) {
+        if (biases[i].id < 0 || (size_t)biases[i].id >= vocab_size)
+            return qins_fail(error, QINS_USAGE, "a bias for token id %d, which is outside the vocabulary of %zu",
+                             biases[i].id, vocab_size);
+        if (!(biases[i].bias < INFINITY))
+            return qins_fail(error, QINS_USAGE, "the bias of token id %d is not a number below infinity", biases[i].id);
+    }
+    return QINS_OK;
+}
+
+qins_sampler *qins_sampler_create(const qins_sampler_options *options, const qins_bias *biases, size_t n_biases,
+                                  size_t vocab_size, qins_error *error) {
+    if (qins_sampler_check(options, error) != QINS_OK || check_biases(biases, n_biases, vocab_size, error) != QINS_OK)
+        return NULL;
     qins_sampler *sampler = qins_alloc(1, sizeof *sampler, "sampler", error);
     if (sampler == NULL) return NULL;
     sampler->options = *options;
     sampler->vocab_size = vocab_size;
     sampler->state = options->seed;
+    sampler->n_biases = n_biases;
     sampler->candidates = qins_alloc(vocab_size, sizeof *sampler->candidates, "sampler", error);
     sampler->logits = qins_alloc(vocab_size, sizeof *sampler->logits, "sampler", error);
     sampler->seen = qins_alloc(vocab_size, sizeof *sampler->seen, "sampler", error);
-    if (error->status == QINS_OK) return sampler;
+    sampler->biases = qins_alloc(n_biases, sizeof *sampler->biases, "sampler", error);
+    if (error->status == QINS_OK) {
+        if (n_biases > 0) memcpy(sampler->biases, biases, n_biases * sizeof *biases);
+        return sampler;
+    }
     qins_sampler_free(sampler);
     return NULL;
 }
@@ -54,14 +84,8 @@ void qins_sampler_free(qins_sampler *sampler) {
     free(sampler->candidates);
     free(sampler->logits);
     free(sampler->seen);
+    free(sampler->biases);
     free(sampler);
-}
-
-qins_status qins_sampler_set(qins_sampler *sampler, const qins_sampler_options *options, qins_error *error) {
-    if (check_options(options, error) != QINS_OK) return error->status;
-    if (options->seed != sampler->options.seed) sampler->state = options->seed;
-    sampler->options = *options;
-    return QINS_OK;
 }
 
 // Uniform in [0, 1): SplitMix64 (Steele, Lea, Flood 2014), whose state is a plain counter.
@@ -72,18 +96,39 @@ static double next_uniform(qins_sampler *sampler) {
     return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-// sampler->logits: the logits with every distinct token of the history penalized once.
-static void penalize(qins_sampler *sampler, const float *logits, const int32_t *history, size_t n_history) {
-    memcpy(sampler->logits, logits, sampler->vocab_size * sizeof *logits);
-    if (sampler->options.repeat_penalty == 1.0f) return;
-    for (size_t i = 0; i < n_history; i++) {
-        int32_t id = history[i];
-        if (sampler->seen[id]) continue;
-        sampler->seen[id] = true;
-        float *logit = &sampler->logits[id];
+static void forget(qins_sampler *sampler, const int32_t *ids, size_t n) {
+    for (size_t i = 0; i < n; i++) sampler->seen[ids[i]] = false;
+}
+
+// Every distinct token of ids[n] once.
+static void penalize_repetition(qins_sampler *sampler, const int32_t *ids, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (sampler->seen[ids[i]]) continue;
+        sampler->seen[ids[i]] = true;
+        float *logit = &sampler->logits[ids[i]];
         *logit = *logit > 0 ? *logit / sampler->options.repeat_penalty : *logit * sampler->options.repeat_penalty;
     }
-    for (size_t i = 0; i < n_history; i++) sampler->seen[history[i]] = false;
+    forget(sampler, ids, n);
+}
+
+// Tokens of the reply, by how often they are there and for being there.
+static void penalize_reply(qins_sampler *sampler, const int32_t *ids, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        sampler->logits[ids[i]] -= sampler->options.frequency_penalty;
+        if (!sampler->seen[ids[i]]) sampler->logits[ids[i]] -= sampler->options.presence_penalty;
+        sampler->seen[ids[i]] = true;
+    }
+    forget(sampler, ids, n);
+}
+
+// sampler->logits: the logits with penalties and bias.
+static void adjust(qins_sampler *sampler, const float *logits, const qins_text_so_far *text) {
+    const qins_sampler_options *options = &sampler->options;
+    memcpy(sampler->logits, logits, sampler->vocab_size * sizeof *logits);
+    if (options->repeat_penalty != 1.0f) penalize_repetition(sampler, text->ids, text->n);
+    if (options->frequency_penalty != 0.0f || options->presence_penalty != 0.0f)
+        penalize_reply(sampler, text->ids + text->n_prompt, text->n - text->n_prompt);
+    for (size_t i = 0; i < sampler->n_biases; i++) sampler->logits[sampler->biases[i].id] += sampler->biases[i].bias;
 }
 
 static int32_t arg_max(const float *logits, size_t n) {
@@ -124,8 +169,8 @@ static size_t count_kept(const qins_sampler_options *options, const struct candi
     return kept == 0 ? 1 : kept;
 }
 
-int32_t qins_sampler_next(qins_sampler *sampler, const float *logits, const int32_t *history, size_t n_history) {
-    penalize(sampler, logits, history, n_history);
+int32_t qins_sampler_next(qins_sampler *sampler, const float *logits, const qins_text_so_far *text) {
+    adjust(sampler, logits, text);
     if (sampler->options.temperature == 0.0f) return arg_max(sampler->logits, sampler->vocab_size);
 
     const qins_sampler_options *options = &sampler->options;

@@ -1,0 +1,30 @@
+// A mutex; see lock.h.
+#include "engine/base/lock.h"
+
+#include "engine/base/memory.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct qins_lock {
+    pthread_mutex_t mutex;
+};
+
+qins_lock *qins_lock_create(qins_error *error) {
+    qins_lock *lock = qins_alloc(1, sizeof *lock, "lock", error);
+    if (lock != NULL) pthread_mutex_init(&lock->mutex, NULL); // cannot fail without attributes
+    return lock;
+}
+
+void qins_lock_free(qins_lock *lock) {
+    if (lock != NULL) pthread_mutex_destroy(&lock->mutex);
+    free(lock);
+}
+
+void qins_lock_enter(qins_lock *lock) {
+    pthread_mutex_lock(&lock->mutex);
+}
+
+void qins_lock_leave(qins_lock *lock) {
+    pthread_mutex_unlock(&lock->mutex);
+}

@@ -1,0 +1,25 @@
+// The engine: threads and scratch, and the steps that take sessions through the weights together. The public part is in
+// qins.h.
+#ifndef QINS_RUNTIME_ENGINE_H
+#define QINS_RUNTIME_ENGINE_H
+
+#include "engine/runtime/session.h"
+
+// Who looks at a step. Both may be absent.
+typedef struct qins_onlooker {
+    qins_on_layer *on_layer; // false stops the step
+    void *context;
+    float *hidden; // [n_tokens, hidden_dim]: gets the output of the final norm, of a step with one entry
+} qins_onlooker;
+
+// qins_engine_step with somebody who looks. QINS_INTERRUPTED when on_layer stopped it: then nothing has happened.
+qins_status qins_engine_run(qins_engine *engine, const qins_entry *entries, size_t n_entries,
+                            const qins_onlooker *onlooker, qins_error *error);
+
+// logits[n, vocab_size] of hidden[n, hidden_dim] of a session; n <= QINS_LOGIT_ROWS.
+void qins_engine_logits(qins_engine *engine, const qins_session *session, float *logits, const float *hidden, size_t n);
+
+bool qins_engine_has_model(const qins_engine *engine, const qins_model *model);
+qins_pool *qins_engine_pool(qins_engine *engine);
+
+#endif

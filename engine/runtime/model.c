@@ -1,0 +1,93 @@
+// Models; see model.h.
+#include "engine/runtime/model.h"
+
+#include "engine/base/memory.h"
+
+#include <stdlib.h>
+
+// Ids of text must be rows of the model: from here on nobody asks.
+static qins_status read_tokenizer(qins_model *model, qins_error *error) {
+    size_t size;
+    const uint8_t *packed = qins_image_tokenizer(model->image, &size);
+    if (packed != NULL) model->tokenizer = qins_tokenizer_unpack(packed, size, error);
+    if (model->tokenizer == NULL) return error->status;
+    const size_t n_rows = qins_model_vocab_size(model), n_ids = qins_tokenizer_vocab_size(model->tokenizer);
+    if (n_ids > n_rows)
+        qins_fail(error, QINS_BAD_MODEL, "it has ids up to %zu, but the model's vocabulary has %zu rows", n_ids - 1,
+                  n_rows);
+    return error->status;
+}
+
+static qins_status read_parts(qins_model *model, const char *name, qins_error *error) {
+    if (qins_network_init(&model->network, model->image, error) != QINS_OK) return error->status;
+    const qins_header *header = qins_image_header(model->image);
+    if (!qins_chat_template_from_name(header->chat_template, &model->chat_template))
+        return qins_fail(error, QINS_BAD_MODEL, "%s: chat template \"%s\" is unknown; a newer version may know it",
+                         name, header->chat_template);
+    read_tokenizer(model, error);
+    return qins_error_context(error, "%s: tokenizer", name);
+}
+
+qins_model *qins_model_from_image(qins_image *image, const char *name, qins_error *error) {
+    qins_model *model = image != NULL ? qins_alloc(1, sizeof *model, "model", error) : NULL;
+    if (model == NULL) {
+        qins_image_close(image);
+        return NULL;
+    }
+    model->image = image;
+    if (read_parts(model, name, error) == QINS_OK) return model;
+    qins_model_close(model);
+    return NULL;
+}
+
+qins_model *qins_model_open(const char *path, qins_error *error) {
+    return qins_model_from_image(qins_image_open(path, error), path, error);
+}
+
+void qins_model_close(qins_model *model) {
+    if (model == NULL) return;
+    qins_tokenizer_free(model->tokenizer);
+    qins_network_free(&model->network);
+    qins_image_close(model->image);
+    free(model);
+}
+
+size_t qins_model_vocab_size(const qins_model *model) {
+    return qins_model_config(model)->vocab_size;
+}
+
+size_t qins_model_max_tokens(const qins_model *model) {
+    return qins_model_config(model)->max_positions;
+}
+
+static qins_status check_tokenizer(const qins_model *model, qins_error *error) {
+    if (model->tokenizer != NULL) return QINS_OK;
+    return qins_fail(error, QINS_USAGE, "this model was converted without a tokenizer; it takes and gives ids only");
+}
+
+qins_status qins_model_encode(const qins_model *model, const char *text, size_t size, unsigned flags, qins_ids *ids,
+                              qins_error *error) {
+    if (check_tokenizer(model, error) != QINS_OK) return error->status;
+    return qins_tokenizer_encode(model->tokenizer, text, size, flags, ids, error);
+}
+
+qins_status qins_model_encode_chat(const qins_model *model, const qins_message *messages, size_t n_messages,
+                                   unsigned flags, qins_ids *ids, qins_error *error) {
+    if (check_tokenizer(model, error) != QINS_OK) return error->status;
+    if (model->chat_template == QINS_CHAT_NONE)
+        return qins_fail(error, QINS_USAGE, "this model has no chat template that is known here");
+    return qins_chat_encode(model->tokenizer, model->chat_template, messages, n_messages, true,
+                            (flags & QINS_PARSE_SPECIAL) != 0, ids, error);
+}
+
+qins_status qins_model_decode(const qins_model *model, const int32_t *ids, size_t n_ids, char **text, size_t *size,
+                              qins_error *error) {
+    *text = NULL;
+    *size = 0;
+    if (check_tokenizer(model, error) != QINS_OK) return error->status;
+    return qins_tokenizer_decode(model->tokenizer, ids, n_ids, true, text, size, error);
+}
+
+void qins_free(void *memory) {
+    free(memory);
+}
