@@ -17,7 +17,7 @@ endif
 
 # No FMA contraction and no fast-math: the bytes of the codes and the logits must not depend on the compiler.
 ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -ffp-contract=off \
-              -I. -MMD -MP $(CFLAGS_$(config)) $(CFLAGS)
+              -fPIC -fvisibility=hidden -I. -MMD -MP $(CFLAGS_$(config)) $(CFLAGS)
 LIBS := -lcjson -lxxhash -lm -lpthread -ldl
 
 PROGRAM_MAINS := engine/cli/main.c convert/main.c
@@ -36,8 +36,14 @@ $(call object,engine/kernels/kernels_avx512vnni.c): ALL_CFLAGS += -mavx512vnni
 endif
 endif
 
+# libqins: the runtime and what is under it, but for what only programs use. Symbols that qins.h does not declare are
+# hidden; in the archive, which is a single object, they become local.
+LIBRARIES := $(addprefix $(BUILD)/,libqins.a libqins.so.0 libqins.so)
+LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/progress.c engine/model/qinswriter.c, \
+                     $(wildcard engine/base/*.c engine/kernels/*.c engine/model/*.c engine/runtime/*.c tokenizer/*.c))
+
 .PHONY: validate figures always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
-all: $(BUILD)/qinsrun $(BUILD)/qinsconvert ## build both programs (config=release|debug|asan|tsan)
+all: $(BUILD)/qinsrun $(BUILD)/qinsconvert $(LIBRARIES) ## build programs and library (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
 Q := $(if $(V),,@)
@@ -49,6 +55,17 @@ endef
 PORTABLE := $(BUILD)/portable
 $(BUILD)/qinsrun $(PORTABLE)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
 	$(link)
+$(BUILD)/libqins.so.0: $(call object,$(LIBRARY_SOURCES)) share/libqins.map
+	@echo "  LD $@"
+	$(Q)$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=share/libqins.map -o $@ $(filter %.o,$^) \
+	    $(LDFLAGS) $(LIBS)
+$(BUILD)/libqins.so: $(BUILD)/libqins.so.0
+	$(Q)ln -sf $(<F) $@
+$(BUILD)/libqins.a: $(call object,$(LIBRARY_SOURCES))
+	@echo "  AR $@"
+	$(Q)$(LD) -r -o $(BUILD)/libqins.o $^
+	$(Q)objcopy --localize-hidden $(BUILD)/libqins.o
+	$(Q)rm -f $@ && $(AR) rcs $@ $(BUILD)/libqins.o
 $(BUILD)/qinsconvert $(PORTABLE)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(link)
 
@@ -99,8 +116,16 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
 bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
-install: all ## install programs, manual pages and completion (PREFIX=/usr/local, DESTDIR=)
-	install -d "$(bindir)" "$(man1dir)" "$(bashdir)" "$(zshdir)"
+libdir = $(DESTDIR)$(PREFIX)/lib
+includedir = $(DESTDIR)$(PREFIX)/include
+VERSION = $(shell sed -nE 's/.*return "([0-9.]+) .*/\1/p' engine/runtime/version.c)
+install: all ## install programs, library, manual pages and completion (PREFIX=/usr/local, DESTDIR=)
+	install -d "$(bindir)" "$(man1dir)" "$(bashdir)" "$(zshdir)" "$(libdir)/pkgconfig" "$(includedir)"
+	install -m 644 include/qins.h "$(includedir)"
+	install -m 644 $(BUILD)/libqins.a $(BUILD)/libqins.so.0 "$(libdir)"
+	ln -sf libqins.so.0 "$(libdir)/libqins.so"
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' share/qins.pc.in >"$(libdir)/pkgconfig/qins.pc"
+	chmod 644 "$(libdir)/pkgconfig/qins.pc"
 	install $(BUILD)/qinsrun $(BUILD)/qinsconvert "$(bindir)"
 	install -m 644 share/qinsrun.1 share/qinsconvert.1 "$(man1dir)"
 	install -m 644 share/qins.bash "$(bashdir)/qinsrun"
@@ -109,7 +134,8 @@ install: all ## install programs, manual pages and completion (PREFIX=/usr/local
 
 uninstall: ## remove what install has put there (with the same PREFIX and DESTDIR)
 	rm -f $(foreach name,qinsrun qinsconvert,"$(bindir)/$(name)" "$(man1dir)/$(name).1" "$(bashdir)/$(name)") \
-	    "$(zshdir)/_qins"
+	    "$(zshdir)/_qins" "$(includedir)/qins.h" "$(libdir)/libqins.a" "$(libdir)/libqins.so.0" "$(libdir)/libqins.so" \
+	    "$(libdir)/pkgconfig/qins.pc"
 
 dist: $(PORTABLE)/qinsrun $(PORTABLE)/qinsconvert all ## make a tarball that runs on a bare Debian 12 (build/release/qins-*.tar.gz)
 	share/make_tarball.sh $(BUILD) "$(CC)" $(ARCHIVES) $(SHARED) $(LOADED)

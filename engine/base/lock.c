@@ -1,9 +1,10 @@
-// A mutex; see lock.h.
+// Mutexes; see lock.h.
 #include "engine/base/lock.h"
 
 #include "engine/base/memory.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 struct qins_lock {
@@ -27,4 +28,17 @@ void qins_lock_enter(qins_lock *lock) {
 
 void qins_lock_leave(qins_lock *lock) {
     pthread_mutex_unlock(&lock->mutex);
+}
+
+enum { NOT_BEGUN, BEGUN, DONE };
+
+bool qins_once_begin(atomic_int *state) {
+    int expected = NOT_BEGUN;
+    if (atomic_compare_exchange_strong(state, &expected, BEGUN)) return true;
+    while (atomic_load(state) != DONE) sched_yield();
+    return false;
+}
+
+void qins_once_end(atomic_int *state) {
+    atomic_store(state, DONE);
 }

@@ -1,8 +1,10 @@
-// A lock for what threads take turns at.
+// For what threads take turns at, and for what only the first of them does.
 #ifndef QINS_BASE_LOCK_H
 #define QINS_BASE_LOCK_H
 
 #include "engine/base/error.h"
+
+#include <stdatomic.h>
 
 typedef struct qins_lock qins_lock;
 
@@ -12,5 +14,10 @@ void qins_lock_free(qins_lock *lock);
 
 void qins_lock_enter(qins_lock *lock); // not twice by one thread
 void qins_lock_leave(qins_lock *lock);
+
+// True for the first caller, who does what there is to do and calls qins_once_end; the others wait for that. *state
+// begins as 0.
+bool qins_once_begin(atomic_int *state);
+void qins_once_end(atomic_int *state);
 
 #endif

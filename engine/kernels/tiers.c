@@ -2,6 +2,7 @@
 #include "engine/kernels/tiers.h"
 
 #include "engine/base/cpu.h"
+#include "engine/base/lock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,8 +64,12 @@ qins_status qins_tier_select(const char *name, qins_error *error) {
 }
 
 const qins_tier *qins_tier_get(void) {
-    qins_error ignored = {0}; // programs select, and report, before they come here
-    if (selected == NULL && qins_tier_select(NULL, &ignored) != QINS_OK) use(best_tier());
+    static atomic_int state;
+    if (qins_once_begin(&state)) {
+        qins_error ignored = {0}; // programs select, and report, before they come here
+        if (selected == NULL && qins_tier_select(NULL, &ignored) != QINS_OK) use(best_tier());
+        qins_once_end(&state);
+    }
     return selected;
 }
 
