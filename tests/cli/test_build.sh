@@ -8,7 +8,7 @@ run_make -j2 CC="$cc -nostdinc" BUILD="$tmp/none" all >"$tmp/out" 2>"$tmp/err"
 equal "make before make deps fails" 2 $?
 equal "make before make deps says so, once" 1 "$(grep -c 'run "make deps" first' "$tmp/err")"
 equal "make before make deps compiles nothing" "" "$(grep ' CC ' "$tmp/out")"
-equal "make makes both programs" 2 "$(run_make -n BUILD="$tmp/none" | grep -cE '^echo "  LD .*/(qinsrun|qinsconvert)"$')"
+equal "make makes programs and libraries" 4 "$(run_make -n BUILD="$tmp/none" | grep -cE '^echo "  (LD|AR) .*/(qinsrun|qinsconvert|libqins.so.0|libqins.a)"$')"
 run_make CC=no-such-compiler BUILD="$tmp/none" all >"$tmp/out" 2>"$tmp/err"
 equal "make without a compiler says so" 1 "$(grep -c 'run "make deps" first' "$tmp/err")"
 

@@ -17,6 +17,11 @@ before=$(files)
 run_make install DESTDIR="$root" PREFIX=/opt/qins
 equal "what is installed, and how" "-rwxr-xr-x opt/qins/bin/qinsconvert
 -rwxr-xr-x opt/qins/bin/qinsrun
+-rw-r--r-- opt/qins/include/qins.h
+-rw-r--r-- opt/qins/lib/libqins.a
+lrwxrwxrwx opt/qins/lib/libqins.so
+-rw-r--r-- opt/qins/lib/libqins.so.0
+-rw-r--r-- opt/qins/lib/pkgconfig/qins.pc
 lrwxrwxrwx opt/qins/share/bash-completion/completions/qinsconvert
 -rw-r--r-- opt/qins/share/bash-completion/completions/qinsrun
 -rw-r--r-- opt/qins/share/man/man1/qinsconvert.1
