@@ -78,7 +78,7 @@ mkfifo pipe
 expect "output is a pipe" 2 "is no regular file" good -o pipe
 expect "output in no folder" 1 "cannot create a file in the folder nowhere" good -o nowhere/x.qins
 expect "no such folder" 3 "cannot open the folder missing" missing -o x.qins
-expect "a file as the folder" 3 "is not a folder" good/config.json -o x.qins
+expect "a file as the folder" 3 "this is not a .qins file" good/config.json -o x.qins
 mkdir empty
 expect "empty folder" 3 "has no config.json" empty -o x.qins
 cp good/config.json empty/
