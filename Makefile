@@ -4,7 +4,8 @@ CC ?= cc
 .DEFAULT_GOAL := all
 
 BUILD := build/$(config)
-CFLAGS_release := -O3 -g
+# What limits the use of a mistake in handling a hostile file (CET where the processor family has it, below).
+CFLAGS_release := -O3 -g -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 CFLAGS_debug := -O0 -g3
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
@@ -19,6 +20,7 @@ endif
 ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -ffp-contract=off \
               -fPIC -fvisibility=hidden -I. -MMD -MP $(CFLAGS_$(config)) $(CFLAGS)
 LIBS := -lcjson -lxxhash -lm -lpthread -ldl
+HARDENED := -Wl,-z,relro,-z,now
 
 PROGRAM_MAINS := engine/cli/main.c convert/main.c
 SOURCES := $(filter-out $(PROGRAM_MAINS),$(wildcard engine/*/*.c tokenizer/*.c convert/*.c))
@@ -28,6 +30,7 @@ object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 # Instructions beyond the platform's minimum are for the files of their tier alone. There may be no compiler yet: make deps
 # installs it after this line.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m)),)
+ALL_CFLAGS += $(if $(filter release,$(config)),-fcf-protection=full)
 $(call object,$(wildcard engine/kernels/kernels_avx2*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
 $(call object,$(wildcard engine/kernels/kernels_avx512*.c)): ALL_CFLAGS += -mavx2 -mfma -mf16c
 ifneq ($(config),emulated)
@@ -50,14 +53,14 @@ Q := $(if $(V),,@)
 define link
 @echo "  LD $@"
 @mkdir -p $(@D)
-$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) $(LIBS)
+$(Q)$(CC) $(ALL_CFLAGS) -pie $(HARDENED) -o $@ $^ $(LDFLAGS) $(LIBS)
 endef
 PORTABLE := $(BUILD)/portable
 $(BUILD)/qinsrun $(PORTABLE)/qinsrun: $(call object,engine/cli/main.c $(SOURCES))
 	$(link)
 $(BUILD)/libqins.so.0: $(call object,$(LIBRARY_SOURCES)) share/libqins.map
 	@echo "  LD $@"
-	$(Q)$(CC) $(ALL_CFLAGS) -shared -Wl,-soname,$(@F) -Wl,--version-script=share/libqins.map -o $@ $(filter %.o,$^) \
+	$(Q)$(CC) $(ALL_CFLAGS) -shared $(HARDENED) -Wl,-soname,$(@F) -Wl,--version-script=share/libqins.map -o $@ $(filter %.o,$^) \
 	    $(LDFLAGS) $(LIBS)
 $(BUILD)/libqins.so: $(BUILD)/libqins.so.0
 	$(Q)ln -sf $(<F) $@
@@ -87,7 +90,7 @@ TEST_RUNNER :=
 endif
 $(BUILD)/qinstests: $(call object,$(SOURCES) $(TESTS))
 	$(link) $(TEST_RUNNER)
-$(BUILD)/%.o: %.c | $(BUILD)/libraries
+$(BUILD)/%.o: %.c Makefile | $(BUILD)/libraries
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
