@@ -2,6 +2,7 @@
 #include "convert/checkpoint.h"
 
 #include "convert/hints.h"
+#include "convert/names.h"
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
 #include "engine/base/recognize.h"
@@ -86,15 +87,35 @@ static void merge_tensors(qins_checkpoint *checkpoint, qins_error *error) {
     qsort(checkpoint->tensors, count, sizeof *checkpoint->tensors, by_name);
 }
 
+// The tensors under their plain names.
+static void name_plainly(qins_checkpoint *checkpoint, qins_error *error) {
+    size_t size = 1;
+    for (size_t i = 0; i < checkpoint->n_tensors; i++)
+        size += strlen(checkpoint->tensors[i].stored) + QINS_NAME_GROWTH + 1;
+    char *at = checkpoint->names = qins_alloc(size, 1, "names of tensors", error);
+    for (size_t i = 0; i < checkpoint->n_tensors && at != NULL; i++) {
+        checkpoint->tensors[i].name = at;
+        at = qins_plain_name(at, checkpoint->tensors[i].stored) + 1;
+    }
+    qsort(checkpoint->tensors, checkpoint->n_tensors, sizeof *checkpoint->tensors, by_name);
+}
+
 static int compare_texts(const void *left, const void *right) {
     return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+// The file of a tensor, as the index has it; NULL: no text.
+static const char *file_name(const qins_json *item) {
+    const char *name = qins_json_text(item);
+    while (name != NULL && strncmp(name, "./", 2) == 0) name += 2;
+    return name;
 }
 
 // The distinct values of the index's weight_map into names[n], sorted; they stay owned by the index.
 static size_t shard_names(const char **names, const qins_json *weight_map, qins_error *error) {
     size_t n = 0, n_distinct = 0;
     for (const qins_json *item = qins_json_first(weight_map); item != NULL; item = qins_json_next(item)) {
-        const char *name = qins_json_text(item);
+        const char *name = file_name(item);
         if (name == NULL || name[0] == '\0' || strchr(name, '/') != NULL) {
             qins_fail(error, QINS_BAD_MODEL, "%s: the file of tensor %s must be a plain file name, not %s%s%s",
                       INDEX_NAME, qins_json_key(item), name == NULL ? "" : "\"", name == NULL ? "a non-text" : name,
@@ -130,30 +151,29 @@ static void open_shards(qins_checkpoint *checkpoint, qins_hf_folder *folder, con
     }
 }
 
-// Does the index say of every tensor what is true, and does it name every tensor?
-static void check_index(const qins_checkpoint *checkpoint, const qins_json *weight_map, qins_problems *problems,
-                        qins_error *error) {
-    bool *named = qins_alloc(checkpoint->n_tensors, sizeof *named, "index check", error);
-    if (named == NULL) return;
+// The index only tells which files there are. Where it is wrong about a tensor, that is told, and nothing else: one
+// that the model needs and that is in no file will be missed.
+static void check_index(const qins_checkpoint *checkpoint, const qins_json *weight_map, qins_problems *problems) {
+    size_t n_wrong = 0;
+    const char *first = NULL, *first_file = NULL;
     for (const qins_json *item = qins_json_first(weight_map); item != NULL; item = qins_json_next(item)) {
-        const char *name = qins_json_key(item), *file = qins_json_text(item);
-        const qins_source_tensor *tensor = qins_checkpoint_find(checkpoint, name);
-        if (tensor == NULL) {
-            qins_problems_add(problems, "tensor %s: the index puts it in %s, which does not hold it", name, file);
-            continue;
-        }
-        named[tensor - checkpoint->tensors] = true;
-        const char *holder = checkpoint->shards[tensor->shard].name;
-        if (strcmp(holder, file) != 0)
-            qins_problems_add(problems, "tensor %s: the index puts it in %s, but it is in %s", name, file, holder);
+        const qins_source_tensor *tensor = qins_checkpoint_find(checkpoint, qins_json_key(item));
+        if (tensor != NULL && strcmp(checkpoint->shards[tensor->shard].name, file_name(item)) == 0) continue;
+        if (n_wrong++ > 0) continue;
+        first = qins_json_key(item);
+        first_file = file_name(item);
     }
-    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
-        const qins_source_tensor *tensor = &checkpoint->tensors[i];
-        if (!named[i])
-            qins_problems_add(problems, "tensor %s: in %s, but not in the index", tensor->name,
-                              checkpoint->shards[tensor->shard].name);
-    }
-    free(named);
+    if (n_wrong > 0)
+        qins_problems_warn(
+            problems, "%s is wrong about %zu tensor%s, which does no harm; it puts %s in %s, which does not hold it",
+            INDEX_NAME, n_wrong, n_wrong == 1 ? "" : "s", first, first_file);
+}
+
+// What is the same for one file and for several.
+static qins_status finish(qins_checkpoint *checkpoint, qins_problems *problems, qins_error *error) {
+    if (error->status == QINS_OK && checkpoint->tensors != NULL) name_plainly(checkpoint, error);
+    if (error->status == QINS_OK) check_duplicates(checkpoint, problems);
+    return error->status;
 }
 
 static void open_indexed(qins_checkpoint *checkpoint, qins_hf_folder *folder, qins_problems *problems,
@@ -166,25 +186,28 @@ static void open_indexed(qins_checkpoint *checkpoint, qins_hf_folder *folder, qi
     if (error->status == QINS_OK && make_shards(checkpoint, n_names, error) == QINS_OK) {
         open_shards(checkpoint, folder, names, problems, error);
         if (error->status == QINS_OK && problems->count == 0) merge_tensors(checkpoint, error);
-        if (error->status == QINS_OK && problems->count == 0) check_index(checkpoint, weight_map, problems, error);
+        if (error->status == QINS_OK && problems->count == 0) check_index(checkpoint, weight_map, problems);
     }
     free(names);
     qins_json_free(index);
 }
 
+qins_status qins_checkpoint_open_file(qins_checkpoint *checkpoint, qins_hf_folder *folder, const char *name,
+                                      qins_problems *problems, qins_error *error) {
+    *checkpoint = (qins_checkpoint){0};
+    if (make_shards(checkpoint, 1, error) == QINS_OK) open_shard(checkpoint->shards, folder, name, error);
+    if (error->status == QINS_OK) merge_tensors(checkpoint, error);
+    return finish(checkpoint, problems, error);
+}
+
 qins_status qins_checkpoint_open(qins_checkpoint *checkpoint, qins_hf_folder *folder, qins_problems *problems,
                                  qins_error *error) {
     *checkpoint = (qins_checkpoint){0};
-    if (qins_hf_has(folder, SINGLE_NAME)) { // as in Hugging Face, the single file goes before the index
-        if (make_shards(checkpoint, 1, error) == QINS_OK) open_shard(checkpoint->shards, folder, SINGLE_NAME, error);
-        if (error->status == QINS_OK) merge_tensors(checkpoint, error);
-    } else if (qins_hf_has(folder, INDEX_NAME)) {
-        open_indexed(checkpoint, folder, problems, error);
-    } else {
-        qins_hint_no_weights(folder->path, error);
-    }
-    if (error->status == QINS_OK) check_duplicates(checkpoint, problems);
-    return error->status;
+    if (qins_hf_has(folder, SINGLE_NAME)) // as in Hugging Face, the single file goes before the index
+        return qins_checkpoint_open_file(checkpoint, folder, SINGLE_NAME, problems, error);
+    if (!qins_hf_has(folder, INDEX_NAME)) return qins_hint_no_weights(folder->path, error);
+    open_indexed(checkpoint, folder, problems, error);
+    return finish(checkpoint, problems, error);
 }
 
 void qins_checkpoint_close(qins_checkpoint *checkpoint) {
@@ -196,10 +219,21 @@ void qins_checkpoint_close(qins_checkpoint *checkpoint) {
     }
     free(checkpoint->shards);
     free(checkpoint->tensors);
+    free(checkpoint->names);
     *checkpoint = (qins_checkpoint){0};
 }
 
 const qins_source_tensor *qins_checkpoint_find(const qins_checkpoint *checkpoint, const char *name) {
     const qins_source_tensor wanted = {.name = name};
     return bsearch(&wanted, checkpoint->tensors, checkpoint->n_tensors, sizeof wanted, by_name);
+}
+
+qins_stored qins_checkpoint_place(const qins_checkpoint *checkpoint, const qins_source_tensor *tensor) {
+    const qins_shard *shard = &checkpoint->shards[tensor->shard];
+    return (qins_stored){.fd = shard->fd,
+                         .path = shard->path,
+                         .name = tensor->stored,
+                         .offset = shard->data_start + tensor->offset,
+                         .type = tensor->dtype->type,
+                         .source = shard->source};
 }

@@ -1,10 +1,11 @@
 // The weights of a Hugging Face folder: one safetensors file or the shards of an index, opened, with one list of all
-// tensors. Knows nothing of what the tensors mean.
+// tensors under their plain names (names.h). Knows nothing of what the tensors mean.
 #ifndef QINS_CONVERT_CHECKPOINT_H
 #define QINS_CONVERT_CHECKPOINT_H
 
 #include "convert/hf_folder.h"
 #include "convert/problems.h"
+#include "convert/rows.h"
 #include "convert/safetensors.h"
 
 typedef struct qins_shard {
@@ -19,16 +20,24 @@ typedef struct qins_shard {
 typedef struct qins_checkpoint {
     qins_shard *shards; // owned, [n_shards] ordered by name
     size_t n_shards;
-    qins_source_tensor *tensors; // owned, [n_tensors] ordered by name; names belong to the shards
+    qins_source_tensor *tensors; // owned, [n_tensors] ordered by name; the names in the files belong to the shards
     size_t n_tensors;
+    char *names; // owned, of the tensors
 } qins_checkpoint;
 
-// Open every file and check the headers, the index and each other; what is merely wrong with single tensors or shards
-// goes to `problems`. Release with qins_checkpoint_close also after a failure.
+// Open every file and check the headers and each other; what is merely wrong with single tensors or shards goes to
+// `problems`, as does a warning of an index that does not fit. Release with qins_checkpoint_close also after a failure.
 qins_status qins_checkpoint_open(qins_checkpoint *checkpoint, qins_hf_folder *folder, qins_problems *problems,
                                  qins_error *error);
+
+// The same for one file, which is there.
+qins_status qins_checkpoint_open_file(qins_checkpoint *checkpoint, qins_hf_folder *folder, const char *name,
+                                      qins_problems *problems, qins_error *error);
 void qins_checkpoint_close(qins_checkpoint *checkpoint);
 
 const qins_source_tensor *qins_checkpoint_find(const qins_checkpoint *checkpoint, const char *name); // NULL: none
+
+// Where its values are.
+qins_stored qins_checkpoint_place(const qins_checkpoint *checkpoint, const qins_source_tensor *tensor);
 
 #endif

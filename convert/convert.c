@@ -8,15 +8,14 @@
 #include "convert/encode.h"
 #include "convert/estimate.h"
 #include "convert/hf_config.h"
+#include "convert/match.h"
 #include "convert/plan.h"
 #include "convert/sensitivity.h"
-#include "engine/base/escape.h"
 #include "engine/base/memory.h"
 #include "engine/model/qinswriter.h"
 #include "tokenizer/chat.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,25 +32,14 @@ struct conversion {
     qins_convert_report *report; // its header is being filled in
     qins_hf_folder folder;
     qins_checkpoint checkpoint;
-    const qins_source_tensor **sources; // owned, [n_tensors]
-    qins_rows *rows;                    // owned, [n_tensors]: the same as rows in open files
-    uint8_t *tokenizer;                 // owned, packed; NULL: none
+    qins_problems problems;
+    qins_rows *rows;    // owned, [n_tensors]: the header's tensors in the checkpoint
+    uint8_t *tokenizer; // owned, packed; NULL: none
     size_t tokenizer_bytes;
     qins_calibration_text text;      // without sequences: no calibration
     qins_calibration_text plan_text; // to measure sensitivities with
     char chat_template[sizeof((qins_header){0}.chat_template)];
 };
-
-// The text is about the folder.
-QINS_PRINTF(2, 3) static void warn(const struct conversion *conversion, const char *format, ...) {
-    char text[512], line[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    snprintf(line, sizeof line, "warning: %s: %s", QINS_ESCAPED(conversion->folder.path), text);
-    if (conversion->options->notice != NULL) conversion->options->notice(conversion->options->notice_context, line);
-}
 
 static void read_config(struct conversion *conversion, qins_config *config, qins_error *error) {
     static const char *const generation_name = "generation_config.json";
@@ -69,12 +57,14 @@ static void read_config(struct conversion *conversion, qins_config *config, qins
 
 static void warn_of_no_tokenizer(const struct conversion *conversion) {
     if (qins_hf_has(&conversion->folder, "tokenizer.model"))
-        warn(conversion,
-             "there is a tokenizer.model, which is not read, but no tokenizer.json, so the model will take token "
-             "ids only, no text; transformers makes one: "
-             "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
+        qins_problems_warn(
+            &conversion->problems,
+            "there is a tokenizer.model, which is not read, but no tokenizer.json, so the model will take token "
+            "ids only, no text; transformers makes one: "
+            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
     else
-        warn(conversion, "there is no tokenizer.json, so the model will take token ids only, no text");
+        qins_problems_warn(&conversion->problems,
+                           "there is no tokenizer.json, so the model will take token ids only, no text");
 }
 
 // Does the tokenizer belong to the model?
@@ -86,8 +76,9 @@ static void check_vocabulary(const struct conversion *conversion, const qins_tok
         qins_fail(error, QINS_BAD_MODEL, "%s/%s: it has ids up to %zu, but the model's vocabulary has %zu rows",
                   conversion->folder.path, name, n_ids - 1, n_rows);
     else if (n_without > QINS_PADDING_IDS)
-        warn(conversion, "%zu of the model's %zu ids have no text in %s; is it another model's?", n_without, n_rows,
-             name);
+        qins_problems_warn(&conversion->problems,
+                           "%zu of the model's %zu ids have no text in %s; is it another model's?", n_without, n_rows,
+                           name);
 }
 
 static void read_texts(struct conversion *conversion, const qins_tokenizer *tokenizer, const qins_config *config,
@@ -148,22 +139,22 @@ static void read_chat_template(struct conversion *conversion, qins_error *error)
     const char *jinja = text != NULL ? text : configured_template(config);
     qins_chat_template kind = qins_chat_template_from_jinja(jinja);
     if (error->status == QINS_OK && kind == QINS_CHAT_NONE && conversion->tokenizer != NULL)
-        warn(conversion, "%s, so prompts must be raw (qinsrun --raw)",
-             jinja != NULL ? "the chat template is none that is known here"
-                           : "there is no chat template, neither in tokenizer_config.json nor as chat_template.jinja");
+        qins_problems_warn(
+            &conversion->problems, "%s, so prompts must be raw (qinsrun --raw)",
+            jinja != NULL ? "the chat template is none that is known here"
+                          : "there is no chat template, neither in tokenizer_config.json nor as chat_template.jinja");
     snprintf(conversion->chat_template, sizeof conversion->chat_template, "%s", qins_chat_template_name(kind));
     free(text);
     qins_json_free(config);
 }
 
-// Match tensors and make the header, once the weights are open.
-static void plan_tensors(struct conversion *conversion, const qins_config *config, qins_problems *problems,
-                         qins_error *error) {
+// Make the header and find its tensors, once the weights are open.
+static void find_tensors(struct conversion *conversion, const qins_config *config, qins_error *error) {
     qins_header *header = &conversion->report->header;
     if (qins_header_init(header, config, error) != QINS_OK) return;
-    conversion->sources = qins_alloc(header->n_tensors, sizeof *conversion->sources, "list of tensors", error);
-    if (conversion->sources == NULL) return;
-    qins_plan_match(header, conversion->sources, &conversion->checkpoint, conversion->options, problems, error);
+    conversion->rows = qins_alloc(header->n_tensors, sizeof *conversion->rows, "list of tensors", error);
+    if (conversion->rows != NULL)
+        qins_match_tensors(header, conversion->rows, &conversion->checkpoint, &conversion->problems, error);
 }
 
 // What the header says besides the tensors.
@@ -187,26 +178,8 @@ static void fill_header(struct conversion *conversion, qins_error *error) {
         cost->n_tensors++;
         cost->values += (uint64_t)tensor->spec.rows * tensor->spec.cols;
         cost->bytes += bytes;
-        conversion->report->source_bytes += conversion->sources[i]->bytes;
+        conversion->report->source_bytes += qins_rows_stored_bytes(&conversion->rows[i]);
     }
-}
-
-static qins_rows source_rows(const struct conversion *conversion, size_t index) {
-    const qins_source_tensor *source = conversion->sources[index];
-    const qins_shard *shard = &conversion->checkpoint.shards[source->shard];
-    const qins_tensor_spec *spec = &conversion->report->header.tensors[index].spec;
-    return (qins_rows){.fd = shard->fd,
-                       .path = shard->path,
-                       .offset = shard->data_start + source->offset,
-                       .type = source->dtype->type,
-                       .rows = spec->rows,
-                       .cols = spec->cols};
-}
-
-static void find_rows(struct conversion *conversion, qins_error *error) {
-    const size_t n = conversion->report->header.n_tensors;
-    conversion->rows = qins_alloc(n, sizeof *conversion->rows, "list of tensors", error);
-    for (size_t i = 0; i < n && conversion->rows != NULL; i++) conversion->rows[i] = source_rows(conversion, i);
 }
 
 static void spend_bits(struct conversion *conversion, qins_error *error) {
@@ -227,22 +200,28 @@ static void check_calibration(const struct conversion *conversion, qins_error *e
         qins_fail(error, QINS_USAGE, "--calibrate is only for coded weights (--type qins8, qins6, qins5, qins4)");
 }
 
+// The problems are those of the folder.
+static void open_folder(struct conversion *conversion, const char *hf_dir, qins_error *error) {
+    conversion->problems = (qins_problems){
+        .folder = hf_dir, .notice = conversion->options->notice, .context = conversion->options->notice_context};
+    conversion->pool = qins_pool_create(conversion->options->n_threads, error);
+    if (error->status == QINS_OK) qins_hf_folder_open(&conversion->folder, hf_dir, error);
+}
+
 // Everything up to the first weight.
 static void prepare(struct conversion *conversion, const char *hf_dir, qins_error *error) {
     const qins_convert_options *options = conversion->options;
-    qins_problems problems = {.notice = options->notice, .context = options->notice_context};
+    qins_problems *problems = &conversion->problems;
     qins_config config;
-    conversion->pool = qins_pool_create(options->n_threads, error);
-    if (error->status == QINS_OK && qins_hf_folder_open(&conversion->folder, hf_dir, error) == QINS_OK)
-        read_config(conversion, &config, error);
+    open_folder(conversion, hf_dir, error);
+    if (error->status == QINS_OK) read_config(conversion, &config, error);
     if (error->status == QINS_OK) read_tokenizer(conversion, &config, error);
     if (error->status == QINS_OK) read_chat_template(conversion, error);
-    if (error->status == QINS_OK) qins_checkpoint_open(&conversion->checkpoint, &conversion->folder, &problems, error);
+    if (error->status == QINS_OK) qins_checkpoint_open(&conversion->checkpoint, &conversion->folder, problems, error);
     // With shards missing, most tensors would be; naming the shards says it better.
-    if (error->status == QINS_OK && conversion->checkpoint.tensors != NULL)
-        plan_tensors(conversion, &config, &problems, error);
-    if (error->status == QINS_OK) qins_problems_end(&problems, hf_dir, error);
-    if (error->status == QINS_OK) find_rows(conversion, error);
+    if (error->status == QINS_OK && conversion->checkpoint.tensors != NULL) find_tensors(conversion, &config, error);
+    if (error->status == QINS_OK) qins_problems_end(problems, error);
+    if (error->status == QINS_OK) qins_plan_types(&conversion->report->header, conversion->rows, options, error);
     if (error->status == QINS_OK && options->plan_bits > 0) spend_bits(conversion, error);
     if (error->status == QINS_OK) check_calibration(conversion, error);
     if (error->status == QINS_OK) fill_header(conversion, error);
@@ -252,7 +231,6 @@ static void release(struct conversion *conversion) {
     qins_calibration_text_free(&conversion->text);
     qins_calibration_text_free(&conversion->plan_text);
     free(conversion->tokenizer);
-    free(conversion->sources);
     free(conversion->rows);
     qins_checkpoint_close(&conversion->checkpoint);
     qins_hf_folder_close(&conversion->folder);
@@ -325,21 +303,17 @@ static void encode_next(struct encoding *encoding, const qins_input_costs *costs
     struct conversion *conversion = encoding->conversion;
     const size_t index = encoding->next++;
     qins_tensor *tensor = &conversion->report->header.tensors[index];
-    const qins_rows *rows = &conversion->rows[index];
     qins_encoded encoded;
     const qins_layout layout = qins_schema_layout(&conversion->report->header.config, tensor->spec.role, tensor->type);
     encoding->output->work_per_byte = work_of(&conversion->report->header, tensor) / (double)tensor->bytes;
-    qins_encode_tensor(conversion->pool, rows, tensor->type, layout, costs, write_payload, encoding->output, &encoded,
-                       error);
-    if (error->status != QINS_OK) {
-        if (error->status == QINS_BAD_MODEL) qins_error_context(error, "%s: tensor %s", rows->path, tensor->spec.name);
+    if (qins_encode_tensor(conversion->pool, &conversion->rows[index], tensor->type, layout, costs, write_payload,
+                           encoding->output, &encoded, error) != QINS_OK)
         return;
-    }
     tensor->source_hash = encoded.source_hash;
     add_cost(conversion->report, tensor, &encoded);
     if (!isfinite(tensor->error))
-        qins_fail(error, QINS_BAD_MODEL, "%s: tensor %s: its codes have an error that is not finite", rows->path,
-                  tensor->spec.name);
+        qins_fail(error, QINS_BAD_MODEL, "%s: tensor %s: its codes have an error that is not finite",
+                  conversion->folder.path, tensor->spec.name);
 }
 
 static void encode_up_to(struct encoding *encoding, size_t end, qins_error *error) {
@@ -434,7 +408,7 @@ qins_status qins_convert_plan(const char *hf_dir, const qins_convert_options *op
     if (error->status == QINS_OK)
         report->tensor_source = qins_alloc(header->n_tensors, sizeof *report->tensor_source, "list of tensors", error);
     for (size_t i = 0; i < header->n_tensors && error->status == QINS_OK; i++)
-        report->tensor_source[i] = conversion.checkpoint.shards[conversion.sources[i]->shard].source;
+        report->tensor_source[i] = conversion.rows[i].pieces[0].weights.source;
     if (error->status == QINS_OK && options->expect_errors) expect_errors(&conversion, error);
     release(&conversion);
     return error->status;

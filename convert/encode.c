@@ -2,7 +2,6 @@
 // piece before it to the hash and to the sink, so there are two sets of buffers.
 #include "convert/encode.h"
 
-#include "engine/base/file.h"
 #include "engine/base/half.h"
 #include "engine/base/memory.h"
 #include "engine/kernels/encode.h"
@@ -212,9 +211,7 @@ static void run_item(void *context, size_t item, size_t worker) {
     if (n > encoder->item_rows) n = encoder->item_rows;
     size_t row = piece->first_row + first;
     if (error->status != QINS_OK) return;
-    if (qins_file_read_at(encoder->source->fd, encoder->source->path, piece->input + first * encoder->input_row_bytes,
-                          n * encoder->input_row_bytes,
-                          encoder->source->offset + (uint64_t)row * encoder->input_row_bytes, error) != QINS_OK)
+    if (qins_rows_read(encoder->source, row, n, piece->input + first * encoder->input_row_bytes, error) != QINS_OK)
         return;
     const struct bench *bench = &encoder->benches[worker];
     memset(piece->output + payload_bytes(encoder, first), 0, payload_bytes(encoder, n)); // padding stays zero
@@ -237,11 +234,13 @@ static qins_status collect(struct encoder *encoder, const struct piece *piece, q
         float value;
         widen(&value, piece->input + i * encoder->input_row_bytes + col * (qins_types[source->type].bits / 8),
               source->type, 1);
-        return qins_fail(error, QINS_BAD_MODEL, "row %zu, column %zu: %s", piece->first_row + i, col,
-                         isnan(value) ? "the value is NaN; the checkpoint is damaged"
-                         : isinf(value)
-                             ? "the value is infinite; the checkpoint is damaged"
-                             : "the value is too large for bf16; convert with --type f32 (lm_head: --lm-head qins8)");
+        size_t row = piece->first_row + i;
+        const qins_stored *stored = &qins_rows_locate(source, &row)->weights;
+        return qins_fail(
+            error, QINS_BAD_MODEL, "%s: tensor %s: row %zu, column %zu: %s", stored->path, stored->name, row, col,
+            isnan(value)   ? "the value is NaN; the checkpoint is damaged"
+            : isinf(value) ? "the value is infinite; the checkpoint is damaged"
+                           : "the value is too large for bf16; convert with --type f32 (lm_head: --lm-head qins8)");
     }
     return QINS_OK;
 }

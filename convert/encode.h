@@ -1,19 +1,10 @@
-// One tensor from its rows in an open file to the bytes of its type, in pieces of rows on all threads. Knows no folder
+// One tensor from its rows in open files to the bytes of its type, in pieces of rows on all threads. Knows no folder
 // and no .qins file: where the bytes go is the caller's business. The result does not depend on the number of threads.
 #ifndef QINS_CONVERT_ENCODE_H
 #define QINS_CONVERT_ENCODE_H
 
 #include "convert/feedback.h"
-#include "engine/model/header.h"
-
-// W[rows, cols], row-major, in an open file.
-typedef struct qins_rows {
-    int fd;
-    const char *path; // for messages
-    uint64_t offset;  // of the first value in the file, bytes
-    qins_type type;   // F32, F16 or BF16
-    size_t rows, cols;
-} qins_rows;
+#include "convert/rows.h"
 
 // Takes the next bytes of a tensor's payload.
 typedef qins_status qins_sink(void *context, const void *bytes, size_t size, qins_error *error);
@@ -21,7 +12,7 @@ typedef qins_status qins_sink(void *context, const void *bytes, size_t size, qin
 typedef struct qins_encoded {
     double squares;       // sum source^2, rows in order
     double error;         // sum (source - stored)^2, rows in order
-    uint64_t source_hash; // XXH3-64 of the source's bytes
+    uint64_t source_hash; // XXH3-64 of the source's rows as qins_rows_read gives them
 } qins_encoded;
 
 // What errors of a coded matrix cost, as its inputs say: at most one is given, and without either all errors cost the
@@ -33,8 +24,7 @@ typedef struct qins_input_costs {
 
 // Convert `source` to `type` (its own, F32, BF16 or a coded one) in `layout` and hand the payload to the sink. Rounding
 // is to nearest even. NaN, infinity, and values that a narrower type cannot hold are an error (QINS_BAD_MODEL) that
-// names row and column of the first. `costs` is for
-// coded types; NULL: none.
+// names the first one's file, matrix, row and column. `costs` is for coded types; NULL: none.
 qins_status qins_encode_tensor(qins_pool *pool, const qins_rows *source, qins_type type, qins_layout layout,
                                const qins_input_costs *costs, qins_sink *sink, void *context, qins_encoded *result,
                                qins_error *error);

@@ -1,7 +1,6 @@
 // Estimation by samples; see estimate.h. A tensor is an item of work.
 #include "convert/estimate.h"
 
-#include "engine/base/file.h"
 #include "engine/base/memory.h"
 #include "engine/kernels/encode.h"
 #include "engine/kernels/tiers.h"
@@ -47,17 +46,14 @@ static double row_error(const struct estimation *estimation, struct bench *bench
 
 // values[cols] = a row of the tensor
 static qins_status read_row(struct bench *bench, const qins_rows *tensor, size_t row) {
-    const size_t row_bytes = qins_row_bytes(tensor->type, tensor->cols);
     const qins_matrix matrix = {tensor->type, QINS_ROWS, 1, tensor->cols, bench->source};
-    if (qins_file_read_at(tensor->fd, tensor->path, bench->source, row_bytes,
-                          tensor->offset + (uint64_t)row * row_bytes, &bench->error) != QINS_OK)
-        return bench->error.status;
+    if (qins_rows_read(tensor, row, 1, bench->source, &bench->error) != QINS_OK) return bench->error.status;
     qins_decode_rows(bench->values, &matrix, 0, 1);
     if (isfinite(qins_largest_magnitude(bench->values, tensor->cols))) return QINS_OK;
+    const qins_stored *stored = &qins_rows_locate(tensor, &row)->weights;
     return qins_fail(&bench->error, QINS_BAD_MODEL,
-                     "%s: row %zu has a value that is NaN or infinite; the checkpoint is "
-                     "damaged",
-                     tensor->path, row);
+                     "%s: tensor %s: row %zu has a value that is NaN or infinite; the checkpoint is damaged",
+                     stored->path, stored->name, row);
 }
 
 static void estimate_item(void *context, size_t item, size_t worker) {

@@ -1,11 +1,10 @@
-// Matching of tensors and choice of types; see plan.h.
+// Choice of types; see plan.h.
 #include "convert/plan.h"
 
-#include "engine/base/memory.h"
+#include "convert/safetensors.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 // Bits a weight of the layers from which a head of 8 bits is worth its bytes: about those of qins6.
@@ -28,51 +27,9 @@ qins_type qins_plan_type(const qins_convert_options *options, qins_role role, qi
     }
 }
 
-static bool ends_with(const char *text, const char *suffix) {
-    size_t length = strlen(text), suffix_length = strlen(suffix);
-    return length >= suffix_length && strcmp(text + length - suffix_length, suffix) == 0;
-}
-
-// Tensors that checkpoints carry although the model does not need them: a copy of the embedding as a tied head, and
-// the rotation's frequencies, which follow from the configuration.
-static bool ignorable(const qins_config *config, const char *name) {
-    return (config->tied_head && strcmp(name, "lm_head.weight") == 0) || ends_with(name, ".rotary_emb.inv_freq");
-}
-
-static void shape_problem(const qins_tensor_spec *spec, const qins_source_tensor *source, qins_problems *problems) {
-    char found[128], expected[64];
-    const size_t shape[2] = {spec->rows, spec->cols};
-    const bool vector = spec->role == QINS_ROLE_NORM;
-    qins_shape_print(found, sizeof found, source->shape, source->rank);
-    qins_shape_print(expected, sizeof expected, vector ? shape + 1 : shape, vector ? 1 : 2);
-    qins_problems_add(problems, "tensor %s: shape %s found, %s expected", spec->name, found, expected);
-}
-
-static bool shape_fits(const qins_tensor_spec *spec, const qins_source_tensor *source) {
-    if (spec->role == QINS_ROLE_NORM) return source->rank == 1 && source->shape[0] == spec->cols;
-    return source->rank == 2 && source->shape[0] == spec->rows && source->shape[1] == spec->cols;
-}
-
 // What decides on a tensor's type: of an embedding that is the head, too, that it is the head.
 static qins_role deciding_role(const qins_config *config, qins_role role) {
     return role == QINS_ROLE_EMBEDDING && config->tied_head ? QINS_ROLE_HEAD : role;
-}
-
-static void match_tensor(qins_header *header, size_t index, const qins_source_tensor *source,
-                         const qins_convert_options *options, qins_problems *problems) {
-    qins_tensor *tensor = &header->tensors[index];
-    if (source == NULL) {
-        qins_problems_add(problems, "tensor %s: missing", tensor->spec.name);
-        return;
-    }
-    if (!shape_fits(&tensor->spec, source)) shape_problem(&tensor->spec, source, problems);
-    if (!source->dtype->readable) {
-        qins_problems_add(problems, "tensor %s: dtype %s cannot be converted (BF16, F16 and F32 can)",
-                          tensor->spec.name, source->dtype->name);
-        return;
-    }
-    tensor->type = qins_plan_type(options, deciding_role(&header->config, tensor->spec.role), source->dtype->type);
-    memcpy(tensor->source_type, source->dtype->name, strlen(source->dtype->name) + 1);
 }
 
 static bool fits(const qins_type_rule *rule, const qins_config *config, const qins_tensor_spec *spec) {
@@ -117,24 +74,13 @@ static void apply_rule(qins_header *header, const qins_type_rule *rule, qins_err
             rule->pattern, type);
 }
 
-void qins_plan_match(qins_header *header, const qins_source_tensor **sources, const qins_checkpoint *checkpoint,
-                     const qins_convert_options *options, qins_problems *problems, qins_error *error) {
-    bool *used = qins_alloc(checkpoint->n_tensors, sizeof *used, "list of tensors", error);
-    if (used == NULL) return;
+void qins_plan_types(qins_header *header, const qins_rows *rows, const qins_convert_options *options,
+                     qins_error *error) {
     for (size_t i = 0; i < header->n_tensors; i++) {
-        sources[i] = qins_checkpoint_find(checkpoint, header->tensors[i].spec.name);
-        if (sources[i] != NULL) used[sources[i] - checkpoint->tensors] = true;
-        match_tensor(header, i, sources[i], options, problems);
+        qins_tensor *tensor = &header->tensors[i];
+        tensor->type = qins_plan_type(options, deciding_role(&header->config, tensor->spec.role), rows[i].type);
+        snprintf(tensor->source_type, sizeof tensor->source_type, "%s", qins_safetensors_type_name(rows[i].type));
     }
-    for (size_t i = 0; i < checkpoint->n_tensors; i++) {
-        const char *name = checkpoint->tensors[i].name;
-        bool duplicate = i > 0 && strcmp(checkpoint->tensors[i - 1].name, name) == 0; // named by the checkpoint already
-        duplicate |= i + 1 < checkpoint->n_tensors && strcmp(checkpoint->tensors[i + 1].name, name) == 0;
-        if (!used[i] && !duplicate && !ignorable(&header->config, name))
-            qins_problems_add(problems, "tensor %s: not part of this model (in %s)", name,
-                              checkpoint->shards[checkpoint->tensors[i].shard].name);
-    }
-    free(used);
-    for (size_t i = 0; i < options->n_rules && problems->count == 0 && error->status == QINS_OK; i++)
+    for (size_t i = 0; i < options->n_rules && error->status == QINS_OK; i++)
         apply_rule(header, &options->rules[i], error);
 }

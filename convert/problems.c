@@ -7,6 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
+void qins_problems_warn(const qins_problems *problems, const char *format, ...) {
+    char text[700], line[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    snprintf(line, sizeof line, "warning: %s: %s", QINS_ESCAPED(problems->folder), QINS_ESCAPED(text));
+    if (problems->notice != NULL) problems->notice(problems->context, line);
+}
+
 void qins_problems_add(qins_problems *problems, const char *format, ...) {
     char text[700], line[700];
     va_list arguments;
@@ -23,12 +33,12 @@ void qins_problems_add(qins_problems *problems, const char *format, ...) {
     problems->n_kept++;
 }
 
-qins_status qins_problems_end(const qins_problems *problems, const char *folder, qins_error *error) {
+qins_status qins_problems_end(const qins_problems *problems, qins_error *error) {
     if (problems->count == 0) return error->status;
     const char *plural = problems->count == 1 ? "" : "s", *line = problems->text;
     const bool is_told = problems->notice != NULL;
-    qins_fail(error, QINS_BAD_MODEL, "%s: %zu problem%s with the checkpoint's tensors%s", folder, problems->count,
-              plural, is_told ? ", listed above" : ":");
+    qins_fail(error, QINS_BAD_MODEL, "%s: %zu problem%s with the checkpoint's tensors%s", problems->folder,
+              problems->count, plural, is_told ? ", listed above" : ":");
     for (size_t i = 0; i < problems->n_kept && !is_told; i++, line += strlen(line) + 1)
         qins_error_line(error, "%s", line);
     if (problems->n_kept < problems->count && !is_told)

@@ -1,10 +1,12 @@
-// Collects what is wrong with a checkpoint, so that all of it can be shown and not only the first thing.
+// Collects what is wrong with a checkpoint, so that all of it can be shown and not only the first thing; and passes
+// warnings on.
 #ifndef QINS_CONVERT_PROBLEMS_H
 #define QINS_CONVERT_PROBLEMS_H
 
 #include "convert/convert.h"
 
 typedef struct qins_problems {
+    const char *folder;  // that they are about, not owned
     qins_notice *notice; // told of every problem at once; NULL: the error message carries as many as fit
     void *context;       // of notice
     size_t count;
@@ -13,9 +15,12 @@ typedef struct qins_problems {
     char text[1400]; // the first problems, one after another, each with its NUL
 } qins_problems;
 
+// Tell of what is passed over: one line, beside the problems.
+void qins_problems_warn(const qins_problems *problems, const char *format, ...) QINS_PRINTF(2, 3);
+
 void qins_problems_add(qins_problems *problems, const char *format, ...) QINS_PRINTF(2, 3);
 
 // One error for all of them, QINS_BAD_MODEL, that names the folder; QINS_OK when there is none.
-qins_status qins_problems_end(const qins_problems *problems, const char *folder, qins_error *error);
+qins_status qins_problems_end(const qins_problems *problems, qins_error *error);
 
 #endif

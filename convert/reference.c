@@ -1,7 +1,6 @@
 // The checkpoint's model; see reference.h.
 #include "convert/reference.h"
 
-#include "engine/base/file.h"
 #include "engine/base/memory.h"
 
 #include <stdlib.h>
@@ -12,7 +11,7 @@ const size_t qins_products[QINS_PRODUCTS] = {QINS_QKV, QINS_OUTPUT, QINS_GATE_UP
 static qins_matrix read_tensor(const qins_rows *rows, void **data, qins_error *error) {
     const size_t bytes = rows->rows * qins_row_bytes(rows->type, rows->cols);
     *data = qins_alloc(1, bytes, "a tensor", error);
-    if (*data != NULL) qins_file_read_at(rows->fd, rows->path, *data, bytes, rows->offset, error);
+    if (*data != NULL) qins_rows_read(rows, 0, rows->rows, *data, error);
     return (qins_matrix){.type = rows->type, .rows = rows->rows, .cols = rows->cols, .data = *data};
 }
 

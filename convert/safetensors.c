@@ -28,6 +28,12 @@ static const qins_dtype *find_dtype(const char *name) {
     return NULL;
 }
 
+const char *qins_safetensors_type_name(qins_type type) {
+    const qins_dtype *dtype = dtypes;
+    while (!dtype->readable || dtype->type != type) dtype++;
+    return dtype->name;
+}
+
 size_t qins_safetensors_header_bytes(const uint8_t prefix[QINS_SAFETENSORS_PREFIX], uint64_t file_bytes,
                                      qins_error *error) {
     qins_cursor cursor = {.data = prefix, .size = QINS_SAFETENSORS_PREFIX, .error = error};
@@ -129,7 +135,7 @@ static void read_tensors(qins_safetensors *header, uint64_t data_bytes, qins_err
     for (const qins_json *item = qins_json_first(header->json); item != NULL; item = qins_json_next(item)) {
         if (strcmp(qins_json_key(item), "__metadata__") == 0) continue;
         qins_source_tensor *tensor = &header->tensors[header->n_tensors++];
-        tensor->name = qins_json_key(item);
+        tensor->name = tensor->stored = qins_json_key(item);
         read_tensor(tensor, item, data_bytes, error);
         if (qins_error_context(error, "tensor %s", tensor->name) != QINS_OK) return;
     }

@@ -20,7 +20,8 @@ typedef struct qins_dtype {
 } qins_dtype;
 
 typedef struct qins_source_tensor {
-    const char *name; // owned by the header's JSON
+    const char *stored; // the name in the file, owned by the header's JSON
+    const char *name;   // the same, until a checkpoint takes it
     const qins_dtype *dtype;
     size_t rank;
     size_t shape[QINS_SAFETENSORS_MAX_RANK]; // [rank]
@@ -44,6 +45,9 @@ size_t qins_safetensors_header_bytes(const uint8_t prefix[QINS_SAFETENSORS_PREFI
 qins_status qins_safetensors_parse(qins_safetensors *header, const char *json, size_t size, uint64_t data_bytes,
                                    qins_error *error);
 void qins_safetensors_free(qins_safetensors *header);
+
+// The dtype's name of F32, F16 or BF16.
+const char *qins_safetensors_type_name(qins_type type);
 
 // "[2, 3]" into text[capacity], cut off if need be.
 void qins_shape_print(char *text, size_t capacity, const size_t *shape, size_t rank);

@@ -93,6 +93,35 @@ void hf_fixture_make(hf_fixture *fixture, qins_type type) {
     hf_fixture_add(fixture, "lm_head.weight", dtype, 96, 80);
 }
 
+// The rows from *row on become a tensor of their own.
+static void split_off(hf_fixture *fixture, const fixture_tensor *whole, const char *own, const char *part, size_t rows,
+                      size_t *row) {
+    char name[96];
+    const char *at = strstr(whole->name, own);
+    snprintf(name, sizeof name, "%.*s%s%s", (int)(at - whole->name), whole->name, part, at + strlen(own));
+    fixture_tensor *tensor = hf_fixture_add(fixture, name, whole->dtype, rows, whole->shape[1]);
+    const size_t row_bytes = whole->bytes / whole->shape[0];
+    memcpy(tensor->data, whole->data + *row * row_bytes, tensor->bytes);
+    *row += rows;
+}
+
+void hf_fixture_split(hf_fixture *fixture) {
+    const size_t n = fixture->n_tensors;
+    for (size_t i = 0; i < n; i++) {
+        fixture_tensor *whole = &fixture->tensors[i];
+        size_t row = 0;
+        if (strstr(whole->name, "qkv_proj") != NULL) {
+            split_off(fixture, whole, "qkv_proj", "q_proj", 80, &row);
+            split_off(fixture, whole, "qkv_proj", "k_proj", 40, &row);
+            split_off(fixture, whole, "qkv_proj", "v_proj", 40, &row);
+        } else if (strstr(whole->name, "gate_up_proj") != NULL) {
+            split_off(fixture, whole, "gate_up_proj", "gate_proj", 72, &row);
+            split_off(fixture, whole, "gate_up_proj", "up_proj", 72, &row);
+        }
+        whole->absent |= row > 0;
+    }
+}
+
 void hf_fixture_remove(hf_fixture *fixture) {
     for (size_t i = 0; i < fixture->n_tensors; i++) free(fixture->tensors[i].data);
     DIR *folder = opendir(fixture->path);

@@ -4,7 +4,7 @@
 
 #include "engine/kernels/matrix.h"
 
-enum { FIXTURE_TENSORS = 15, FIXTURE_MAX_TENSORS = 24 };
+enum { FIXTURE_TENSORS = 15, FIXTURE_MAX_TENSORS = 32 };
 
 // Two layers, hidden 80 (a unit of 64 columns and a part of one), ffn 72, 4 heads, 2 KV heads of 20, vocabulary 96.
 extern const char fixture_config[]; // its config.json
@@ -31,6 +31,8 @@ void hf_fixture_remove(hf_fixture *fixture);
 
 fixture_tensor *hf_fixture_find(hf_fixture *fixture, const char *name);
 fixture_tensor *hf_fixture_add(hf_fixture *fixture, const char *name, const char *dtype, size_t rows, size_t cols);
+// Take q, k and v, gate and up apart, as Llama has them.
+void hf_fixture_split(hf_fixture *fixture);
 float hf_fixture_value(const fixture_tensor *tensor, size_t index);
 void hf_fixture_set(fixture_tensor *tensor, size_t index, float value);
 

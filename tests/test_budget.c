@@ -38,7 +38,9 @@ static struct checkpoint make(size_t zeros) {
         if (i != zeros) random_fill(&random, values, n);
         for (size_t j = 0; j < n && spec->role == QINS_ROLE_NORM; j++) values[j] = 1.0f;
         cr_assert_eq(pwrite(checkpoint.fd, values, n * sizeof *values, (off_t)offset), (ssize_t)(n * sizeof *values));
-        checkpoint.rows[i] = (qins_rows){checkpoint.fd, "test", offset, QINS_F32, spec->rows, spec->cols};
+        const qins_stored stored = {
+            .fd = checkpoint.fd, .path = "test", .name = spec->name, .offset = offset, .type = QINS_F32};
+        checkpoint.rows[i] = qins_rows_of(&stored, spec->rows, spec->cols);
         offset += n * sizeof *values;
         free(values);
     }

@@ -39,7 +39,8 @@ static qins_rows make_rows(qins_type type, size_t rows, size_t cols, size_t bad,
     cr_assert_eq(error.status, QINS_OK);
     cr_assert_eq(write(fd, buffer.data, buffer.size), (ssize_t)buffer.size);
     qins_buffer_free(&buffer);
-    return (qins_rows){.fd = fd, .path = "test file", .offset = OFFSET, .type = type, .rows = rows, .cols = cols};
+    return qins_rows_of(&(qins_stored){.fd = fd, .path = "test file", .name = "w", .offset = OFFSET, .type = type},
+                        rows, cols);
 }
 
 static float source_value(qins_type type, size_t i) {
@@ -75,7 +76,7 @@ static qins_status fails(qins_type source, qins_type type, size_t bad, float val
     qins_encode_tensor(pool, &rows, type, QINS_PANELS, NULL, append, &buffer, &result, error);
     qins_pool_free(pool);
     qins_buffer_free(&buffer);
-    close(rows.fd);
+    close(rows.pieces[0].weights.fd);
     return error->status;
 }
 
@@ -87,14 +88,14 @@ Test(convert_encode, copies_a_type_to_itself) {
         qins_buffer payload = encode(&rows, types[k], QINS_ROWS, 2, &result);
         cr_assert_eq(payload.size, 9 * qins_row_bytes(types[k], 33));
         uint8_t *file = malloc(payload.size);
-        cr_assert_eq(pread(rows.fd, file, payload.size, OFFSET), (ssize_t)payload.size);
+        cr_assert_eq(pread(rows.pieces[0].weights.fd, file, payload.size, OFFSET), (ssize_t)payload.size);
         cr_expect_arr_eq(payload.data, file, payload.size);
         cr_expect_eq(result.error, 0.0);
         cr_expect_gt(result.squares, 0.0);
         cr_expect_eq(result.source_hash, XXH3_64bits(file, payload.size));
         free(file);
         qins_buffer_free(&payload);
-        close(rows.fd);
+        close(rows.pieces[0].weights.fd);
     }
 }
 
@@ -121,7 +122,7 @@ Test(convert_encode, widens_exactly_and_narrows_to_nearest) {
         cr_expect_float_eq(result.error, error, error * 1e-12);
         qins_buffer_free(&wide);
         qins_buffer_free(&narrow);
-        close(rows.fd);
+        close(rows.pieces[0].weights.fd);
     }
 }
 
@@ -154,7 +155,7 @@ static void check_panels(qins_type type) {
     cr_expect_float_eq(result.squares, squares, squares * 1e-12);
     cr_expect_lt(sqrt(squared_error / squares), qins_types[type].bits < 8 ? 2.0 / (1 << qins_types[type].bits) : 0.01);
     qins_buffer_free(&payload);
-    close(rows.fd);
+    close(rows.pieces[0].weights.fd);
 }
 
 Test(convert_encode, panels_decode_to_within_the_stated_error) {
@@ -180,7 +181,7 @@ Test(convert_encode, does_not_depend_on_the_number_of_threads) {
         }
         qins_buffer_free(&payload);
     }
-    close(rows.fd);
+    close(rows.pieces[0].weights.fd);
 }
 
 Test(convert_encode, names_the_place_of_what_is_not_finite) {
@@ -205,7 +206,7 @@ Test(convert_encode, refuses_to_round_to_infinity) {
 
 Test(convert_encode, reports_a_file_that_ends_early) {
     qins_rows rows = make_rows(QINS_F32, 4, 64, SIZE_MAX, 0);
-    cr_assert_eq(ftruncate(rows.fd, OFFSET + 1000), 0);
+    cr_assert_eq(ftruncate(rows.pieces[0].weights.fd, OFFSET + 1000), 0);
     qins_error error = {0};
     qins_buffer buffer = {.error = &error};
     qins_encoded result;
@@ -215,7 +216,7 @@ Test(convert_encode, reports_a_file_that_ends_early) {
     cr_expect_not_null(strstr(error.message, "test file ends at byte 1024"), "%s", error.message);
     qins_pool_free(pool);
     qins_buffer_free(&buffer);
-    close(rows.fd);
+    close(rows.pieces[0].weights.fd);
 }
 
 static qins_status refuse(void *context, const void *bytes, size_t size, qins_error *error) {
@@ -232,6 +233,6 @@ Test(convert_encode, stops_when_the_sink_fails) {
         cr_expect_eq(qins_encode_tensor(pool, &rows, QINS_F32, QINS_ROWS, NULL, refuse, NULL, &result, &error),
                      QINS_INTERRUPTED);
         qins_pool_free(pool);
-        close(rows.fd);
+        close(rows.pieces[0].weights.fd);
     }
 }

@@ -25,7 +25,7 @@ static qins_rows make_rows(qins_type type, size_t rows, size_t cols, size_t bad_
         const ssize_t size = type == QINS_F32 ? 4 : 2;
         cr_assert_eq(write(fd, type == QINS_F32 ? (void *)&value : (void *)&half, (size_t)size), size);
     }
-    return (qins_rows){.fd = fd, .path = "test file", .type = type, .rows = rows, .cols = cols};
+    return qins_rows_of(&(qins_stored){.fd = fd, .path = "test file", .name = "w", .type = type}, rows, cols);
 }
 
 static qins_status drop(void *context, const void *bytes, size_t size, qins_error *error) {
@@ -62,7 +62,7 @@ Test(estimate, is_exact_for_few_rows_and_close_for_many) {
                 expect_close(estimates[t].squares, encoded.squares, k == 0 ? 1e-12 : 0.1, name);
                 expect_close(estimates[t].error, encoded.error, k == 0 ? 1e-12 : 0.15, name);
             }
-            close(rows.fd);
+            close(rows.pieces[0].weights.fd);
         }
     }
     qins_pool_free(pool);
@@ -87,11 +87,11 @@ Test(estimate, is_the_same_for_any_number_of_threads_and_names_the_first_bad_row
         damaged[2] = make_rows(QINS_BF16, 30, 64, 7);
         damaged[5] = make_rows(QINS_BF16, 30, 64, 9);
         cr_expect_eq(qins_estimate(pool, damaged, types, N, again, &error), QINS_BAD_MODEL);
-        cr_expect_not_null(strstr(error.message, "test file: row 7 has a value that is NaN or infinite"), "%s",
+        cr_expect_not_null(strstr(error.message, "test file: tensor w: row 7 has a value that is NaN or infinite"), "%s",
                            error.message);
-        close(damaged[2].fd);
-        close(damaged[5].fd);
+        close(damaged[2].pieces[0].weights.fd);
+        close(damaged[5].pieces[0].weights.fd);
         qins_pool_free(pool);
     }
-    for (size_t i = 0; i < N; i++) close(tensors[i].fd);
+    for (size_t i = 0; i < N; i++) close(tensors[i].pieces[0].weights.fd);
 }
