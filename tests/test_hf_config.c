@@ -18,7 +18,7 @@ static qins_status read_text(const char *text, const char *generation, qins_conf
     qins_json *json = qins_json_parse(text, strlen(text), &parse_error);
     qins_json *other = generation == NULL ? NULL : qins_json_parse(generation, strlen(generation), &parse_error);
     cr_assert_eq(parse_error.status, QINS_OK, "%s: %s", text, parse_error.message);
-    qins_status status = qins_hf_config_read(config, json, other, error);
+    qins_status status = qins_hf_config_read(config, json, other, &(qins_problems){.folder = "test"}, error);
     qins_json_free(other);
     qins_json_free(json);
     return status;
@@ -120,8 +120,8 @@ Test(hf_config, reads_base_and_partial_rotation_from_both_places) {
 }
 
 Test(hf_config, refuses_other_models_by_name) {
-    refused("{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\"}",
-            "LlamaForCausalLM (model_type llama)");
+    refused("{\"architectures\":[\"Qwen2ForCausalLM\"],\"model_type\":\"qwen2\"}",
+            "Qwen2ForCausalLM (model_type qwen2)");
     refused("{\"architectures\":[\"Phi3SmallForCausalLM\"],\"model_type\":\"phi3small\"}", "Phi3SmallForCausalLM");
     refused("{}", "not given");
     refused(BASE ",\"hidden_act\":\"gelu\"}", "\"hidden_act\" is \"gelu\"");
@@ -131,6 +131,56 @@ Test(hf_config, refuses_other_models_by_name) {
     refused(BASE ",\"per_layer_config\":{}}", "\"per_layer_config\"");
     refused(BASE ",\"vocab_size\":\"many\"}", "\"vocab_size\"");
     refused(BASE ",\"num_key_value_heads\":3}", "8 query heads cannot share 3");
+}
+
+// Defaults as in transformers' LlamaConfig and MistralConfig. A type goes before an architecture.
+Test(hf_config, reads_llama_and_mistral) {
+    qins_config config = accepted("{\"model_type\":\"llama\",\"sliding_window\":5}", NULL);
+    cr_expect_eq(config.vocab_size, 32000u);
+    cr_expect_eq(config.hidden_dim, 4096u);
+    cr_expect_eq(config.ffn_dim, 11008u);
+    cr_expect_eq(config.n_kv_heads, 32u);
+    cr_expect_eq(config.max_positions, 2048u);
+    cr_expect_eq(config.rms_eps, 1e-6);
+    cr_expect_eq(config.window, 0u); // Llama does not read it
+    cr_expect_eq(config.stop_ids[0], 2);
+    config = accepted("{\"architectures\":[\"MistralForCausalLM\"]}", NULL);
+    cr_expect_eq(config.ffn_dim, 14336u);
+    cr_expect_eq(config.n_kv_heads, 8u);
+    cr_expect_eq(config.max_positions, 131072u);
+    cr_expect_eq(config.window, 4096u);
+    config = accepted("{\"model_type\":\"mistral\",\"sliding_window\":null,\"num_key_value_heads\":null}", NULL);
+    cr_expect_eq(config.window, 0u);
+    cr_expect_eq(config.n_kv_heads, 32u);
+    cr_expect_eq(accepted("{\"model_type\":\"phi3\",\"architectures\":[\"LlamaForCausalLM\"]}", NULL).vocab_size,
+                 32064u);
+#define LLAMA "{\"model_type\":\"llama\",\"hidden_size\":64,\"num_attention_heads\":8,\"max_position_embeddings\":8192"
+    const char *rope = LLAMA ",\"rope_scaling\":{\"type\":\"longrope\"," FACTORS "}}";
+    cr_expect_eq(accepted(rope, NULL).original_positions, 8192u);
+    rope = LLAMA ",\"rope_scaling\":{\"type\":\"longrope\",\"original_max_position_embeddings\":1024," FACTORS "}}";
+    cr_expect_eq(accepted(rope, NULL).original_positions, 1024u);
+    rope = LLAMA ",\"original_max_position_embeddings\":4096,\"rope_scaling\":{\"type\":\"longrope\"," FACTORS "}}";
+    cr_expect_eq(accepted(rope, NULL).original_positions, 4096u);
+    refused(LLAMA ",\"rope_scaling\":{\"type\":\"su\"," FACTORS "}}", "the type \"su\"");
+    refused(LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2}}", "the type \"yarn\"");
+    refused(LLAMA ",\"partial_rotary_factor\":0.5}",
+            "\"partial_rotary_factor\" is 0.5, which LlamaForCausalLM does not have");
+    refused(LLAMA ",\"attention_bias\":true}", "\"attention_bias\" is true");
+}
+
+Test(hf_config, passes_over_what_changes_nothing) {
+    accepted(BASE ",\"hidden_act\":\"swish\"}", NULL);
+    accepted(BASE ",\"quantization_config\":{}}", NULL);
+    accepted(BASE ",\"quantization_config\":null}", NULL);
+    accepted(BASE ",\"quantization_config\":{\"load_in_4bit\":false,\"load_in_8bit\":false}}", NULL);
+    accepted(BASE ",\"quantization_config\":{\"quant_method\":\"bitsandbytes\",\"_load_in_4bit\":false,"
+                  "\"load_in_4bit\":false,\"bnb_4bit_quant_type\":\"nf4\",\"llm_int8_threshold\":6.0}}",
+             NULL);
+    refused(BASE ",\"quantization_config\":{\"quant_method\":\"bitsandbytes\",\"load_in_4bit\":true}}",
+            "\"quantization_config\"");
+    refused(BASE ",\"quantization_config\":{\"load_in_8bit\":true}}", "\"quantization_config\"");
+    refused(BASE ",\"quantization_config\":{\"quant_method\":\"gptq\"}}", "\"quantization_config\"");
+    refused(BASE ",\"quantization_config\":[]}", "\"quantization_config\"");
 }
 
 Test(hf_config, refuses_rotations_by_name) {

@@ -52,6 +52,33 @@ Test(json, numbers_of_python_are_named) {
     expect_no_json("[Na", "not valid JSON at byte 1 of 3");
 }
 
+Test(json, reads_what_python_reads) {
+    qins_error error = {0};
+    static const char text[] =
+        "{\"a\": [NaN, -Infinity,Infinity], \"b\": 1, \"s\": \"NaN \\\" Infinity\", \"n\": 0.5, \"b\": 2,"
+        "\"o\": {\"b\": 3, \"b\": {\"c\": 4, \"c\": null}}, \"b\": 5, \"n\": NaN}";
+    qins_json *json = qins_json_parse_python(text, sizeof text - 1, &error);
+    expect_ok(&error);
+    cr_expect_eq(qins_json_count(json), 5u);
+    cr_expect_eq(qins_json_count(qins_json_get(json, "a")), 3u);
+    cr_expect_eq(qins_json_get_integer(json, "b", 0, 9, &error), 5);
+    cr_expect_str_eq(qins_json_get_string(json, "s", &error), "NaN \" Infinity");
+    const qins_json *inner = qins_json_get(qins_json_get(json, "o"), "b");
+    cr_expect_eq(qins_json_count(inner), 1u);
+    cr_expect_null(qins_json_get(inner, "c"));
+    expect_ok(&error);
+    qins_json_get_number(json, "n", 0, 1, &error);
+    expect_error(&error, QINS_BAD_MODEL, "\"n\" must be a number from 0 to 1");
+    qins_json_free(json);
+    static const char *const refused[] = {"[1NaN]",  "[NaNs]", "[Na",        "[-NaN]",
+                                          "{NaN: 1", "\"NaN",  "[Infinity\\]", "{\"a\": 1,"};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        error = (qins_error){0};
+        cr_expect_null(qins_json_parse_python(refused[i], strlen(refused[i]), &error), "%s", refused[i]);
+        expect_error(&error, QINS_BAD_MODEL, "not valid JSON at byte");
+    }
+}
+
 Test(json, deep_nesting_is_refused) {
     static char text[100000];
     memset(text, '[', sizeof text);

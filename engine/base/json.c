@@ -53,6 +53,68 @@ qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_val
     return NULL;
 }
 
+// A copy of the text in which quotes make strings of what is no number, in the same places.
+static char *quote_no_numbers(const char *text, size_t size, qins_error *error) {
+    char *copy = qins_alloc(size + 1, 1, "JSON", error);
+    if (copy == NULL) return NULL;
+    memcpy(copy, text, size);
+    bool is_string = false;
+    for (size_t at = 0; at < size; at++) {
+        if (is_string && text[at] == '\\') {
+            at++;
+        } else if (text[at] == '"') {
+            is_string = !is_string;
+        } else if (!is_string) {
+            const size_t length = strlen(no_number(text, size, at));
+            if (length == 0) continue;
+            copy[at] = copy[at + length - 1] = '"';
+            at += length - 1;
+        }
+    }
+    return copy;
+}
+
+struct member {
+    cJSON *item;
+    size_t place; // in the object
+};
+
+static int by_key_and_place(const void *left, const void *right) {
+    const struct member *a = left, *b = right;
+    const int order = strcmp(a->item->string, b->item->string);
+    return order != 0 ? order : (a->place > b->place) - (a->place < b->place);
+}
+
+static qins_status keep_last_of_object(cJSON *object, qins_error *error) {
+    const size_t count = qins_json_count(object);
+    struct member *members = qins_alloc(count, sizeof *members, "members of an object", error);
+    if (members == NULL) return error->status;
+    size_t n = 0;
+    for (cJSON *item = object->child; item != NULL; item = item->next, n++) members[n] = (struct member){item, n};
+    qsort(members, n, sizeof *members, by_key_and_place);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(members[i - 1].item->string, members[i].item->string) == 0)
+            cJSON_Delete(cJSON_DetachItemViaPointer(object, members[i - 1].item));
+    free(members);
+    return QINS_OK;
+}
+
+static qins_status keep_last_members(cJSON *json, qins_error *error) {
+    if (cJSON_IsObject(json)) keep_last_of_object(json, error);
+    for (cJSON *item = json->child; item != NULL && error->status == QINS_OK; item = item->next)
+        keep_last_members(item, error); // cJSON limits the depth
+    return error->status;
+}
+
+qins_json *qins_json_parse_python(const char *text, size_t size, qins_error *error) {
+    char *copy = quote_no_numbers(text, size, error);
+    cJSON *json = copy != NULL ? qins_json_parse(copy, size, error) : NULL;
+    free(copy);
+    if (json == NULL || keep_last_members(json, error) == QINS_OK) return json;
+    cJSON_Delete(json);
+    return NULL;
+}
+
 void qins_json_free(qins_json *json) {
     cJSON_Delete(json);
 }
@@ -60,6 +122,10 @@ void qins_json_free(qins_json *json) {
 const qins_json *qins_json_get(const qins_json *object, const char *key) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
     return item == NULL || cJSON_IsNull(item) ? NULL : item;
+}
+
+bool qins_json_has(const qins_json *object, const char *key) {
+    return cJSON_GetObjectItemCaseSensitive(object, key) != NULL;
 }
 
 const qins_json *qins_json_first(const qins_json *container) {

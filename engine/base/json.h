@@ -16,10 +16,14 @@ typedef struct cJSON qins_json;
 qins_json *qins_json_parse(const char *text, size_t size, qins_error *error);
 // As above for texts of no more than `max_values` values: one takes some 64 bytes in memory, but as few as 2 in a text.
 qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_error *error);
+// As above for a text that Python may have written or reads: NaN, Infinity and -Infinity are taken (as texts, so they
+// are no numbers for any getter), and of members of one name the last one stays.
+qins_json *qins_json_parse_python(const char *text, size_t size, qins_error *error);
 void qins_json_free(qins_json *json);
 
 // Member of an object, NULL when absent or JSON null (or when `object` is NULL or no object).
 const qins_json *qins_json_get(const qins_json *object, const char *key);
+bool qins_json_has(const qins_json *object, const char *key); // also a null
 // First child of an array or object and the next sibling, NULL at the end.
 const qins_json *qins_json_first(const qins_json *container);
 const qins_json *qins_json_next(const qins_json *item);

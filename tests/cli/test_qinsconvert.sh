@@ -94,9 +94,9 @@ damaged() {
     expect "$1" 3 "$2" bad -o x.qins
 }
 damaged "broken JSON" "bad/config.json: not valid JSON at byte" 'echo "{\"a\":" > config.json'
-damaged "other model" "LlamaForCausalLM" 'sed -i "s/Phi3F/LlamaF/; s/phi3/llama/" config.json'
+damaged "other model" "Qwen2ForCausalLM" 'sed -i "s/Phi3F/Qwen2F/; s/phi3/qwen2/" config.json'
 damaged "sliding window" "\"sliding_window\" must be a positive integer or null" 'sed -i "s/window\": null/window\": -1/" config.json'
-damaged "quantized" "\"quantization_config\"" 'sed -i "s/^{/{\"quantization_config\": {},/" config.json'
+damaged "quantized" "\"quantization_config\"" 'sed -i "s/^{/{\"quantization_config\": {\"bits\": 4},/" config.json'
 damaged "rope type" "has the type \"linear\"" 'sed -i "s/^{/{\"rope_scaling\": {\"type\": \"linear\"},/" config.json'
 for file in config.json model.safetensors; do
     damaged "git-lfs pointer for $file" "$file is a git-lfs pointer" \
