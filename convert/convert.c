@@ -8,7 +8,8 @@
 #include "convert/encode.h"
 #include "convert/estimate.h"
 #include "convert/hf_config.h"
-#include "convert/match.h"
+#include "convert/hints.h"
+#include "convert/lora.h"
 #include "convert/plan.h"
 #include "convert/sensitivity.h"
 #include "engine/base/memory.h"
@@ -32,6 +33,7 @@ struct conversion {
     qins_convert_report *report; // its header is being filled in
     qins_hf_folder folder;
     qins_checkpoint checkpoint;
+    qins_lora lora; // not open: none
     qins_problems problems;
     qins_rows *rows;    // owned, [n_tensors]: the header's tensors in the checkpoint
     uint8_t *tokenizer; // owned, packed; NULL: none
@@ -157,6 +159,22 @@ static void find_tensors(struct conversion *conversion, const qins_config *confi
         qins_match_tensors(header, conversion->rows, &conversion->checkpoint, &conversion->problems, error);
 }
 
+// The files of the folder, and of the adapter.
+static void fill_sources(struct conversion *conversion, qins_error *error) {
+    qins_header *header = &conversion->report->header;
+    const qins_hf_folder *folder = &conversion->folder, *lora = &conversion->lora.folder;
+    const size_t n = folder->n_sources + lora->n_sources;
+    if (n > QINS_MAX_SOURCES)
+        qins_fail(error, QINS_BAD_MODEL, "%s: more than %d files", folder->path, QINS_MAX_SOURCES);
+    header->sources =
+        error->status == QINS_OK ? qins_alloc(n, sizeof *header->sources, "list of sources", error) : NULL;
+    if (header->sources == NULL) return;
+    header->n_sources = n;
+    memcpy(header->sources, folder->sources, folder->n_sources * sizeof *folder->sources);
+    if (lora->n_sources > 0)
+        memcpy(header->sources + folder->n_sources, lora->sources, lora->n_sources * sizeof *lora->sources);
+}
+
 // What the header says besides the tensors.
 static void fill_header(struct conversion *conversion, qins_error *error) {
     qins_header *header = &conversion->report->header;
@@ -166,10 +184,7 @@ static void fill_header(struct conversion *conversion, qins_error *error) {
     header->calibration_tokens = conversion->text.n_sequences * conversion->text.length;
     snprintf(header->calibration_method, sizeof header->calibration_method, "%s",
              conversion->options->calibrate_search ? SEARCH : FEEDBACK);
-    header->sources = qins_alloc(conversion->folder.n_sources, sizeof *header->sources, "list of sources", error);
-    if (header->sources == NULL) return;
-    header->n_sources = conversion->folder.n_sources;
-    memcpy(header->sources, conversion->folder.sources, header->n_sources * sizeof *header->sources);
+    fill_sources(conversion, error);
     for (size_t i = 0; i < header->n_tensors; i++) {
         const qins_tensor *tensor = &header->tensors[i];
         qins_convert_cost *cost = &conversion->report->costs[tensor->spec.role][tensor->type];
@@ -202,26 +217,39 @@ static void check_calibration(const struct conversion *conversion, qins_error *e
 
 // The problems are those of the folder.
 static void open_folder(struct conversion *conversion, const char *hf_dir, qins_error *error) {
+    conversion->lora.folder.fd = -1;
     conversion->problems = (qins_problems){
         .folder = hf_dir, .notice = conversion->options->notice, .context = conversion->options->notice_context};
     conversion->pool = qins_pool_create(conversion->options->n_threads, error);
-    if (error->status == QINS_OK) qins_hf_folder_open(&conversion->folder, hf_dir, error);
+    if (error->status == QINS_OK) qins_hf_folder_open(&conversion->folder, hf_dir, "config.json", error);
+    if (error->status == QINS_OK && !qins_hf_has(&conversion->folder, "config.json"))
+        qins_hint_no_config(hf_dir, error);
+}
+
+// Find the tensors in the checkpoint and in the adapter, and choose their types.
+static void plan_tensors(struct conversion *conversion, const qins_config *config, qins_error *error) {
+    const qins_convert_options *options = conversion->options;
+    qins_header *header = &conversion->report->header;
+    // With shards missing, most tensors would be; naming the shards says it better.
+    if (conversion->checkpoint.tensors != NULL) find_tensors(conversion, config, error);
+    if (error->status == QINS_OK) qins_problems_end(&conversion->problems, error);
+    if (error->status == QINS_OK && options->lora != NULL &&
+        qins_lora_open(&conversion->lora, options, conversion->folder.n_sources, error) == QINS_OK)
+        qins_lora_apply(&conversion->lora, header, conversion->rows, error);
+    if (error->status == QINS_OK) qins_plan_types(header, conversion->rows, options, error);
 }
 
 // Everything up to the first weight.
 static void prepare(struct conversion *conversion, const char *hf_dir, qins_error *error) {
     const qins_convert_options *options = conversion->options;
-    qins_problems *problems = &conversion->problems;
     qins_config config;
     open_folder(conversion, hf_dir, error);
     if (error->status == QINS_OK) read_config(conversion, &config, error);
     if (error->status == QINS_OK) read_tokenizer(conversion, &config, error);
     if (error->status == QINS_OK) read_chat_template(conversion, error);
-    if (error->status == QINS_OK) qins_checkpoint_open(&conversion->checkpoint, &conversion->folder, problems, error);
-    // With shards missing, most tensors would be; naming the shards says it better.
-    if (error->status == QINS_OK && conversion->checkpoint.tensors != NULL) find_tensors(conversion, &config, error);
-    if (error->status == QINS_OK) qins_problems_end(problems, error);
-    if (error->status == QINS_OK) qins_plan_types(&conversion->report->header, conversion->rows, options, error);
+    if (error->status == QINS_OK)
+        qins_checkpoint_open(&conversion->checkpoint, &conversion->folder, &conversion->problems, error);
+    if (error->status == QINS_OK) plan_tensors(conversion, &config, error);
     if (error->status == QINS_OK && options->plan_bits > 0) spend_bits(conversion, error);
     if (error->status == QINS_OK) check_calibration(conversion, error);
     if (error->status == QINS_OK) fill_header(conversion, error);
@@ -232,6 +260,7 @@ static void release(struct conversion *conversion) {
     qins_calibration_text_free(&conversion->plan_text);
     free(conversion->tokenizer);
     free(conversion->rows);
+    qins_lora_close(&conversion->lora);
     qins_checkpoint_close(&conversion->checkpoint);
     qins_hf_folder_close(&conversion->folder);
     qins_pool_free(conversion->pool);

@@ -25,6 +25,7 @@ typedef struct qins_convert_options {
     // Exceptions from the rule of qins_plan_type; of several that fit a tensor the last one counts.
     qins_type_rule rules[QINS_MAX_TYPE_RULES];
     size_t n_rules;
+    const char *lora;      // folder of a LoRA adapter to merge; NULL: none
     double plan_bits;      // in place of weight_type: types that take so many bits a weight on average; 0: none
     const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
     size_t calibrate_tokens;

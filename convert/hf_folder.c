@@ -1,7 +1,6 @@
 // Files of a Hugging Face folder; see hf_folder.h.
 #include "convert/hf_folder.h"
 
-#include "convert/hints.h"
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
 #include "engine/base/recognize.h"
@@ -16,7 +15,7 @@
 #include <xxhash.h>
 
 // A file where a folder is wanted.
-static qins_status refuse_file(const char *path, qins_error *error) {
+static qins_status refuse_file(const char *path, const char *wanted, qins_error *error) {
     char start[64];
     size_t size = 0;
     const int fd = qins_file_open(path, &size, QINS_BAD_MODEL, error);
@@ -24,21 +23,20 @@ static qins_status refuse_file(const char *path, qins_error *error) {
     if (fd >= 0 && qins_file_read_at(fd, path, start, size, 0, error) == QINS_OK)
         qins_recognize_file(path, start, size, error);
     if (fd >= 0) close(fd);
-    return qins_fail(error, QINS_BAD_MODEL, "%s is not a folder; give the Hugging Face folder that holds config.json",
-                     path);
+    return qins_fail(error, QINS_BAD_MODEL, "%s is not a folder; give the Hugging Face folder that holds %s", path,
+                     wanted);
 }
 
-qins_status qins_hf_folder_open(qins_hf_folder *folder, const char *path, qins_error *error) {
+qins_status qins_hf_folder_open(qins_hf_folder *folder, const char *path, const char *wanted, qins_error *error) {
     *folder = (qins_hf_folder){.path = path, .fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (folder->fd < 0 && errno == ENOTDIR) return refuse_file(path, error);
+    if (folder->fd < 0 && errno == ENOTDIR) return refuse_file(path, wanted, error);
     if (folder->fd < 0) {
         const int number = errno;
         if (qins_recognize_hub_name(path, error) != QINS_OK) return error->status;
         errno = number;
         return qins_fail_errno(error, QINS_BAD_MODEL, "cannot open the folder %s", path);
     }
-    if (qins_hf_has(folder, "config.json")) return QINS_OK;
-    return qins_hint_no_config(path, error);
+    return QINS_OK;
 }
 
 void qins_hf_folder_close(qins_hf_folder *folder) {

@@ -13,9 +13,9 @@ typedef struct qins_hf_folder {
     size_t n_sources, capacity;
 } qins_hf_folder;
 
-// Check that `path` is a folder with a config.json; an error says what is there instead. Release with
+// Open the folder that should hold `wanted`; when `path` is none, an error says what it is instead. Release with
 // qins_hf_folder_close also after a failure.
-qins_status qins_hf_folder_open(qins_hf_folder *folder, const char *path, qins_error *error);
+qins_status qins_hf_folder_open(qins_hf_folder *folder, const char *path, const char *wanted, qins_error *error);
 void qins_hf_folder_close(qins_hf_folder *folder);
 
 // "FOLDER/NAME", released with free(); NULL and an error when out of memory.

@@ -14,10 +14,9 @@ struct sign {
 #define ONLY_SAFETENSORS                                                                                               \
     "only safetensors are read; save the model again with save_pretrained, or download the safetensors files"
 
-static const struct sign signs[] = {
+static const struct sign model_signs[] = {
     {"adapter_config.json", "",
-     "this is a LoRA adapter; merge it into its base model (peft: merge_and_unload, then "
-     "save_pretrained), and convert that"},
+     "this is a LoRA adapter; give its base model's folder, and this one with qinsconvert's --lora"},
     {"models--", "", "this is the cache of Hugging Face's hub; give the folder snapshots/REVISION in there"},
     {"", ".qins", "a model that is converted already; give qinsrun that file"},
     {"", ".gguf", "a GGUF file of llama.cpp, which is not read; download the model's Hugging Face folder"},
@@ -32,7 +31,7 @@ static const struct sign signs[] = {
     {"", ".onnx", ONLY_SAFETENSORS},
     {"", ".safetensors", "weights must be in model.safetensors; rename it if it is the whole model"},
 };
-enum { N_SIGNS = sizeof signs / sizeof *signs, N_SIGNS_WITHOUT_CONFIG = 4 };
+enum { N_SIGNS = sizeof model_signs / sizeof *model_signs, N_SIGNS_WITHOUT_CONFIG = 4 };
 
 typedef struct name {
     char text[256];
@@ -71,7 +70,7 @@ static void check_snapshots(const char *path, qins_error *error) {
               path, folder, has_one ? revision.text : "REVISION");
 }
 
-static void check_signs(const char *path, int n_signs, qins_error *error) {
+static void check_signs(const char *path, const struct sign *signs, int n_signs, qins_error *error) {
     for (int i = 0; i < n_signs && error->status == QINS_OK; i++) {
         name found;
         if (find(path, &signs[i], &found))
@@ -81,13 +80,24 @@ static void check_signs(const char *path, int n_signs, qins_error *error) {
 
 qins_status qins_hint_no_config(const char *path, qins_error *error) {
     check_snapshots(path, error);
-    check_signs(path, N_SIGNS_WITHOUT_CONFIG, error);
+    check_signs(path, model_signs, N_SIGNS_WITHOUT_CONFIG, error);
     return qins_fail(error, QINS_BAD_MODEL, "%s has no config.json; is it a Hugging Face model folder?", path);
 }
 
 qins_status qins_hint_no_weights(const char *path, qins_error *error) {
-    check_signs(path, N_SIGNS, error);
+    check_signs(path, model_signs, N_SIGNS, error);
     return qins_fail(error, QINS_BAD_MODEL,
                      "%s has neither model.safetensors nor model.safetensors.index.json; download the weights into it",
+                     path);
+}
+
+qins_status qins_hint_no_adapter(const char *path, qins_error *error) {
+    static const struct sign signs[] = {
+        {"adapter_model", ".bin", ONLY_SAFETENSORS},
+        {"config.json", "", "a whole model; --lora takes an adapter's folder, which peft saves"},
+    };
+    check_signs(path, signs, sizeof signs / sizeof *signs, error);
+    return qins_fail(error, QINS_BAD_MODEL,
+                     "%s has no adapter_config.json with an adapter_model.safetensors; is it a LoRA adapter of peft?",
                      path);
 }

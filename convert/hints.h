@@ -8,4 +8,7 @@
 qins_status qins_hint_no_config(const char *path, qins_error *error);
 qins_status qins_hint_no_weights(const char *path, qins_error *error);
 
+// Fail in the same way because it lacks one of an adapter's two files.
+qins_status qins_hint_no_adapter(const char *path, qins_error *error);
+
 #endif

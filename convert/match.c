@@ -122,44 +122,25 @@ static bool ignorable(const qins_config *config, const char *name) {
     return (config->tied_head && strcmp(name, "lm_head.weight") == 0) || ends_with(name, ".rotary_emb.inv_freq");
 }
 
-// Kinds of tensors that are not the model's and come in numbers: a line for each kind.
-static const struct kind {
-    const char *mark, *what;
-} kinds[] = {
-    {".bias", "a bias, which this model does not have"},
-    {".lora_",
-     "part of a LoRA adapter that is not merged; merge it (peft: merge_and_unload), and save the model again"},
-};
-enum { N_KINDS = sizeof kinds / sizeof *kinds };
-
-static void report_kinds(struct match *match, const size_t counts[N_KINDS], const char *const firsts[N_KINDS]) {
-    for (size_t i = 0; i < N_KINDS; i++) {
-        if (counts[i] == 1) qins_problems_add(match->problems, "tensor %s: %s", firsts[i], kinds[i].what);
-        if (counts[i] > 1)
-            qins_problems_add(match->problems, "tensor %s: %s (and %zu more of them)", firsts[i], kinds[i].what,
-                              counts[i] - 1);
-    }
-}
-
 static void report_unknown(struct match *match) {
+    qins_kind kinds[] = {
+        {.mark = ".bias", .what = "a bias, which this model does not have"},
+        {.mark = ".lora_",
+         .what =
+             "part of a LoRA adapter that is not merged; merge it (peft: merge_and_unload), and save the model again"},
+    };
+    const size_t n_kinds = sizeof kinds / sizeof *kinds;
     const qins_checkpoint *checkpoint = match->checkpoint;
-    size_t counts[N_KINDS] = {0};
-    const char *firsts[N_KINDS] = {0};
     for (size_t i = 0; i < checkpoint->n_tensors; i++) {
         const qins_source_tensor *tensor = &checkpoint->tensors[i];
         bool is_known = match->used[i] || ignorable(&match->header->config, tensor->name);
         is_known |= i > 0 && strcmp(tensor[-1].name, tensor->name) == 0; // stored twice, which has been told
         is_known |= i + 1 < checkpoint->n_tensors && strcmp(tensor[1].name, tensor->name) == 0;
-        for (size_t kind = 0; kind < N_KINDS && !is_known; kind++) {
-            if (strstr(tensor->name, kinds[kind].mark) == NULL) continue;
-            if (counts[kind]++ == 0) firsts[kind] = tensor->stored;
-            is_known = true;
-        }
-        if (!is_known)
+        if (!is_known && !qins_kinds_take(kinds, n_kinds, tensor->stored))
             qins_problems_add(match->problems, "tensor %s: not part of this model (in %s)", tensor->stored,
                               checkpoint->shards[tensor->shard].name);
     }
-    report_kinds(match, counts, firsts);
+    qins_kinds_report(kinds, n_kinds, match->problems);
 }
 
 // Are the layers there under other names altogether? One line says so, in place of one for every tensor.

@@ -33,6 +33,24 @@ void qins_problems_add(qins_problems *problems, const char *format, ...) {
     problems->n_kept++;
 }
 
+bool qins_kinds_take(qins_kind *kinds, size_t n_kinds, const char *name) {
+    for (size_t i = 0; i < n_kinds; i++) {
+        if (strstr(name, kinds[i].mark) == NULL) continue;
+        if (kinds[i].count++ == 0) kinds[i].first = name;
+        return true;
+    }
+    return false;
+}
+
+void qins_kinds_report(const qins_kind *kinds, size_t n_kinds, qins_problems *problems) {
+    for (const qins_kind *kind = kinds; kind < kinds + n_kinds; kind++) {
+        if (kind->count == 1) qins_problems_add(problems, "tensor %s: %s", kind->first, kind->what);
+        if (kind->count > 1)
+            qins_problems_add(problems, "tensor %s: %s (and %zu more of them)", kind->first, kind->what,
+                              kind->count - 1);
+    }
+}
+
 qins_status qins_problems_end(const qins_problems *problems, qins_error *error) {
     if (problems->count == 0) return error->status;
     const char *plural = problems->count == 1 ? "" : "s", *line = problems->text;

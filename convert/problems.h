@@ -20,6 +20,17 @@ void qins_problems_warn(const qins_problems *problems, const char *format, ...) 
 
 void qins_problems_add(qins_problems *problems, const char *format, ...) QINS_PRINTF(2, 3);
 
+// Tensors that come in numbers and have one fault: a line for all of them.
+typedef struct qins_kind {
+    const char *mark, *what; // names with the mark in them are of the kind
+    const char *first;       // name of it, not owned
+    size_t count;
+} qins_kind;
+
+// Count the name with the first kind that it is of; false when there is none.
+bool qins_kinds_take(qins_kind *kinds, size_t n_kinds, const char *name);
+void qins_kinds_report(const qins_kind *kinds, size_t n_kinds, qins_problems *problems);
+
 // One error for all of them, QINS_BAD_MODEL, that names the folder; QINS_OK when there is none.
 qins_status qins_problems_end(const qins_problems *problems, qins_error *error);
 

@@ -54,6 +54,8 @@ static const qins_argument rows[] = {
      "how: errors make up for each other (default), or only weigh by the inputs, in a fifth of the time"},
     {WEIGHTS, 0, "calibrate-tokens", "N", ONE, true, qins_set_count, FIELD(convert.calibrate_tokens), 1,
      MAX_CALIBRATION_TOKENS, "tokens of it to use (default: 4096)"},
+    {WEIGHTS, 0, "lora", "DIR", ONE, true, qins_set_text, FIELD(convert.lora), 0, 0,
+     "merge this LoRA adapter (a folder that peft saved) before anything else"},
     {WORK, 'o', "output", "FILE", ONE, true, qins_set_text, FIELD(output), 0, 0,
      "the file to write; it appears when it is complete"},
     {WORK, 't', "threads", "N", ONE, true, qins_set_count, FIELD(convert.n_threads), 1, MAX_THREADS,

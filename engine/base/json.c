@@ -146,6 +146,10 @@ bool qins_json_is_object(const qins_json *item) {
     return cJSON_IsObject(item);
 }
 
+bool qins_json_is_false(const qins_json *item) {
+    return cJSON_IsFalse(item);
+}
+
 bool qins_json_is_array(const qins_json *item) {
     return cJSON_IsArray(item);
 }

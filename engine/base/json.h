@@ -30,6 +30,7 @@ const qins_json *qins_json_next(const qins_json *item);
 size_t qins_json_count(const qins_json *container);
 
 bool qins_json_is_object(const qins_json *item);
+bool qins_json_is_false(const qins_json *item); // the value false
 bool qins_json_is_array(const qins_json *item);
 const char *qins_json_key(const qins_json *member); // name of an object's member, "" for an array's item
 const char *qins_json_text(const qins_json *item);  // NULL when the item is no string
