@@ -57,17 +57,54 @@ static bool find(const char *path, const struct sign *sign, name *found) {
     return is_found;
 }
 
+static bool has_config(const char *folder) {
+    char path[4096];
+    struct stat info;
+    const int length = snprintf(path, sizeof path, "%s/config.json", folder);
+    return length > 0 && (size_t)length < sizeof path && stat(path, &info) == 0;
+}
+
+// The revision that the hub's name for it, refs/main, leads to; false when there is none.
+static bool read_main(const char *path, name *revision) {
+    char file[4096];
+    snprintf(file, sizeof file, "%s/refs/main", path);
+    FILE *stream = fopen(file, "rb");
+    if (stream == NULL) return false;
+    const bool is_read = fgets(revision->text, sizeof revision->text, stream) != NULL;
+    fclose(stream);
+    if (is_read) revision->text[strcspn(revision->text, "\r\n/")] = '\0';
+    return is_read && revision->text[0] != '\0';
+}
+
 // A model's folder in the hub's cache has its files in snapshots/REVISION.
 static void check_snapshots(const char *path, qins_error *error) {
     static const struct sign any = {"", "", NULL};
-    char folder[4096];
+    char folder[4096], chosen[4096 + sizeof(name)];
     name revision;
     struct stat info;
     snprintf(folder, sizeof folder, "%s/snapshots", path);
     if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)) return;
-    const bool has_one = find(folder, &any, &revision);
+    bool has_one = read_main(path, &revision);
+    snprintf(chosen, sizeof chosen, "%s/%s", folder, has_one ? revision.text : "");
+    if (!has_one || !has_config(chosen)) has_one = find(folder, &any, &revision);
     qins_fail(error, QINS_BAD_MODEL, "%s belongs to the cache of Hugging Face's hub; give the folder in it: %s/%s",
               path, folder, has_one ? revision.text : "REVISION");
+}
+
+// A folder in it may be the one that is meant: a snapshot, or a checkpoint of a training run. The last in alphabetical
+// order is told.
+static void check_folders(const char *path, qins_error *error) {
+    char inner[4096], last[4096] = "";
+    DIR *folder = opendir(path);
+    for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        const int length = snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
+        if (entry->d_name[0] == '.' || length < 0 || (size_t)length >= sizeof inner || !has_config(inner)) continue;
+        if (strcmp(inner, last) > 0) memcpy(last, inner, sizeof last);
+    }
+    if (folder != NULL) closedir(folder);
+    if (last[0] != '\0')
+        qins_fail(error, QINS_BAD_MODEL, "%s has no config.json, but a folder in it has one; give that: %s", path,
+                  last);
 }
 
 static void check_signs(const char *path, const struct sign *signs, int n_signs, qins_error *error) {
@@ -81,6 +118,7 @@ static void check_signs(const char *path, const struct sign *signs, int n_signs,
 qins_status qins_hint_no_config(const char *path, qins_error *error) {
     check_snapshots(path, error);
     check_signs(path, model_signs, N_SIGNS_WITHOUT_CONFIG, error);
+    check_folders(path, error);
     return qins_fail(error, QINS_BAD_MODEL, "%s has no config.json; is it a Hugging Face model folder?", path);
 }
 

@@ -110,7 +110,7 @@ static qins_update find_update(struct merge *merge, const char *weight, size_t r
     if (qins_error_context(merge->error, "%s/%s", lora->folder.path, CONFIG_NAME) != QINS_OK) return update;
     if (rank > QINS_MAX_RANK)
         qins_problems_add(&lora->problems, "%s: its rank %lld is above %d", module, (long long)rank, QINS_MAX_RANK);
-    else if (check_matrix(merge, a, (size_t)rank, cols) & check_matrix(merge, b, rows, (size_t)rank))
+    else if (check_matrix(merge, a, (size_t)rank, cols) && check_matrix(merge, b, rows, (size_t)rank))
         update.rank = (size_t)rank;
     update.a = place(merge, a);
     update.b = place(merge, b);

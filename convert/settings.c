@@ -118,8 +118,9 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
 void qins_convert_print_help(void) {
     printf("qinsconvert HF_DIR -o MODEL.qins [options]\n"
            "qinsconvert MODEL.qins -o HF_DIR [--type f32|bf16]\n\n"
-           "Converts a Hugging Face folder of a Phi3ForCausalLM model (config.json, safetensors,\n"
-           "tokenizer.json) to one file for qinsrun; and back, with the weights that its codes stand for.\n\n");
+           "Converts a Hugging Face folder of a Phi3ForCausalLM model, also in the form of Llama or Mistral\n"
+           "(config.json, safetensors, tokenizer.json), to one file for qinsrun; and back, with the weights that\n"
+           "its codes stand for.\n\n");
     qins_arguments_print(&arguments, ONE, false, stdout);
     printf(
         "\nExit codes: 0 done, 1 failure (such as a full disk), 2 wrong usage, 3 bad checkpoint, 130 interrupted.\n");

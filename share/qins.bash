@@ -24,6 +24,7 @@ _qins_words() {
     *'|'*) compgen -W "${value//|/ }" -- "$word" ;;
     MODEL) compgen -d -- "$word"; compgen -f -X '!*.qins' -- "$word" ;;
     FILE) compgen -f -- "$word" ;;
+    DIR) compgen -d -- "$word" ;;
     '')
         compgen -W "$(cut -f 1 <<<"$list")" -- "$word"
         [[ $program == *qinsconvert ]] && compgen -d -- "$word"

@@ -19,6 +19,7 @@ static const struct kind {
     {"GGUF", "is a GGUF file of llama.cpp, which is not read; convert the model's Hugging Face folder instead "
              "(qinsconvert HF_DIR -o model.qins)"},
     {"PK\3\4", "is a zip archive (PyTorch's weights are such); only safetensors are read"},
+    {"\x80\2", "is a pickle of Python (PyTorch's older weights are such); only safetensors are read"},
 };
 
 qins_status qins_recognize_file(const char *path, const char *start, size_t size, qins_error *error) {

@@ -57,6 +57,13 @@ static void print_roles(const qins_header *header, qins_error *error) {
             print_tensors(header, (qins_role)role, (qins_type)type, error);
 }
 
+// The files that the model was made from.
+static void print_sources(const qins_header *header, qins_error *error) {
+    for (size_t i = 0; i < header->n_sources; i++)
+        qins_printf(error, "source     %s, %" PRIu64 " bytes, XXH3 %016" PRIx64 "\n",
+                    QINS_ESCAPED(header->sources[i].name), header->sources[i].bytes, header->sources[i].hash);
+}
+
 static qins_status print_info(const qins_model *model, const qins_options *options, qins_error *error) {
     const qins_header *header = qins_image_header(model->image);
     if (options->json) {
@@ -69,7 +76,7 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
         free(text);
         return error->status;
     }
-    qins_printf(error, "file       %s, %.1f MiB, written by %s\n", options->model,
+    qins_printf(error, "file       %s, %.1f MiB, written by %s\n", QINS_ESCAPED(options->model),
                 mib((double)qins_image_bytes(model->image)), QINS_ESCAPED(header->converter));
     if (header->calibration_tokens > 0)
         qins_printf(error, "calibrated with %" PRIu64 " tokens of %s by %s\n", header->calibration_tokens,
@@ -77,10 +84,11 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
     print_config(&header->config, error);
     if (model->tokenizer != NULL)
         qins_printf(error, "tokenizer  %zu ids, chat template %s\n", qins_tokenizer_vocab_size(model->tokenizer),
-                    header->chat_template);
+                    QINS_ESCAPED(header->chat_template));
     else
         qins_printf(error, "tokenizer  none\n");
     print_roles(header, error);
+    print_sources(header, error);
     return error->status;
 }
 

@@ -20,7 +20,7 @@ folder() { # NAME FILE...: a folder with copies of the demo's files
 folder lora config.json tokenizer.json
 echo '{"peft_type": "LORA"}' >"$tmp/lora/adapter_config.json"
 touch "$tmp/lora/adapter_model.safetensors"
-refused "a LoRA adapter" 'lora has adapter_config.json: this is a LoRA adapter; merge it' "$tmp/lora"
+refused "a LoRA adapter" 'lora has adapter_config.json: this is a LoRA adapter; give its base model.s folder' "$tmp/lora"
 rm "$tmp/lora/config.json"
 refused "a LoRA adapter without config.json" 'this is a LoRA adapter' "$tmp/lora"
 folder merged config.json tokenizer.json tokenizer_config.json model.safetensors
@@ -29,6 +29,13 @@ expect "a merged model with its adapter's configuration" 0 '' "$convert" "$tmp/m
 folder cache/models--me--demo/snapshots/abc123 config.json tokenizer.json tokenizer_config.json model.safetensors
 mkdir "$tmp/cache/models--me--demo/blobs"
 refused "a model's folder in the hub's cache" 'give the folder in it: .*/models--me--demo/snapshots/abc123' "$tmp/cache/models--me--demo"
+mkdir -p "$tmp/cache/models--me--demo/refs" "$tmp/cache/models--me--demo/snapshots/zzz"
+refused "a model's folder in the cache: the first snapshot" 'snapshots/abc123' "$tmp/cache/models--me--demo"
+folder cache/models--me--demo/snapshots/xyz789 config.json
+printf xyz789 >"$tmp/cache/models--me--demo/refs/main"
+refused "a model's folder in the cache: the main snapshot" 'snapshots/xyz789' "$tmp/cache/models--me--demo"
+refused "the folder of snapshots" 'a folder in it has one; give that: .*/snapshots/xyz789' "$tmp/cache/models--me--demo/snapshots"
+rm -r "$tmp/cache/models--me--demo/snapshots/xyz789" "$tmp/cache/models--me--demo/snapshots/zzz"
 refused "the hub's cache" "has models--me--demo: this is the cache of Hugging Face's hub" "$tmp/cache"
 expect "a snapshot of the hub's cache" 0 '' "$convert" "$tmp/cache/models--me--demo/snapshots/abc123" -o "$tmp/m.qins" --quiet
 folder gguf
@@ -48,6 +55,8 @@ done
 # --- files ---
 (printf 'GGUF\3\0\0\0'; head -c 4096 /dev/zero) >"$tmp/model.gguf"
 refused "a GGUF file" 'is a GGUF file of llama.cpp' "$tmp/model.gguf"
+(printf '\x80\x02}q'; head -c 4096 /dev/zero) >"$tmp/model.pkl"
+refused "a pickle" 'is a pickle of Python' "$tmp/model.pkl"
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4132663424\n' >"$tmp/pointer.qins"
 refused "a git-lfs pointer" 'is a git-lfs pointer' "$tmp/pointer.qins"
 expect "weights instead of a model file" 3 'weights in safetensors; give the folder' "$run" -m "$source/model.safetensors" -p hi
