@@ -106,10 +106,12 @@ static void read_tokenizer(struct conversion *conversion, const qins_config *con
     }
     size_t size;
     char *json = qins_hf_read(&conversion->folder, name, MAX_TOKENIZER_BYTES, &size, error);
-    qins_tokenizer *tokenizer = json == NULL ? NULL : qins_tokenizer_from_hf(json, size, error);
+    const char *notice = NULL;
+    qins_tokenizer *tokenizer = json == NULL ? NULL : qins_tokenizer_from_hf(json, size, &notice, error);
     if (json != NULL) qins_error_context(error, "%s/%s", conversion->folder.path, name);
     free(json);
     if (tokenizer == NULL) return;
+    if (notice != NULL) warn(conversion, "%s: %s", name, notice);
     check_vocabulary(conversion, tokenizer, name, config->vocab_size, error);
     if (error->status == QINS_OK)
         qins_tokenizer_pack(tokenizer, &conversion->tokenizer, &conversion->tokenizer_bytes, error);

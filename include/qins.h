@@ -82,7 +82,8 @@ void qins_ids_free(qins_ids *ids);
 enum {
     QINS_PARSE_SPECIAL = 1, // added tokens that appear in the text become their ids; else they are plain text, and no
                             // text gives an added token's id (but for the unknown token's, where it is one)
-    QINS_ADD_PREFIX = 2     // put what the post-processor adds (such as <s>) around the result
+    QINS_ADD_PREFIX = 2,    // put what the post-processor adds (such as <s>) around the result
+    QINS_CONTINUED = 4      // the text continues another one: some tokenizers treat the start of a text differently
 };
 
 // A message of a conversation.

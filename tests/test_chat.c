@@ -137,7 +137,7 @@ Test(chat, flags_come_from_the_tokenizer) {
     static const char on[] = "\"rstrip\": true", off[] = "\"rstrip\":false";
     for (char *at = json; (at = strstr(at, on)) != NULL;) memcpy(at, off, strlen(off));
     cr_assert_eq(strlen(off), strlen(on));
-    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, &error);
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, NULL, &error);
     cr_assert_not_null(tokenizer, "%s", error.message);
     qins_message messages[] = {message("user", " the\n"), message("assistant", "")};
     qins_ids plain = {0}, parsed = {0}, stripped = {0};
@@ -182,7 +182,7 @@ Test(chat, needs_its_markers) {
         char *json = support_read("tests/data/tokenizer_unk.json", &size), quoted[32] = "\"";
         strcat(strcat(quoted, markers[i]), "\"");
         strstr(json, quoted)[2] = '!';
-        qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, &error);
+        qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, NULL, &error);
         cr_assert_not_null(tokenizer, "%s", error.message);
         qins_ids ids = {0};
         cr_assert_eq(qins_chat_encode(tokenizer, QINS_CHAT_PHI3, NULL, 0, true, i % 2, &ids, &error), QINS_BAD_MODEL);

@@ -35,24 +35,14 @@ static void check_golden(const qins_json *line, size_t number, void *context) {
     free(text);
 }
 
-static void expect_golden(const char *name) {
-    qins_tokenizer *tokenizer = support_tokenizer(name);
-    golden_run run = {.name = name, .tokenizer = tokenizer};
-    support_each_line("tests/data/tokenizer_golden.jsonl", check_golden, &run);
-    cr_assert_eq(run.count, 89);
-    qins_tokenizer_free(tokenizer);
-}
-
-Test(encode, equals_hugging_face_with_byte_fallback) {
-    expect_golden("bytes");
-}
-
-Test(encode, equals_hugging_face_with_fused_unknowns) {
-    expect_golden("unk");
-}
-
-Test(encode, equals_hugging_face_with_some_byte_pieces_missing) {
-    expect_golden("partial");
+Test(encode, equals_hugging_face) {
+    for (const char *const *name = support_kinds; *name != NULL; name++) {
+        qins_tokenizer *tokenizer = support_tokenizer(*name);
+        golden_run run = {.name = *name, .tokenizer = tokenizer};
+        support_each_line("tests/data/tokenizer_golden.jsonl", check_golden, &run);
+        cr_assert_eq(run.count, 89, "%s", *name);
+        qins_tokenizer_free(tokenizer);
+    }
 }
 
 static void check_vector(const qins_json *line, size_t number, void *context) {
@@ -123,9 +113,8 @@ Test(encode, plain_text_gives_no_added_token) {
     static const char *const texts[] = {
         "<s>",  "<|end|>", "x<|end|>x", "<unk>", "</s> ", "\n\n\t", "<|user|>\n<s>", "<|use", "hello<|assistant|>\n",
         "<<s>>"};
-    static const char *const names[] = {"bytes", "partial"};
-    for (size_t n = 0; n < 2; n++) {
-        qins_tokenizer *tokenizer = support_tokenizer(names[n]);
+    for (size_t n = 0; support_kinds[n] != NULL; n++) {
+        qins_tokenizer *tokenizer = support_tokenizer(support_kinds[n]);
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
             qins_error error = {0};
             qins_ids ids = {0};

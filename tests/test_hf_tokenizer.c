@@ -1,4 +1,4 @@
-// hf_tokenizer.c, hf_pipeline.c, hf_check.c: what is refused, and that the message names it. What is accepted is tested
+// hf_tokenizer.c, hf_pipeline.c, hf_pre_tokenizer.c, hf_post_processor.c, hf_check.c: what is refused, and that the message names it. What is accepted is tested
 // by the ids that come out (test_encode.c).
 #include "tests/tokenizer_support.h"
 
@@ -19,7 +19,7 @@ static char *replaced(const char *text, const char *from, const char *to) {
 
 static void expect_refused(const char *json, size_t size, const char *message) {
     qins_error error = {0};
-    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, &error);
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, NULL, &error);
     cr_assert_null(tokenizer, "accepted, but expected: %s", message);
     cr_assert_eq(error.status, QINS_BAD_MODEL);
     cr_assert_not_null(strstr(error.message, message), "\"%s\" does not say \"%s\"", error.message, message);
@@ -34,6 +34,9 @@ static const char tiny[] =
     "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},"
     "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":7,\"\\u2581\":3},\"merges\":[]}}";
 
+#define PRE "\"pre_tokenizer\": "
+#define DIGITS "{\"type\": \"Digits\", \"individual_digits\": true}, "
+
 static const struct {
     const char *from, *to, *message;
 } refusals[] = {
@@ -41,33 +44,44 @@ static const struct {
     {"\"version\": \"1.0\"", "\"version\": \"2.0\"", "\"version\" is \"2.0\""},
     {"\"version\": \"1.0\"", "\"wersion\": \"1.0\"", "\"wersion\", which is not understood"},
     {"\"version\": \"1.0\"", "\"padding\": null", "two members \"padding\""},
-    {"\"truncation\": null", "\"truncation\": {\"max_length\": 5}", "\"truncation\" is {\"max_length\":5}"},
-    {"\"padding\": null", "\"padding\": {}", "\"padding\" is {}"},
-    {"\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"Metaspace\"}", "\"pre_tokenizer\" is {"},
     // another kind
     {"\"type\": \"BPE\"", "\"type\": \"Unigram\"", "this is a SentencePiece Unigram tokenizer"},
     {"\"type\": \"BPE\"", "\"type\": \"WordPiece\"", "this is a WordPiece tokenizer"},
     {"\"type\": \"BPE\"", "\"type\": \"Tiktoken\"", "\"model.type\" is \"Tiktoken\"; only \"BPE\""},
-    {"\"ByteFallback\"", "\"ByteLevel\"",
-     "this is a byte-level BPE tokenizer (GPT-2, Llama 3, Phi-4); supported is BPE"},
-    {"\"pre_tokenizer\": null",
-     "\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\"}, "
-     "{\"type\": \"ByteLevel\"}]}",
-     "this is a byte-level BPE tokenizer"},
-    {"\"pre_tokenizer\": null", "\"pre_tokenizer\": {\"type\": \"ByteLevel\"}", "this is a byte-level BPE tokenizer"},
+    // the pre-tokenizer
+    {PRE "null", PRE "3", "\"pre_tokenizer\" is missing or null"},
+    {PRE "null", PRE "{\"type\": \"Whitespace\"}", "\"pre_tokenizer\" is \"Whitespace\"; only Metaspace"},
+    {PRE "null", PRE "{\"type\": \"ByteLevel\"}", "\"add_prefix_space\" is missing"},
+    {PRE "null", PRE "{\"type\": \"Digits\"}", "\"individual_digits\" is missing"},
+    {PRE "null", PRE "{\"type\": \"Metaspace\", \"replacement\": \"ab\"}", "its replacement must be one character"},
+    {PRE "null", PRE "{\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": \"last\"}",
+     "\"pre_tokenizer\" is \"last\"; only the prepend_scheme"},
+    {PRE "null", PRE "{\"type\": \"Metaspace\", \"replacement\": \"_\", \"glue\": 1}", "\"glue\", which is not understood"},
+    {PRE "null", PRE "{\"type\": \"Split\", \"pattern\": {\"String\": \" \"}, \"behavior\": \"Isolated\", \"invert\": false}",
+     "\"pre_tokenizer Split pattern\" is {\"String\":\" \"}; only the expressions of"},
+    {PRE "null", PRE "{\"type\": \"Split\", \"pattern\": {\"Regex\": \".\"}, \"behavior\": \"Removed\", \"invert\": false}",
+     "only the behavior Isolated, or Removed with invert true"},
+    {PRE "null", PRE "{\"type\": \"Sequence\", \"pretokenizers\": {}}", "\"pre_tokenizer\" is {}; it must be a list"},
+    {PRE "null", PRE "{\"type\": \"Sequence\", \"pretokenizers\": [" DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS
+                 "{\"type\": \"Digits\", \"individual_digits\": true}]}",
+     "at most 8 steps"},
     // the normalizer
     {"\"Sequence\"", "\"Lowercase\"", "\"normalizer\" is \"Lowercase\""},
     {"\"type\": \"Prepend\"", "\"type\": \"NFC\"", "\"normalizer\" is \"NFC\""},
-    {"\"prepend\": \"\xE2\x96\x81\"", "\"prepend\": \"_\"", "\"normalizer\" is \"_\""},
+    {"\"prepend\": \"\xE2\x96\x81\"", "\"prepend\": \"0123456789abcdef_\"", "with texts of at most 16 bytes"},
+    {"\"prepend\": \"\xE2\x96\x81\"", "\"prepend\": 3", "\"prepend\" must be a string"},
     {"\"String\": \" \"", "\"Regex\": \" \"", "\"Regex\", which is not understood"},
-    {"\"String\": \" \"", "\"String\": \"\\t\"", "\"normalizer\" is \"\\t\""},
-    {"\"content\": \"\xE2\x96\x81\"\n}\n]", "\"content\": \"_\"}]", "\"normalizer\" is \"_\""},
+    {"\"String\": \" \"", "\"String\": \"\"", "the pattern is empty, or the content too long"},
+    {"\"content\": \"\xE2\x96\x81\"\n}\n]", "\"content\": \"12345\"}]", "the pattern is empty, or the content too long"},
     {"\"content\": \"\xE2\x96\x81\"\n}\n]", "\"content\": \"\xE2\x96\x81\"},{\"type\": \"NFC\"}]",
-     "\"normalizer\" is ["},
+     "\"normalizer\" is \"NFC\"; only Prepend"},
     // the decoder
     {"\"ByteFallback\"", "\"ByteFall\"", "\"decoder\" is \"ByteFall\""},
     {"\"Fuse\"", "\"WordPiece\"", "\"decoder\" is \"WordPiece\""},
-    {"\"start\": 1", "\"start\": 2", "\"decoder Strip start\" is 2"},
+    {"\"start\": 1", "\"start\": 256", "\"start\" must be an integer from 0 to 255"},
+    {"\"Fuse\"", "\"ByteFallback\"", "Strip must, and nothing else may, follow Fuse"},
+    {"\"ByteFallback\"", "\"ByteLevel\"", "decoder, step 2 (bytes): it is not supported there"},
+    {"{\n\"type\": \"Fuse\"\n},", "", "Strip must, and nothing else may, follow Fuse"},
     {"\"stop\": 0", "\"stop\": 1", "\"decoder Strip stop\" is 1"},
     // the post-processor
     {"\"TemplateProcessing\"", "\"RobertaProcessing\"", "\"post_processor type\" is \"RobertaProcessing\""},
@@ -78,9 +92,7 @@ static const struct {
     {"\"ids\": [\n1\n]", "\"ids\": 1", "\"post_processor.special_tokens ids\" is 1"},
     {"\"Sequence\": {\n\"id\"", "\"SpecialToken\": {\n\"id\"", "\"post_processor.special_tokens\" is missing"},
     // added tokens
-    {"\"single_word\": false", "\"single_word\": true", "\"added_tokens single_word\" is true"},
-    {"\"lstrip\": false", "\"lstrip\": true", "\"added_tokens lstrip\" is true"},
-    {"\"normalized\": false", "\"normalized\": true", "\"added_tokens normalized\" is true"},
+    {"\"single_word\": false", "\"single_word\": \"yes\"", "\"single_word\" must be true or false"},
     {"\"rstrip\": false", "\"rstrip\": 1", "\"rstrip\" must be true or false"},
     {"\"rstrip\": false", "\"rtrip\": false", "\"rtrip\", which is not understood"},
     {"\"id\": 0,\n\"content\": \"<unk>\"", "\"id\": 5,\n\"content\": \"<unk>\"", "the id 5 of \"<unk>\" belongs to"},
@@ -98,7 +110,7 @@ static const struct {
     {"\"unk_token\": \"<unk>\"", "\"unk_token\": 3", "\"unk_token\" must be a string"},
     {"\"continuing_subword_prefix\": null", "\"continuing_subword_prefix\": \"##\"", "subword_prefix\" is \"##\""},
     {"\"end_of_word_suffix\": null", "\"end_of_word_suffix\": \"</w>\"", "\"model.end_of_word_suffix\" is \"</w>\""},
-    {"\"fuse_unk\": true", "\"fuse_unk\": true, \"ignore_merges\": true", "\"model.ignore_merges\" is true"},
+    {"\"fuse_unk\": true", "\"fuse_unk\": true, \"ignore_merges\": 1", "\"ignore_merges\" must be true or false"},
     {"\"fuse_unk\": true", "\"fuse_unk\": \"yes\"", "\"fuse_unk\" must be true or false"},
     {"\"byte_fallback\": true", "\"byte_fall\": true", "\"byte_fall\", which is not understood"},
     {"\"<unk>\": 0", "\"<unk>\": -1", "the id of \"<unk>\""},
@@ -140,11 +152,11 @@ Test(hf_tokenizer, refuses_members_of_the_wrong_kind) {
         {"{\"a\":7,\"\\u2581\":3}", "[]", "\"model.vocab\" is []"},
         {"\"normalizer\":", "\"added_tokens\":3,\"normalizer\":", "\"added_tokens\" is 3"},
         {"\"normalizer\":", "\"added_tokens\":[3],\"normalizer\":", "\"added_tokens item\" is 3"},
-        {"\"normalizer\":", "\"normalizer\":null,\"pre_tokenizer\":", "\"pre_tokenizer\" is {"},
+        {"\"normalizer\":", "\"normalizer\":null,\"pre_tokenizer\":", "\"pre_tokenizer\" has a member \"normalizers\""},
         {"\"decoder\":", "\"post_processor\":", "\"decoder\" is missing"},
         {"\"model\":{\"type\":\"BPE\"", "\"model\":{\"type\":3", "\"model.type\" is 3"},
-        {"\"decoders\":[", "\"decoders\":[3,", "\"decoder\" is ["},
-        {"{\"type\":\"Fuse\"}", "null", "\"decoder\" is null"},
+        {"\"decoders\":[", "\"decoders\":[3,", "\"decoder\" is missing or null; only Replace"},
+        {"{\"type\":\"Fuse\"}", "null", "\"decoder\" is missing or null; only Replace"},
         {"\"pattern\":{\"String\":\" \"}", "\"pattern\":\" \"", "\"normalizer\" is \" \""},
         {"\"normalizer\":", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]},\"normalizer\":",
          "\"post_processor.single\" is []; it must hold the sequence A once"},
@@ -168,7 +180,7 @@ Test(hf_tokenizer, refuses_a_token_that_is_too_long) {
     memset(token + 1, 'a', 65535);
     strcat(token, "\":");
     char *json = replaced(tiny, "\"a\":", token);
-    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), &error);
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), NULL, &error);
     cr_assert_not_null(tokenizer, "65535 bytes are fine: %s", error.message);
     qins_tokenizer_free(tokenizer);
     strcat(strcpy(long_token, "\"a"), token + 1);
@@ -195,7 +207,7 @@ Test(hf_tokenizer, refuses_every_truncation) {
         char *copy = malloc(shorter + 1); // on the heap, so that the sanitizer sees a read past the end
         memcpy(copy, json, shorter);
         qins_error error = {0};
-        cr_assert_null(qins_tokenizer_from_hf(copy, shorter, &error), "%zu bytes", shorter);
+        cr_assert_null(qins_tokenizer_from_hf(copy, shorter, NULL, &error), "%zu bytes", shorter);
         cr_assert_eq(error.status, QINS_BAD_MODEL);
         free(copy);
     }
@@ -208,7 +220,7 @@ static void expect_same(const char *json, const char *other) {
     size_t size[2];
     for (int i = 0; i < 2; i++) {
         const char *text = i == 0 ? json : other;
-        qins_tokenizer *tokenizer = qins_tokenizer_from_hf(text, strlen(text), &error);
+        qins_tokenizer *tokenizer = qins_tokenizer_from_hf(text, strlen(text), NULL, &error);
         cr_assert_not_null(tokenizer, "%s", error.message);
         cr_assert_eq(qins_tokenizer_pack(tokenizer, &data[i], &size[i], &error), QINS_OK);
         qins_tokenizer_free(tokenizer);
@@ -241,11 +253,33 @@ Test(hf_tokenizer, takes_other_spellings_of_the_same) {
     free(json);
 }
 
+// Settings for batches, as a fine-tune leaves them.
+Test(hf_tokenizer, leaves_truncation_and_padding_out_with_a_notice) {
+    static const char *const settings[][3] = {
+        {"\"truncation\": null", "\"truncation\": {\"max_length\": 5}", "its setting for truncation is left out"},
+        {"\"padding\": null", "\"padding\": {\"pad_id\": 3}", "its setting for padding is left out"},
+    };
+    size_t size;
+    char *json = support_read("tests/data/tokenizer_bytes.json", &size);
+    for (size_t i = 0; i < 2; i++) {
+        char *changed = replaced(json, settings[i][0], settings[i][1]);
+        qins_error error = {0};
+        const char *notice = NULL;
+        qins_tokenizer *tokenizer = qins_tokenizer_from_hf(changed, strlen(changed), &notice, &error);
+        cr_assert_not_null(tokenizer, "%s", error.message);
+        cr_assert(notice != NULL && strstr(notice, settings[i][2]) == notice);
+        expect_same(json, changed);
+        qins_tokenizer_free(tokenizer);
+        free(changed);
+    }
+    free(json);
+}
+
 Test(hf_tokenizer, takes_a_vocabulary_with_gaps) {
     qins_error error = {0};
     qins_ids ids = {0};
     size_t size;
-    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(tiny, strlen(tiny), &error);
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(tiny, strlen(tiny), NULL, &error);
     cr_assert_not_null(tokenizer, "%s", error.message);
     cr_assert_eq(qins_tokenizer_vocab_size(tokenizer), 8);
     cr_assert_null(qins_tokenizer_piece(tokenizer, 4, &size));

@@ -62,10 +62,9 @@ static void check_golden(const qins_json *line, size_t number, void *context) {
 }
 
 Test(text_stream, equals_hugging_face) {
-    static const char *const names[] = {"bytes", "unk", "partial"};
-    for (size_t i = 0; i < 3; i++) {
-        qins_tokenizer *tokenizer = support_tokenizer(names[i]);
-        golden_run run = {.name = names[i], .tokenizer = tokenizer};
+    for (const char *const *name = support_kinds; *name != NULL; name++) {
+        qins_tokenizer *tokenizer = support_tokenizer(*name);
+        golden_run run = {.name = *name, .tokenizer = tokenizer};
         support_each_line("tests/data/tokenizer_golden.jsonl", check_golden, &run);
         cr_assert_eq(run.count, 50);
         qins_tokenizer_free(tokenizer);

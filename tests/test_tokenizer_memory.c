@@ -23,7 +23,7 @@ static const char text[] = "the hello<|end|> her\n\xF0\x9F\x98\x80 <s> ing the h
 static const qins_message messages[] = {{"system", text, sizeof text - 1}, {"user", text, sizeof text - 1}};
 
 static qins_status from_hf(const operands *with, qins_error *error) {
-    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(with->json, with->json_size, error);
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(with->json, with->json_size, NULL, error);
     cr_assert_eq(tokenizer == NULL, error->status != QINS_OK);
     qins_tokenizer_free(tokenizer);
     return error->status;

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const support_kinds[] = {"bytes",   "unk",   "partial", "normalized", "metaspace_first", "metaspace_always", "metaspace_never",
+                                     "gpt2", "digits", "cl100k", "o200k", NULL};
+
 char *support_read(const char *path, size_t *size) {
     qins_error error = {0};
     char *text = qins_file_read_all(path, (size_t)1 << 30, size, QINS_FAILED, &error);
@@ -27,7 +30,7 @@ qins_tokenizer *support_tokenizer_at(const char *path) {
     qins_error error = {0};
     size_t size;
     char *json = support_read(path, &size);
-    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, &error);
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, NULL, &error);
     cr_assert_not_null(tokenizer, "%s: %s", path, error.message);
     free(json);
     return tokenizer;

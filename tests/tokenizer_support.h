@@ -11,6 +11,9 @@ char *support_read(const char *path, size_t *size);
 // Path inside the folder QINS_TEST_DATA; the test is skipped when that is not set. Valid until the next call.
 const char *support_data_path(const char *name);
 
+// The names of all kinds, NULL-terminated.
+extern const char *const support_kinds[];
+
 // tests/data/tokenizer_NAME.json, or a tokenizer.json at a path; the test fails if it is refused.
 qins_tokenizer *support_tokenizer(const char *name);
 qins_tokenizer *support_tokenizer_at(const char *path);

@@ -3,7 +3,9 @@
 // the trie: a prefix is a range of it, one more byte narrows the range. Cost: one table lookup per byte where no token
 // starts.
 #include "engine/base/memory.h"
+#include "engine/base/utf8.h"
 #include "tokenizer/tokenizer_internal.h"
+#include "tokenizer/unicode_class.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,35 +18,86 @@ static int compare_contents(const void *a, const void *b) {
     return (left->size > right->size) - (left->size < right->size);
 }
 
-static qins_status check_unique(const qins_tokenizer *tokenizer, qins_error *error) {
-    for (size_t i = 0; i < tokenizer->n_added; i++) {
-        const added_token *token = &tokenizer->added[i];
-        int32_t other = tokenizer_find_piece(tokenizer, token->text, token->size);
+// No two tokens have the same text, and no two of a set are looked for by the same.
+static qins_status check_unique(const qins_tokenizer *tokenizer, const added_set *set, qins_error *error) {
+    for (size_t i = 0; i < set->n_tokens; i++) {
+        const added_token *token = &set->tokens[i];
+        size_t size;
+        const char *text = tokenizer_piece_text(tokenizer, (size_t)token->id, &size);
+        int32_t other = tokenizer_find_piece(tokenizer, text, size);
         if (other < 0 || other == token->id)
             other = i > 0 && compare_contents(token - 1, token) == 0 ? token[-1].id : -1;
         if (other >= 0)
             return qins_fail(error, QINS_BAD_MODEL, "tokens %d and %d have the same text \"%.*s\"", (int)other,
-                             (int)token->id, (int)token->size, token->text);
+                             (int)token->id, (int)size, text);
     }
     return QINS_OK;
 }
 
-qins_status added_index(qins_tokenizer *tokenizer, qins_error *error) {
-    for (size_t id = 0; id < tokenizer->n_ids; id++)
-        tokenizer->n_added += (tokenizer->token_flags[id] & TOKEN_ADDED) != 0;
-    tokenizer->added = qins_alloc(tokenizer->n_added, sizeof *tokenizer->added, "added tokens", error);
-    if (tokenizer->added == NULL) return error->status;
-    size_t count = 0;
+static bool is_in_set(const qins_tokenizer *tokenizer, size_t id, bool normalized) {
+    const unsigned flags = tokenizer->token_flags[id];
+    return (flags & TOKEN_ADDED) && normalized == ((flags & TOKEN_NORMALIZED) != 0);
+}
+
+// The normalized texts of the second set, one after another in normalized_bytes, whose place moves until all are there.
+static qins_status normalize(qins_tokenizer *tokenizer, added_set *set, qins_error *error) {
+    pipeline_words words = {0}, spare = {0};
+    tokenizer->normalized_bytes.error = error;
+    for (size_t i = 0; i < set->n_tokens && error->status == QINS_OK; i++) {
+        added_token *token = &set->tokens[i];
+        pipeline_words_set(&words, token->text, token->size, error);
+        pipeline_run(&tokenizer->normalizer, &words, &spare, true, error);
+        qins_buffer_append(&tokenizer->normalized_bytes, words.text.data, words.text.size);
+        token->size = words.text.size;
+        if (token->size == 0 && error->status == QINS_OK)
+            qins_fail(error, QINS_BAD_MODEL, "nothing is left of the added token %d when it is normalized",
+                      (int)token->id);
+    }
+    pipeline_words_free(&words);
+    pipeline_words_free(&spare);
+    const char *text = (const char *)tokenizer->normalized_bytes.data;
+    for (size_t i = 0; i < set->n_tokens && error->status == QINS_OK; text += set->tokens[i++].size)
+        set->tokens[i].text = text;
+    return error->status;
+}
+
+static qins_status index_set(qins_tokenizer *tokenizer, bool normalized, qins_error *error) {
+    added_set *set = &tokenizer->added[normalized];
+    size_t n_tokens = 0;
+    for (size_t id = 0; id < tokenizer->n_ids; id++) n_tokens += is_in_set(tokenizer, id, normalized);
+    set->tokens = qins_alloc(n_tokens, sizeof *set->tokens, "added tokens", error);
+    if (set->tokens == NULL) return error->status;
     for (size_t id = 0; id < tokenizer->n_ids; id++) {
-        if (!(tokenizer->token_flags[id] & TOKEN_ADDED)) continue;
-        added_token *token = &tokenizer->added[count++];
+        if (!is_in_set(tokenizer, id, normalized)) continue;
+        added_token *token = &set->tokens[set->n_tokens++];
         token->id = (int32_t)id;
         token->text = tokenizer_piece_text(tokenizer, id, &token->size);
-        tokenizer->added_first[(unsigned char)token->text[0] + 1]++;
     }
-    for (size_t byte = 0; byte < 256; byte++) tokenizer->added_first[byte + 1] += tokenizer->added_first[byte];
-    qsort(tokenizer->added, tokenizer->n_added, sizeof *tokenizer->added, compare_contents);
-    return check_unique(tokenizer, error);
+    if (normalized && normalize(tokenizer, set, error) != QINS_OK) return error->status;
+    for (size_t i = 0; i < set->n_tokens; i++) set->first[(unsigned char)set->tokens[i].text[0] + 1]++;
+    for (size_t byte = 0; byte < 256; byte++) set->first[byte + 1] += set->first[byte];
+    qsort(set->tokens, set->n_tokens, sizeof *set->tokens, compare_contents);
+    return check_unique(tokenizer, set, error);
+}
+
+// One of each set may have the same text as well.
+static qins_status check_apart(const qins_tokenizer *tokenizer, qins_error *error) {
+    for (size_t i = 0; i < tokenizer->added[1].n_tokens && error->status == QINS_OK; i++) {
+        const int32_t id = tokenizer->added[1].tokens[i].id;
+        added_match match;
+        size_t size;
+        const char *text = tokenizer_piece_text(tokenizer, (size_t)id, &size);
+        if (added_find(&tokenizer->added[0], text, size, 0, &match) && match.end - match.start == size)
+            qins_fail(error, QINS_BAD_MODEL, "tokens %d and %d have the same text \"%.*s\"", (int)match.id, (int)id,
+                      (int)size, text);
+    }
+    return error->status;
+}
+
+qins_status added_index(qins_tokenizer *tokenizer, qins_error *error) {
+    if (index_set(tokenizer, false, error) == QINS_OK && index_set(tokenizer, true, error) == QINS_OK)
+        check_apart(tokenizer, error);
+    return error->status;
 }
 
 // First of added[low .. high), all longer than `depth`, whose byte at `depth` is not below `byte`.
@@ -60,27 +113,74 @@ static size_t lower_bound(const added_token *added, size_t low, size_t high, siz
 }
 
 // The longest added token that the text starts with, NULL if there is none.
-static const added_token *longest_at(const qins_tokenizer *tokenizer, const char *text, size_t size) {
+static const added_token *longest_at(const added_set *set, const char *text, size_t size) {
     const added_token *longest = NULL;
     unsigned byte = (unsigned char)text[0];
-    size_t low = tokenizer->added_first[byte], high = tokenizer->added_first[byte + 1];
+    size_t low = set->first[byte], high = set->first[byte + 1];
     for (size_t depth = 1; low < high; depth++) {
-        if (tokenizer->added[low].size == depth) longest = &tokenizer->added[low++]; // sorted before what it begins
+        if (set->tokens[low].size == depth) longest = &set->tokens[low++]; // sorted before what it begins
         if (depth == size) break;
         byte = (unsigned char)text[depth];
-        low = lower_bound(tokenizer->added, low, high, depth, byte);
-        high = lower_bound(tokenizer->added, low, high, depth, byte + 1);
+        low = lower_bound(set->tokens, low, high, depth, byte);
+        high = lower_bound(set->tokens, low, high, depth, byte + 1);
     }
     return longest;
 }
 
-bool added_find(const qins_tokenizer *tokenizer, const char *text, size_t size, size_t from, added_match *match) {
+bool added_find(const added_set *set, const char *text, size_t size, size_t from, added_match *match) {
     for (size_t at = from; at < size; at++) {
         unsigned byte = (unsigned char)text[at];
-        if (tokenizer->added_first[byte] == tokenizer->added_first[byte + 1]) continue;
-        const added_token *token = longest_at(tokenizer, text + at, size - at);
+        if (set->first[byte] == set->first[byte + 1]) continue;
+        const added_token *token = longest_at(set, text + at, size - at);
         if (token == NULL) continue;
         *match = (added_match){.start = at, .end = at + token->size, .id = token->id};
+        return true;
+    }
+    return false;
+}
+
+const char *added_spelling(const qins_tokenizer *tokenizer, int32_t id, size_t *size) {
+    if (!tokenizer_has_piece(tokenizer, id)) return NULL;
+    const added_set *set = &tokenizer->added[1];
+    for (size_t i = 0; i < set->n_tokens && (tokenizer->token_flags[id] & TOKEN_NORMALIZED); i++) {
+        if (set->tokens[i].id != id) continue;
+        *size = set->tokens[i].size;
+        return set->tokens[i].text;
+    }
+    return tokenizer_piece_text(tokenizer, (size_t)id, size);
+}
+
+// --- walking ---
+
+static bool is_inside_word(const char *text, size_t size, const added_match *match) {
+    size_t length;
+    return (match->start > 0 && unicode_is_word(unicode_class_before(text, match->start, &length))) ||
+           (match->end < size && unicode_is_word(unicode_class_at(text + match->end, size - match->end, &length)));
+}
+
+// Where the white space begins that ends at `end`; not before `least`.
+static size_t space_start(const char *text, size_t least, size_t end) {
+    for (size_t length; end > least; end -= length)
+        if (unicode_class_before(text + least, end - least, &length) != UNICODE_SPACE) break;
+    return end;
+}
+
+// As Hugging Face's AddedVocabulary::find_matches, including its way of looking for the next token right after the last
+// one and not after the white space that it swallowed: that matters if added tokens are white space themselves.
+bool added_next(added_walk *walk, added_match *match) {
+    while (added_find(walk->set, walk->text, walk->size, walk->searched, match)) {
+        const unsigned flags = walk->tokenizer->token_flags[match->id];
+        walk->searched = match->end;
+        if ((flags & TOKEN_SINGLE_WORD) && is_inside_word(walk->text, walk->size, match)) continue;
+        if ((flags & TOKEN_LSTRIP) && match->start > walk->done)
+            match->start = space_start(walk->text, walk->done, match->start);
+        if (match->start < walk->done) match->start = walk->done;
+        if (flags & TOKEN_RSTRIP) {
+            if (match->end > walk->space_end) // else inside a run already measured: measuring again would be quadratic
+                walk->space_end = match->end + utf8_white_space(walk->text + match->end, walk->size - match->end);
+            match->end = walk->space_end;
+        }
+        walk->done = match->end;
         return true;
     }
     return false;

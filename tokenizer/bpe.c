@@ -1,7 +1,7 @@
-// Byte-fallback BPE over one text without added tokens: characters to symbols, then merges by rank, leftmost first on
-// ties, until none applies. The whole text is one word, so a heap of candidate merges over a linked list of symbols
-// (O(n log n)); a candidate whose symbols have changed since is dropped when it comes up. Where no merge can ever join
-// two neighbours (mostly between words) the list is cut, which changes nothing but keeps the heaps small.
+// BPE over words: characters to symbols, then merges by rank, leftmost first on ties, until none applies. A word may be
+// a whole text, so a heap of candidate merges over a linked list of symbols (O(n log n)); a candidate whose symbols have
+// changed since is dropped when it comes up. Where no merge can ever join two neighbours the list is cut, as between
+// words, which changes nothing but keeps the heaps small.
 // Follows Hugging Face `tokenizers`: models/bpe/model.rs (merge_word), models/bpe/word.rs (merge_all).
 #include "engine/base/memory.h"
 #include "engine/base/utf8.h"
@@ -13,14 +13,16 @@
 #define NONE UINT32_MAX
 
 typedef struct symbol {
-    uint32_t id; // NONE: merged into the symbol before it
-    uint32_t prev, next;
+    uint32_t id;   // NONE: merged into the symbol before it
+    uint32_t prev; // NONE: the first of a word, or of what is merged by itself
+    uint32_t next;
 } symbol;
 
 typedef struct bpe_work {
     const qins_tokenizer *tokenizer;
     bool plain;
     bool unk_pending; // unknown characters were read whose unk_id is not in the list yet
+    size_t word;      // where the current word's symbols begin
     symbol *symbols;
     size_t n_symbols, symbol_capacity;
     uint64_t *heap; // rank << 32 | index of the left symbol: smallest first
@@ -89,7 +91,9 @@ static void add_symbol(bpe_work *work, int32_t id) {
     size_t index = work->n_symbols;
     if (qins_grow(&symbols, &work->symbol_capacity, index + 1, sizeof *work->symbols, work->error) != QINS_OK) return;
     work->symbols = symbols;
-    work->symbols[index] = (symbol){.id = (uint32_t)id, .prev = (uint32_t)index - 1, .next = (uint32_t)index + 1};
+    work->symbols[index] = (symbol){.id = (uint32_t)id,
+                                    .prev = index == work->word ? NONE : (uint32_t)index - 1,
+                                    .next = (uint32_t)index + 1};
     work->n_symbols++;
 }
 
@@ -120,15 +124,17 @@ static void add_character(bpe_work *work, const char *text, size_t size, bool va
     }
 }
 
-static void add_text(bpe_work *work, const char *text, size_t size) {
-    add_character(work, TOKENIZER_WORD_SPACE, TOKENIZER_WORD_SPACE_SIZE, true);
+static void add_word(bpe_work *work, const char *text, size_t size) {
+    work->word = work->n_symbols;
+    int32_t whole = work->tokenizer->ignore_merges ? tokenizer_find_piece(work->tokenizer, text, size) : -1;
+    if (is_usable(work, whole)) {
+        add_symbol(work, whole);
+        return;
+    }
     for (size_t at = 0; at < size && work->error->status == QINS_OK;) {
-        uint32_t code_point = 0;
+        uint32_t code_point;
         size_t length = utf8_decode(text + at, size - at, &code_point);
-        if (code_point == ' ')
-            add_character(work, TOKENIZER_WORD_SPACE, TOKENIZER_WORD_SPACE_SIZE, true);
-        else
-            add_character(work, text + at, length == 0 ? 1 : length, length != 0);
+        add_character(work, text + at, length == 0 ? 1 : length, length != 0);
         at += length == 0 ? 1 : length;
     }
     flush_unk(work);
@@ -136,10 +142,13 @@ static void add_text(bpe_work *work, const char *text, size_t size) {
 
 // --- merging ---
 
+// A heap in which every value has four below it: half as deep as with two, and the four are next to each other.
 static void heap_sink(uint64_t *heap, size_t count, size_t at) {
     uint64_t value = heap[at];
-    for (size_t child; (child = 2 * at + 1) < count; at = child) {
-        if (child + 1 < count && heap[child + 1] < heap[child]) child++;
+    for (size_t child; (child = 4 * at + 1) < count; at = child) {
+        const size_t end = child + 4 < count ? child + 4 : count;
+        for (size_t other = child + 1; other < end; other++)
+            if (heap[other] < heap[child]) child = other;
         if (value <= heap[child]) break;
         heap[at] = heap[child];
     }
@@ -171,7 +180,7 @@ static void heap_push(bpe_work *work, uint32_t left, uint32_t right) {
     uint64_t *heap = work->heap;
     size_t at = work->n_heap - 1;
     uint64_t value = heap[at];
-    for (size_t parent; at > 0 && value < heap[parent = (at - 1) / 2]; at = parent) heap[at] = heap[parent];
+    for (size_t parent; at > 0 && value < heap[parent = (at - 1) / 4]; at = parent) heap[at] = heap[parent];
     heap[at] = value;
 }
 
@@ -188,7 +197,7 @@ static void merge_run(bpe_work *work, size_t start, size_t end) {
     symbols[start].prev = symbols[end - 1].next = NONE;
     for (size_t i = start; i + 1 < end && work->error->status == QINS_OK; i++)
         heap_append(work, (uint32_t)i, (uint32_t)i + 1);
-    for (size_t i = work->n_heap / 2; i-- > 0;) heap_sink(work->heap, work->n_heap, i);
+    for (size_t i = (work->n_heap + 2) / 4; i-- > 0;) heap_sink(work->heap, work->n_heap, i);
     while (work->n_heap > 0 && work->error->status == QINS_OK) {
         uint64_t top = heap_pop(work);
         const bpe_merge *merge = &work->tokenizer->merges[top >> 32];
@@ -208,16 +217,18 @@ static void merge_run(bpe_work *work, size_t start, size_t end) {
 static void merge_all(bpe_work *work) {
     size_t start = 0;
     for (size_t end = 1; end <= work->n_symbols; end++) {
-        if (end < work->n_symbols && may_join(work, end - 1)) continue;
+        if (end < work->n_symbols && work->symbols[end].prev != NONE && may_join(work, end - 1)) continue;
         merge_run(work, start, end);
         start = end;
     }
 }
 
-qins_status bpe_encode(const qins_tokenizer *tokenizer, const char *text, size_t size, bool plain, qins_ids *ids,
+qins_status bpe_encode(const qins_tokenizer *tokenizer, const pipeline_words *words, bool plain, qins_ids *ids,
                        qins_error *error) {
     bpe_work work = {.tokenizer = tokenizer, .plain = plain, .error = error};
-    add_text(&work, text, size);
+    const char *text = (const char *)words->text.data;
+    for (size_t i = 0, start = 0; i < words->n_words && error->status == QINS_OK; start = words->ends[i++])
+        add_word(&work, text + start, words->ends[i] - start);
     if (error->status == QINS_OK) merge_all(&work);
     for (size_t i = 0; i < work.n_symbols && error->status == QINS_OK; i++)
         if (work.symbols[i].id != NONE) qins_ids_append(ids, (int32_t)work.symbols[i].id, error);

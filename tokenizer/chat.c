@@ -97,7 +97,7 @@ static void encode_marked(const qins_tokenizer *tokenizer, const char *marker, c
     int32_t id = qins_tokenizer_added_id(tokenizer, marker);
     if (error->status != QINS_OK || qins_ids_append(ids, id, error) != QINS_OK) return;
     size_t skip = tokenizer->token_flags[id] & TOKEN_RSTRIP ? utf8_white_space(text, size) : 0;
-    qins_tokenizer_encode(tokenizer, text + skip, size - skip, 0, ids, error);
+    qins_tokenizer_encode(tokenizer, text + skip, size - skip, QINS_CONTINUED, ids, error);
 }
 
 static void encode_message(const qins_tokenizer *tokenizer, const qins_message *message, qins_ids *ids,

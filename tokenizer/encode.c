@@ -1,28 +1,58 @@
-// Text to ids: cuts a text at its added tokens and hands what lies between to bpe.c.
-#include "engine/base/utf8.h"
+// Text to ids. A text is cut at the added tokens that are found in it as it is; what lies between is normalized and cut
+// at those that are found in normalized text; the pre-tokenizer makes words of the rest, and BPE makes ids of words.
 #include "tokenizer/tokenizer_internal.h"
+
+typedef struct encoding {
+    const qins_tokenizer *tokenizer;
+    unsigned flags;
+    pipeline_words normalized, words, spare;
+    qins_ids *ids;
+    qins_error *error;
+} encoding;
 
 static void append_all(qins_ids *ids, const qins_ids *more, qins_error *error) {
     for (size_t i = 0; i < more->count && error->status == QINS_OK; i++) qins_ids_append(ids, more->data[i], error);
 }
 
-// As Hugging Face's AddedVocabulary::find_matches, including its way of looking for the next token right behind the
-// last one and not behind the white space that it swallowed: that matters if added tokens are white space themselves.
-static void encode_special(const qins_tokenizer *tokenizer, const char *text, size_t size, qins_ids *ids,
-                           qins_error *error) {
-    size_t done = 0, space_end = 0;
-    added_match match = {0};
-    while (error->status == QINS_OK && added_find(tokenizer, text, size, match.end, &match)) {
-        if (done < match.start) bpe_encode(tokenizer, text + done, match.start - done, false, ids, error);
-        if (error->status == QINS_OK) qins_ids_append(ids, match.id, error);
-        done = match.end;
-        if (tokenizer->token_flags[match.id] & TOKEN_RSTRIP) {
-            if (match.end > space_end) // else inside a run already measured: measuring again would be quadratic
-                space_end = match.end + utf8_white_space(text + match.end, size - match.end);
-            done = space_end;
-        }
+// What to do with a stretch between added tokens; at_start: it is the start of what the caller encodes.
+typedef void stretch_function(encoding *work, const char *text, size_t size, bool at_start);
+
+static void each_stretch(encoding *work, const added_set *set, const char *text, size_t size, bool at_start,
+                         stretch_function *handle) {
+    added_walk walk = {.tokenizer = work->tokenizer, .set = set, .text = text, .size = size};
+    size_t done = 0;
+    for (added_match match; work->error->status == QINS_OK && added_next(&walk, &match); done = walk.done) {
+        if (done < match.start) handle(work, text + done, match.start - done, at_start && done == 0);
+        if (work->error->status == QINS_OK) qins_ids_append(work->ids, match.id, work->error);
     }
-    if (error->status == QINS_OK && done < size) bpe_encode(tokenizer, text + done, size - done, false, ids, error);
+    if (work->error->status == QINS_OK && done < size) handle(work, text + done, size - done, at_start && done == 0);
+}
+
+static void encode_words(encoding *work, const char *text, size_t size, bool at_start) {
+    pipeline_words_set(&work->words, text, size, work->error);
+    pipeline_run(&work->tokenizer->pre_tokenizer, &work->words, &work->spare, at_start, work->error);
+    if (work->error->status == QINS_OK)
+        bpe_encode(work->tokenizer, &work->words, !(work->flags & QINS_PARSE_SPECIAL), work->ids, work->error);
+}
+
+static void encode_text(encoding *work, const char *text, size_t size, bool at_start) {
+    static const added_set none;
+    const bool parse = (work->flags & QINS_PARSE_SPECIAL) != 0;
+    pipeline_words_set(&work->normalized, text, size, work->error);
+    pipeline_run(&work->tokenizer->normalizer, &work->normalized, &work->spare, at_start, work->error);
+    each_stretch(work, parse ? &work->tokenizer->added[1] : &none, (const char *)work->normalized.text.data,
+                 work->normalized.text.size, at_start, encode_words);
+}
+
+static void encode_all(encoding *work, const char *text, size_t size) {
+    const bool at_start = !(work->flags & QINS_CONTINUED);
+    if (work->flags & QINS_PARSE_SPECIAL)
+        each_stretch(work, &work->tokenizer->added[0], text, size, at_start, encode_text);
+    else
+        encode_text(work, text, size, at_start);
+    pipeline_words_free(&work->normalized);
+    pipeline_words_free(&work->words);
+    pipeline_words_free(&work->spare);
 }
 
 qins_status qins_tokenizer_encode(const qins_tokenizer *tokenizer, const char *text, size_t size, unsigned flags,
@@ -32,11 +62,9 @@ qins_status qins_tokenizer_encode(const qins_tokenizer *tokenizer, const char *t
         return qins_fail(error, QINS_FAILED, "a text of %zu bytes is too long to encode at once (at most %zu)", size,
                          TOKENIZER_MAX_TEXT);
     size_t before = ids->count;
+    encoding work = {.tokenizer = tokenizer, .flags = flags, .ids = ids, .error = error};
     if (flags & QINS_ADD_PREFIX) append_all(ids, &tokenizer->prefix, error);
-    if (flags & QINS_PARSE_SPECIAL)
-        encode_special(tokenizer, text, size, ids, error);
-    else if (size > 0)
-        bpe_encode(tokenizer, text, size, true, ids, error);
+    encode_all(&work, text, size);
     if (flags & QINS_ADD_PREFIX) append_all(ids, &tokenizer->suffix, error);
     if (error->status != QINS_OK) ids->count = before;
     return error->status;

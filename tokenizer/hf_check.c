@@ -34,11 +34,6 @@ void hf_check_null(const qins_json *object, const char *key, const char *field, 
     if (item != NULL) hf_refuse(item, field, "only null is supported", error);
 }
 
-void hf_check_false(const qins_json *object, const char *key, const char *field, qins_error *error) {
-    if (qins_json_get_bool_or(object, key, false, error))
-        hf_refuse(qins_json_get(object, key), field, "only false is supported", error);
-}
-
 void hf_check_text(const qins_json *object, const char *key, const char *value, const char *field, qins_error *error) {
     const qins_json *item = qins_json_get(object, key);
     const char *text = qins_json_text(item);

@@ -10,19 +10,30 @@
 qins_status hf_refuse(const qins_json *item, const char *field, const char *why, qins_error *error);
 // Every member of the object must be one of these (ended by NULL) and appear once: what is not known is not ignored.
 qins_status hf_check_members(const qins_json *object, const char *field, const char *const *known, qins_error *error);
-// The member must be absent or null / absent, null or false / exactly this string / exactly this integer.
+// The member must be absent or null / exactly this string / exactly this integer.
 void hf_check_null(const qins_json *object, const char *key, const char *field, qins_error *error);
-void hf_check_false(const qins_json *object, const char *key, const char *field, qins_error *error);
 void hf_check_text(const qins_json *object, const char *key, const char *value, const char *field, qins_error *error);
 void hf_check_integer(const qins_json *object, const char *key, int64_t value, const char *field, qins_error *error);
 
 // hf_kind.c
-// Another kind of tokenizer than the one that is implemented is refused in words.
+// Another kind of tokenizer than those that are implemented is refused in words.
 qins_status hf_check_kind(const qins_json *root, qins_error *error);
 
 // hf_pipeline.c
-// normalizer, pre_tokenizer and decoder must be the ones that the tokenizer implements.
-qins_status hf_check_pipeline(const qins_json *root, qins_error *error);
+// normalizer, pre_tokenizer and decoder, put into the steps that do the same.
+qins_status hf_read_pipeline(const qins_json *root, qins_tokenizer *tokenizer, qins_error *error);
+
+// hf_pre_tokenizer.c
+// One pre-tokenizer other than a sequence.
+void hf_read_pre_tokenizer(const qins_json *item, pipeline *steps, qins_error *error);
+// The members of a Metaspace: what spaces become, a single character ("" on failure), and when it is prepended (a
+// prepend_when, 0: never).
+const char *hf_read_metaspace(const qins_json *item, const char *field, uint8_t *when, qins_error *error);
+// A step at the end of the list. The texts may be NULL.
+void hf_add_step(pipeline *steps, step_kind kind, unsigned option, const char *from, const char *to,
+                 qins_error *error);
+
+// hf_post_processor.c
 // What the post-processor puts around a text.
 qins_status hf_read_post_processor(const qins_json *root, qins_tokenizer *tokenizer, qins_error *error);
 

@@ -1,130 +1,150 @@
-// The parts of tokenizer.json around the BPE model: normalizer, pre_tokenizer, decoder and post_processor. The first
-// three are not data but the algorithm itself (bpe.c, text_stream.c), so they are compared and not stored.
+// normalizer, pre_tokenizer and decoder of tokenizer.json -> lists of steps. A step that is not known, or has a member or
+// a value that would change what it does, is an error that names it.
 #include "tokenizer/hf_internal.h"
 
 #include <string.h>
 
+typedef void read_step(const qins_json *item, pipeline *steps, qins_error *error);
+
+void hf_add_step(pipeline *steps, step_kind kind, unsigned option, const char *from, const char *to,
+                 qins_error *error) {
+    const size_t from_size = from == NULL ? 0 : strlen(from), to_size = to == NULL ? 0 : strlen(to);
+    if (error->status != QINS_OK) return;
+    if (steps->n_steps == PIPELINE_MAX_STEPS || from_size > PIPELINE_MAX_TEXT || to_size > PIPELINE_MAX_TEXT) {
+        qins_fail(error, QINS_BAD_MODEL,
+                  "normalizer, pre_tokenizer or decoder: at most %d steps, with texts of at most %d bytes, are supported",
+                  (int)PIPELINE_MAX_STEPS, (int)PIPELINE_MAX_TEXT);
+        return;
+    }
+    pipeline_step *step = &steps->steps[steps->n_steps++];
+    *step = (pipeline_step){.kind = (uint8_t)kind,
+                            .option = (uint8_t)option,
+                            .from_size = (uint8_t)from_size,
+                            .to_size = (uint8_t)to_size};
+    if (from_size > 0) memcpy(step->from, from, from_size);
+    if (to_size > 0) memcpy(step->to, to, to_size);
+}
+
+static bool is_type(const qins_json *item, const char *type) {
+    const char *text = qins_json_text(qins_json_get(item, "type"));
+    return text != NULL && strcmp(text, type) == 0;
+}
+
 // {"type": "Replace", "pattern": {"String": from}, "content": to}
-static void check_replace(const qins_json *item, const char *from, const char *to, const char *field,
-                          qins_error *error) {
+static void read_replace(const qins_json *item, const char *field, pipeline *steps, qins_error *error) {
     static const char *const members[] = {"type", "pattern", "content", NULL}, *const string[] = {"String", NULL};
     const qins_json *pattern = qins_json_get(item, "pattern");
     hf_check_members(item, field, members, error);
-    hf_check_text(item, "type", "Replace", field, error);
     hf_check_members(pattern, field, string, error);
-    hf_check_text(pattern, "String", from, field, error);
-    hf_check_text(item, "content", to, field, error);
+    const char *from = qins_json_get_string(pattern, "String", error);
+    const char *to = qins_json_get_string(item, "content", error);
+    if (from[0] == '\0' || strlen(to) > PIPELINE_MAX_GROWTH * strlen(from))
+        hf_refuse(item, field, "the pattern is empty, or the content too long", error);
+    hf_add_step(steps, STEP_REPLACE, 0, from, to, error);
 }
 
-static void check_type_only(const qins_json *item, const char *type, const char *field, qins_error *error) {
-    static const char *const members[] = {"type", NULL};
-    hf_check_members(item, field, members, error);
-    hf_check_text(item, "type", type, field, error);
-}
+// --- normalizer ---
 
-// A {"type": "Sequence", key: [...]} of `count` items; its first item.
-static const qins_json *open_sequence(const qins_json *sequence, const char *key, size_t count, const char *field,
-                                      qins_error *error) {
-    const char *const members[] = {"type", key, NULL};
-    const qins_json *list = qins_json_get(sequence, key);
-    hf_check_members(sequence, field, members, error);
-    hf_check_text(sequence, "type", "Sequence", field, error);
-    if (!qins_json_is_array(list) || qins_json_count(list) != count)
-        hf_refuse(list, field, "it must be a list of as many steps as Phi-3.5's", error);
-    return error->status == QINS_OK ? qins_json_first(list) : NULL;
-}
-
-static void check_normalizer(const qins_json *normalizer, qins_error *error) {
+static void read_normalizer(const qins_json *item, pipeline *steps, qins_error *error) {
     static const char *const members[] = {"type", "prepend", NULL};
-    const char *field = "normalizer";
-    const qins_json *prepend = open_sequence(normalizer, "normalizers", 2, field, error);
-    if (prepend == NULL) return;
-    hf_check_members(prepend, field, members, error);
-    hf_check_text(prepend, "type", "Prepend", field, error);
-    hf_check_text(prepend, "prepend", TOKENIZER_WORD_SPACE, field, error);
-    check_replace(qins_json_next(prepend), " ", TOKENIZER_WORD_SPACE, field, error);
-}
-
-static void check_decoder(const qins_json *decoder, qins_error *error) {
-    static const char *const members[] = {"type", "content", "start", "stop", NULL};
-    const char *field = "decoder";
-    const qins_json *step = open_sequence(decoder, "decoders", 4, field, error);
-    if (step == NULL) return;
-    check_replace(step, TOKENIZER_WORD_SPACE, " ", field, error);
-    step = qins_json_next(step);
-    check_type_only(step, "ByteFallback", field, error);
-    step = qins_json_next(step);
-    check_type_only(step, "Fuse", field, error);
-    step = qins_json_next(step);
-    hf_check_members(step, field, members, error);
-    hf_check_text(step, "type", "Strip", field, error);
-    hf_check_text(step, "content", " ", field, error);
-    hf_check_integer(step, "start", 1, "decoder Strip start", error);
-    hf_check_integer(step, "stop", 0, "decoder Strip stop", error);
-}
-
-qins_status hf_check_pipeline(const qins_json *root, qins_error *error) {
-    hf_check_null(root, "pre_tokenizer", "pre_tokenizer", error);
-    check_normalizer(qins_json_get(root, "normalizer"), error);
-    check_decoder(qins_json_get(root, "decoder"), error);
-    return error->status;
-}
-
-// The ids behind one {"SpecialToken": {"id": name}} of a template.
-static void append_special(const qins_json *item, const qins_json *special_tokens, qins_ids *ids, qins_error *error) {
-    static const char *const members[] = {"id", "type_id", NULL}, *const token_members[] = {"id", "ids", "tokens",
-                                                                                            NULL};
-    hf_check_members(item, "post_processor.single SpecialToken", members, error);
-    const char *name = qins_json_get_string(item, "id", error);
-    const qins_json *token = qins_json_get(special_tokens, name);
-    hf_check_members(token, "post_processor.special_tokens", token_members, error);
-    const qins_json *list = qins_json_get(token, "ids");
-    if (!qins_json_is_array(list)) hf_refuse(list, "post_processor.special_tokens ids", "it must be a list", error);
-    if (error->status != QINS_OK) return;
-    for (const qins_json *id = qins_json_first(list); id != NULL; id = qins_json_next(id)) {
-        int64_t value;
-        if (!qins_json_integer(id, &value) || value < 0 || value >= (int64_t)TOKENIZER_MAX_IDS)
-            hf_refuse(id, "post_processor.special_tokens id", "it is no token id", error);
-        else
-            qins_ids_append(ids, (int32_t)value, error);
-    }
-}
-
-// The one {"Sequence": {"id": "A"}} of a template: where the text goes.
-static void check_text_place(const qins_json *item, qins_error *error) {
-    static const char *const members[] = {"id", "type_id", NULL};
-    hf_check_members(item, "post_processor.single Sequence", members, error);
-    hf_check_text(item, "id", "A", "post_processor.single Sequence id", error);
-}
-
-static void read_template(const qins_json *single, const qins_json *special_tokens, qins_tokenizer *tokenizer,
-                          qins_error *error) {
-    static const char *const members[] = {"SpecialToken", "Sequence", NULL};
-    const char *field = "post_processor.single";
-    size_t n_texts = 0;
-    if (!qins_json_is_array(single)) hf_refuse(single, field, "it must be a list", error);
-    for (const qins_json *item = qins_json_first(single); item != NULL && error->status == QINS_OK;
-         item = qins_json_next(item)) {
-        hf_check_members(item, field, members, error);
-        const qins_json *special = qins_json_get(item, "SpecialToken"), *text = qins_json_get(item, "Sequence");
-        if (qins_json_count(item) != 1) hf_refuse(item, field, "one SpecialToken or one Sequence is needed", error);
-        if (special != NULL)
-            append_special(special, special_tokens, n_texts == 0 ? &tokenizer->prefix : &tokenizer->suffix, error);
-        else
-            check_text_place(text, error);
-        n_texts += special == NULL;
-    }
-    if (n_texts != 1) hf_refuse(single, field, "it must hold the sequence A once", error);
-}
-
-qins_status hf_read_post_processor(const qins_json *root, qins_tokenizer *tokenizer, qins_error *error) {
-    static const char *const members[] = {"type", "single", "pair", "special_tokens", NULL};
-    const qins_json *post_processor = qins_json_get(root, "post_processor");
-    if (post_processor == NULL) return error->status;
-    hf_check_text(post_processor, "type", "TemplateProcessing", "post_processor type", error);
-    hf_check_members(post_processor, "post_processor", members, error);
-    if (error->status != QINS_OK) return error->status;
-    read_template(qins_json_get(post_processor, "single"), qins_json_get(post_processor, "special_tokens"), tokenizer,
+    if (is_type(item, "Prepend")) {
+        hf_check_members(item, "normalizer", members, error);
+        const char *text = qins_json_get_string(item, "prepend", error);
+        if (text[0] != '\0') hf_add_step(steps, STEP_PREPEND, PREPEND_ALWAYS, NULL, text, error);
+    } else if (is_type(item, "Replace")) {
+        read_replace(item, "normalizer", steps, error);
+    } else {
+        hf_refuse(qins_json_get(item, "type"), "normalizer", "only Prepend, Replace and a Sequence of these are supported",
                   error);
+    }
+}
+
+// --- decoder ---
+
+static void check_type_only(const qins_json *item, qins_error *error) {
+    static const char *const members[] = {"type", NULL};
+    hf_check_members(item, "decoder", members, error);
+}
+
+static void read_strip(const qins_json *item, pipeline *steps, qins_error *error) {
+    static const char *const members[] = {"type", "content", "start", "stop", NULL};
+    hf_check_members(item, "decoder", members, error);
+    hf_check_text(item, "content", " ", "decoder Strip content", error);
+    hf_check_integer(item, "stop", 0, "decoder Strip stop", error);
+    const int64_t start = qins_json_get_integer(item, "start", 0, UINT8_MAX, error);
+    if (start > 0) hf_add_step(steps, STEP_STRIP, (unsigned)start, NULL, NULL, error);
+}
+
+// All U+2581 become spaces; those of the first token vanish instead, if the pre-tokenizer's were prepended.
+static void read_metaspace_decoder(const qins_json *item, pipeline *steps, qins_error *error) {
+    uint8_t when;
+    const char *space = hf_read_metaspace(item, "decoder", &when, error);
+    if (when != 0) hf_add_step(steps, STEP_DROP, 0, space, NULL, error);
+    hf_add_step(steps, STEP_REPLACE, 0, space, " ", error);
+}
+
+static void read_decoder(const qins_json *item, pipeline *steps, qins_error *error) {
+    if (is_type(item, "Replace")) {
+        read_replace(item, "decoder", steps, error);
+    } else if (is_type(item, "ByteFallback")) {
+        check_type_only(item, error);
+        hf_add_step(steps, STEP_BYTE_FALLBACK, 0, NULL, NULL, error);
+    } else if (is_type(item, "Fuse")) { // what a stream of text does anyway
+        check_type_only(item, error);
+    } else if (is_type(item, "Strip")) {
+        read_strip(item, steps, error);
+    } else if (is_type(item, "Metaspace")) {
+        read_metaspace_decoder(item, steps, error);
+    } else if (is_type(item, "ByteLevel")) { // its members are the pre-tokenizer's
+        hf_add_step(steps, STEP_BYTES, 0, NULL, NULL, error);
+    } else {
+        hf_refuse(qins_json_get(item, "type"), "decoder",
+                  "only Replace, ByteFallback, Fuse, Strip, Metaspace, ByteLevel and a Sequence of these are supported",
+                  error);
+    }
+}
+
+// After Fuse a decoder works on the text of all tokens, before it on each token: Strip is only known for the one, and
+// everything else for the other.
+static void check_decoder(const qins_json *decoder, const pipeline *steps, qins_error *error) {
+    const bool is_list = is_type(decoder, "Sequence");
+    const qins_json *item = is_list ? qins_json_first(qins_json_get(decoder, "decoders")) : decoder;
+    if (error->status == QINS_OK && steps->n_steps == 0) hf_refuse(decoder, "decoder", "it must do something", error);
+    for (bool fused = false; item != NULL && error->status == QINS_OK; item = is_list ? qins_json_next(item) : NULL) {
+        if (is_type(item, "Fuse"))
+            fused = true;
+        else if (is_type(item, "Strip") != fused)
+            hf_refuse(item, "decoder", "Strip must, and nothing else may, follow Fuse", error);
+    }
+}
+
+// --- the whole ---
+
+// One item, or the items of a {"type": "Sequence", key: [...]}.
+static void read_steps(const qins_json *item, const char *key, const char *field, read_step *read, pipeline *steps,
+                       qins_error *error) {
+    if (!is_type(item, "Sequence")) {
+        read(item, steps, error);
+        return;
+    }
+    const char *const members[] = {"type", key, NULL};
+    const qins_json *list = qins_json_get(item, key);
+    hf_check_members(item, field, members, error);
+    if (!qins_json_is_array(list)) hf_refuse(list, field, "it must be a list", error);
+    for (const qins_json *step = qins_json_first(list); step != NULL && error->status == QINS_OK;
+         step = qins_json_next(step))
+        read(step, steps, error);
+}
+
+qins_status hf_read_pipeline(const qins_json *root, qins_tokenizer *tokenizer, qins_error *error) {
+    const qins_json *normalizer = qins_json_get(root, "normalizer"), *decoder = qins_json_get(root, "decoder");
+    const qins_json *pre_tokenizer = qins_json_get(root, "pre_tokenizer");
+    if (normalizer != NULL)
+        read_steps(normalizer, "normalizers", "normalizer", read_normalizer, &tokenizer->normalizer, error);
+    if (pre_tokenizer != NULL)
+        read_steps(pre_tokenizer, "pretokenizers", "pre_tokenizer", hf_read_pre_tokenizer, &tokenizer->pre_tokenizer,
+                   error);
+    read_steps(decoder, "decoders", "decoder", read_decoder, &tokenizer->decoder, error);
+    check_decoder(decoder, &tokenizer->decoder, error);
     return error->status;
 }

@@ -68,23 +68,34 @@ static qins_status check_added_id(const hf_vocabulary *vocabulary, const char *c
     return QINS_OK;
 }
 
+static uint8_t read_added_flags(const qins_json *item, qins_error *error) {
+    static const struct {
+        const char *key;
+        unsigned flag;
+    } keys[] = {{"single_word", TOKEN_SINGLE_WORD},
+                {"lstrip", TOKEN_LSTRIP},
+                {"rstrip", TOKEN_RSTRIP},
+                {"normalized", TOKEN_NORMALIZED},
+                {"special", TOKEN_SPECIAL}};
+    unsigned flags = TOKEN_ADDED;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (qins_json_get_bool_or(item, keys[i].key, false, error)) flags |= keys[i].flag;
+    return (uint8_t)flags;
+}
+
 static qins_status read_added_token(const qins_json *item, hf_vocabulary *vocabulary, qins_error *error) {
     static const char *const members[] = {"id",     "content",    "single_word", "lstrip",
                                           "rstrip", "normalized", "special",     NULL};
     hf_check_members(item, "added_tokens item", members, error);
     int64_t id = qins_json_get_integer(item, "id", 0, (int64_t)TOKENIZER_MAX_IDS - 1, error);
     const char *content = qins_json_get_string(item, "content", error);
-    hf_check_false(item, "single_word", "added_tokens single_word", error);
-    hf_check_false(item, "lstrip", "added_tokens lstrip", error);
-    hf_check_false(item, "normalized", "added_tokens normalized", error);
-    bool rstrip = qins_json_get_bool_or(item, "rstrip", false, error);
-    bool special = qins_json_get_bool_or(item, "special", false, error);
+    const uint8_t flags = read_added_flags(item, error);
     if (content[0] == '\0') hf_refuse(item, "added_tokens", "its content is empty", error);
     if (error->status != QINS_OK) return qins_error_context(error, "added token \"%.80s\"", content);
     if (check_added_id(vocabulary, content, id, error) != QINS_OK) return error->status;
     if (make_room(vocabulary, (size_t)id + 1, error) != QINS_OK) return error->status;
     vocabulary->texts[id] = content;
-    vocabulary->flags[id] |= (uint8_t)(TOKEN_ADDED | (rstrip ? TOKEN_RSTRIP : 0) | (special ? TOKEN_SPECIAL : 0));
+    vocabulary->flags[id] |= flags;
     if (id > vocabulary->max_added) vocabulary->max_added = id;
     return QINS_OK;
 }
@@ -207,13 +218,13 @@ static qins_status check_model(const qins_json *model, qins_error *error) {
     hf_check_null(model, "dropout", "model.dropout", error);
     check_affix(model, "continuing_subword_prefix", "model.continuing_subword_prefix", error);
     check_affix(model, "end_of_word_suffix", "model.end_of_word_suffix", error);
-    hf_check_false(model, "ignore_merges", "model.ignore_merges", error);
     return error->status;
 }
 
-static qins_status read_unk(const qins_json *model, qins_tokenizer *tokenizer, qins_error *error) {
+static qins_status read_options(const qins_json *model, qins_tokenizer *tokenizer, qins_error *error) {
     tokenizer->fuse_unk = qins_json_get_bool_or(model, "fuse_unk", false, error);
     tokenizer->byte_fallback = qins_json_get_bool_or(model, "byte_fallback", false, error);
+    tokenizer->ignore_merges = qins_json_get_bool_or(model, "ignore_merges", false, error);
     const qins_json *item = qins_json_get(model, "unk_token");
     if (item == NULL) return error->status;
     const char *text = qins_json_get_string(model, "unk_token", error);
@@ -229,12 +240,11 @@ static qins_status read_root(const qins_json *root, qins_tokenizer *tokenizer, q
     hf_check_kind(root, error);
     hf_check_members(root, "tokenizer.json", members, error);
     if (qins_json_get(root, "version") != NULL) hf_check_text(root, "version", "1.0", "version", error);
-    hf_check_null(root, "truncation", "truncation", error);
-    hf_check_null(root, "padding", "padding", error);
-    if (check_model(model, error) != QINS_OK || hf_check_pipeline(root, error) != QINS_OK) return error->status;
+    if (check_model(model, error) != QINS_OK || hf_read_pipeline(root, tokenizer, error) != QINS_OK)
+        return error->status;
     if (read_tokens(root, model, tokenizer, error) != QINS_OK) return error->status;
     if (tokenizer_index_pieces(tokenizer, error) != QINS_OK) return error->status;
-    if (read_unk(model, tokenizer, error) != QINS_OK) return error->status;
+    if (read_options(model, tokenizer, error) != QINS_OK) return error->status;
     if (read_merges(qins_json_get(model, "merges"), tokenizer, error) != QINS_OK) return error->status;
     if (hf_read_post_processor(root, tokenizer, error) != QINS_OK) return error->status;
     return tokenizer_index(tokenizer, error);
@@ -250,7 +260,16 @@ static qins_status check_no_nul(const char *json, size_t size, qins_error *error
     return QINS_OK;
 }
 
-qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_error *error) {
+// Settings of the calls by which a tokenizer was last used before it was saved. Hugging Face sets them anew in each call.
+static const char *leftovers(const qins_json *root) {
+    const bool truncation = qins_json_get(root, "truncation") != NULL, padding = qins_json_get(root, "padding") != NULL;
+    if (truncation && padding) return "its settings for truncation and padding are left out: texts are encoded whole";
+    if (truncation) return "its setting for truncation is left out: texts are encoded whole";
+    return padding ? "its setting for padding is left out: texts are encoded as they are" : NULL;
+}
+
+qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, const char **notice, qins_error *error) {
+    if (notice != NULL) *notice = NULL;
     if (error->status != QINS_OK || check_no_nul(json, size, error) != QINS_OK) return NULL;
     qins_json *root = qins_json_parse(json, size, error);
     if (root == NULL) return NULL;
@@ -259,6 +278,7 @@ qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_error
         qins_tokenizer_free(tokenizer);
         tokenizer = NULL;
     }
+    if (tokenizer != NULL && notice != NULL) *notice = leftovers(root);
     qins_json_free(root);
     return tokenizer;
 }

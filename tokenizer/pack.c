@@ -9,14 +9,15 @@
 #include <string.h>
 
 #define MAGIC "QTOK"
-#define VERSION 1u
+#define VERSION 2u
 #define NO_UNK UINT32_MAX
-#define ADDED_FLAGS (TOKEN_SPECIAL | TOKEN_RSTRIP | TOKEN_IN_MODEL)
+#define ADDED_FLAGS (TOKEN_ADDED - 1u) // those that the file has
 
-enum { PACK_BYTE_FALLBACK = 1, PACK_FUSE_UNK = 2 };
+enum { PACK_BYTE_FALLBACK = 1, PACK_FUSE_UNK = 2, PACK_IGNORE_MERGES = 4, PACK_FLAGS = 7 };
 
 typedef struct pack_header {
     uint32_t n_ids, n_added, n_merges, n_prefix, n_suffix, piece_bytes, unk_id, flags;
+    uint32_t n_steps[3]; // normalizer, pre-tokenizer, decoder
 } pack_header;
 
 static uint32_t read_u32(const uint8_t *bytes) {
@@ -44,20 +45,43 @@ static void write_pieces(qins_buffer *buffer, const qins_tokenizer *tokenizer) {
     qins_buffer_append(buffer, tokenizer->piece_bytes, tokenizer->piece_starts[tokenizer->n_ids]);
 }
 
+static void write_steps(qins_buffer *buffer, const pipeline *steps) {
+    for (size_t i = 0; i < steps->n_steps; i++) {
+        const pipeline_step *step = &steps->steps[i];
+        qins_buffer_u8(buffer, step->kind);
+        qins_buffer_u8(buffer, step->option);
+        qins_buffer_u8(buffer, step->from_size);
+        qins_buffer_u8(buffer, step->to_size);
+        qins_buffer_append(buffer, step->from, step->from_size);
+        qins_buffer_append(buffer, step->to, step->to_size);
+    }
+}
+
+static void write_header(qins_buffer *buffer, const qins_tokenizer *tokenizer) {
+    qins_buffer_append(buffer, MAGIC, 4);
+    qins_buffer_u32(buffer, VERSION);
+    qins_buffer_u32(buffer, (uint32_t)tokenizer->n_ids);
+    qins_buffer_u32(buffer, (uint32_t)(tokenizer->added[0].n_tokens + tokenizer->added[1].n_tokens));
+    qins_buffer_u32(buffer, (uint32_t)tokenizer->n_merges);
+    qins_buffer_u32(buffer, (uint32_t)tokenizer->prefix.count);
+    qins_buffer_u32(buffer, (uint32_t)tokenizer->suffix.count);
+    qins_buffer_u32(buffer, tokenizer->piece_starts[tokenizer->n_ids]);
+    qins_buffer_u32(buffer, tokenizer->unk_id < 0 ? NO_UNK : (uint32_t)tokenizer->unk_id);
+    qins_buffer_u32(buffer, (tokenizer->byte_fallback ? (uint32_t)PACK_BYTE_FALLBACK : 0u) |
+                                (tokenizer->fuse_unk ? (uint32_t)PACK_FUSE_UNK : 0u) |
+                                (tokenizer->ignore_merges ? (uint32_t)PACK_IGNORE_MERGES : 0u));
+    qins_buffer_u32(buffer, (uint32_t)tokenizer->normalizer.n_steps);
+    qins_buffer_u32(buffer, (uint32_t)tokenizer->pre_tokenizer.n_steps);
+    qins_buffer_u32(buffer, (uint32_t)tokenizer->decoder.n_steps);
+}
+
 qins_status qins_tokenizer_pack(const qins_tokenizer *tokenizer, uint8_t **data, size_t *size, qins_error *error) {
     if (error->status != QINS_OK) return error->status;
     qins_buffer buffer = {.error = error};
-    qins_buffer_append(&buffer, MAGIC, 4);
-    qins_buffer_u32(&buffer, VERSION);
-    qins_buffer_u32(&buffer, (uint32_t)tokenizer->n_ids);
-    qins_buffer_u32(&buffer, (uint32_t)tokenizer->n_added);
-    qins_buffer_u32(&buffer, (uint32_t)tokenizer->n_merges);
-    qins_buffer_u32(&buffer, (uint32_t)tokenizer->prefix.count);
-    qins_buffer_u32(&buffer, (uint32_t)tokenizer->suffix.count);
-    qins_buffer_u32(&buffer, tokenizer->piece_starts[tokenizer->n_ids]);
-    qins_buffer_u32(&buffer, tokenizer->unk_id < 0 ? NO_UNK : (uint32_t)tokenizer->unk_id);
-    qins_buffer_u32(&buffer, (tokenizer->byte_fallback ? (uint32_t)PACK_BYTE_FALLBACK : 0u) |
-                                 (tokenizer->fuse_unk ? (uint32_t)PACK_FUSE_UNK : 0u));
+    write_header(&buffer, tokenizer);
+    write_steps(&buffer, &tokenizer->normalizer);
+    write_steps(&buffer, &tokenizer->pre_tokenizer);
+    write_steps(&buffer, &tokenizer->decoder);
     write_ids(&buffer, &tokenizer->prefix);
     write_ids(&buffer, &tokenizer->suffix);
     write_pieces(&buffer, tokenizer);
@@ -101,12 +125,37 @@ static qins_status read_header(qins_cursor *cursor, pack_header *header) {
     header->piece_bytes = qins_cursor_u32(cursor, "bytes of token text");
     header->unk_id = qins_cursor_u32(cursor, "unknown token");
     header->flags = qins_cursor_u32(cursor, "flags");
+    for (int role = 0; role < 3; role++) {
+        header->n_steps[role] = qins_cursor_u32(cursor, "number of steps");
+        if (header->n_steps[role] > PIPELINE_MAX_STEPS)
+            return qins_fail(error, QINS_BAD_MODEL, "a list of %u steps; at most %d are supported",
+                             header->n_steps[role], (int)PIPELINE_MAX_STEPS);
+    }
     if (header->n_ids > TOKENIZER_MAX_IDS)
         return qins_fail(error, QINS_BAD_MODEL, "%u ids; at most %zu are supported", header->n_ids, TOKENIZER_MAX_IDS);
-    if (header->flags & ~(unsigned)(PACK_BYTE_FALLBACK | PACK_FUSE_UNK))
+    if (header->flags & ~(unsigned)PACK_FLAGS)
         return qins_fail(error, QINS_BAD_MODEL, "flags 0x%x are not known", header->flags);
     if (header->unk_id != NO_UNK && header->unk_id >= header->n_ids)
         return qins_fail(error, QINS_BAD_MODEL, "the id %u of the unknown token is out of range", header->unk_id);
+    return error->status;
+}
+
+static qins_status read_steps(qins_cursor *cursor, uint32_t count, pipeline *steps) {
+    qins_error *error = cursor->error;
+    for (uint32_t i = 0; i < count && error->status == QINS_OK; i++) {
+        pipeline_step *step = &steps->steps[steps->n_steps++];
+        step->kind = qins_cursor_u8(cursor, "kind of step");
+        step->option = qins_cursor_u8(cursor, "option of step");
+        step->from_size = qins_cursor_u8(cursor, "size of a step's text");
+        step->to_size = qins_cursor_u8(cursor, "size of a step's text");
+        if (step->from_size > PIPELINE_MAX_TEXT || step->to_size > PIPELINE_MAX_TEXT)
+            return qins_fail(error, QINS_BAD_MODEL, "the texts of a step have %u and %u bytes; at most %d are supported",
+                             step->from_size, step->to_size, (int)PIPELINE_MAX_TEXT);
+        const uint8_t *from = qins_cursor_bytes(cursor, step->from_size, "text of step");
+        const uint8_t *to = qins_cursor_bytes(cursor, step->to_size, "text of step");
+        if (from != NULL) memcpy(step->from, from, step->from_size);
+        if (to != NULL) memcpy(step->to, to, step->to_size);
+    }
     return error->status;
 }
 
@@ -175,6 +224,10 @@ static qins_status read_section(qins_cursor *cursor, qins_tokenizer *tokenizer) 
     tokenizer->unk_id = header.unk_id == NO_UNK ? -1 : (int32_t)header.unk_id;
     tokenizer->byte_fallback = (header.flags & PACK_BYTE_FALLBACK) != 0;
     tokenizer->fuse_unk = (header.flags & PACK_FUSE_UNK) != 0;
+    tokenizer->ignore_merges = (header.flags & PACK_IGNORE_MERGES) != 0;
+    read_steps(cursor, header.n_steps[0], &tokenizer->normalizer);
+    read_steps(cursor, header.n_steps[1], &tokenizer->pre_tokenizer);
+    read_steps(cursor, header.n_steps[2], &tokenizer->decoder);
     if (read_ids(cursor, header.n_prefix, &tokenizer->prefix, "ids before a text") != QINS_OK) return error->status;
     if (read_ids(cursor, header.n_suffix, &tokenizer->suffix, "ids after a text") != QINS_OK) return error->status;
     const uint8_t *added = read_block(cursor, header.n_added, 8, "added tokens");

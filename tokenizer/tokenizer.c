@@ -35,7 +35,8 @@ void qins_tokenizer_free(qins_tokenizer *tokenizer) {
     free(tokenizer->merges);
     free(tokenizer->piece_slots);
     free(tokenizer->merge_slots);
-    free(tokenizer->added);
+    for (int i = 0; i < 2; i++) free(tokenizer->added[i].tokens);
+    qins_buffer_free(&tokenizer->normalized_bytes);
     qins_ids_free(&tokenizer->prefix);
     qins_ids_free(&tokenizer->suffix);
     free(tokenizer);
@@ -137,6 +138,9 @@ qins_status tokenizer_index(qins_tokenizer *tokenizer, qins_error *error) {
         return qins_fail(error, QINS_BAD_MODEL, "the id %d of the unknown token is not in the vocabulary", (int)unk_id);
     check_ids(tokenizer, &tokenizer->prefix, "ids put before a text", error);
     check_ids(tokenizer, &tokenizer->suffix, "ids put after a text", error);
+    pipeline_check(&tokenizer->normalizer, PIPELINE_NORMALIZER, error);
+    pipeline_check(&tokenizer->pre_tokenizer, PIPELINE_PRE_TOKENIZER, error);
+    pipeline_check(&tokenizer->decoder, PIPELINE_DECODER, error);
     if (error->status == QINS_OK) added_index(tokenizer, error);
     if (error->status == QINS_OK) bpe_index(tokenizer, error);
     return error->status;
@@ -153,10 +157,16 @@ size_t qins_tokenizer_ids_without_text(const qins_tokenizer *tokenizer, size_t n
 }
 
 int32_t qins_tokenizer_added_id(const qins_tokenizer *tokenizer, const char *content) {
-    added_match match;
-    size_t size = strlen(content);
-    if (!added_find(tokenizer, content, size, 0, &match) || match.start != 0 || match.end != size) return -1;
-    return match.id;
+    const size_t size = strlen(content);
+    for (int set = 0; set < 2; set++) {
+        for (size_t i = 0; i < tokenizer->added[set].n_tokens; i++) {
+            const int32_t id = tokenizer->added[set].tokens[i].id;
+            size_t piece_size;
+            const char *piece = tokenizer_piece_text(tokenizer, (size_t)id, &piece_size);
+            if (piece_size == size && memcmp(piece, content, size) == 0) return id;
+        }
+    }
+    return -1;
 }
 
 const char *qins_tokenizer_piece(const qins_tokenizer *tokenizer, int32_t id, size_t *size) {
@@ -164,6 +174,11 @@ const char *qins_tokenizer_piece(const qins_tokenizer *tokenizer, int32_t id, si
     return tokenizer_piece_text(tokenizer, (size_t)id, size);
 }
 
+// As in Hugging Face, which asks by the text of the decoder and finds no token whose own text is another.
 bool qins_tokenizer_is_special(const qins_tokenizer *tokenizer, int32_t id) {
-    return tokenizer_has_piece(tokenizer, id) && (tokenizer->token_flags[id] & TOKEN_SPECIAL) != 0;
+    if (!tokenizer_has_piece(tokenizer, id) || !(tokenizer->token_flags[id] & TOKEN_SPECIAL)) return false;
+    size_t size, spelt_size;
+    const char *piece = tokenizer_piece_text(tokenizer, (size_t)id, &size);
+    const char *spelt = added_spelling(tokenizer, id, &spelt_size);
+    return size == spelt_size && memcmp(piece, spelt, size) == 0;
 }

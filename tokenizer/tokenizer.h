@@ -1,5 +1,5 @@
-// Text to token ids and back, exactly as Hugging Face `tokenizers` does it for the Llama/Phi-3 kind of tokenizer.json:
-// byte-fallback BPE without a pre-tokenizer, added tokens with their flags. Knows no model. Text is (pointer, length)
+// Text to token ids and back, exactly as Hugging Face `tokenizers` does it for BPE tokenizers: with byte fallback (Phi-3,
+// Llama 2, Mistral) or on bytes (GPT-2, Phi-4), added tokens with their flags. Knows no model. Text is (pointer, length)
 // of UTF-8; a byte that is part of no valid sequence is encoded as its byte piece.
 #ifndef QINS_TOKENIZER_H
 #define QINS_TOKENIZER_H
@@ -13,8 +13,9 @@
 typedef struct qins_tokenizer qins_tokenizer;
 
 // Read a Hugging Face tokenizer.json (json of `size` bytes). Variants that are not understood are refused by name: NULL
-// and an error (QINS_BAD_MODEL). Release with qins_tokenizer_free.
-qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_error *error);
+// and an error (QINS_BAD_MODEL). *notice (which may be NULL): a clause on what the file holds and is left out, NULL for
+// nothing. Release with qins_tokenizer_free.
+qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, const char **notice, qins_error *error);
 
 // The compact form that a .qins file carries (engine/model/FORMAT.md, "Tokenizer section"). *data is released with
 // free(). The same tokenizer always packs to the same bytes.
@@ -43,9 +44,10 @@ qins_status qins_tokenizer_encode(const qins_tokenizer *tokenizer, const char *t
                                   qins_ids *ids, qins_error *error);
 
 // Streaming decode: feed ids one by one, get text that is certain. A run of byte pieces is held back until another
-// piece or the end follows: Hugging Face shows it if all of it is UTF-8, else as one U+FFFD per byte. One leading space
-// of the whole is removed; ids without a token are dropped. The concatenation of all pieces (including _finish) equals
-// Hugging Face's decode of the whole id list. After _finish the stream is ready for another list.
+// piece or the end follows: Hugging Face shows it if all of it is UTF-8, else as one U+FFFD per byte. A tokenizer on
+// bytes holds back only the start of a character that is not complete. Spaces that the decoder strips from the start
+// are removed; ids without a token are dropped. The concatenation of all pieces (including _finish) equals Hugging
+// Face's decode of the whole id list. After _finish the stream is ready for another list.
 typedef struct qins_text_stream qins_text_stream;
 qins_text_stream *qins_text_stream_create(const qins_tokenizer *tokenizer, bool skip_special, qins_error *error);
 void qins_text_stream_free(qins_text_stream *stream);

@@ -1,23 +1,24 @@
-// The tokenizer's insides, shared by the files of tokenizer/ alone. An object is built in two steps: a reader
+// The tokenizer's insides, shared only by the files of tokenizer/. An object is built in two steps: a reader
 // (hf_tokenizer.c or pack.c) fills the first half of the struct, then tokenizer_index() checks all of it and derives
 // the second half. So both readers accept exactly the same tokenizers.
 #ifndef QINS_TOKENIZER_INTERNAL_H
 #define QINS_TOKENIZER_INTERNAL_H
 
+#include "tokenizer/pipeline.h"
 #include "tokenizer/tokenizer.h"
 
 #define TOKENIZER_MAX_IDS ((size_t)1 << 22)
 #define TOKENIZER_MAX_PIECE ((size_t)65535)   // bytes
-#define TOKENIZER_MAX_TEXT ((size_t)1 << 30)  // bytes of one text to encode: symbols are counted in 32 bits
-#define TOKENIZER_WORD_SPACE "\xE2\x96\x81"   // U+2581, what spaces become
-#define TOKENIZER_WORD_SPACE_SIZE ((size_t)3) // bytes
+#define TOKENIZER_MAX_TEXT ((size_t)1 << 30) // bytes of one text to encode: symbols are counted in 32 bits
 
-enum {
-    TOKEN_SPECIAL = 1, // added token, dropped by skip_special
-    TOKEN_RSTRIP = 2,  // added token that swallows the white space behind it
-    TOKEN_IN_MODEL =
-        4,          // in the BPE vocabulary: can come out of text (every token that is not added, and some that are)
-    TOKEN_ADDED = 8 // found in text before BPE sees it
+enum { // the first six as in the file
+    TOKEN_SPECIAL = 1,      // added token, dropped by skip_special
+    TOKEN_RSTRIP = 2,       // added token that swallows the white space after it
+    TOKEN_IN_MODEL = 4,     // in the BPE vocabulary: can come out of text (every token that is not added, and some are)
+    TOKEN_LSTRIP = 8,       // added token that swallows the white space before it
+    TOKEN_SINGLE_WORD = 16, // added token that is not found inside a word
+    TOKEN_NORMALIZED = 32,  // added token whose normalized text is found in the normalized text
+    TOKEN_ADDED = 64        // found in text before BPE sees it
 };
 
 typedef struct bpe_merge {
@@ -25,10 +26,16 @@ typedef struct bpe_merge {
 } bpe_merge;
 
 typedef struct added_token {
-    const char *text; // inside piece_bytes
+    const char *text; // what is looked for, inside piece_bytes or normalized_bytes
     size_t size;      // bytes
     int32_t id;
 } added_token;
+
+typedef struct added_set {
+    added_token *tokens; // [n_tokens] by text, bytewise
+    size_t n_tokens;
+    uint32_t first[257]; // those that start with byte b are tokens[first[b] .. first[b + 1])
+} added_set;
 
 struct qins_tokenizer {
     size_t n_ids;           // largest id + 1
@@ -40,6 +47,8 @@ struct qins_tokenizer {
     int32_t unk_id;     // what an unknown character becomes, -1: nothing
     bool fuse_unk;      // neighbouring unknown characters become one unk_id
     bool byte_fallback; // unknown characters become bytes if all of these have pieces
+    bool ignore_merges; // a word that is a piece becomes that piece
+    pipeline normalizer, pre_tokenizer, decoder;
     qins_ids prefix;    // ids that QINS_ADD_PREFIX puts before and after the text
     qins_ids suffix;
 
@@ -50,10 +59,9 @@ struct qins_tokenizer {
     size_t merge_mask;
     uint8_t joins[256][32]; // bit b % 8 of [a][b / 8]: some merge joins a piece that ends with byte a and one that
                             // begins with b
-    added_token *added;     // [n_added] by text, bytewise
-    size_t n_added;
-    uint32_t added_first[257]; // those that start with byte b are added[added_first[b] .. added_first[b + 1])
-    int32_t byte_ids[256];     // id of <0xBB>, -1 if the model has none
+    added_set added[2];         // looked for in the text as it is, and in the normalized text
+    qins_buffer normalized_bytes; // what those of the second set look for
+    int32_t byte_ids[256];        // id of <0xBB>, -1 if the model has none
 };
 
 // tokenizer.c
@@ -87,14 +95,29 @@ typedef struct added_match {
     int32_t id;
 } added_match;
 qins_status added_index(qins_tokenizer *tokenizer, qins_error *error);
-// The leftmost added token at or after byte `from`, the longest of those that start there.
-bool added_find(const qins_tokenizer *tokenizer, const char *text, size_t size, size_t from, added_match *match);
+// The leftmost token of the set at or after byte `from`, the longest of those that start there.
+bool added_find(const added_set *set, const char *text, size_t size, size_t from, added_match *match);
+
+// A token's text as a decoder takes it: a token that is found in normalized text by what it is there; NULL if the id has
+// none.
+const char *added_spelling(const qins_tokenizer *tokenizer, int32_t id, size_t *size);
+
+// The added tokens of a text from left to right, with the white space that they swallow.
+typedef struct added_walk {
+    const qins_tokenizer *tokenizer;
+    const added_set *set;
+    const char *text;
+    size_t size;
+    size_t searched, space_end; // where to look next; the end of the last run of white space that was measured
+    size_t done;                // the end of the last match
+} added_walk;
+bool added_next(added_walk *walk, added_match *match);
 
 // bpe.c
 qins_status bpe_index(qins_tokenizer *tokenizer, qins_error *error);
-// Append the ids of a text between added tokens, which gets its leading U+2581 here. `plain`: pieces that are added
-// tokens too do not take part (but for unk_id), so that no text can give them.
-qins_status bpe_encode(const qins_tokenizer *tokenizer, const char *text, size_t size, bool plain, qins_ids *ids,
+// Append the ids of words, each by itself. `plain`: pieces that are added tokens too do not take part (but for unk_id),
+// so that no text can give them.
+qins_status bpe_encode(const qins_tokenizer *tokenizer, const pipeline_words *words, bool plain, qins_ids *ids,
                        qins_error *error);
 
 // text_stream.c

@@ -163,7 +163,7 @@ qins_status qins_conversation_save(const qins_conversation *conversation, const 
 
 static void load_reply(qins_conversation *conversation, const char *text, qins_error *error) {
     const qins_tokenizer *tokenizer = conversation->model->tokenizer;
-    if (qins_tokenizer_encode(tokenizer, text, strlen(text), 0, &conversation->ids, error) == QINS_OK)
+    if (qins_tokenizer_encode(tokenizer, text, strlen(text), QINS_CONTINUED, &conversation->ids, error) == QINS_OK)
         qins_conversation_end_turn(conversation, error);
 }
 

@@ -43,7 +43,7 @@ static void use(const qins_tokenizer *tokenizer, const char *text, size_t size) 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     qins_error error = {0};
-    qins_tokenizer *tokenizer = size > 0 && data[0] == '{' ? qins_tokenizer_from_hf((const char *)data, size, &error)
+    qins_tokenizer *tokenizer = size > 0 && data[0] == '{' ? qins_tokenizer_from_hf((const char *)data, size, NULL, &error)
                                                            : qins_tokenizer_unpack(data, size, &error);
     require((tokenizer == NULL) == (error.status != QINS_OK));
     if (tokenizer == NULL) return 0;
