@@ -87,8 +87,19 @@ static void expect_round_trip(const qins_tokenizer *tokenizer, const char *text,
 // A megabyte without a space, of spaces, of bytes, of what splitters scan again: would take hours if anything were
 // quadratic.
 Test(bpe, long_texts_round_trip, .timeout = 120) {
-    static const char *const units[] = {"a",  " ",    "hello",       "\xF0\x9F\x98\x80", "the ", "<|end|",
-                                        "aA", "\n  ", "\xCC\x81" "A", "'ll",              "//\n", "7"};
+    static const char *const units[] = {"a",
+                                        " ",
+                                        "hello",
+                                        "\xF0\x9F\x98\x80",
+                                        "the ",
+                                        "<|end|",
+                                        "aA",
+                                        "\n  ",
+                                        "\xCC\x81"
+                                        "A",
+                                        "'ll",
+                                        "//\n",
+                                        "7"};
     static const char *const names[] = {"bytes", "digits", "cl100k", "o200k"};
     const size_t size = 1000000;
     char *text = malloc(size);

@@ -1,5 +1,5 @@
-// hf_tokenizer.c, hf_pipeline.c, hf_pre_tokenizer.c, hf_post_processor.c, hf_check.c: what is refused, and that the message names it. What is accepted is tested
-// by the ids that come out (test_encode.c).
+// hf_tokenizer.c, hf_pipeline.c, hf_pre_tokenizer.c, hf_post_processor.c, hf_check.c: what is refused, and that the
+// message names it. What is accepted is tested by the ids that come out (test_encode.c).
 #include "tests/tokenizer_support.h"
 
 #include <criterion/criterion.h>
@@ -56,14 +56,18 @@ static const struct {
     {PRE "null", PRE "{\"type\": \"Metaspace\", \"replacement\": \"ab\"}", "its replacement must be one character"},
     {PRE "null", PRE "{\"type\": \"Metaspace\", \"replacement\": \"_\", \"prepend_scheme\": \"last\"}",
      "\"pre_tokenizer\" is \"last\"; only the prepend_scheme"},
-    {PRE "null", PRE "{\"type\": \"Metaspace\", \"replacement\": \"_\", \"glue\": 1}", "\"glue\", which is not understood"},
-    {PRE "null", PRE "{\"type\": \"Split\", \"pattern\": {\"String\": \" \"}, \"behavior\": \"Isolated\", \"invert\": false}",
+    {PRE "null", PRE "{\"type\": \"Metaspace\", \"replacement\": \"_\", \"glue\": 1}",
+     "\"glue\", which is not understood"},
+    {PRE "null",
+     PRE "{\"type\": \"Split\", \"pattern\": {\"String\": \" \"}, \"behavior\": \"Isolated\", \"invert\": false}",
      "\"pre_tokenizer Split pattern\" is {\"String\":\" \"}; only the expressions of"},
-    {PRE "null", PRE "{\"type\": \"Split\", \"pattern\": {\"Regex\": \".\"}, \"behavior\": \"Removed\", \"invert\": false}",
+    {PRE "null",
+     PRE "{\"type\": \"Split\", \"pattern\": {\"Regex\": \".\"}, \"behavior\": \"Removed\", \"invert\": false}",
      "only the behavior Isolated, or Removed with invert true"},
     {PRE "null", PRE "{\"type\": \"Sequence\", \"pretokenizers\": {}}", "\"pre_tokenizer\" is {}; it must be a list"},
-    {PRE "null", PRE "{\"type\": \"Sequence\", \"pretokenizers\": [" DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS
-                 "{\"type\": \"Digits\", \"individual_digits\": true}]}",
+    {PRE "null",
+     PRE "{\"type\": \"Sequence\", \"pretokenizers\": [" DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS DIGITS
+         "{\"type\": \"Digits\", \"individual_digits\": true}]}",
      "at most 8 steps"},
     // the normalizer
     {"\"Sequence\"", "\"Lowercase\"", "\"normalizer\" is \"Lowercase\""},
@@ -72,7 +76,8 @@ static const struct {
     {"\"prepend\": \"\xE2\x96\x81\"", "\"prepend\": 3", "\"prepend\" must be a string"},
     {"\"String\": \" \"", "\"Regex\": \" \"", "\"Regex\", which is not understood"},
     {"\"String\": \" \"", "\"String\": \"\"", "the pattern is empty, or the content too long"},
-    {"\"content\": \"\xE2\x96\x81\"\n}\n]", "\"content\": \"12345\"}]", "the pattern is empty, or the content too long"},
+    {"\"content\": \"\xE2\x96\x81\"\n}\n]", "\"content\": \"12345\"}]",
+     "the pattern is empty, or the content too long"},
     {"\"content\": \"\xE2\x96\x81\"\n}\n]", "\"content\": \"\xE2\x96\x81\"},{\"type\": \"NFC\"}]",
      "\"normalizer\" is \"NFC\"; only Prepend"},
     // the decoder

@@ -1,5 +1,5 @@
-// split.c, unicode_class.c and pipeline.c: words and classes, without a vocabulary. That the words are Hugging Face's is
-// tested by ids (test_encode.c, oracle/compare_tokenizers.py).
+// split.c, unicode_class.c and pipeline.c: words and classes, without a vocabulary. That the words are Hugging Face's
+// is tested by ids (test_encode.c, oracle/compare_tokenizers.py).
 #include "engine/base/utf8.h"
 #include "tokenizer/pipeline.h"
 #include "tokenizer/split.h"
@@ -27,10 +27,16 @@ Test(split, ends_words_as_the_expressions_do) {
     expect_words(SPLIT_CL100K, "I'LL pay $12345!\r\n  \n x", "I|'LL| pay| $|123|45|!\r\n|  \n| x|");
     expect_words(SPLIT_CL100K, "(abc)\t\tdef", "(abc|)|\t|\tdef|");
     expect_words(SPLIT_O200K, "camelCase XMLHttp don'T a/b//\n", "camel|Case| XMLHttp| don'T| a|/b|//\n|");
-    expect_words(SPLIT_O200K, "\xCC\x81" "A", "\xCC\x81|A|");
+    expect_words(SPLIT_O200K,
+                 "\xCC\x81"
+                 "A",
+                 "\xCC\x81|A|");
     expect_words(SPLIT_DIGITS, "a12b\xC2\xBD", "a|1|2|b|\xC2\xBD|");
     expect_words(SPLIT_DIGIT_RUNS, "a12b\xC2\xBD", "a|12|b|\xC2\xBD|");
-    expect_words(SPLIT_CL100K, "\xFF\xFE" "ab \xC3", "\xFF\xFE|ab| \xC3|"); // bytes that are no characters are signs
+    expect_words(SPLIT_CL100K,
+                 "\xFF\xFE"
+                 "ab \xC3",
+                 "\xFF\xFE|ab| \xC3|"); // bytes that are no characters are signs
 }
 
 Test(unicode_class, knows_white_space_as_utf8_does) {
@@ -54,11 +60,11 @@ Test(unicode_class, is_of_unicode_16) {
     static const struct {
         uint32_t code_point;
         unicode_class class;
-    } cases[] = {{'A', UNICODE_UPPER},    {'z', UNICODE_LOWER},     {'5', UNICODE_DIGIT},    {'_', UNICODE_WORD},
-                 {'~', UNICODE_OTHER},    {0x1C5, UNICODE_UPPER},   {0x2B0, UNICODE_LETTER}, {0x4E2D, UNICODE_LETTER},
-                 {0x301, UNICODE_MARK},   {0xBD, UNICODE_NUMBER},   {0x2167, UNICODE_DIGIT}, {0x24B6, UNICODE_WORD},
-                 {0x200D, UNICODE_WORD},  {0x1C89, UNICODE_UPPER},  {0x10D40, UNICODE_DIGIT}, // new in 16.0
-                 {0x11DE0, UNICODE_OTHER}, {0x10FFFF, UNICODE_OTHER}};                        // new in 17.0; none
+    } cases[] = {{'A', UNICODE_UPPER},     {'z', UNICODE_LOWER},     {'5', UNICODE_DIGIT},     {'_', UNICODE_WORD},
+                 {'~', UNICODE_OTHER},     {0x1C5, UNICODE_UPPER},   {0x2B0, UNICODE_LETTER},  {0x4E2D, UNICODE_LETTER},
+                 {0x301, UNICODE_MARK},    {0xBD, UNICODE_NUMBER},   {0x2167, UNICODE_DIGIT},  {0x24B6, UNICODE_WORD},
+                 {0x200D, UNICODE_WORD},   {0x1C89, UNICODE_UPPER},  {0x10D40, UNICODE_DIGIT}, // new in 16.0
+                 {0x11DE0, UNICODE_OTHER}, {0x10FFFF, UNICODE_OTHER}};                         // new in 17.0; none
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         cr_assert_eq(unicode_class_of(cases[i].code_point), cases[i].class, "%x", (unsigned)cases[i].code_point);
 }
@@ -122,9 +128,9 @@ Test(utf8, tells_how_much_is_broken) {
         const char *text;
         size_t size, broken;
         bool may_go_on;
-    } cases[] = {{"\xFF", 1, 1, false},         {"\x80", 1, 1, false},      {"\xC3", 1, 1, true},
-                 {"\xC3(", 2, 1, false},        {"\xE2\x96", 2, 2, true},   {"\xE2\x96(", 3, 2, false},
-                 {"\xE0\x80\x80", 3, 1, false}, {"\xED\xA0", 2, 1, false},  {"\xF0\x9F\x98", 3, 3, true},
+    } cases[] = {{"\xFF", 1, 1, false},          {"\x80", 1, 1, false},     {"\xC3", 1, 1, true},
+                 {"\xC3(", 2, 1, false},         {"\xE2\x96", 2, 2, true},  {"\xE2\x96(", 3, 2, false},
+                 {"\xE0\x80\x80", 3, 1, false},  {"\xED\xA0", 2, 1, false}, {"\xF0\x9F\x98", 3, 3, true},
                  {"\xF0\x9F\x98x", 4, 3, false}, {"\xF4\x90", 2, 1, false}, {"\xC0\x80", 2, 1, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bool may_go_on;

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const support_kinds[] = {"bytes",   "unk",   "partial", "normalized", "metaspace_first", "metaspace_always", "metaspace_never",
-                                     "gpt2", "digits", "cl100k", "o200k", NULL};
+const char *const support_kinds[] = {
+    "bytes",           "unk",  "partial", "normalized", "metaspace_first", "metaspace_always",
+    "metaspace_never", "gpt2", "digits",  "cl100k",     "o200k",           NULL};
 
 char *support_read(const char *path, size_t *size) {
     qins_error error = {0};

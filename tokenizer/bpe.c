@@ -1,8 +1,8 @@
 // BPE over words: characters to symbols, then merges by rank, leftmost first on ties, until none applies. A word may be
-// a whole text, so a heap of candidate merges over a linked list of symbols (O(n log n)); a candidate whose symbols have
-// changed since is dropped when it comes up. Where no merge can ever join two neighbours the list is cut, as between
-// words, which changes nothing but keeps the heaps small.
-// Follows Hugging Face `tokenizers`: models/bpe/model.rs (merge_word), models/bpe/word.rs (merge_all).
+// a whole text, so sorted candidates over a linked list of symbols, and a heap of those that merges add (O(n log n)); a
+// candidate whose symbols have changed since is dropped when it comes up. Where no merge can ever join two neighbours
+// the list is cut, as between words, which changes nothing but keeps the heaps small. Follows Hugging Face
+// `tokenizers`: models/bpe/model.rs (merge_word), models/bpe/word.rs (merge_all).
 #include "engine/base/memory.h"
 #include "engine/base/utf8.h"
 #include "tokenizer/tokenizer_internal.h"
@@ -18,6 +18,11 @@ typedef struct symbol {
     uint32_t next;
 } symbol;
 
+typedef struct merge_list { // rank << 32 | index of the left symbol: smallest first
+    uint64_t *items;
+    size_t count, capacity;
+} merge_list;
+
 typedef struct bpe_work {
     const qins_tokenizer *tokenizer;
     bool plain;
@@ -25,8 +30,8 @@ typedef struct bpe_work {
     size_t word;      // where the current word's symbols begin
     symbol *symbols;
     size_t n_symbols, symbol_capacity;
-    uint64_t *heap; // rank << 32 | index of the left symbol: smallest first
-    size_t n_heap, heap_capacity;
+    merge_list queue, heap; // candidates: those of the start in order, and those that merges make
+    size_t next;            // of the queue
     qins_error *error;
 } bpe_work;
 
@@ -91,9 +96,8 @@ static void add_symbol(bpe_work *work, int32_t id) {
     size_t index = work->n_symbols;
     if (qins_grow(&symbols, &work->symbol_capacity, index + 1, sizeof *work->symbols, work->error) != QINS_OK) return;
     work->symbols = symbols;
-    work->symbols[index] = (symbol){.id = (uint32_t)id,
-                                    .prev = index == work->word ? NONE : (uint32_t)index - 1,
-                                    .next = (uint32_t)index + 1};
+    work->symbols[index] = (symbol){
+        .id = (uint32_t)id, .prev = index == work->word ? NONE : (uint32_t)index - 1, .next = (uint32_t)index + 1};
     work->n_symbols++;
 }
 
@@ -155,33 +159,58 @@ static void heap_sink(uint64_t *heap, size_t count, size_t at) {
     heap[at] = value;
 }
 
-static uint64_t heap_pop(bpe_work *work) {
-    uint64_t top = work->heap[0];
-    work->heap[0] = work->heap[--work->n_heap];
-    if (work->n_heap > 0) heap_sink(work->heap, work->n_heap, 0);
-    return top;
+// The smallest candidate of both lists; false if there is none left.
+static bool pop(bpe_work *work, uint64_t *candidate) {
+    merge_list *heap = &work->heap;
+    const bool queued = work->next < work->queue.count;
+    if (heap->count == 0 && !queued) return false;
+    if (queued && (heap->count == 0 || work->queue.items[work->next] < heap->items[0])) {
+        *candidate = work->queue.items[work->next++];
+        return true;
+    }
+    *candidate = heap->items[0];
+    heap->items[0] = heap->items[--heap->count];
+    if (heap->count > 0) heap_sink(heap->items, heap->count, 0);
+    return true;
 }
 
-// Put the candidate at the end of the heap's array; false if these two symbols do not merge (or memory is out).
-static bool heap_append(bpe_work *work, uint32_t left, uint32_t right) {
+// Put the candidate at the end of the list; false if these two symbols do not merge (or memory is out).
+static bool append(bpe_work *work, merge_list *list, uint32_t left, uint32_t right) {
     const qins_tokenizer *tokenizer = work->tokenizer;
     uint32_t entry = tokenizer->merge_slots[find_slot(tokenizer, work->symbols[left].id, work->symbols[right].id)];
     if (entry == 0 || !is_usable(work, (int32_t)tokenizer->merges[entry - 1].result)) return false;
-    void *heap = work->heap;
-    if (qins_grow(&heap, &work->heap_capacity, work->n_heap + 1, sizeof *work->heap, work->error) != QINS_OK)
-        return false;
-    work->heap = heap;
-    work->heap[work->n_heap++] = (uint64_t)(entry - 1) << 32 | left;
+    void *items = list->items;
+    if (qins_grow(&items, &list->capacity, list->count + 1, sizeof *list->items, work->error) != QINS_OK) return false;
+    list->items = items;
+    list->items[list->count++] = (uint64_t)(entry - 1) << 32 | left;
     return true;
 }
 
 static void heap_push(bpe_work *work, uint32_t left, uint32_t right) {
-    if (left == NONE || right == NONE || !heap_append(work, left, right)) return;
-    uint64_t *heap = work->heap;
-    size_t at = work->n_heap - 1;
+    if (left == NONE || right == NONE || !append(work, &work->heap, left, right)) return;
+    uint64_t *heap = work->heap.items;
+    size_t at = work->heap.count - 1;
     uint64_t value = heap[at];
     for (size_t parent; at > 0 && value < heap[parent = (at - 1) / 4]; at = parent) heap[at] = heap[parent];
     heap[at] = value;
+}
+
+static int compare_candidates(const void *a, const void *b) {
+    const uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+static void sort(merge_list *list) {
+    if (list->count > 16) {
+        qsort(list->items, list->count, sizeof *list->items, compare_candidates);
+        return;
+    }
+    for (size_t i = 1; i < list->count; i++) { // most words are short
+        const uint64_t value = list->items[i];
+        size_t at = i;
+        for (; at > 0 && value < list->items[at - 1]; at--) list->items[at] = list->items[at - 1];
+        list->items[at] = value;
+    }
 }
 
 // Whatever is merged, the piece on the left of this place ends as symbol `index` does now, and the piece on its right
@@ -195,11 +224,11 @@ static bool may_join(const bpe_work *work, size_t index) {
 static void merge_run(bpe_work *work, size_t start, size_t end) {
     symbol *symbols = work->symbols;
     symbols[start].prev = symbols[end - 1].next = NONE;
+    work->queue.count = work->next = 0;
     for (size_t i = start; i + 1 < end && work->error->status == QINS_OK; i++)
-        heap_append(work, (uint32_t)i, (uint32_t)i + 1);
-    for (size_t i = (work->n_heap + 2) / 4; i-- > 0;) heap_sink(work->heap, work->n_heap, i);
-    while (work->n_heap > 0 && work->error->status == QINS_OK) {
-        uint64_t top = heap_pop(work);
+        append(work, &work->queue, (uint32_t)i, (uint32_t)i + 1);
+    sort(&work->queue);
+    for (uint64_t top; work->error->status == QINS_OK && pop(work, &top);) {
         const bpe_merge *merge = &work->tokenizer->merges[top >> 32];
         uint32_t index = (uint32_t)top;
         symbol *left = &symbols[index];
@@ -233,6 +262,7 @@ qins_status bpe_encode(const qins_tokenizer *tokenizer, const pipeline_words *wo
     for (size_t i = 0; i < work.n_symbols && error->status == QINS_OK; i++)
         if (work.symbols[i].id != NONE) qins_ids_append(ids, (int32_t)work.symbols[i].id, error);
     free(work.symbols);
-    free(work.heap);
+    free(work.queue.items);
+    free(work.heap.items);
     return error->status;
 }

@@ -30,8 +30,7 @@ void hf_read_pre_tokenizer(const qins_json *item, pipeline *steps, qins_error *e
 // prepend_when, 0: never).
 const char *hf_read_metaspace(const qins_json *item, const char *field, uint8_t *when, qins_error *error);
 // A step at the end of the list. The texts may be NULL.
-void hf_add_step(pipeline *steps, step_kind kind, unsigned option, const char *from, const char *to,
-                 qins_error *error);
+void hf_add_step(pipeline *steps, step_kind kind, unsigned option, const char *from, const char *to, qins_error *error);
 
 // hf_post_processor.c
 // What the post-processor puts around a text.

@@ -14,6 +14,7 @@ qins_status hf_check_kind(const qins_json *root, qins_error *error) {
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && type != NULL; i++)
         if (strcmp(type, kinds[i].type) == 0) words = kinds[i].words;
     if (words == NULL) return error->status;
-    return qins_fail(error, QINS_BAD_MODEL,
-                     "this is %s; supported is BPE: with byte fallback (Phi-3, Llama 2, Mistral) or on bytes (GPT-2, Phi-4)", words);
+    return qins_fail(
+        error, QINS_BAD_MODEL,
+        "this is %s; supported is BPE: with byte fallback (Phi-3, Llama 2, Mistral) or on bytes (GPT-2, Phi-4)", words);
 }

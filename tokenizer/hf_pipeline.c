@@ -1,5 +1,5 @@
-// normalizer, pre_tokenizer and decoder of tokenizer.json -> lists of steps. A step that is not known, or has a member or
-// a value that would change what it does, is an error that names it.
+// normalizer, pre_tokenizer and decoder of tokenizer.json -> lists of steps. A step that is not known, or has a member
+// or a value that would change what it does, is an error that names it.
 #include "tokenizer/hf_internal.h"
 
 #include <string.h>
@@ -11,16 +11,15 @@ void hf_add_step(pipeline *steps, step_kind kind, unsigned option, const char *f
     const size_t from_size = from == NULL ? 0 : strlen(from), to_size = to == NULL ? 0 : strlen(to);
     if (error->status != QINS_OK) return;
     if (steps->n_steps == PIPELINE_MAX_STEPS || from_size > PIPELINE_MAX_TEXT || to_size > PIPELINE_MAX_TEXT) {
-        qins_fail(error, QINS_BAD_MODEL,
-                  "normalizer, pre_tokenizer or decoder: at most %d steps, with texts of at most %d bytes, are supported",
-                  (int)PIPELINE_MAX_STEPS, (int)PIPELINE_MAX_TEXT);
+        qins_fail(
+            error, QINS_BAD_MODEL,
+            "normalizer, pre_tokenizer or decoder: at most %d steps, with texts of at most %d bytes, are supported",
+            (int)PIPELINE_MAX_STEPS, (int)PIPELINE_MAX_TEXT);
         return;
     }
     pipeline_step *step = &steps->steps[steps->n_steps++];
-    *step = (pipeline_step){.kind = (uint8_t)kind,
-                            .option = (uint8_t)option,
-                            .from_size = (uint8_t)from_size,
-                            .to_size = (uint8_t)to_size};
+    *step = (pipeline_step){
+        .kind = (uint8_t)kind, .option = (uint8_t)option, .from_size = (uint8_t)from_size, .to_size = (uint8_t)to_size};
     if (from_size > 0) memcpy(step->from, from, from_size);
     if (to_size > 0) memcpy(step->to, to, to_size);
 }
@@ -54,8 +53,8 @@ static void read_normalizer(const qins_json *item, pipeline *steps, qins_error *
     } else if (is_type(item, "Replace")) {
         read_replace(item, "normalizer", steps, error);
     } else {
-        hf_refuse(qins_json_get(item, "type"), "normalizer", "only Prepend, Replace and a Sequence of these are supported",
-                  error);
+        hf_refuse(qins_json_get(item, "type"), "normalizer",
+                  "only Prepend, Replace and a Sequence of these are supported", error);
     }
 }
 

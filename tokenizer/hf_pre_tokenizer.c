@@ -27,8 +27,8 @@ static void check_behavior(const qins_json *item, qins_error *error) {
     const char *behavior = qins_json_get_string(item, "behavior", error);
     const bool invert = qins_json_get_bool(item, "invert", error);
     if (strcmp(behavior, "Isolated") != 0 && !(strcmp(behavior, "Removed") == 0 && invert))
-        hf_refuse(item, "pre_tokenizer Split",
-                  "only the behavior Isolated, or Removed with invert true, is supported", error);
+        hf_refuse(item, "pre_tokenizer Split", "only the behavior Isolated, or Removed with invert true, is supported",
+                  error);
 }
 
 static void read_split(const qins_json *item, pipeline *steps, qins_error *error) {
@@ -78,13 +78,14 @@ static uint8_t read_scheme(const qins_json *item, const char *field, qins_error 
 }
 
 const char *hf_read_metaspace(const qins_json *item, const char *field, uint8_t *when, qins_error *error) {
-    static const char *const members[] = {"type",  "replacement", "prepend_scheme", "add_prefix_space",
-                                          "split", "str_rep",     NULL};
+    static const char *const members[] = {"type",    "replacement", "prepend_scheme", "add_prefix_space", "split",
+                                          "str_rep", NULL};
     uint32_t code_point;
     hf_check_members(item, field, members, error);
     *when = read_scheme(item, field, error);
     const char *space = qins_json_get_string(item, "replacement", error);
-    if (error->status == QINS_OK && (space[0] == '\0' || utf8_decode(space, strlen(space), &code_point) != strlen(space)))
+    if (error->status == QINS_OK &&
+        (space[0] == '\0' || utf8_decode(space, strlen(space), &code_point) != strlen(space)))
         hf_refuse(item, field, "its replacement must be one character", error);
     return space;
 }
@@ -101,16 +102,14 @@ void hf_read_pre_tokenizer(const qins_json *item, pipeline *steps, qins_error *e
     static const struct {
         const char *type;
         void (*read)(const qins_json *item, pipeline *steps, qins_error *error);
-    } readers[] = {{"Metaspace", read_metaspace},
-                   {"ByteLevel", read_byte_level},
-                   {"Digits", read_digits},
-                   {"Split", read_split}};
+    } readers[] = {
+        {"Metaspace", read_metaspace}, {"ByteLevel", read_byte_level}, {"Digits", read_digits}, {"Split", read_split}};
     const qins_json *type = qins_json_get(item, "type");
     for (size_t i = 0; i < sizeof readers / sizeof *readers && qins_json_text(type) != NULL; i++) {
         if (strcmp(qins_json_text(type), readers[i].type) != 0) continue;
         readers[i].read(item, steps, error);
         return;
     }
-    hf_refuse(type, "pre_tokenizer",
-              "only Metaspace, ByteLevel, Digits, Split and a Sequence of these are supported", error);
+    hf_refuse(type, "pre_tokenizer", "only Metaspace, ByteLevel, Digits, Split and a Sequence of these are supported",
+              error);
 }

@@ -260,7 +260,8 @@ static qins_status check_no_nul(const char *json, size_t size, qins_error *error
     return QINS_OK;
 }
 
-// Settings of the calls by which a tokenizer was last used before it was saved. Hugging Face sets them anew in each call.
+// Settings of the calls by which a tokenizer was last used before it was saved. Hugging Face sets them anew in each
+// call.
 static const char *leftovers(const qins_json *root) {
     const bool truncation = qins_json_get(root, "truncation") != NULL, padding = qins_json_get(root, "padding") != NULL;
     if (truncation && padding) return "its settings for truncation and padding are left out: texts are encoded whole";

@@ -149,8 +149,9 @@ static qins_status read_steps(qins_cursor *cursor, uint32_t count, pipeline *ste
         step->from_size = qins_cursor_u8(cursor, "size of a step's text");
         step->to_size = qins_cursor_u8(cursor, "size of a step's text");
         if (step->from_size > PIPELINE_MAX_TEXT || step->to_size > PIPELINE_MAX_TEXT)
-            return qins_fail(error, QINS_BAD_MODEL, "the texts of a step have %u and %u bytes; at most %d are supported",
-                             step->from_size, step->to_size, (int)PIPELINE_MAX_TEXT);
+            return qins_fail(error, QINS_BAD_MODEL,
+                             "the texts of a step have %u and %u bytes; at most %d are supported", step->from_size,
+                             step->to_size, (int)PIPELINE_MAX_TEXT);
         const uint8_t *from = qins_cursor_bytes(cursor, step->from_size, "text of step");
         const uint8_t *to = qins_cursor_bytes(cursor, step->to_size, "text of step");
         if (from != NULL) memcpy(step->from, from, step->from_size);

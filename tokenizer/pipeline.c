@@ -55,10 +55,14 @@ static bool has_texts(const pipeline_step *step) {
 
 static bool has_option(const pipeline_step *step) {
     switch (step->kind) {
-    case STEP_PREPEND: return step->option >= PREPEND_ALWAYS && step->option <= PREPEND_START;
-    case STEP_SPLIT: return step->option >= SPLIT_GPT2 && step->option <= SPLIT_DIGIT_RUNS;
-    case STEP_STRIP: return step->option > 0;
-    default: return step->option == 0;
+    case STEP_PREPEND:
+        return step->option >= PREPEND_ALWAYS && step->option <= PREPEND_START;
+    case STEP_SPLIT:
+        return step->option >= SPLIT_GPT2 && step->option <= SPLIT_DIGIT_RUNS;
+    case STEP_STRIP:
+        return step->option > 0;
+    default:
+        return step->option == 0;
     }
 }
 
@@ -67,12 +71,18 @@ static bool may_follow(const pipeline *steps, size_t at, pipeline_role role) {
     if (role == PIPELINE_NORMALIZER) return kind == STEP_PREPEND || kind == STEP_REPLACE;
     if (role == PIPELINE_PRE_TOKENIZER) return kind >= STEP_PREPEND && kind <= STEP_BYTES;
     switch (kind) {
-    case STEP_DROP: return before == 0;
-    case STEP_REPLACE: return before == 0 || before == STEP_DROP || before == STEP_REPLACE;
-    case STEP_BYTE_FALLBACK: return before == 0 || before == STEP_DROP || before == STEP_REPLACE;
-    case STEP_STRIP: return before != STEP_STRIP && before != STEP_BYTES;
-    case STEP_BYTES: return before == 0 && steps->n_steps == 1;
-    default: return false;
+    case STEP_DROP:
+        return before == 0;
+    case STEP_REPLACE:
+        return before == 0 || before == STEP_DROP || before == STEP_REPLACE;
+    case STEP_BYTE_FALLBACK:
+        return before == 0 || before == STEP_DROP || before == STEP_REPLACE;
+    case STEP_STRIP:
+        return before != STEP_STRIP && before != STEP_BYTES;
+    case STEP_BYTES:
+        return before == 0 && steps->n_steps == 1;
+    default:
+        return false;
     }
 }
 

@@ -1,6 +1,6 @@
-// Splitting rules; see split.h. The expressions are ordered choices with greedy repetition, so each function below tries
-// what its expression tries, in that order, and takes the first that matches. None needs to try again from a place
-// before it: where a repetition would give characters back, the place to which it does is kept while scanning.
+// Splitting rules; see split.h. The expressions are ordered choices with greedy repetition, so each function below
+// tries what its expression tries, in that order, and takes the first that matches. None needs to try again from a
+// place before it: where a repetition would give characters back, the place to which it does is kept while scanning.
 #include "tokenizer/split.h"
 
 #include "tokenizer/unicode_class.h"
@@ -150,11 +150,16 @@ static size_t end_digits(const scanner *scan, size_t at, size_t at_most) {
 size_t split_word_end(split_rule rule, const char *text, size_t size, size_t at) {
     const scanner scan = {text, size};
     switch (rule) {
-    case SPLIT_GPT2: return end_gpt2(&scan, at);
-    case SPLIT_CL100K: return end_cl100k(&scan, at);
-    case SPLIT_O200K: return end_o200k(&scan, at);
-    case SPLIT_DIGITS: return end_digits(&scan, at, 1);
-    case SPLIT_DIGIT_RUNS: return end_digits(&scan, at, SIZE_MAX);
+    case SPLIT_GPT2:
+        return end_gpt2(&scan, at);
+    case SPLIT_CL100K:
+        return end_cl100k(&scan, at);
+    case SPLIT_O200K:
+        return end_o200k(&scan, at);
+    case SPLIT_DIGITS:
+        return end_digits(&scan, at, 1);
+    case SPLIT_DIGIT_RUNS:
+        return end_digits(&scan, at, SIZE_MAX);
     }
     return size;
 }

@@ -1,6 +1,6 @@
-// Text to token ids and back, exactly as Hugging Face `tokenizers` does it for BPE tokenizers: with byte fallback (Phi-3,
-// Llama 2, Mistral) or on bytes (GPT-2, Phi-4), added tokens with their flags. Knows no model. Text is (pointer, length)
-// of UTF-8; a byte that is part of no valid sequence is encoded as its byte piece.
+// Text to token ids and back, exactly as Hugging Face `tokenizers` does it for BPE tokenizers: with byte fallback
+// (Phi-3, Llama 2, Mistral) or on bytes (GPT-2, Phi-4), added tokens with their flags. Knows no model. Text is
+// (pointer, length) of UTF-8; a byte that is part of no valid sequence is encoded as its byte piece.
 #ifndef QINS_TOKENIZER_H
 #define QINS_TOKENIZER_H
 

@@ -8,10 +8,10 @@
 #include "tokenizer/tokenizer.h"
 
 #define TOKENIZER_MAX_IDS ((size_t)1 << 22)
-#define TOKENIZER_MAX_PIECE ((size_t)65535)   // bytes
+#define TOKENIZER_MAX_PIECE ((size_t)65535)  // bytes
 #define TOKENIZER_MAX_TEXT ((size_t)1 << 30) // bytes of one text to encode: symbols are counted in 32 bits
 
-enum { // the first six as in the file
+enum {                      // the first six as in the file
     TOKEN_SPECIAL = 1,      // added token, dropped by skip_special
     TOKEN_RSTRIP = 2,       // added token that swallows the white space after it
     TOKEN_IN_MODEL = 4,     // in the BPE vocabulary: can come out of text (every token that is not added, and some are)
@@ -49,7 +49,7 @@ struct qins_tokenizer {
     bool byte_fallback; // unknown characters become bytes if all of these have pieces
     bool ignore_merges; // a word that is a piece becomes that piece
     pipeline normalizer, pre_tokenizer, decoder;
-    qins_ids prefix;    // ids that QINS_ADD_PREFIX puts before and after the text
+    qins_ids prefix; // ids that QINS_ADD_PREFIX puts before and after the text
     qins_ids suffix;
 
     // Derived by tokenizer_index(). Slots are open-addressing hash tables of index + 1, 0 is free; masks are size - 1.
@@ -59,7 +59,7 @@ struct qins_tokenizer {
     size_t merge_mask;
     uint8_t joins[256][32]; // bit b % 8 of [a][b / 8]: some merge joins a piece that ends with byte a and one that
                             // begins with b
-    added_set added[2];         // looked for in the text as it is, and in the normalized text
+    added_set added[2];     // looked for in the text as it is, and in the normalized text
     qins_buffer normalized_bytes; // what those of the second set look for
     int32_t byte_ids[256];        // id of <0xBB>, -1 if the model has none
 };
@@ -98,8 +98,8 @@ qins_status added_index(qins_tokenizer *tokenizer, qins_error *error);
 // The leftmost token of the set at or after byte `from`, the longest of those that start there.
 bool added_find(const added_set *set, const char *text, size_t size, size_t from, added_match *match);
 
-// A token's text as a decoder takes it: a token that is found in normalized text by what it is there; NULL if the id has
-// none.
+// A token's text as a decoder takes it: a token that is found in normalized text by what it is there; NULL if the id
+// has none.
 const char *added_spelling(const qins_tokenizer *tokenizer, int32_t id, size_t *size);
 
 // The added tokens of a text from left to right, with the white space that they swallow.

@@ -1,8 +1,8 @@
 // UTF-8 decoding; see utf8.h.
 #include "engine/base/utf8.h"
 
-// Unicode, table 3-7: the first byte fixes the length (0: no character starts with it) and the range of the second byte;
-// the others are 80..BF.
+// Unicode, table 3-7: the first byte fixes the length (0: no character starts with it) and the range of the second
+// byte; the others are 80..BF.
 static size_t sequence_length(unsigned first) {
     if (first < 0x80) return 1;
     if (first < 0xC2 || first > 0xF4) return 0;

@@ -10,8 +10,8 @@ import struct
 from bisect import bisect_right
 from operator import mul, sub
 
-from qins_format import (ADDED_IN_MODEL, ADDED_RSTRIP, ADDED_SPECIAL, BLOCK, BYTE_FALLBACK,
-                         FUSE_UNKNOWNS, NO_ID, PLAIN_OF_SOURCE, CODE_BITS, CodedRows, PlainRows, Refused, check_hash,
+from qins_format import (ADDED_IN_MODEL, ADDED_LSTRIP, ADDED_NORMALIZED, ADDED_RSTRIP, ADDED_SINGLE_WORD, ADDED_SPECIAL, BLOCK,
+                         BYTE_FALLBACK, FUSE_UNKNOWNS, IGNORE_MERGES, NO_ID, PLAIN_OF_SOURCE, CODE_BITS, CodedRows, PlainRows, Refused, check_hash,
                          code_value, payload_bytes, payload_of, plain_values, require)
 
 
@@ -140,9 +140,12 @@ def compare_tensor(qins, checkpoint, tensor):
 def template_ids(spec):
     """Ids that tokenizer.json puts before and after a text."""
     processor = spec.get("post_processor")
-    if processor is None:
+    processors = [] if processor is None else processor.get("processors", [processor])
+    processors = [one for one in processors if one["type"] != "ByteLevel"]
+    if not processors:
         return (), ()
-    require(processor["type"] == "TemplateProcessing", "tokenizer.json",
+    processor = processors[0]
+    require(len(processors) == 1 and processor["type"] == "TemplateProcessing", "tokenizer.json",
             f"post-processor {processor['type']}")
     around = [], []
     after = 0
@@ -160,7 +163,8 @@ def compare_pieces(tokenizer, spec):
     wanted_added = []
     for token in sorted(spec.get("added_tokens") or [], key=lambda token: token["id"]):
         piece = token["content"].encode("utf-8")
-        flags = (ADDED_SPECIAL * token["special"] | ADDED_RSTRIP * token["rstrip"]
+        flags = (ADDED_SPECIAL * token["special"] | ADDED_RSTRIP * token["rstrip"] | ADDED_LSTRIP * token["lstrip"]
+                 | ADDED_SINGLE_WORD * token["single_word"] | ADDED_NORMALIZED * token["normalized"]
                  | ADDED_IN_MODEL * (piece in id_of))
         wanted_added.append((token["id"], flags))
     id_of.update((token["content"].encode("utf-8"), token["id"])
@@ -195,7 +199,7 @@ def compare_tokenizer(tokenizer, path):
     compare_merges(tokenizer, spec)
     model = spec["model"]
     flags = (BYTE_FALLBACK * bool(model.get("byte_fallback"))
-             | FUSE_UNKNOWNS * bool(model.get("fuse_unk")))
+             | FUSE_UNKNOWNS * bool(model.get("fuse_unk")) | IGNORE_MERGES * bool(model.get("ignore_merges")))
     require(tokenizer.flags == flags, "tokenizer",
             f"flags are {tokenizer.flags}, but {flags} in tokenizer.json")
     unknown = model.get("unk_token")

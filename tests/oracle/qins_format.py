@@ -27,8 +27,10 @@ PLAIN_OF_SOURCE = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
 NO_ID = 0xFFFFFFFF
 MAX_IDS = 4194304
 LARGEST_SIZE = 1 << 53  # of the sizes in the header
-ADDED_SPECIAL, ADDED_RSTRIP, ADDED_IN_MODEL = 1, 2, 4
-BYTE_FALLBACK, FUSE_UNKNOWNS = 1, 2
+ADDED_SPECIAL, ADDED_RSTRIP, ADDED_IN_MODEL, ADDED_LSTRIP, ADDED_SINGLE_WORD, ADDED_NORMALIZED = 1, 2, 4, 8, 16, 32
+BYTE_FALLBACK, FUSE_UNKNOWNS, IGNORE_MERGES = 1, 2, 4
+PREPEND, REPLACE, CUT, SPLIT, BYTES, FALLBACK, STRIP, DROP = range(1, 9)
+HIGHEST_OPTION = {PREPEND: 3, SPLIT: 5, STRIP: 255}  # of the kinds that have one, which is at least 1
 
 
 class Refused(Exception):
@@ -487,22 +489,55 @@ class Tokenizer:
         require(condition, "tokenizer", what)
 
     def read_counts(self):
-        self.require(len(self.section) >= 40, f"only {len(self.section)} bytes")
+        self.require(len(self.section) >= 52, f"only {len(self.section)} bytes")
         self.require(self.section[:4] == b"QTOK", "not the magic QTOK")
         version, *counts = struct.unpack_from("<9I", self.section, 4)
-        self.require(version == 1, f"version {version}, expected 1")
+        self.require(version == 2, f"version {version}, expected 2")
         for name, count in zip(self.COUNTS, counts):
             setattr(self, name, count)
         self.require(self.n_ids <= MAX_IDS, f"n_ids is {self.n_ids}")
-        self.require(self.flags & ~(BYTE_FALLBACK | FUSE_UNKNOWNS) == 0,
+        self.require(self.flags & ~(BYTE_FALLBACK | FUSE_UNKNOWNS | IGNORE_MERGES) == 0,
                      f"unknown flags in {self.flags:#x}")
-        size = (40 + 4 * (self.n_prefix + self.n_suffix) + 8 * self.n_added + 2 * self.n_ids
+        self.read_steps(struct.unpack_from("<3I", self.section, 40))
+        size = (self.steps_end + 4 * (self.n_prefix + self.n_suffix) + 8 * self.n_added + 2 * self.n_ids
                 + self.piece_bytes + 12 * self.n_merges)
         self.require(size == len(self.section),
                      f"has {len(self.section)} bytes, but its counts demand {size}")
 
+    def read_steps(self, counts):
+        """(kind, option, from, to) of the normalizer, the pre-tokenizer and the decoder."""
+        at, self.steps = 52, []
+        for role, count in enumerate(counts):
+            self.require(count <= 8, f"{count} steps")
+            steps = []
+            for _ in range(count):
+                self.require(at + 4 <= len(self.section), "the steps do not fit")
+                kind, option, from_size, to_size = self.section[at:at + 4]
+                end = at + 4 + from_size + to_size
+                self.require(end <= len(self.section), "the steps do not fit")
+                steps.append((kind, option, self.section[at + 4:at + 4 + from_size], self.section[at + 4 + from_size:end]))
+                at = end
+            for i in range(count):
+                self.require(self.may_be(role, steps, i), f"step {i} of list {role} is not possible: {steps[i]}")
+            self.steps.append(steps)
+        self.steps_end = at
+
+    @staticmethod
+    def may_be(role, steps, at):
+        kind, option, before, after = steps[at]
+        earlier = {step[0] for step in steps[:at]}
+        allowed = [{PREPEND, REPLACE}, {PREPEND, REPLACE, CUT, SPLIT, BYTES}, {REPLACE, BYTES, FALLBACK, STRIP, DROP}][role]
+        if kind not in allowed or len(before) > 16 or len(after) > 16: return False
+        if role == 2 and ((kind == DROP and at > 0) or (kind == BYTES and len(steps) > 1) or (kind == REPLACE and earlier & {FALLBACK, STRIP})
+                          or (kind == FALLBACK and earlier & {FALLBACK, STRIP}) or (kind == STRIP and at + 1 < len(steps))):
+            return False
+        if bool(before) != (kind in (REPLACE, CUT, DROP)): return False
+        if kind == REPLACE: return option == 0 and len(after) <= 4 * len(before)
+        highest = HIGHEST_OPTION.get(kind, 0)
+        return bool(after) == (kind == PREPEND) and (highest > 0) <= option <= highest
+
     def read_lists(self):
-        at = 40
+        at = self.steps_end
 
         def take(typecode, count, width):
             nonlocal at
@@ -547,7 +582,7 @@ class Tokenizer:
         for token, flags in self.added:
             self.require(token > last, f"added token {token} after {last}")
             last = token
-            self.require(flags < 8, f"added token {token} has unknown flags in {flags:#x}")
+            self.require(flags < 64, f"added token {token} has unknown flags in {flags:#x}")
             self.require(self.has_token(token), f"added token {token} has no piece")
             self.in_model[token] = bool(flags & ADDED_IN_MODEL)
         for name, ids in (("prefix", self.prefix), ("suffix", self.suffix)):

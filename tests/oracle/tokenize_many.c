@@ -1,6 +1,7 @@
-// Encodes and decodes many texts in one process, for compare_tokenizers.py, which builds it. The tokenizer is packed and
-// unpacked first, as a model file does. Records on standard input and output, integers in the machine's order:
-//   in   u32 what (0 encode, 1 encode with what the post-processor adds, 2 decode, 3 decode without special tokens), u32 n,
+// Encodes and decodes many texts in one process, for compare_tokenizers.py, which builds it. The tokenizer is packed
+// and unpacked first, as a model file does. Records on standard input and output, integers in the machine's order:
+//   in   u32 what (0 encode, 1 encode with what the post-processor adds, 2 decode, 3 decode without special tokens),
+//   u32 n,
 //        then n bytes of text, or n ids of 32 bits
 //   out  u32 n, then n ids or n bytes
 #include "tokenizer/tokenizer.h"
@@ -55,8 +56,8 @@ static bool answer_all(const qins_tokenizer *tokenizer, qins_error *error) {
     while (fread(record, sizeof record, 1, stdin) == 1) {
         size_t size = record[1] * (record[0] < 2 ? (size_t)1 : sizeof(int32_t));
         void *data = malloc(size + 1);
-        bool done = data != NULL && fread(data, 1, size, stdin) == size &&
-                    answer(tokenizer, record[0], data, record[1], error);
+        bool done =
+            data != NULL && fread(data, 1, size, stdin) == size && answer(tokenizer, record[0], data, record[1], error);
         free(data);
         if (!done) return fail(error, "a record");
     }
