@@ -5,6 +5,7 @@
 #include "tokenizer/chat.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,11 +99,13 @@ static void fail_each_allocation(operation *run, const operands *with, const cha
     }
 }
 
-Test(tokenizer_memory, every_allocation_may_fail) {
+static void fail_each(const char *name, bool chat) {
     qins_error error = {0};
     operands with = {0};
-    with.json = support_read("tests/data/tokenizer_bytes.json", &with.json_size);
-    qins_tokenizer *tokenizer = support_tokenizer("bytes");
+    char path[64];
+    snprintf(path, sizeof path, "tests/data/tokenizer_%s.json", name);
+    with.json = support_read(path, &with.json_size);
+    qins_tokenizer *tokenizer = support_tokenizer(name);
     with.tokenizer = tokenizer;
     cr_assert_eq(qins_tokenizer_pack(tokenizer, &with.packed, &with.packed_size, &error), QINS_OK);
     fail_each_allocation(from_hf, &with, "from_hf");
@@ -110,10 +113,20 @@ Test(tokenizer_memory, every_allocation_may_fail) {
     fail_each_allocation(pack, &with, "pack");
     fail_each_allocation(encode_parsed, &with, "encode_parsed");
     fail_each_allocation(encode_plain, &with, "encode_plain");
-    fail_each_allocation(chat_parsed, &with, "chat_parsed");
-    fail_each_allocation(chat_plain, &with, "chat_plain");
+    if (chat) fail_each_allocation(chat_parsed, &with, "chat_parsed");
+    if (chat) fail_each_allocation(chat_plain, &with, "chat_plain");
     fail_each_allocation(decode, &with, "decode");
     qins_tokenizer_free(tokenizer);
     free(with.json);
     free(with.packed);
+}
+
+Test(tokenizer_memory, every_allocation_may_fail) {
+    fail_each("bytes", true);
+}
+
+Test(tokenizer_memory, every_allocation_may_fail_with_other_pipelines) {
+    fail_each("normalized", false);
+    fail_each("metaspace_always", false);
+    fail_each("o200k", false);
 }

@@ -92,6 +92,24 @@ for folder in tests/data/demo tests/data/tiny/*; do
 done
 agree tests/data/demo --calibrate tests/data/demo/calibration.txt
 
+# The demo with tokenizers of other kinds, and one as a fine-tune may leave it.
+for kind in gpt2 digits cl100k o200k; do
+    mkdir -p "$tmp/$kind" && cp tests/data/demo/{config.json,model.safetensors} "$tmp/$kind"
+    cp "tests/data/tokenizer_$kind.json" "$tmp/$kind/tokenizer.json"
+    agree "$tmp/$kind" --type qins4
+done
+mkdir "$tmp/leftovers" && cp tests/data/demo/{config.json,model.safetensors} "$tmp/leftovers"
+"$python" -c 'import json, sys
+spec = json.load(open(sys.argv[1], encoding="utf-8"))
+spec["normalizer"] = None
+spec["pre_tokenizer"] = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": False}
+spec["truncation"] = {"direction": "Right", "max_length": 2048, "strategy": "LongestFirst", "stride": 0}
+json.dump(spec, open(sys.argv[2], "w"))' tests/data/demo/tokenizer.json "$tmp/leftovers/tokenizer.json"
+agree "$tmp/leftovers" --type qins4
+if "$build/qinsconvert" "$tmp/leftovers" -o "$tmp/model.qins" 2>&1 | grep -q 'warning: .*tokenizer.json: its setting for truncation is left out'; then
+    ok "python reader, a setting for truncation gives a warning"
+else fail "python reader, a setting for truncation gives a warning" "there is none"; fi
+
 if [ -n "$sample" ]; then
     size=$(wc -c <"$sample")
     damaged=$tmp/damaged.qins

@@ -29,7 +29,7 @@ static void use(const qins_tokenizer *tokenizer, const char *text, size_t size) 
     qins_ids ids = {0};
     char *back;
     size_t back_size;
-    for (unsigned flags = 0; flags < 4; flags++)
+    for (unsigned flags = 0; flags < 8; flags++)
         require(qins_tokenizer_encode(tokenizer, text, size, flags, &ids, &error) == QINS_OK);
     for (size_t i = 0; i < ids.count; i++) require(qins_tokenizer_piece(tokenizer, ids.data[i], &back_size) != NULL);
     require(qins_tokenizer_decode(tokenizer, ids.data, ids.count, size % 2, &back, &back_size, &error) == QINS_OK);
@@ -43,8 +43,9 @@ static void use(const qins_tokenizer *tokenizer, const char *text, size_t size) 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     qins_error error = {0};
-    qins_tokenizer *tokenizer = size > 0 && data[0] == '{' ? qins_tokenizer_from_hf((const char *)data, size, NULL, &error)
-                                                           : qins_tokenizer_unpack(data, size, &error);
+    qins_tokenizer *tokenizer = size > 0 && data[0] == '{'
+                                    ? qins_tokenizer_from_hf((const char *)data, size, NULL, &error)
+                                    : qins_tokenizer_unpack(data, size, &error);
     require((tokenizer == NULL) == (error.status != QINS_OK));
     if (tokenizer == NULL) return 0;
     check_round_trip(tokenizer);

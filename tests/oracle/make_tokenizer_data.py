@@ -76,7 +76,7 @@ MORE_TEXT = ["It's a test, isn't it? I'LL say WE'VE done camelCase and XMLHttpRe
              "// a comment\n/* another */\nhttps://example.org/a/b?c=d\n", "naïve café Straße Ärger Привет мир 你好世界 你好 नमस्ते مرحبا 😀😀"]
 
 
-def train(name, pre_tokenizer, ignore_merges, pairs, n_ids=480):
+def train(name, pre_tokenizer, ignore_merges, pairs, n_ids=600):
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizer, decoders.ByteLevel()
     lines = (DATA / "demo" / "held_out.txt").read_text("utf-8").splitlines(keepends=True)[:2000] + 40 * MORE_TEXT
