@@ -111,7 +111,7 @@ static void read_tokenizer(struct conversion *conversion, const qins_config *con
     if (json != NULL) qins_error_context(error, "%s/%s", conversion->folder.path, name);
     free(json);
     if (tokenizer == NULL) return;
-    if (notice != NULL) warn(conversion, "%s: %s", name, notice);
+    if (notice != NULL) qins_problems_warn(&conversion->problems, "%s: %s", name, notice);
     check_vocabulary(conversion, tokenizer, name, config->vocab_size, error);
     if (error->status == QINS_OK)
         qins_tokenizer_pack(tokenizer, &conversion->tokenizer, &conversion->tokenizer_bytes, error);
