@@ -14,16 +14,16 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1:detect_stack_use
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:exitcode=66:allocator_may_return_null=1}
 
-# count NAME PASSED FAILED SKIPPED
+# count NAME PASSED FAILED SKIPPED: what began at $start
 count() {
     passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
-    printf '== %s: %d passed, %d failed, %d skipped\n' "$@"
+    printf '== %s: %d passed, %d failed, %d skipped, %d s\n' "$@" $((SECONDS - start))
 }
 
 # Criterion prints failures and one synthesis line, which leaves skipped tests out; those are in its TAP report. A
 # test that leaks passes for Criterion, as LeakSanitizer speaks up after it has reported: its reports are counted.
 run_criterion() {
-    local name=qinstests numbers code tested ok bad skips leaks
+    local name=qinstests numbers code tested ok bad skips leaks start=$SECONDS
     printf '== %s\n' "$name"
     LC_ALL=C TERM=dumb timeout -k 10 3600 "$build/qinstests" -j"$(nproc)" --color=never --tap="$tmp/tap" >"$tmp/out" 2>&1
     code=$?
@@ -50,7 +50,7 @@ run_criterion() {
 
 # run_script SCRIPT [ARGUMENT]: counts its lines 'ok - ', 'FAIL - ', 'skip - ' and shows all but the first kind.
 run_script() {
-    local code bad
+    local code bad start=$SECONDS
     printf '== %s\n' "$1"
     timeout -k 10 3600 "$@" >"$tmp/out" 2>&1
     code=$?
