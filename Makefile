@@ -146,9 +146,10 @@ dist: $(PORTABLE)/qinsrun $(PORTABLE)/qinsconvert all ## make a tarball that run
 test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more data, if you have it)
 	tests/run.sh $(BUILD)
 
+SUITES ?= *
 test-emulated: ## run the Criterion tests on an emulated AVX-512 tier (x86-64 with AVX2; libsimde-dev)
 	@$(MAKE) config=emulated build/emulated/qinstests
-	build/emulated/qinstests -j$$(nproc) --color=never
+	build/emulated/qinstests -j$$(nproc) --color=never --filter '$(SUITES)/*'
 
 demo: all ## convert the demo model that comes with the sources and let it answer
 	$(BUILD)/qinsconvert tests/data/demo -o $(BUILD)/demo.qins
