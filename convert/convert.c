@@ -7,6 +7,7 @@
 #include "convert/checkpoint.h"
 #include "convert/encode.h"
 #include "convert/estimate.h"
+#include "convert/hf_chat.h"
 #include "convert/hf_config.h"
 #include "convert/hints.h"
 #include "convert/lora.h"
@@ -14,7 +15,6 @@
 #include "convert/sensitivity.h"
 #include "engine/base/memory.h"
 #include "engine/model/qinswriter.h"
-#include "tokenizer/chat.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -40,7 +40,7 @@ struct conversion {
     size_t tokenizer_bytes;
     qins_calibration_text text;      // without sequences: no calibration
     qins_calibration_text plan_text; // to measure sensitivities with
-    char chat_template[sizeof((qins_header){0}.chat_template)];
+    qins_recognized recognized;
 };
 
 static void read_config(struct conversion *conversion, qins_config *config, qins_error *error) {
@@ -95,14 +95,15 @@ static void read_texts(struct conversion *conversion, const qins_tokenizer *toke
                                    error);
 }
 
-static void read_tokenizer(struct conversion *conversion, const qins_config *config, qins_error *error) {
+// NULL where there is none, which is no failure.
+static qins_tokenizer *read_tokenizer(struct conversion *conversion, const qins_config *config, qins_error *error) {
     static const char *const name = "tokenizer.json";
     if (!qins_hf_has(&conversion->folder, name)) {
         warn_of_no_tokenizer(conversion);
         if (conversion->options->calibrate != NULL || conversion->options->plan_bits > 0)
             qins_fail(error, QINS_BAD_MODEL, "%s: %s needs a tokenizer.json", conversion->folder.path,
                       conversion->options->calibrate != NULL ? "calibration" : "--plan-bits");
-        return;
+        return NULL;
     }
     size_t size;
     char *json = qins_hf_read(&conversion->folder, name, MAX_TOKENIZER_BYTES, &size, error);
@@ -110,46 +111,60 @@ static void read_tokenizer(struct conversion *conversion, const qins_config *con
     qins_tokenizer *tokenizer = json == NULL ? NULL : qins_tokenizer_from_hf(json, size, &notice, error);
     if (json != NULL) qins_error_context(error, "%s/%s", conversion->folder.path, name);
     free(json);
-    if (tokenizer == NULL) return;
+    if (tokenizer == NULL) return NULL;
     if (notice != NULL) qins_problems_warn(&conversion->problems, "%s: %s", name, notice);
     check_vocabulary(conversion, tokenizer, name, config->vocab_size, error);
     if (error->status == QINS_OK)
         qins_tokenizer_pack(tokenizer, &conversion->tokenizer, &conversion->tokenizer_bytes, error);
     if (error->status == QINS_OK) read_texts(conversion, tokenizer, config, error);
+    return tokenizer;
+}
+
+static void warn_of_no_template(const struct conversion *conversion, const char *reason) {
+    qins_problems_warn(
+        &conversion->problems,
+        "%s, so prompts must be raw (qinsrun --raw), unless you choose one of the templates that are known with "
+        "--chat-template",
+        reason);
+}
+
+// A reply would run on to the end of the context without the template's end of turn among the stop ids.
+static void add_end_of_turn(const struct conversion *conversion, const qins_tokenizer *tokenizer,
+                            const qins_chat_format *format, qins_config *config) {
+    const int32_t id = qins_tokenizer_added_id(tokenizer, format->end);
+    for (size_t i = 0; i < config->n_stop_ids; i++)
+        if (config->stop_ids[i] == id) return;
+    if (id < 0) return;
+    qins_problems_warn(&conversion->problems,
+                       "%s, the chat template's end of turn, is no stop id (eos_token_id); it becomes one",
+                       format->end);
+    if (config->n_stop_ids == QINS_MAX_STOP_IDS) config->n_stop_ids--;
+    config->stop_ids[config->n_stop_ids++] = id;
+}
+
+static char *copy_text(const char *text, qins_error *error) {
+    const size_t size = text != NULL ? strlen(text) + 1 : 0;
+    char *copy = text != NULL ? qins_alloc(size, 1, "a chat template", error) : NULL;
+    if (copy != NULL) memcpy(copy, text, size);
+    return copy;
+}
+
+static void read_chat_template(struct conversion *conversion, const qins_tokenizer *tokenizer, qins_config *config,
+                               qins_error *error) {
+    qins_recognized *recognized = &conversion->recognized;
+    const char *chosen = conversion->options->chat_template;
+    if (qins_hf_chat_read(&conversion->folder, chosen, tokenizer, recognized, error) != QINS_OK) return;
+    if (tokenizer != NULL && recognized->chat.format == NULL && chosen == NULL)
+        warn_of_no_template(conversion, recognized->reason);
+    if (tokenizer != NULL && recognized->chat.format != NULL)
+        add_end_of_turn(conversion, tokenizer, recognized->chat.format, config);
+}
+
+// All that has to do with text.
+static void read_text_files(struct conversion *conversion, qins_config *config, qins_error *error) {
+    qins_tokenizer *tokenizer = read_tokenizer(conversion, config, error);
+    if (error->status == QINS_OK) read_chat_template(conversion, tokenizer, config, error);
     qins_tokenizer_free(tokenizer);
-}
-
-// The Jinja text in tokenizer_config.json: a string, or a list of named ones of which "default" counts. NULL: none.
-static const char *configured_template(const qins_json *tokenizer_config) {
-    const qins_json *item = qins_json_get(tokenizer_config, "chat_template");
-    if (!qins_json_is_array(item)) return qins_json_text(item);
-    for (item = qins_json_first(item); item != NULL; item = qins_json_next(item)) {
-        const char *name = qins_json_text(qins_json_get(item, "name"));
-        if (name != NULL && strcmp(name, "default") == 0) return qins_json_text(qins_json_get(item, "template"));
-    }
-    return NULL;
-}
-
-// A chat_template.jinja goes before the entry in tokenizer_config.json, as in Hugging Face.
-static void read_chat_template(struct conversion *conversion, qins_error *error) {
-    static const char *const config_name = "tokenizer_config.json", *const file_name = "chat_template.jinja";
-    qins_json *config = NULL;
-    char *text = NULL;
-    size_t size;
-    if (qins_hf_has(&conversion->folder, config_name))
-        config = qins_hf_read_json(&conversion->folder, config_name, MAX_CONFIG_BYTES * 16, error);
-    if (error->status == QINS_OK && qins_hf_has(&conversion->folder, file_name))
-        text = qins_hf_read(&conversion->folder, file_name, MAX_CONFIG_BYTES, &size, error);
-    const char *jinja = text != NULL ? text : configured_template(config);
-    qins_chat_template kind = qins_chat_template_from_jinja(jinja);
-    if (error->status == QINS_OK && kind == QINS_CHAT_NONE && conversion->tokenizer != NULL)
-        qins_problems_warn(
-            &conversion->problems, "%s, so prompts must be raw (qinsrun --raw)",
-            jinja != NULL ? "the chat template is none that is known here"
-                          : "there is no chat template, neither in tokenizer_config.json nor as chat_template.jinja");
-    snprintf(conversion->chat_template, sizeof conversion->chat_template, "%s", qins_chat_template_name(kind));
-    free(text);
-    qins_json_free(config);
 }
 
 // Make the header and find its tensors, once the weights are open.
@@ -177,10 +192,18 @@ static void fill_sources(struct conversion *conversion, qins_error *error) {
         memcpy(header->sources + folder->n_sources, lora->sources, lora->n_sources * sizeof *lora->sources);
 }
 
+static void fill_chat(qins_header *header, const qins_chat_template *chat, qins_error *error) {
+    snprintf(header->chat_template, sizeof header->chat_template, "%s", qins_chat_format_name(chat->format));
+    snprintf(header->chat_start, sizeof header->chat_start, "%s", chat->start != NULL ? chat->start : "");
+    header->chat_system = copy_text(chat->default_system, error);
+    header->chat_system_prefix = copy_text(chat->system_prefix, error);
+    header->chat_no_system = chat->no_system;
+}
+
 // What the header says besides the tensors.
 static void fill_header(struct conversion *conversion, qins_error *error) {
     qins_header *header = &conversion->report->header;
-    memcpy(header->chat_template, conversion->chat_template, sizeof header->chat_template);
+    fill_chat(header, &conversion->recognized.chat, error);
     memcpy(header->converter, QINS_CONVERTER, sizeof QINS_CONVERTER);
     header->calibration = conversion->text.source;
     header->calibration_tokens = conversion->text.n_sequences * conversion->text.length;
@@ -247,8 +270,7 @@ static void prepare(struct conversion *conversion, const char *hf_dir, qins_erro
     qins_config config;
     open_folder(conversion, hf_dir, error);
     if (error->status == QINS_OK) read_config(conversion, &config, error);
-    if (error->status == QINS_OK) read_tokenizer(conversion, &config, error);
-    if (error->status == QINS_OK) read_chat_template(conversion, error);
+    if (error->status == QINS_OK) read_text_files(conversion, &config, error);
     if (error->status == QINS_OK)
         qins_checkpoint_open(&conversion->checkpoint, &conversion->folder, &conversion->problems, error);
     if (error->status == QINS_OK) plan_tensors(conversion, &config, error);
@@ -260,6 +282,7 @@ static void prepare(struct conversion *conversion, const char *hf_dir, qins_erro
 static void release(struct conversion *conversion) {
     qins_calibration_text_free(&conversion->text);
     qins_calibration_text_free(&conversion->plan_text);
+    qins_recognized_free(&conversion->recognized);
     free(conversion->tokenizer);
     free(conversion->rows);
     qins_lora_close(&conversion->lora);

@@ -31,6 +31,7 @@ typedef struct qins_convert_options {
     size_t calibrate_tokens;
     bool expect_errors;    // qins_convert_plan: estimate what the tensors will lose, from a sample of rows
     bool calibrate_search; // weigh errors by the inputs' squares only; otherwise error feedback
+    const char *chat_template; // name of the chat format to use; NULL: the checkpoint's template is recognized
     size_t n_threads;
     qins_notice *notice; // NULL: warnings are dropped, and the error message carries the problems that fit
     void *notice_context;

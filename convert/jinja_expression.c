@@ -127,7 +127,7 @@ static jinja_node *parse_name(jinja *j) {
 static jinja_node *parse_integer(jinja *j) {
     const jinja_token *token = jinja_peek(j, 0);
     int64_t value = 0;
-    if (token->size > 15) jinja_refuse(j, "such large numbers are not known here");
+    if (token->size > 15) return jinja_refuse(j, "such large numbers are not known here"), NULL;
     for (size_t i = 0; i < token->size; i++) value = 10 * value + (token->text[i] - '0');
     jinja_take(j, TOKEN_INTEGER, NULL);
     return literal(j, jinja_integer(value));

@@ -35,7 +35,7 @@ enum { ONE = 1 }; // qinsconvert has no commands: all rows are for the same one
 // 16,384 tokens take 6 GiB of memory at Phi-3.5's size; more take longer than they are worth.
 enum { MAX_THREADS = 1024, CALIBRATION_TOKENS = 4096, MAX_CALIBRATION_TOKENS = 16384 };
 
-static const char WEIGHTS[] = "Weights", WORK[] = "Work", HELP[] = "Help";
+static const char WEIGHTS[] = "Weights", TEXT[] = "Text", WORK[] = "Work", HELP[] = "Help";
 
 static const qins_argument rows[] = {
     {WEIGHTS, 0, "type", "qins8|qins6|qins5|qins4|bf16|f32", ONE, true, qins_set_type, FIELD(convert.weight_type), 0, 0,
@@ -56,6 +56,8 @@ static const qins_argument rows[] = {
      MAX_CALIBRATION_TOKENS, "tokens of it to use (default: 4096)"},
     {WEIGHTS, 0, "lora", "DIR", ONE, true, qins_set_text, FIELD(convert.lora), 0, 0,
      "merge this LoRA adapter (a folder that peft saved) before anything else"},
+    {TEXT, 0, "chat-template", "phi3|phi4|phi4-mini|chatml|none", ONE, true, qins_set_choice,
+     FIELD(convert.chat_template), 0, 0, "format of conversations (default: what the checkpoint's template renders)"},
     {WORK, 'o', "output", "FILE", ONE, true, qins_set_text, FIELD(output), 0, 0,
      "the file to write; it appears when it is complete"},
     {WORK, 't', "threads", "N", ONE, true, qins_set_count, FIELD(convert.n_threads), 1, MAX_THREADS,
@@ -77,7 +79,8 @@ static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / size
 // Where a .qins file is written out again there is nothing to choose but the type of its weights.
 static void check_export(qins_convert_settings *settings, uint64_t given, qins_error *error) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const bool fits = rows[i].group != WEIGHTS || strcmp(rows[i].name, "type") == 0;
+        const bool is_for_folders = rows[i].group == WEIGHTS || rows[i].group == TEXT;
+        const bool fits = !is_for_folders || strcmp(rows[i].name, "type") == 0;
         if ((given >> i & 1) != 0 && (!fits || rows[i].offset == FIELD(dry_run)))
             qins_fail(error, QINS_USAGE, "--%s is for folders; %s is a file, which is written out as it is",
                       rows[i].name, settings->hf_dir);

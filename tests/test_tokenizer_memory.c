@@ -48,7 +48,9 @@ static qins_status pack(const operands *with, qins_error *error) {
 
 static qins_status encode_both(const operands *with, bool chat, bool parse, qins_error *error) {
     qins_ids ids = {0};
-    qins_status status = chat ? qins_chat_encode(with->tokenizer, QINS_CHAT_PHI3, messages, 2, true, parse, &ids, error)
+    const qins_chat_template phi3 = {.format = qins_chat_format_at(0)};
+    const unsigned flags = QINS_CHAT_BEGINS | QINS_CHAT_REPLY | (parse ? QINS_PARSE_SPECIAL : 0);
+    qins_status status = chat ? qins_chat_encode(with->tokenizer, &phi3, messages, 2, flags, &ids, error)
                               : qins_tokenizer_encode(with->tokenizer, text, sizeof text - 1,
                                                       (parse ? QINS_PARSE_SPECIAL : 0u) | QINS_ADD_PREFIX, &ids, error);
     cr_assert_eq(ids.count == 0, status != QINS_OK);

@@ -158,8 +158,7 @@ static bool is_inside_word(const char *text, size_t size, const added_match *mat
            (match->end < size && unicode_is_word(unicode_class_at(text + match->end, size - match->end, &length)));
 }
 
-// Where the white space begins that ends at `end`; not before `least`.
-static size_t space_start(const char *text, size_t least, size_t end) {
+size_t added_space_start(const char *text, size_t least, size_t end) {
     for (size_t length; end > least; end -= length)
         if (unicode_class_before(text + least, end - least, &length) != UNICODE_SPACE) break;
     return end;
@@ -173,7 +172,7 @@ bool added_next(added_walk *walk, added_match *match) {
         walk->searched = match->end;
         if ((flags & TOKEN_SINGLE_WORD) && is_inside_word(walk->text, walk->size, match)) continue;
         if ((flags & TOKEN_LSTRIP) && match->start > walk->done)
-            match->start = space_start(walk->text, walk->done, match->start);
+            match->start = added_space_start(walk->text, walk->done, match->start);
         if (match->start < walk->done) match->start = walk->done;
         if (flags & TOKEN_RSTRIP) {
             if (match->end > walk->space_end) // else inside a run already measured: measuring again would be quadratic

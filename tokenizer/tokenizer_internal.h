@@ -112,6 +112,8 @@ typedef struct added_walk {
     size_t done;                // the end of the last match
 } added_walk;
 bool added_next(added_walk *walk, added_match *match);
+// Where the white space begins that ends at `end`, which a token with TOKEN_LSTRIP swallows; not before `least`.
+size_t added_space_start(const char *text, size_t least, size_t end);
 
 // bpe.c
 qins_status bpe_index(qins_tokenizer *tokenizer, qins_error *error);

@@ -47,6 +47,11 @@ void qins_set_text(void *values, const qins_given *given, qins_error *error) {
     *(const char **)field(values, given) = given->value;
 }
 
+void qins_set_choice(void *values, const qins_given *given, qins_error *error) {
+    qins_given_choice(given, error);
+    qins_set_text(values, given, error);
+}
+
 void qins_set_count(void *values, const qins_given *given, qins_error *error) {
     *(size_t *)field(values, given) = (size_t)qins_given_count(given, error);
 }

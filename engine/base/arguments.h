@@ -63,8 +63,9 @@ void qins_arguments_print(const qins_arguments *arguments, unsigned commands, bo
 // For completion: a line "SPELLING<tab>VALUE<tab>HELP" for each spelling of the options of `commands`.
 void qins_arguments_list(const qins_arguments *arguments, unsigned commands, FILE *file);
 
-// Setters for a field of the type bool, const char *, size_t (within min and max) and float.
-qins_argument_setter qins_set_switch, qins_set_text, qins_set_count, qins_set_number;
+// Setters for a field of the type bool, const char * (any text, one of the row's choices), size_t (within min and max)
+// and float.
+qins_argument_setter qins_set_switch, qins_set_text, qins_set_choice, qins_set_count, qins_set_number;
 
 // The value as a whole number of the row's range, or as the index of one of the row's choices; 0 and an error
 // otherwise.

@@ -38,7 +38,7 @@ static void print_statistics(const qins_chat *chat, qins_error *error) {
         qins_statistics_print(&chat->generator, &chat->last, error);
 }
 
-// The format ends every message with <|end|>, whatever ended the reply.
+// The format ends every message in the same way, whatever ended the reply.
 static void end_reply(qins_chat *chat, qins_error *error) {
     if (chat->last.finish == QINS_FINISH_STOP_ID) chat->conversation.ids.count--;
     qins_conversation_end_turn(&chat->conversation, error);

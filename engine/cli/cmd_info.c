@@ -33,6 +33,25 @@ static void print_config(const qins_config *config, qins_error *error) {
     qins_printf(error, "\n");
 }
 
+static void print_text(const qins_model *model, qins_error *error) {
+    const qins_chat_template *chat = &model->chat_template;
+    if (model->tokenizer == NULL)
+        qins_printf(error, "tokenizer  none\n");
+    else
+        qins_printf(error, "tokenizer  %zu ids\n", qins_tokenizer_vocab_size(model->tokenizer));
+    if (chat->format == NULL) {
+        qins_printf(error, "template   none that is known: prompts must be raw (--raw); qinsconvert --chat-template "
+                           "chooses one\n");
+        return;
+    }
+    qins_printf(error, "template   %s", chat->format->name);
+    if (chat->start != NULL) qins_printf(error, ", after %s", QINS_ESCAPED(chat->start));
+    qins_printf(error, "%s\n", chat->no_system ? ", without system messages" : "");
+    if (chat->default_system != NULL) qins_printf(error, "system     %s\n", QINS_ESCAPED(chat->default_system));
+    if (chat->system_prefix != NULL)
+        qins_printf(error, "           before every system message: %s\n", QINS_ESCAPED(chat->system_prefix));
+}
+
 // A line for the tensors of a role that have one type: how much of the file they take and what encoding them cost.
 static void print_tensors(const qins_header *header, qins_role role, qins_type type, qins_error *error) {
     size_t n = 0;
@@ -82,11 +101,7 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
         qins_printf(error, "calibrated with %" PRIu64 " tokens of %s by %s\n", header->calibration_tokens,
                     QINS_ESCAPED(header->calibration.name), QINS_ESCAPED(header->calibration_method));
     print_config(&header->config, error);
-    if (model->tokenizer != NULL)
-        qins_printf(error, "tokenizer  %zu ids, chat template %s\n", qins_tokenizer_vocab_size(model->tokenizer),
-                    QINS_ESCAPED(header->chat_template));
-    else
-        qins_printf(error, "tokenizer  none\n");
+    print_text(model, error);
     print_roles(header, error);
     print_sources(header, error);
     return error->status;

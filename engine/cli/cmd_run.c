@@ -30,7 +30,7 @@ static qins_status prompt_ids(const qins_options *options, const qins_model *mod
         unsigned flags = options->no_special ? 0 : QINS_PARSE_SPECIAL | QINS_ADD_PREFIX;
         return qins_tokenizer_encode(tokenizer, text, size, flags, ids, error);
     }
-    return qins_encode_turn(options, model, options->system, text, size, ids, error);
+    return qins_encode_turn(options, model, true, options->system, text, size, ids, error);
 }
 
 static qins_status run(qins_options *options, const qins_model *model, const char *text, size_t size, qins_ids *ids,

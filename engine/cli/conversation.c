@@ -38,24 +38,23 @@ qins_status qins_conversation_begin_turn(qins_conversation *conversation, const 
     qins_grow(&turns, &conversation->capacity, conversation->n_turns + 1, sizeof turn, error);
     conversation->turns = turns;
     if (error->status != QINS_OK) return error->status;
-    const char *system = conversation->n_turns == 0 ? conversation->system : NULL;
-    qins_encode_turn(conversation->options, conversation->model, system, text, size, &conversation->ids, error);
+    const bool begins = conversation->n_turns == 0;
+    qins_encode_turn(conversation->options, conversation->model, begins, begins ? conversation->system : NULL, text,
+                     size, &conversation->ids, error);
     turn.text = error->status == QINS_OK ? copy_text(text, size, error) : NULL;
     if (turn.text == NULL) {
         conversation->ids.count = turn.message;
         return error->status;
     }
-    turn.reply = conversation->ids.count;
+    turn.reply = turn.end = conversation->ids.count;
     conversation->turns[conversation->n_turns++] = turn;
     return QINS_OK;
 }
 
-static int32_t end_id(const qins_conversation *conversation) {
-    return qins_tokenizer_added_id(conversation->model->tokenizer, "<|end|>");
-}
-
 qins_status qins_conversation_end_turn(qins_conversation *conversation, qins_error *error) {
-    return qins_ids_append(&conversation->ids, end_id(conversation), error);
+    const qins_model *model = conversation->model;
+    conversation->turns[conversation->n_turns - 1].end = conversation->ids.count;
+    return qins_chat_encode_end(model->tokenizer, &model->chat_template, &conversation->ids, error);
 }
 
 void qins_conversation_drop_turn(qins_conversation *conversation) {
@@ -68,7 +67,7 @@ void qins_conversation_clear(qins_conversation *conversation) {
     while (conversation->n_turns > 0) qins_conversation_drop_turn(conversation);
 }
 
-// Where the ids of a turn's reply end, its <|end|> included.
+// Where the ids of a turn's reply end, with what closes it.
 static size_t reply_end(const qins_conversation *conversation, size_t turn) {
     return turn + 1 < conversation->n_turns ? conversation->turns[turn + 1].message : conversation->ids.count;
 }
@@ -82,6 +81,7 @@ qins_status qins_conversation_set_system(qins_conversation *conversation, const 
         qins_conversation_begin_turn(&changed, turn->text, turn->size, error);
         for (size_t at = turn->reply; at < end && error->status == QINS_OK; at++)
             qins_ids_append(&changed.ids, conversation->ids.data[at], error);
+        if (error->status == QINS_OK) changed.turns[i].end = changed.turns[i].reply + turn->end - turn->reply;
     }
     if (error->status == QINS_OK) {
         const qins_conversation old = *conversation;
@@ -111,12 +111,12 @@ static void append_message(qins_buffer *out, const char *role, const char *text,
 static void append_turn(qins_buffer *out, const qins_conversation *conversation, size_t index) {
     const qins_turn *turn = &conversation->turns[index];
     const int32_t *ids = conversation->ids.data + turn->reply;
-    size_t n_ids = reply_end(conversation, index) - turn->reply, size;
     char *reply;
+    size_t size;
     append_message(out, "user", turn->text, turn->size);
-    if (n_ids == 0) return;
-    if (ids[n_ids - 1] == end_id(conversation)) n_ids--;
-    if (qins_tokenizer_decode(conversation->model->tokenizer, ids, n_ids, true, &reply, &size, out->error) != QINS_OK)
+    if (reply_end(conversation, index) == turn->reply) return;
+    if (qins_tokenizer_decode(conversation->model->tokenizer, ids, turn->end - turn->reply, true, &reply, &size,
+                              out->error) != QINS_OK)
         return;
     append_message(out, "assistant", reply, size);
     free(reply);

@@ -10,6 +10,7 @@ typedef struct qins_turn {
     char *text; // owned, the message
     size_t size;
     size_t message, reply; // where they begin among the ids
+    size_t end;            // of the reply, without what closes it
 } qins_turn;
 
 typedef struct qins_conversation {
@@ -28,7 +29,7 @@ void qins_conversation_free(qins_conversation *conversation);
 // Begin a turn: the ids end with what asks the model for its reply.
 qins_status qins_conversation_begin_turn(qins_conversation *conversation, const char *text, size_t size,
                                          qins_error *error);
-// The reply's ids are there: close it with <|end|>.
+// The reply's ids are there: close it with what ends a message.
 qins_status qins_conversation_end_turn(qins_conversation *conversation, qins_error *error);
 void qins_conversation_drop_turn(qins_conversation *conversation); // the last one
 void qins_conversation_clear(qins_conversation *conversation);     // all turns

@@ -41,18 +41,21 @@ void qins_generator_close(qins_generator *generator) {
     *generator = (qins_generator){0};
 }
 
-qins_status qins_encode_turn(const qins_options *options, const qins_model *model, const char *system, const char *text,
-                             size_t size, qins_ids *ids, qins_error *error) {
+qins_status qins_encode_turn(const qins_options *options, const qins_model *model, bool begins, const char *system,
+                             const char *text, size_t size, qins_ids *ids, qins_error *error) {
     const qins_tokenizer *tokenizer = qins_need_tokenizer(model, error);
     if (tokenizer == NULL) return error->status;
-    if (model->chat_template == QINS_CHAT_NONE)
-        return qins_fail(error, QINS_USAGE, "this model has no chat template that is known here; use --raw");
+    if (model->chat_template.format == NULL)
+        return qins_fail(error, QINS_USAGE,
+                         "this model has no chat template that is known here; use --raw, or choose one with "
+                         "--chat-template when the model is converted");
     qins_message messages[2];
     size_t n_messages = 0;
     if (system != NULL) messages[n_messages++] = (qins_message){"system", system, strlen(system)};
     messages[n_messages++] = (qins_message){"user", text, size};
-    return qins_chat_encode(tokenizer, model->chat_template, messages, n_messages, true, options->parse_special, ids,
-                            error);
+    const unsigned flags =
+        QINS_CHAT_REPLY | (begins ? QINS_CHAT_BEGINS : 0) | (options->parse_special ? QINS_PARSE_SPECIAL : 0);
+    return qins_chat_encode(tokenizer, &model->chat_template, messages, n_messages, flags, ids, error);
 }
 
 void qins_show_prompt(const qins_generator *generator, const qins_ids *ids, size_t first) {

@@ -224,6 +224,8 @@ static const qins_argument rows[] = {
      "output matrix (default: as qinsconvert chooses it)"},
     {FOLDER, 0, "embedding", "bf16|qins8|qins6", ANY, false, qins_set_embedding_type, FIELD(convert), 0, 0,
      "embedding (default: as qinsconvert chooses it)"},
+    {FOLDER, 0, "chat-template", "phi3|phi4|phi4-mini|chatml|none", ANY, false, qins_set_choice,
+     FIELD(convert.chat_template), 0, 0, "format of conversations (default: what the folder's template renders)"},
     {MEASUREMENTS, 0, "top", "K", SCORE, false, qins_set_count, FIELD(top), 0, MAX_COUNT,
      "score: how many of the best tokens to print (default: 5)"},
     {MEASUREMENTS, 0, "ref", "MODEL", COMPARE | EVAL, false, qins_set_text, FIELD(ref), 0, 0,

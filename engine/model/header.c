@@ -19,6 +19,8 @@ qins_status qins_header_init(qins_header *header, const qins_config *config, qin
 void qins_header_free(qins_header *header) {
     free(header->sources);
     free(header->tensors);
+    free(header->chat_system);
+    free(header->chat_system_prefix);
     *header = (qins_header){0};
 }
 
@@ -74,10 +76,19 @@ static void add_source(qins_json *object, const qins_source *source, qins_error 
     add_hash(object, "hash", source->hash, error);
 }
 
+static void add_chat(qins_json *root, const qins_header *header, qins_error *error) {
+    qins_json_add_string(root, "chat_template", header->chat_template, error);
+    if (header->chat_start[0] != '\0') qins_json_add_string(root, "chat_start", header->chat_start, error);
+    if (header->chat_system != NULL) qins_json_add_string(root, "chat_system", header->chat_system, error);
+    if (header->chat_system_prefix != NULL)
+        qins_json_add_string(root, "chat_system_prefix", header->chat_system_prefix, error);
+    if (header->chat_no_system) qins_json_add_bool(root, "chat_no_system", true, error);
+}
+
 char *qins_header_print(const qins_header *header, size_t *size, qins_error *error) {
     qins_json *root = qins_json_new_object(error);
     qins_config_to_json(&header->config, qins_json_add_object(root, "config", error), error);
-    qins_json_add_string(root, "chat_template", header->chat_template, error);
+    add_chat(root, header, error);
     if (header->tokenizer_bytes > 0) {
         qins_json *tokenizer = qins_json_add_object(root, "tokenizer", error);
         qins_json_add_number(tokenizer, "offset", (double)header->tokenizer_offset, error);
@@ -190,6 +201,25 @@ static void get_provenance(qins_header *header, const qins_json *provenance, qin
     if (header->calibration_tokens == 0) qins_fail(error, QINS_BAD_MODEL, "a calibration without tokens");
 }
 
+// A copy of an optional text; NULL when it is absent.
+static char *get_optional_text(const qins_json *object, const char *key, qins_error *error) {
+    if (qins_json_get(object, key) == NULL) return NULL;
+    const char *value = qins_json_get_string(object, key, error);
+    const size_t size = strlen(value) + 1;
+    char *text = qins_alloc(size, 1, key, error);
+    if (text != NULL) memcpy(text, value, size);
+    return text;
+}
+
+static void get_chat(qins_header *header, const qins_json *root, qins_error *error) {
+    get_text(header->chat_template, sizeof header->chat_template, root, "chat_template", error);
+    if (qins_json_get(root, "chat_start") != NULL)
+        get_text(header->chat_start, sizeof header->chat_start, root, "chat_start", error);
+    header->chat_system = get_optional_text(root, "chat_system", error);
+    header->chat_system_prefix = get_optional_text(root, "chat_system_prefix", error);
+    header->chat_no_system = qins_json_get_bool_or(root, "chat_no_system", false, error);
+}
+
 static void get_header(qins_header *header, const qins_json *root, qins_error *error) {
     qins_config config;
     qins_config_from_json(&config, qins_json_get(root, "config"), error);
@@ -209,7 +239,7 @@ static void get_header(qins_header *header, const qins_json *root, qins_error *e
     const qins_json *item = qins_json_first(tensors);
     for (size_t i = 0; item != NULL && error->status == QINS_OK; item = qins_json_next(item))
         get_tensor(&header->tensors[i++], item, error);
-    get_text(header->chat_template, sizeof header->chat_template, root, "chat_template", error);
+    get_chat(header, root, error);
     const qins_json *tokenizer = qins_json_get(root, "tokenizer");
     if (tokenizer != NULL) {
         header->tokenizer_offset = get_size(tokenizer, "offset", error);

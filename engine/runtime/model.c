@@ -21,7 +21,11 @@ static qins_status read_tokenizer(qins_model *model, qins_error *error) {
 static qins_status read_parts(qins_model *model, const char *name, qins_error *error) {
     if (qins_network_init(&model->network, model->image, error) != QINS_OK) return error->status;
     const qins_header *header = qins_image_header(model->image);
-    if (!qins_chat_template_from_name(header->chat_template, &model->chat_template))
+    model->chat_template = (qins_chat_template){.start = header->chat_start[0] != '\0' ? header->chat_start : NULL,
+                                                .default_system = header->chat_system,
+                                                .system_prefix = header->chat_system_prefix,
+                                                .no_system = header->chat_no_system};
+    if (!qins_chat_format_find(header->chat_template, &model->chat_template.format))
         return qins_fail(error, QINS_BAD_MODEL, "%s: chat template \"%s\" is unknown; a newer version may know it",
                          name, header->chat_template);
     read_tokenizer(model, error);
@@ -74,10 +78,8 @@ qins_status qins_model_encode(const qins_model *model, const char *text, size_t 
 qins_status qins_model_encode_chat(const qins_model *model, const qins_message *messages, size_t n_messages,
                                    unsigned flags, qins_ids *ids, qins_error *error) {
     if (check_tokenizer(model, error) != QINS_OK) return error->status;
-    if (model->chat_template == QINS_CHAT_NONE)
-        return qins_fail(error, QINS_USAGE, "this model has no chat template that is known here");
-    return qins_chat_encode(model->tokenizer, model->chat_template, messages, n_messages, true,
-                            (flags & QINS_PARSE_SPECIAL) != 0, ids, error);
+    return qins_chat_encode(model->tokenizer, &model->chat_template, messages, n_messages,
+                            QINS_CHAT_BEGINS | QINS_CHAT_REPLY | (flags & QINS_PARSE_SPECIAL), ids, error);
 }
 
 qins_status qins_model_decode(const qins_model *model, const int32_t *ids, size_t n_ids, char **text, size_t *size,

@@ -8,8 +8,8 @@
 struct qins_model {
     qins_image *image; // owned
     qins_network network;
-    qins_tokenizer *tokenizer; // owned; NULL when the file has none
-    qins_chat_template chat_template;
+    qins_tokenizer *tokenizer;        // owned; NULL when the file has none
+    qins_chat_template chat_template; // its strings are the image's
 };
 
 // A model of an image, such as a folder that was converted in memory; `name` stands for it in messages. The image now

@@ -64,7 +64,7 @@ refused "a name on the hub" 'hf download microsoft/Phi-3.5-mini-instruct --local
 expect "a missing file is no name on the hub" 3 'cannot open some/model.qins' "$run" -m some/model.qins -p hi
 
 # --- tokenizers and templates ---
-folder text config.json tokenizer.json tokenizer_config.json model.safetensors
+folder text config.json generation_config.json tokenizer.json tokenizer_config.json model.safetensors
 said() { # NAME TEXT FOLDER: told, and the folder is converted
     expect "$1" 0 "$2" "$convert" "$3" -o "$tmp/m.qins" --quiet
 }

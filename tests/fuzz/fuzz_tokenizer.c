@@ -36,7 +36,9 @@ static void use(const qins_tokenizer *tokenizer, const char *text, size_t size) 
     free(back);
     ids.count = 0;
     qins_message message = {"user", text, size};
-    qins_chat_encode(tokenizer, QINS_CHAT_PHI3, &message, 1, true, size % 2, &ids, &error); // may lack the markers
+    const qins_chat_template chat = {.format = qins_chat_format_at(size % 4), .start = "<s>"};
+    const unsigned flags = QINS_CHAT_BEGINS | QINS_CHAT_REPLY | (size % 8 < 4 ? QINS_PARSE_SPECIAL : 0);
+    qins_chat_encode(tokenizer, &chat, &message, 1, flags, &ids, &error); // it may lack the markers
     qins_ids_free(&ids);
 }
 

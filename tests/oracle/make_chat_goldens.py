@@ -279,7 +279,7 @@ REFUSED = [
     "{{ [1, 2] }}", "{{ {'a': 1} }}", "{{ 1.5 }}", "{{ 1 / 2 }}", "{{ 2 ** 3 }}", "{{ 'a' * 3 }}", "{{ 'a%s' % 'b' }}", "{{ [1] | tojson }}", "{{ messages | map(attribute='role') | join }}",
     "{{ messages | selectattr('role', 'equalto', 'user') | list | length }}", "{% macro f(a) %}{{ a }}{% endmacro %}{{ f(1) }}", "{% raw %}{{ a }}{% endraw %}", "{% with a = 1 %}{{ a }}{% endwith %}", "{% filter upper %}a{% endfilter %}",
     "{{ strftime_now('%Y') | length }}", "{{ cycler('a', 'b').next() }}", "{{ dict(a=1).a }}", "{{ 'a'.title() }}", "{{ 'é'.upper() }}", "{{ 'a' is lower }}", "{{ 'abc' | reverse }}", "{{ 'a,b'.rsplit(',') | join }}", "{{ 'a'.find('a') }}",
-    "{{ [3, 1] | sort | join }}", "{{ [1, 2] < [1, 3] }}", "{{ {1: 2}[1] }}", "{{ 0x10 }}", "{{ 1_000 }}", "{{ +1 }}", "{{ 1, 2 }}", "{% set a = 1, 2 %}{{ a[0] }}", "{{ range(3) }}", "{{ namespace(a=1) }}", "{{ 100000000000000 * 1000 }}", "{% autoescape true %}<{% endautoescape %}",
+    "{{ [3, 1] | sort | join }}", "{{ [1, 2] < [1, 3] }}", "{{ {1: 2}[1] }}", "{{ 0x10 }}", "{{ 1_000 }}", "{{ +1 }}", "{{ 1, 2 }}", "{% set a = 1, 2 %}{{ a[0] }}", "{{ range(3) }}", "{{ namespace(a=1) }}", "{{ 100000000000000 * 1000 }}", "{{ 99999999999999999999999 }}", "{% autoescape true %}<{% endautoescape %}",
     "{% for i in [1] %}{{ loop.cycle('a', 'b') }}{% endfor %}", "{{ 'a' is filter }}", "{{ 'a' | wordcount }}", "{{ messages[0].copy().role }}", "{{ 'abc'.foo }}", r"{{ '\101' }}", "{% for i in [1] recursive %}{{ i }}{% endfor %}", "{{ messages[0].items() | list | length ~ messages[0].items() }}",
 ]
 

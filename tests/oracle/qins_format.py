@@ -609,14 +609,22 @@ class Tokenizer:
 # --- the whole file ----------------------------------------------------------
 
 
+def check_chat(header):
+    template = text(header, "chat_template", "header")
+    require(template in ("phi3", "phi4", "phi4-mini", "chatml", "none"), "header", f'chat template "{template}"')
+    for name, most_bytes in (("chat_start", 63), ("chat_system", None), ("chat_system_prefix", None)):
+        if header.get(name) is not None:
+            text(header, name, "header", most_bytes)
+    require(header.get("chat_no_system") in (None, False, True), "header", '"chat_no_system" is not a boolean')
+
+
 class QinsFile:
     def __init__(self, data):
         self.data = data
         self.header, end = read_header(data)
         header = self.header
         check_config(member(header, "config", "header"))
-        template = text(header, "chat_template", "header")
-        require(template in ("phi3", "none"), "header", f'chat template "{template}"')
+        check_chat(header)
         check_provenance(header)
         self.tokenizer = None
         if "tokenizer" in header:
