@@ -159,6 +159,82 @@ Test(chat, templates_begin_conversations_their_own_way) {
     cr_expect_not_null(strstr(error.message, "no system message"), "%s", error.message);
 }
 
+// The demo model's tokenizer with ChatML's tokens (tests/oracle/make_chat_goldens.py makes the same changes).
+static qins_tokenizer *chat_tokenizer(bool with_rstrip) {
+    static const char *const names[][2] = {{"<|placeholder1|>", "<|im_start|>    "},
+                                           {"<|placeholder2|>", "<|im_end|>      "},
+                                           {"<|placeholder3|>", "<|im_sep|>      "}};
+    static const char on[] = "\"rstrip\": true", off[] = "\"rstrip\":false";
+    size_t size;
+    qins_error error = {0};
+    char *json = support_read("tests/data/demo/tokenizer.json", &size);
+    for (size_t i = 0; i < 3; i++) { // the quote comes first, then blanks to the old length
+        const size_t length = strlen(names[i][0]), kept = strcspn(names[i][1], " ");
+        for (char *at = json; (at = strstr(at, names[i][0])) != NULL; at += length) {
+            cr_assert_eq(at[length], '"');
+            memcpy(at, names[i][1], length);
+            at[kept] = '"';
+            at[length] = ' ';
+        }
+    }
+    for (char *at = json; !with_rstrip && (at = strstr(at, on)) != NULL;) memcpy(at, off, strlen(off));
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, &error);
+    cr_assert_not_null(tokenizer, "%s", error.message);
+    free(json);
+    return tokenizer;
+}
+
+static void check_encoding(const qins_json *item, size_t number) {
+    qins_error error = {0};
+    qins_message messages[MAX_MESSAGES];
+    size_t count = 0;
+    for (const qins_json *m = qins_json_first(qins_json_get(item, "messages")); m != NULL; m = qins_json_next(m))
+        messages[count++] =
+            message(qins_json_text(qins_json_get(m, "role")), qins_json_text(qins_json_get(m, "content")));
+    const qins_chat_template chat = of_format(qins_json_text(qins_json_get(item, "template")));
+    qins_tokenizer *tokenizer = chat_tokenizer(qins_json_get_bool(item, "rstrip", &error));
+    qins_ids expected = {0}, ids = {0};
+    support_ids(qins_json_get(item, "ids"), &expected);
+    encode_as(tokenizer, &chat, messages, count, QINS_CHAT_BEGINS | QINS_CHAT_REPLY, &ids);
+    support_equal_ids(&ids, &expected, "plain", number);
+    encode_as(tokenizer, &chat, messages, count, QINS_CHAT_BEGINS | QINS_CHAT_REPLY | QINS_PARSE_SPECIAL, &ids);
+    support_equal_ids(&ids, &expected, "parsed", number);
+    // Turn by turn: a reply, what ends it and the next message give the ids of the whole.
+    const size_t n_messages = count;
+    ids.count = 0;
+    for (size_t i = 0; i < n_messages; i++) {
+        const unsigned begins = i == 0 ? QINS_CHAT_BEGINS : 0, reply = i + 1 == n_messages ? QINS_CHAT_REPLY : 0;
+        qins_chat_encode(tokenizer, &chat, &messages[i], 1, begins | reply, &ids, &error);
+    }
+    support_equal_ids(&ids, &expected, "turn by turn", number);
+    qins_ids end = {0};
+    qins_chat_encode_end(tokenizer, &chat, &end, &error);
+    const size_t prompt = ids.count;
+    qins_chat_encode(tokenizer, &chat, &(qins_message){"assistant", "", 0}, 1, 0, &ids, &error);
+    cr_assert_eq(error.status, QINS_OK, "%s", error.message);
+    cr_assert(ids.count - prompt >= end.count &&
+                  memcmp(ids.data + ids.count - end.count, end.data, end.count * sizeof *end.data) == 0,
+              "what ends a message, %zu", number);
+    qins_ids_free(&end);
+    qins_ids_free(&ids);
+    qins_ids_free(&expected);
+    qins_tokenizer_free(tokenizer);
+}
+
+Test(chat, ids_of_all_formats_equal_hugging_face) {
+    size_t size, n = 0;
+    qins_error error = {0};
+    char *text = support_read("tests/data/chat_templates.json", &size);
+    qins_json *root = qins_json_parse(text, size, &error);
+    cr_assert_not_null(root, "%s", error.message);
+    for (const qins_json *item = qins_json_first(qins_json_get(root, "encodings")); item != NULL;
+         item = qins_json_next(item))
+        check_encoding(item, ++n);
+    cr_expect_eq(n, 24);
+    qins_json_free(root);
+    free(text);
+}
+
 // Contents of every kind without added tokens: both modes agree, also where <|end|> or a role marker has no rstrip.
 Test(chat, plain_contents_equal_parsed_ones) {
     static const char *const contents[] = {"",           "the",

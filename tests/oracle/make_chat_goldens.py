@@ -5,15 +5,18 @@
 "templates": spellings of the formats of the family, and templates of others, written here after the behaviour of published
 ones; each with the chat format that it should be recognized as and its renderings of "conversations".  "snippets": small
 pieces of the language, each with its text, or null where Jinja2 raises an error.  "refused": what Jinja2 renders and the
-converter's interpreter should refuse instead of guessing.
+converter's interpreter should refuse instead of guessing.  "encodings": ids of the rendered text by tokenizers, with the demo
+model's tokenizer whose placeholders are named after ChatML's tokens, with and without rstrip.
 """
 
 import json
 from pathlib import Path
 
+from tokenizers import Tokenizer
 from transformers.utils.chat_template_utils import _compile_jinja_template
 
-OUT = Path(__file__).resolve().parent.parent / "data" / "chat_templates.json"
+DATA = Path(__file__).resolve().parent.parent / "data"
+OUT = DATA / "chat_templates.json"
 PHI3 = {"bos_token": "<s>", "eos_token": "<|endoftext|>", "unk_token": "<unk>", "pad_token": "<|endoftext|>"}
 PHI4 = {"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"}
 CHATML = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"}
@@ -297,6 +300,25 @@ def render(text, conversation, tokens, reply=True):
         return None
 
 
+def tokenizers():
+    """With and without rstrip; tests/test_chat.c makes the same changes."""
+    text = (DATA / "demo" / "tokenizer.json").read_text("utf-8")
+    for old, new in (("<|placeholder1|>", "<|im_start|>"), ("<|placeholder2|>", "<|im_end|>"), ("<|placeholder3|>", "<|im_sep|>")):
+        text = text.replace(old, new)
+    yield True, Tokenizer.from_str(text)
+    yield False, Tokenizer.from_str(text.replace('"rstrip": true', '"rstrip": false'))
+
+
+def encodings():
+    plain = {"phi3": "phi-3.5", "phi4": "phi-4", "phi4-mini": "phi-4-mini", "chatml": "chatml"}
+    for rstrip, tokenizer in tokenizers():
+        for kind, name in plain.items():
+            case = next(case for case in T if case["name"] == name)
+            for conversation in CONVERSATIONS[:3]:
+                ids = tokenizer.encode(render(case["template"], conversation, case["tokens"])).ids
+                yield {"template": kind, "rstrip": rstrip, "messages": messages_of(conversation), "ids": ids}
+
+
 def main():
     for case in T:
         case["renders"] = [render(case["template"], c, case["tokens"], reply) for c in CONVERSATIONS for reply in (True, False)]
@@ -305,7 +327,8 @@ def main():
     for text in REFUSED:
         if render(text, told, PHI3) is None:
             raise SystemExit(f"Jinja2 raises an error: {text}")
-    parts = {"conversations": [messages_of(c) for c in CONVERSATIONS], "templates": T, "snippets": snippets, "refused": REFUSED}
+    parts = {"conversations": [messages_of(c) for c in CONVERSATIONS], "templates": T, "snippets": snippets, "refused": REFUSED,
+             "encodings": list(encodings())}
     lines = [f"{json.dumps(key)}: [\n" + ",\n".join(map(json.dumps, items)) + "\n]" for key, items in parts.items()]
     OUT.write_text("{\n" + ",\n".join(lines) + "\n}\n", "ascii")
     print({key: len(items) for key, items in parts.items()}, sum(s["text"] is None for s in snippets), "snippets raise an error")
