@@ -43,8 +43,6 @@ static bool read_arguments(jinja *j, const jinja_node *first, jinja_arguments *a
         if (node->size > 0) {
             if (arguments->named == NULL) arguments->named = jinja_new_dict(j);
             if (arguments->named != NULL) jinja_put(j, arguments->named, &key, &value);
-        } else if (arguments->named != NULL) {
-            jinja_raise(j, "an argument without a name follows one with a name");
         } else if (arguments->count == JINJA_MAX_ARGUMENTS) {
             jinja_refuse(j, "more than %d arguments", JINJA_MAX_ARGUMENTS);
         } else {

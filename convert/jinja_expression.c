@@ -110,18 +110,27 @@ static jinja_node *parse_dict(jinja *j) {
     return new_node(j, NODE_DICT, first, NULL);
 }
 
-static jinja_node *parse_name(jinja *j) {
+// The constant that a name stands for; undefined: it is no constant.
+jinja_value jinja_constant(const jinja_token *name) {
     static const struct {
         const char *name;
-        jinja_kind kind;
-        int64_t integer;
-    } constants[] = {{"true", JINJA_BOOLEAN, 1},  {"True", JINJA_BOOLEAN, 1}, {"false", JINJA_BOOLEAN, 0},
-                     {"False", JINJA_BOOLEAN, 0}, {"none", JINJA_NONE, 0},    {"None", JINJA_NONE, 0}};
-    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
-        if (jinja_take(j, TOKEN_NAME, constants[i].name))
-            return literal(j, (jinja_value){.kind = constants[i].kind, .integer = constants[i].integer});
-    }
-    return named_node(j, NODE_NAME, NULL);
+        jinja_value value;
+    } constants[] = {{"true", {.kind = JINJA_BOOLEAN, .integer = 1}},
+                     {"True", {.kind = JINJA_BOOLEAN, .integer = 1}},
+                     {"false", {.kind = JINJA_BOOLEAN}},
+                     {"False", {.kind = JINJA_BOOLEAN}},
+                     {"none", {.kind = JINJA_NONE}},
+                     {"None", {.kind = JINJA_NONE}}};
+    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
+        if (jinja_is(name, TOKEN_NAME, constants[i].name)) return constants[i].value;
+    return (jinja_value){0};
+}
+
+static jinja_node *parse_name(jinja *j) {
+    const jinja_value constant = jinja_constant(jinja_peek(j, 0));
+    if (constant.kind == JINJA_UNDEFINED) return named_node(j, NODE_NAME, NULL);
+    jinja_take(j, TOKEN_NAME, NULL);
+    return literal(j, constant);
 }
 
 static jinja_node *parse_integer(jinja *j) {
@@ -161,6 +170,7 @@ jinja_node *jinja_parse_primary(jinja *j) {
 
 static jinja_node *parse_arguments(jinja *j) {
     jinja_node *first = NULL, **last = &first;
+    bool has_named = false;
     while (!jinja_failed(j) && !take_operator(j, ")")) {
         if (first != NULL) jinja_expect(j, TOKEN_OPERATOR, ",");
         if (take_operator(j, ")")) break;
@@ -168,6 +178,8 @@ static jinja_node *parse_arguments(jinja *j) {
         const bool is_named = jinja_is(jinja_peek(j, 1), TOKEN_OPERATOR, "=");
         jinja_node *argument = is_named ? named_node(j, NODE_ARGUMENT, NULL) : jinja_new_node(j, NODE_ARGUMENT);
         if (is_named) jinja_expect(j, TOKEN_OPERATOR, "=");
+        if (has_named && !is_named) jinja_raise(j, "an argument without a name follows one with a name");
+        has_named |= is_named;
         if (argument == NULL) return NULL;
         argument->a = jinja_parse_expression(j);
         *last = argument;
@@ -186,6 +198,7 @@ static jinja_node *parse_slice(jinja *j, jinja_node *of, jinja_node *start) {
 }
 
 static jinja_node *parse_subscript(jinja *j, jinja_node *of) {
+    if (next_is_operator(j, "]")) jinja_refuse(j, "an empty index is not known here");
     jinja_node *index = next_is_operator(j, ":") ? NULL : jinja_parse_expression(j);
     if (take_operator(j, ":")) return parse_slice(j, of, index);
     if (next_is_operator(j, ",")) jinja_refuse(j, "an index of several parts is not known here");
@@ -229,11 +242,12 @@ static jinja_node *parse_test(jinja *j, jinja_node *of) {
     if (jinja_peek(j, 0)->kind != TOKEN_NAME) jinja_expect(j, TOKEN_NAME, NULL);
     jinja_node *test = named_node(j, NODE_TEST, of);
     if (test == NULL) return NULL;
+    if (next_is_operator(j, ".")) jinja_refuse(j, "a test with a point in its name is not known here");
     if (take_operator(j, "("))
         test->b = parse_arguments(j);
     else if (next_is_argument(j))
         test->b = new_node(j, NODE_ARGUMENT, parse_postfix(j, jinja_parse_primary(j)), NULL);
-    if (jinja_is(jinja_peek(j, 0), TOKEN_NAME, "is")) jinja_raise(j, "a test follows a test");
+    if (jinja_is(jinja_peek(j, 0), TOKEN_NAME, "is")) jinja_refuse(j, "a test follows a test");
     return is_negated ? new_node(j, NODE_NOT, test, NULL) : test;
 }
 
@@ -242,6 +256,7 @@ static jinja_node *parse_filters(jinja *j, jinja_node *node) {
         if (take_operator(j, "|")) {
             if (jinja_peek(j, 0)->kind != TOKEN_NAME) jinja_expect(j, TOKEN_NAME, NULL);
             node = named_node(j, NODE_FILTER, node);
+            if (next_is_operator(j, ".")) jinja_refuse(j, "a filter with a point in its name is not known here");
             if (node != NULL && take_operator(j, "(")) node->b = parse_arguments(j);
         } else if (jinja_take(j, TOKEN_NAME, "is")) {
             node = parse_test(j, node);

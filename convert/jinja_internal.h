@@ -140,7 +140,8 @@ typedef struct jinja {
     size_t work, depth;
     jinja_token *tokens;
     size_t n_tokens, token_capacity;
-    size_t next; // token
+    size_t next;    // token
+    size_t n_loops; // that the next token is in
     jinja_dict *scope;
     qins_buffer *output;
 } jinja;
@@ -171,6 +172,7 @@ const jinja_token *jinja_peek(const jinja *j, size_t ahead);
 bool jinja_is(const jinja_token *token, jinja_token_kind kind, const char *text); // text NULL: any
 bool jinja_take(jinja *j, jinja_token_kind kind, const char *text);               // and go on, if it is this one
 void jinja_expect(jinja *j, jinja_token_kind kind, const char *text);
+jinja_value jinja_constant(const jinja_token *name);        // true, none and so on; undefined: it is none of them
 jinja_node *jinja_new_node(jinja *j, jinja_node_kind kind); // at the next token
 jinja_node *jinja_parse_expression(jinja *j);               // with its `if`, without commas
 jinja_node *jinja_parse_or(jinja *j);                       // without an `if`

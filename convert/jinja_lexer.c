@@ -155,7 +155,7 @@ static size_t read_tag(jinja *j, size_t at, bool is_block) {
 static size_t read_comment(jinja *j, size_t at) {
     const size_t start = at;
     while (at < j->size && !starts_with(j, at, "#}")) at++;
-    if (at >= j->size) return jinja_raise(j, "a comment does not end"), at;
+    if (at >= j->size) return jinja_refuse(j, "a comment does not end"), at;
     const char sign = at > start ? j->text[at - 1] : ' ';
     if (sign == '-') return skip_space(j, at + 2);
     return at + 2 + (sign != '+' && starts_with(j, at + 2, "\n"));

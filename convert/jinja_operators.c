@@ -40,7 +40,7 @@ jinja_value jinja_binary(jinja *j, const char *operator, size_t size, const jinj
         return jinja_join(j, &nothing, parts, 2);
     }
     if (is_add && a->kind == b->kind && (a->kind == JINJA_LIST || a->kind == JINJA_TUPLE)) return append_items(j, a, b);
-    if (!is_add && operator[0] != '-' && a->kind != JINJA_UNDEFINED && b->kind != JINJA_UNDEFINED)
+    if (!is_add && operator[0] != '-' && a->kind != JINJA_UNDEFINED)
         return jinja_refuse(j, "%.*s of such values is not known here", (int)size, operator);
     return jinja_raise(j, "%s %.*s %s", jinja_type(a), (int)size, operator, jinja_type(b));
 }
@@ -169,7 +169,7 @@ jinja_value jinja_item(jinja *j, const jinja_value *of, const jinja_value *index
 static int64_t bound(jinja *j, const jinja_value *given, int64_t count, int64_t step, bool is_start) {
     const int64_t low = step < 0 ? -1 : 0, high = step < 0 ? count - 1 : count;
     if (given->kind == JINJA_NONE) return is_start == (step > 0) ? low : high;
-    if (!jinja_is_number(given)) return jinja_raise(j, "a bound that is no number"), 0;
+    if (!jinja_is_number(given)) return jinja_refuse(j, "a bound that is no number"), 0;
     int64_t value = given->integer < 0 ? given->integer + count : given->integer;
     return value < low ? low : value > high ? high : value;
 }
@@ -177,7 +177,6 @@ static int64_t bound(jinja *j, const jinja_value *given, int64_t count, int64_t 
 jinja_value jinja_slice(jinja *j, const jinja_value *of, const jinja_value *start, const jinja_value *stop,
                         const jinja_value *step) {
     if (of->kind != JINJA_LIST && of->kind != JINJA_TUPLE && of->kind != JINJA_STRING) {
-        if (of->kind == JINJA_NONE || jinja_is_number(of)) return (jinja_value){0};
         if (of->kind == JINJA_UNDEFINED) return jinja_raise(j, "a part of what is undefined");
         return jinja_refuse(j, "a slice of %s is not known here", jinja_type(of));
     }

@@ -43,7 +43,7 @@ static jinja_node *parse_body(jinja *j, const char *a, const char *b, const char
 static jinja_node *parse_if(jinja *j) {
     jinja_node *node = NULL;
     if (jinja_enter(j) && (node = jinja_new_node(j, NODE_IF)) != NULL) {
-        node->a = jinja_parse_tuple(j);
+        node->a = jinja_parse_or(j);
         end_tag(j);
         node->body = parse_body(j, "elif", "else", "endif");
         if (take_tag(j, "elif")) {
@@ -71,6 +71,7 @@ static jinja_node *parse_targets(jinja *j) {
         if (name == NULL) return NULL;
         name->text = token->text;
         name->size = token->size;
+        if (jinja_constant(token).kind != JINJA_UNDEFINED) jinja_raise(j, "a constant cannot be set");
         jinja_expect(j, TOKEN_NAME, NULL);
         *last = name;
         last = &name->next;
@@ -85,10 +86,14 @@ static jinja_node *parse_for(jinja *j) {
     node->a = parse_targets(j);
     jinja_expect(j, TOKEN_NAME, "in");
     node->b = jinja_parse_or(j);
+    if (jinja_is(jinja_peek(j, 0), TOKEN_OPERATOR, ","))
+        jinja_refuse(j, "a tuple without parentheses is not known here");
     if (jinja_take(j, TOKEN_NAME, "if")) node->c = jinja_parse_expression(j);
     if (jinja_take(j, TOKEN_NAME, "recursive")) jinja_refuse(j, "recursive loops are not known here");
     end_tag(j);
+    j->n_loops++;
     node->body = parse_body(j, "else", "endfor", NULL);
+    j->n_loops--;
     if (take_tag(j, "else")) {
         end_tag(j);
         node->otherwise = parse_body(j, "endfor", NULL, NULL);
@@ -96,6 +101,17 @@ static jinja_node *parse_for(jinja *j) {
     if (!take_tag(j, "endfor")) jinja_raise(j, "endfor is missing");
     end_tag(j);
     return node;
+}
+
+// A body that no jump leaves, and the tag that ends it.
+static jinja_node *parse_apart(jinja *j, const char *end) {
+    const size_t n_loops = j->n_loops;
+    j->n_loops = 0;
+    jinja_node *body = parse_body(j, end, NULL, NULL);
+    j->n_loops = n_loops;
+    take_tag(j, end);
+    end_tag(j);
+    return body;
 }
 
 static jinja_node *parse_set(jinja *j) {
@@ -118,9 +134,7 @@ static jinja_node *parse_set(jinja *j) {
     if (has_value) node->b = jinja_parse_tuple(j);
     end_tag(j);
     if (has_value) return node;
-    node->body = parse_body(j, "endset", NULL, NULL);
-    take_tag(j, "endset");
-    end_tag(j);
+    node->body = parse_apart(j, "endset");
     return node;
 }
 
@@ -128,13 +142,13 @@ static jinja_node *parse_generation(jinja *j) {
     jinja_node *node = jinja_new_node(j, NODE_BLOCK);
     end_tag(j);
     if (node == NULL) return NULL;
-    node->body = parse_body(j, "endgeneration", NULL, NULL);
-    take_tag(j, "endgeneration");
-    end_tag(j);
+    node->body = parse_apart(j, "endgeneration");
     return node;
 }
 
+// Out of a loop, or on with it.
 static jinja_node *parse_jump(jinja *j, jinja_node_kind kind) {
+    if (j->n_loops == 0) jinja_raise(j, "there is no loop");
     jinja_node *node = jinja_new_node(j, kind);
     end_tag(j);
     return node;

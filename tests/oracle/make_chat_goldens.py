@@ -246,7 +246,7 @@ SNIPPETS = [
     "{{ true + 1 }}", "{{ ([1] + [2, 3]) | join(',') }}", "{{ [1] + (2,) }}",
     # names, attributes, items
     "{{ x }}|", "{{ x.y }}", "{{ x['y'] }}", "{{ x() }}", "{{ messages[0].role }}{{ messages[0]['content'] }}{{ messages[0].nothing }}|", "{{ messages[0].nothing.more }}",
-    "{{ messages[9] }}|", "{{ messages[9].role }}", "{{ messages[-1].content }}", "{{ messages.0.role }}", "{{ none.x }}|{{ none['x'] }}|", "{{ none[1:] }}", "{{ x[1:] }}",
+    "{{ messages[9] }}|", "{{ messages[9].role }}", "{{ messages[-1].content }}", "{{ messages.0.role }}", "{{ none.x }}|{{ none['x'] }}|", "{{ x[1:] }}",
     "{{ messages[0].get('role') }}{{ messages[0].get('z') }}{{ messages[0].get('z', 'd') }}", "{{ messages[0]['get'] is defined }}", "{{ {'get': 1}['get'] }}",
     "{% for k, v in messages[0].items() %}{{ k }}={{ v }};{% endfor %}", "{% for k in messages[0] %}{{ k }};{% endfor %}{% for v in messages[0].values() %}{{ v }};{% endfor %}",
     "{{ messages | length }}{{ messages | count }}{{ messages[0] | length }}{{ x | length }}", "{{ 1 | length }}", "{{ none | length }}", "{{ bos_token }}{{ eos_token }}{{ unk_token }}|",
@@ -260,7 +260,7 @@ SNIPPETS = [
     "{{ 'a' is iterable }} {{ 1 is iterable }} {{ [] is sequence }} {{ {} is sequence }} {{ x is iterable }} {{ x is sequence }} {{ none is sequence }}",
     "{{ 1 is number }} {{ true is number }} {{ true is boolean }} {{ 1 is boolean }} {{ 1 is integer }} {{ true is integer }} {{ true is true }} {{ 1 is true }} {{ false is false }}",
     "{{ 1 is odd }} {{ 2 is odd }} {{ 2 is even }} {{ 6 is divisibleby 3 }} {{ 6 is divisibleby(4) }}", "{{ 'a' is equalto 'a' }} {{ 'a' is eq('b') }} {{ 1 is ne 2 }} {{ 1 is in [1] }} {{ 1 is lt 2 }}",
-    "{{ 'a' is string and 1 is number or false }}", "{{ x is defined and x.y }}", "{{ not x is defined }}", "{{ 'a' if x is defined else 'b' }}", "{{ 'a' is string is string }}", "{{ messages[0].content is string and messages[0]['content'] is not none }}",
+    "{{ 'a' is string and 1 is number or false }}", "{{ x is defined and x.y }}", "{{ not x is defined }}", "{{ 'a' if x is defined else 'b' }}", "{{ messages[0].content is string and messages[0]['content'] is not none }}",
     # statements
     "{% if x %}a{% elif 1 %}b{% else %}c{% endif %}", "{% if x %}a{% elif y %}b{% else %}c{% endif %}", "{% if x %}a{% endif %}", "{% for m in messages %}{{ loop.index }}{{ loop.index0 }}{{ loop.first }}{{ loop.last }}{{ loop.length }}{{ loop.revindex }}{{ loop.revindex0 }};{% endfor %}",
     "{% for i in [1, 2, 3] %}{{ loop.previtem }}<{{ i }}>{{ loop.nextitem }}{% endfor %}", "{% for i in [] %}a{% else %}b{% endfor %}", "{% for i in x %}a{% else %}b{% endfor %}", "{% for i in none %}a{% endfor %}", "{% for i in 3 %}a{% endfor %}",
@@ -274,11 +274,13 @@ SNIPPETS = [
     "{% if messages[0]['role'] == 'system' %}S{% else %}N{% endif %}", "{% set s = '' if messages[0].role != 'system' else messages[0].content | trim %}{{ s }}", "{{ ('a' if messages else 'b') + 'c' }}", "{% for m in messages %}{{ m.role ~ ':' ~ m.content ~ ('' if loop.last else ', ') }}{% endfor %}",
     "{{ {'a': 1, 'b': 2,}['b'] }}{{ [1, 2,][1] }}", "{{ (1,)[0] }}{{ () | length }}{{ (((3))) }}", "{{ loop }}", "{{ loop.index }}",
     # errors of syntax
-    "{{ }}", "{{ 1", "{{ 1 }", "{% if 1 %}", "{% if %}{% endif %}", "{% for in x %}{% endfor %}", "{% for i x %}{% endfor %}", "{{ 'a }}", "{{ (1 }}", "{{ 1) }}", "{{ [1 }}", "{{ a b }}", "{{ 1 + }}", "{% set %}", "{# a",
+    "{{ }}", "{{ 1", "{{ 1 }", "{% if 1 %}", "{% if %}{% endif %}", "{% for in x %}{% endfor %}", "{% for i x %}{% endfor %}", "{{ 'a }}", "{{ (1 }}", "{{ 1) }}", "{{ [1 }}", "{{ a b }}", "{{ 1 + }}", "{% set %}",
     "{% %}", "{{ 'a' | }}", "{{ x is }}", "{{ f(a=1, 2) }}", "{{ .a }}", "{{ a. }}",
+    "{{ 1 or f(a=1, 2) }}", "{% if 1 if 2 %}{% endif %}", "{% for none in [1] %}{% endfor %}", "{% set true = 1 %}", "{% break %}", "{% if 0 %}{% continue %}{% endif %}", "{% for i in [1] %}{% else %}{% break %}{% endfor %}",
 ]
 
 REFUSED = [
+    "{{ none[1:] }}", "{{ 'a'[] }}", "{{ 'a' % x }}", "{{ 'ab'[1:'c'] }}|", "{{ 1 if 1 else x | y.z }}", "{% for i in 1, 2 %}{{ i }}{% endfor %}", "a{#", "{{ 1 if 1 else x is y.z }}",
     "{{ [1, 2] }}", "{{ {'a': 1} }}", "{{ 1.5 }}", "{{ 1 / 2 }}", "{{ 2 ** 3 }}", "{{ 'a' * 3 }}", "{{ 'a%s' % 'b' }}", "{{ [1] | tojson }}", "{{ messages | map(attribute='role') | join }}",
     "{{ messages | selectattr('role', 'equalto', 'user') | list | length }}", "{% macro f(a) %}{{ a }}{% endmacro %}{{ f(1) }}", "{% raw %}{{ a }}{% endraw %}", "{% with a = 1 %}{{ a }}{% endwith %}", "{% filter upper %}a{% endfilter %}",
     "{{ strftime_now('%Y') | length }}", "{{ cycler('a', 'b').next() }}", "{{ dict(a=1).a }}", "{{ 'a'.title() }}", "{{ 'é'.upper() }}", "{{ 'a' is lower }}", "{{ 'abc' | reverse }}", "{{ 'a,b'.rsplit(',') | join }}", "{{ 'a'.find('a') }}",
