@@ -6,7 +6,8 @@
 ones; each with the chat format that it should be recognized as and its renderings of "conversations".  "snippets": small
 pieces of the language, each with its text, or null where Jinja2 raises an error.  "refused": what Jinja2 renders and the
 converter's interpreter should refuse instead of guessing.  "encodings": ids of the rendered text by tokenizers, with the demo
-model's tokenizer whose placeholders are named after ChatML's tokens, with and without rstrip.
+model's tokenizer whose placeholders are named after ChatML's tokens, its tokens swallowing white space after them ("rstrip"), on
+both sides ("both") or not at all ("none").
 """
 
 import json
@@ -303,22 +304,23 @@ def render(text, conversation, tokens, reply=True):
 
 
 def tokenizers():
-    """With and without rstrip; tests/test_chat.c makes the same changes."""
+    """By the white space that tokens swallow; tests/test_chat.c makes the same changes."""
     text = (DATA / "demo" / "tokenizer.json").read_text("utf-8")
     for old, new in (("<|placeholder1|>", "<|im_start|>"), ("<|placeholder2|>", "<|im_end|>"), ("<|placeholder3|>", "<|im_sep|>")):
         text = text.replace(old, new)
-    yield True, Tokenizer.from_str(text)
-    yield False, Tokenizer.from_str(text.replace('"rstrip": true', '"rstrip": false'))
+    yield "rstrip", Tokenizer.from_str(text)
+    yield "none", Tokenizer.from_str(text.replace('"rstrip": true', '"rstrip": false'))
+    yield "both", Tokenizer.from_str(text.replace('"lstrip": false', '"lstrip": true'))
 
 
 def encodings():
     plain = {"phi3": "phi-3.5", "phi4": "phi-4", "phi4-mini": "phi-4-mini", "chatml": "chatml"}
-    for rstrip, tokenizer in tokenizers():
+    for swallow, tokenizer in tokenizers():
         for kind, name in plain.items():
             case = next(case for case in T if case["name"] == name)
             for conversation in CONVERSATIONS[:3]:
                 ids = tokenizer.encode(render(case["template"], conversation, case["tokens"])).ids
-                yield {"template": kind, "rstrip": rstrip, "messages": messages_of(conversation), "ids": ids}
+                yield {"template": kind, "swallow": swallow, "messages": messages_of(conversation), "ids": ids}
 
 
 def main():
