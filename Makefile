@@ -42,7 +42,7 @@ endif
 # libqins: the runtime and what is under it, but for what only programs use. Symbols that qins.h does not declare are
 # hidden; in the archive, which is a single object, they become local.
 LIBRARIES := $(addprefix $(BUILD)/,libqins.a libqins.so.0 libqins.so)
-LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/progress.c engine/model/qinswriter.c, \
+LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/progress.c engine/base/thread.c engine/model/qinswriter.c, \
                      $(wildcard engine/base/*.c engine/kernels/*.c engine/model/*.c engine/runtime/*.c tokenizer/*.c))
 
 .PHONY: validate figures always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
@@ -69,14 +69,16 @@ $(BUILD)/libqins.a: $(call object,$(LIBRARY_SOURCES))
 	$(Q)$(LD) -r -o $(BUILD)/libqins.o $^
 	$(Q)objcopy --localize-hidden $(BUILD)/libqins.o
 	$(Q)rm -f $@ && $(AR) rcs $@ $(BUILD)/libqins.o
-$(BUILD)/qinsconvert $(PORTABLE)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/%,$(SOURCES)))
+$(BUILD)/qinsconvert $(PORTABLE)/qinsconvert: $(call object,convert/main.c $(filter-out engine/cli/% engine/server/%,$(SOURCES)))
 	$(link)
 
-# The programs of make dist have xxHash in themselves. cJSON, of which Debian has no archive, and OpenBLAS, which is loaded
-# when it is needed, go into the tarball beside them; the old kind of tags lets OpenBLAS find its own libraries there, too.
+# The programs of make dist have xxHash in themselves. cJSON, of which Debian has no archive, and OpenBLAS and
+# libmicrohttpd, which are loaded when they are needed, go into the tarball beside them; the old kind of tags lets those
+# find their own libraries there, too.
 ARCHIVES := libxxhash.a
 SHARED := libcjson.so.1
-LOADED := libopenblas.so.0 libgfortran.so.5 libquadmath.so.0 libgcc_s.so.1
+LOADED := libopenblas.so.0 libgfortran.so.5 libquadmath.so.0 libgcc_s.so.1 libmicrohttpd.so.12 libgnutls.so.30 \
+          libp11-kit.so.0 libidn2.so.0 libunistring.so.2 libtasn1.so.6 libnettle.so.8 libhogweed.so.6 libgmp.so.10 libffi.so.8
 $(PORTABLE)/%: LIBS := $(ARCHIVES:%=-l:%) $(SHARED:%=-l:%) -lm -lpthread -ldl \
                        -Wl,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/../lib/qins'
 # --wrap: tests/failing_allocation.c makes single allocations, mappings and thread starts of our own code fail.
@@ -97,8 +99,15 @@ $(BUILD)/%.o: %.c Makefile | $(BUILD)/libraries
 
 $(call object,convert/calibration_text.c): convert/calibration_text.txt # which it includes
 
+# The server's page, and what browsers are told that it may do.
+$(BUILD)/page_policy: engine/server/page.html engine/server/page_policy.sh
+	@mkdir -p $(@D)
+	$(Q)engine/server/page_policy.sh $< >$@
+$(call object,engine/server/page.c): engine/server/page.html $(BUILD)/page_policy
+$(call object,engine/server/page.c): ALL_CFLAGS += -DPAGE_POLICY='"$(BUILD)/page_policy"'
+
 # Are the libraries there? Asked once, as the first file's error would not say what to do.
-HEADERS := cblas.h cjson/cJSON.h xxhash.h
+HEADERS := cblas.h cjson/cJSON.h microhttpd.h xxhash.h
 $(BUILD)/libraries:
 	@mkdir -p $(@D)
 	@printf '#include <%s>\n' $(HEADERS) | $(CC) $(CFLAGS) -E -x c - >/dev/null || \
@@ -180,7 +189,7 @@ fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang)
 build/fuzz/fuzz_%: $(call object,tests/fuzz/fuzz_%.c $(filter-out engine/cli/%,$(SOURCES)))
 	$(link) -fsanitize=fuzzer
 
-DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev
+DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev libmicrohttpd-dev
 deps: ## install what is missing (Debian and its relatives; the README lists other systems)
 	@tests/install_deps.sh $(DEBIAN_PACKAGES)
 

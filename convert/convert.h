@@ -29,8 +29,8 @@ typedef struct qins_convert_options {
     double plan_bits;      // in place of weight_type: types that take so many bits a weight on average; 0: none
     const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
     size_t calibrate_tokens;
-    bool expect_errors;    // qins_convert_plan: estimate what the tensors will lose, from a sample of rows
-    bool calibrate_search; // weigh errors by the inputs' squares only; otherwise error feedback
+    bool expect_errors;        // qins_convert_plan: estimate what the tensors will lose, from a sample of rows
+    bool calibrate_search;     // weigh errors by the inputs' squares only; otherwise error feedback
     const char *chat_template; // name of the chat format to use; NULL: the checkpoint's template is recognized
     size_t n_threads;
     qins_notice *notice; // NULL: warnings are dropped, and the error message carries the problems that fit

@@ -72,16 +72,16 @@ static const qins_argument rows[] = {
     {NULL, 0, NULL, "HF_DIR", ONE, false, set_folder, 0, 0, 0, NULL},
 };
 
-_Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a bit for each row");
+_Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a place for each row");
 
 static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / sizeof rows[0], NULL};
 
 // Where a .qins file is written out again there is nothing to choose but the type of its weights.
-static void check_export(qins_convert_settings *settings, uint64_t given, qins_error *error) {
+static void check_export(qins_convert_settings *settings, const bool *given, qins_error *error) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const bool is_for_folders = rows[i].group == WEIGHTS || rows[i].group == TEXT;
         const bool fits = !is_for_folders || strcmp(rows[i].name, "type") == 0;
-        if ((given >> i & 1) != 0 && (!fits || rows[i].offset == FIELD(dry_run)))
+        if (given[i] && (!fits || rows[i].offset == FIELD(dry_run)))
             qins_fail(error, QINS_USAGE, "--%s is for folders; %s is a file, which is written out as it is",
                       rows[i].name, settings->hf_dir);
     }
@@ -94,8 +94,8 @@ static void check_export(qins_convert_settings *settings, uint64_t given, qins_e
 qins_status qins_convert_settings_parse(qins_convert_settings *settings, int argc, char **argv, qins_error *error) {
     *settings =
         (qins_convert_settings){.convert = {.weight_type = QINS_TYPE_COUNT, .n_threads = qins_default_threads()}};
-    uint64_t given;
-    if (qins_arguments_parse(&arguments, ONE, argc, argv, settings, &given, error) != QINS_OK || settings->help ||
+    bool given[QINS_MAX_ARGUMENTS];
+    if (qins_arguments_parse(&arguments, ONE, argc, argv, settings, given, error) != QINS_OK || settings->help ||
         settings->list_options || settings->version)
         return error->status;
     if (settings->hf_dir == NULL) return qins_fail(error, QINS_USAGE, "no folder was given; see qinsconvert --help");

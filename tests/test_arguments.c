@@ -33,11 +33,13 @@ static const qins_arguments arguments = {"program", rows, sizeof rows / sizeof r
 
 static uint64_t parse(values *target, unsigned commands, char **words, qins_error *error) {
     int count = 0;
-    uint64_t given;
+    bool given[QINS_MAX_ARGUMENTS];
+    uint64_t bits = 0;
     while (words[count] != NULL) count++;
     *target = (values){0};
-    qins_arguments_parse(&arguments, commands, count, words, target, &given, error);
-    return given;
+    qins_arguments_parse(&arguments, commands, count, words, target, given, error);
+    for (size_t i = 0; i < arguments.count; i++) bits |= (uint64_t)given[i] << i;
+    return bits;
 }
 #define PARSE(target, commands, ...) parse(target, commands, (char *[]){"program", __VA_ARGS__, NULL}, &error)
 

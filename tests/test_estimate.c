@@ -87,8 +87,8 @@ Test(estimate, is_the_same_for_any_number_of_threads_and_names_the_first_bad_row
         damaged[2] = make_rows(QINS_BF16, 30, 64, 7);
         damaged[5] = make_rows(QINS_BF16, 30, 64, 9);
         cr_expect_eq(qins_estimate(pool, damaged, types, N, again, &error), QINS_BAD_MODEL);
-        cr_expect_not_null(strstr(error.message, "test file: tensor w: row 7 has a value that is NaN or infinite"), "%s",
-                           error.message);
+        cr_expect_not_null(strstr(error.message, "test file: tensor w: row 7 has a value that is NaN or infinite"),
+                           "%s", error.message);
         close(damaged[2].pieces[0].weights.fd);
         close(damaged[5].pieces[0].weights.fd);
         qins_pool_free(pool);

@@ -70,7 +70,7 @@ Test(json, reads_what_python_reads) {
     qins_json_get_number(json, "n", 0, 1, &error);
     expect_error(&error, QINS_BAD_MODEL, "\"n\" must be a number from 0 to 1");
     qins_json_free(json);
-    static const char *const refused[] = {"[1NaN]",  "[NaNs]", "[Na",        "[-NaN]",
+    static const char *const refused[] = {"[1NaN]",  "[NaNs]", "[Na",          "[-NaN]",
                                           "{NaN: 1", "\"NaN",  "[Infinity\\]", "{\"a\": 1,"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         error = (qins_error){0};

@@ -271,3 +271,23 @@ Test(kvcache, repeats_what_is_stored) {
     qins_pool_free(pool);
     qins_kvcache_free(&cache);
 }
+
+// The first positions are those of the other cache, and no other is touched.
+Test(kvcache, copies_a_beginning) {
+    enum { COPIED = 21 };
+    const qins_config config = tiny_config();
+    qins_kvcache from = make_cache(&config, QINS_QINS8, QINS_QINS4), to = make_cache(&config, QINS_QINS8, QINS_QINS4);
+    for (size_t i = 0; i < config.n_layers * config.n_kv_heads * CAPACITY; i++)
+        store(&from, i / CAPACITY / config.n_kv_heads, i / CAPACITY % config.n_kv_heads, i % CAPACITY);
+    qins_kvcache_copy(&to, &from, COPIED);
+    for (size_t i = 0; i < config.n_layers * config.n_kv_heads * CAPACITY; i++) {
+        const size_t position = i % CAPACITY, layer = i / CAPACITY / config.n_kv_heads;
+        const size_t head = i / CAPACITY % config.n_kv_heads;
+        if (position < COPIED)
+            expect_stored(&to, layer, head, position, position);
+        else
+            cr_expect_eq(*qins_kvcache_value_scales(&to, layer, head, position), 0);
+    }
+    qins_kvcache_free(&from);
+    qins_kvcache_free(&to);
+}

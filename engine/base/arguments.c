@@ -129,7 +129,7 @@ struct parser {
     int argc, next; // argv[next] is to be read
     char **argv;
     void *values;
-    uint64_t given_rows;
+    bool *given;
     qins_error *error;
 };
 
@@ -138,7 +138,7 @@ static void refuse(struct parser *parser, const char *what, const char *why) {
 }
 
 static void set(struct parser *parser, const qins_given *given) {
-    parser->given_rows |= (uint64_t)1 << (given->argument - parser->arguments->rows);
+    parser->given[given->argument - parser->arguments->rows] = true;
     given->argument->set(parser->values, given, parser->error);
 }
 
@@ -200,8 +200,9 @@ static void parse_operand(struct parser *parser, const char *text) {
 }
 
 qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned commands, int argc, char **argv,
-                                 void *values, uint64_t *given_rows, qins_error *error) {
-    struct parser parser = {arguments, commands, argc, 1, argv, values, 0, error};
+                                 void *values, bool given[QINS_MAX_ARGUMENTS], qins_error *error) {
+    struct parser parser = {arguments, commands, argc, 1, argv, values, given, error};
+    memset(given, 0, QINS_MAX_ARGUMENTS * sizeof *given);
     bool options_over = false;
     while (parser.next < argc && error->status == QINS_OK) {
         const char *text = argv[parser.next++];
@@ -214,7 +215,6 @@ qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned comma
         else
             parse_letters(&parser, text);
     }
-    *given_rows = parser.given_rows;
     return error->status;
 }
 

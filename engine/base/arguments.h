@@ -46,12 +46,12 @@ typedef struct qins_arguments {
     const qins_alias *aliases; // ends with {NULL, NULL}; NULL: there are none
 } qins_arguments;
 
-enum { QINS_MAX_ARGUMENTS = 64 };
+enum { QINS_MAX_ARGUMENTS = 96 };
 
-// Parse argv[1..] into *values. `commands`: those that may be meant. *given_rows gets a bit for each row that was
-// given. QINS_USAGE otherwise, with the closest name when there is none like it.
+// Parse argv[1..] into *values. `commands`: those that may be meant. given[i] becomes true
+// where row i was given. QINS_USAGE otherwise, with the closest name when there is none like it.
 qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned commands, int argc, char **argv,
-                                 void *values, uint64_t *given_rows, qins_error *error);
+                                 void *values, bool given[QINS_MAX_ARGUMENTS], qins_error *error);
 
 // Set one option of `commands` by its name, without dashes; messages call it that.
 qins_status qins_arguments_set(const qins_arguments *arguments, unsigned commands, const char *name, const char *value,

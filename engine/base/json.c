@@ -315,6 +315,14 @@ void qins_json_add_bool(qins_json *object, const char *key, bool value, qins_err
     checked(cJSON_AddBoolToObject(object, key, value), error);
 }
 
+void qins_json_add_null(qins_json *object, const char *key, qins_error *error) {
+    checked(cJSON_AddNullToObject(object, key), error);
+}
+
+void qins_json_add_raw(qins_json *object, const char *key, const char *json, qins_error *error) {
+    checked(cJSON_AddRawToObject(object, key, json), error);
+}
+
 // Hand a new item to an array; it is released when that fails.
 static cJSON *append(cJSON *array, cJSON *item, qins_error *error) {
     if (item != NULL && !cJSON_AddItemToArray(array, item)) {

@@ -63,6 +63,8 @@ void qins_json_add_string(qins_json *object, const char *key, const char *value,
 void qins_json_add_text(qins_json *object, const char *key, const char *text, size_t size, qins_error *error);
 void qins_json_add_number(qins_json *object, const char *key, double value, qins_error *error);
 void qins_json_add_bool(qins_json *object, const char *key, bool value, qins_error *error);
+void qins_json_add_null(qins_json *object, const char *key, qins_error *error);
+void qins_json_add_raw(qins_json *object, const char *key, const char *json, qins_error *error); // JSON text
 void qins_json_append_number(qins_json *array, double value, qins_error *error);
 void qins_json_append_string(qins_json *array, const char *value, qins_error *error);
 qins_json *qins_json_append_object(qins_json *array, qins_error *error);

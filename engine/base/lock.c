@@ -9,16 +9,21 @@
 
 struct qins_lock {
     pthread_mutex_t mutex;
+    pthread_cond_t woken;
 };
 
 qins_lock *qins_lock_create(qins_error *error) {
     qins_lock *lock = qins_alloc(1, sizeof *lock, "lock", error);
-    if (lock != NULL) pthread_mutex_init(&lock->mutex, NULL); // cannot fail without attributes
+    if (lock == NULL) return NULL;
+    pthread_mutex_init(&lock->mutex, NULL); // these cannot fail without attributes
+    pthread_cond_init(&lock->woken, NULL);
     return lock;
 }
 
 void qins_lock_free(qins_lock *lock) {
-    if (lock != NULL) pthread_mutex_destroy(&lock->mutex);
+    if (lock == NULL) return;
+    pthread_cond_destroy(&lock->woken);
+    pthread_mutex_destroy(&lock->mutex);
     free(lock);
 }
 
@@ -28,6 +33,14 @@ void qins_lock_enter(qins_lock *lock) {
 
 void qins_lock_leave(qins_lock *lock) {
     pthread_mutex_unlock(&lock->mutex);
+}
+
+void qins_lock_wait(qins_lock *lock) {
+    pthread_cond_wait(&lock->woken, &lock->mutex);
+}
+
+void qins_lock_wake(qins_lock *lock) {
+    pthread_cond_broadcast(&lock->woken);
 }
 
 enum { NOT_BEGUN, BEGUN, DONE };

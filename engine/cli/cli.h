@@ -70,5 +70,7 @@ qins_status qins_cmd_bench(const qins_options *options, qins_error *error);
 qins_status qins_cmd_tokenize(const qins_options *options, qins_error *error);
 qins_status qins_cmd_info(const qins_options *options, qins_error *error);
 qins_status qins_cmd_verify(const qins_options *options, qins_error *error);
+qins_status qins_cmd_serve(const qins_options *options, qins_error *error);
+qins_status qins_cmd_batch(const qins_options *options, qins_error *error);
 
 #endif

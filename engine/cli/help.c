@@ -20,6 +20,9 @@ static const struct {
     [QINS_TOKENIZE] = {"qinsrun tokenize -m MODEL -p TEXT", "the token ids of a text; with --decode the text of ids"},
     [QINS_INFO] = {"qinsrun info -m MODEL", "what a file holds"},
     [QINS_VERIFY] = {"qinsrun verify -m MODEL", "check every hash of a file"},
+    [QINS_SERVE] = {"qinsrun serve -m MODEL",
+                    "a server with OpenAI's API, and a page to talk at http://127.0.0.1:8080"},
+    [QINS_BATCH] = {"qinsrun batch -m MODEL <REQUESTS >REPLIES", "answer requests to such a server, a JSON line each"},
 };
 
 static const char examples[] = "Examples\n"
@@ -46,7 +49,7 @@ void qins_print_help(const qins_options *options, qins_command named) {
     } else {
         print_usage(QINS_RUN, QINS_CHAT);
         printf("%-46s %s\n\n%s\n", "qinsrun COMMAND -m MODEL ...",
-               "score, perplexity, compare, eval, bench, tokenize, info, verify", examples);
+               "serve, batch, score, perplexity, compare, eval, bench, tokenize, info, verify", examples);
         qins_arguments_print(&qins_run_arguments, QINS_DEFAULT_COMMANDS, true, stdout);
     }
     printf("\n%s", exit_codes);

@@ -20,6 +20,7 @@ static qins_status (*const functions[QINS_COMMAND_COUNT])(const qins_options *op
     [QINS_COMPARE] = qins_cmd_compare, [QINS_EVAL] = qins_cmd_eval,
     [QINS_BENCH] = qins_cmd_bench,     [QINS_TOKENIZE] = qins_cmd_tokenize,
     [QINS_INFO] = qins_cmd_info,       [QINS_VERIFY] = qins_cmd_verify,
+    [QINS_SERVE] = qins_cmd_serve,     [QINS_BATCH] = qins_cmd_batch,
 };
 
 // Without a command: a run, or a chat when a person sits at both ends and brought no prompt.

@@ -3,6 +3,7 @@
 
 #include "convert/convert_arguments.h"
 #include "engine/base/processors.h"
+#include "engine/server/scheduler.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 const char *const qins_command_names[QINS_COMMAND_COUNT] = {
     [QINS_RUN] = "run",         [QINS_CHAT] = "chat",     [QINS_SCORE] = "score", [QINS_PERPLEXITY] = "perplexity",
     [QINS_COMPARE] = "compare", [QINS_EVAL] = "eval",     [QINS_BENCH] = "bench", [QINS_TOKENIZE] = "tokenize",
-    [QINS_INFO] = "info",       [QINS_VERIFY] = "verify",
+    [QINS_INFO] = "info",       [QINS_VERIFY] = "verify", [QINS_SERVE] = "serve", [QINS_BATCH] = "batch",
 };
 
 qins_command qins_command_from_name(const char *name) {
@@ -139,6 +140,8 @@ enum {
     EVAL = 1u << QINS_EVAL,
     WINDOWS = 1u << QINS_PERPLEXITY | COMPARE,
     GENERATES = 1u << QINS_RUN | 1u << QINS_CHAT,
+    SERVE = 1u << QINS_SERVE,
+    SERVES = SERVE | 1u << QINS_BATCH,
     COMPUTES = ANY & ~(TOKENIZE | 1u << QINS_INFO | 1u << QINS_VERIFY)
 };
 enum { MAX_COUNT = 1 << 24 };
@@ -146,7 +149,7 @@ enum { MAX_COUNT = 1 << 24 };
 
 static const char PROMPT[] = "Prompt", GENERATION[] = "Generation", SAMPLING[] = "Sampling (default: greedy)",
                   OUTPUT[] = "Output", ENGINE[] = "Engine", FOLDER[] = "Conversion of a Hugging Face folder",
-                  MEASUREMENTS[] = "Measurements", HELP[] = "Help";
+                  SERVER[] = "Server and batches", MEASUREMENTS[] = "Measurements", HELP[] = "Help";
 
 static const qins_argument rows[] = {
     {PROMPT, 'm', "model", "MODEL", ANY, true, qins_set_text, FIELD(model), 0, 0,
@@ -258,6 +261,27 @@ static const qins_argument rows[] = {
      "bench: runs of each test (default: 3)"},
     {MEASUREMENTS, 0, "decode", NULL, TOKENIZE, false, qins_set_switch, FIELD(decode), 0, 0,
      "tokenize: the text of ids"},
+    {SERVER, 0, "host", "ADDRESS", SERVE, false, qins_set_text, FIELD(host), 0, 0,
+     "serve: where to listen (default: 127.0.0.1); elsewhere only with --api-key-file"},
+    {SERVER, 0, "port", "N", SERVE, false, qins_set_count, FIELD(port), 0, 65535,
+     "serve: the port (default: 8080); 0: one that is free"},
+    {SERVER, 0, "unix", "PATH", SERVE, false, qins_set_text, FIELD(unix_path), 0, 0,
+     "serve: listen at a socket of this path instead"},
+    {SERVER, 0, "api-key-file", "FILE", SERVE, false, qins_set_text, FIELD(api_key_file), 0, 0,
+     "serve: only clients with one of its keys, a line each, may use the server"},
+    {SERVER, 0, "cors", "ORIGIN", SERVE, false, qins_set_text, FIELD(cors), 0, 0,
+     "serve: pages of this origin may use the server (default: only its own)"},
+    {SERVER, 0, "no-ui", NULL, SERVE, false, qins_set_switch, FIELD(no_ui), 0, 0, "serve: no page at /"},
+    {SERVER, 0, "queue", "N", SERVE, false, qins_set_count, FIELD(queue), 0, 4096,
+     "serve: requests that may wait for a place (default: 32)"},
+    {SERVER, 0, "alias", "NAME", SERVES, false, qins_set_text, FIELD(alias), 0, 0,
+     "serve, batch: what the model is called (default: as its file)"},
+    {SERVER, 0, "parallel", "N", SERVES, false, qins_set_count, FIELD(parallel), 1, QINS_MAX_PARALLEL,
+     "serve, batch: replies at a time (default: 8)"},
+    {SERVER, 0, "cache-mib", "N", SERVES, false, qins_set_count, FIELD(cache_mib), 0, MAX_COUNT,
+     "serve, batch: memory for sessions between turns (default: 1024)"},
+    {SERVER, 0, "skip-done", "FILE", 1u << QINS_BATCH, false, qins_set_text, FIELD(skip_done), 0, 0,
+     "batch: skip as many requests as FILE, the replies so far, has lines"},
     {HELP, 'h', "help", NULL, ANY, true, qins_set_switch, FIELD(help), 0, 0,
      "the common options, or all of a command's"},
     {HELP, 0, "help-all", NULL, ANY, true, qins_set_switch, FIELD(help_all), 0, 0, "all options"},
@@ -267,7 +291,7 @@ static const qins_argument rows[] = {
     {NULL, 0, NULL, "COMMAND", ANY, false, refuse_operand, 0, 0, 0, NULL},
 };
 
-_Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a bit for each row");
+_Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a place for each row");
 
 static const qins_alias aliases[] = {
     {"max-tokens", "n-predict"},
@@ -290,10 +314,15 @@ qins_status qins_options_parse(qins_options *options, unsigned commands, int arg
                               .task_format = QINS_TASK_FORMAT_COUNT,
                               .limit = SIZE_MAX,
                               .top = 5,
+                              .host = "127.0.0.1",
+                              .port = 8080,
+                              .parallel = 8,
+                              .queue = 32,
+                              .cache_mib = 1024,
                               .sampler = qins_sampler_defaults(),
                               .session = qins_session_defaults(),
                               .convert = {.weight_type = QINS_QINS8}};
-    qins_arguments_parse(&qins_run_arguments, commands, argc, argv, options, &options->given, error);
+    qins_arguments_parse(&qins_run_arguments, commands, argc, argv, options, options->given, error);
     const char *model = getenv("QINS_MODEL");
     if (options->model == NULL && model != NULL && model[0] != '\0') options->model = model;
     options->convert.n_threads = options->n_threads > 0 ? options->n_threads : qins_default_threads();
@@ -303,7 +332,7 @@ qins_status qins_options_parse(qins_options *options, unsigned commands, int arg
 qins_status qins_options_check(const qins_options *options, qins_command command, qins_error *error) {
     const char *name = qins_command_names[command];
     for (size_t i = 0; i < qins_run_arguments.count; i++) {
-        const bool given = (options->given >> i & 1) != 0;
+        const bool given = options->given[i];
         if (given && (rows[i].commands & QINS_COMMAND_BIT(command)) == 0)
             return qins_fail(error, QINS_USAGE, "--%s has no meaning for \"%s\" (see qinsrun %s --help)", rows[i].name,
                              name, name);

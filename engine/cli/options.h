@@ -17,6 +17,8 @@ typedef enum qins_command {
     QINS_TOKENIZE,
     QINS_INFO,
     QINS_VERIFY,
+    QINS_SERVE,
+    QINS_BATCH,
     QINS_COMMAND_COUNT
 } qins_command;
 
@@ -32,7 +34,7 @@ enum { QINS_DEFAULT_COMMANDS = 1u << QINS_RUN | 1u << QINS_CHAT };
 enum { QINS_MAX_STOP_TEXTS = 16, QINS_MAX_TASKS = 16, QINS_MAX_FILES = 64 };
 
 typedef struct qins_options {
-    uint64_t given; // rows of the table that were given
+    bool given[QINS_MAX_ARGUMENTS]; // rows of the table
 
     const char *model; // -m, or the environment variable QINS_MODEL: .qins file or Hugging Face folder
     const char *ref;   // --ref: the model to compare with
@@ -78,6 +80,18 @@ typedef struct qins_options {
     const char *depths;           // bench: tokens in front of the measured ones, a list
     size_t repeats;               // bench; 0: not given
     size_t top;                   // score: how many of the best tokens to print
+
+    const char *host;         // serve: where to listen
+    size_t port;              // 0: one that is free
+    const char *unix_path;    // --unix: in place of both; NULL: not given
+    const char *api_key_file; // NULL: everybody may use the server
+    const char *alias;        // what the model is called, NULL: as its file
+    const char *cors;         // origin of other pages that may use the server, NULL: none
+    bool no_ui;
+    size_t parallel;       // serve, batch: replies at a time
+    size_t queue;          // serve: requests that wait
+    size_t cache_mib;      // serve, batch: of sessions between the turns of their conversations
+    const char *skip_done; // batch: replies of an earlier run
 
     const char *cpu; // --cpu: tier of kernels, NULL: as the environment or the machine says
     bool seed_given;

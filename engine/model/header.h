@@ -37,10 +37,10 @@ enum {
 
 typedef struct qins_header {
     qins_config config;
-    char chat_template[32];    // name of a qins_chat_format, "none"
-    char chat_start[64];       // the rest as in qins_chat_template; "": nothing
-    char *chat_system;         // owned; default_system, NULL: none
-    char *chat_system_prefix;  // owned; NULL: none
+    char chat_template[32];   // name of a qins_chat_format, "none"
+    char chat_start[64];      // the rest as in qins_chat_template; "": nothing
+    char *chat_system;        // owned; default_system, NULL: none
+    char *chat_system_prefix; // owned; NULL: none
     bool chat_no_system;
     uint64_t tokenizer_offset; // of the tokenizer section
     uint64_t tokenizer_bytes;  // 0: the file has no tokenizer

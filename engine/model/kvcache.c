@@ -179,3 +179,16 @@ void qins_kvcache_repeat(qins_kvcache *cache, qins_pool *pool, size_t n_stored, 
     struct repeat_job job = {cache, n_stored, n};
     if (n > n_stored) qins_pool_run(pool, cache->n_layers * cache->n_kv_heads, repeat_head, &job);
 }
+
+void qins_kvcache_copy(qins_kvcache *cache, const qins_kvcache *from, size_t n) {
+    const size_t n_keys = qins_round_up(n, QINS_PANEL);
+    for (size_t i = 0; i < cache->n_layers * cache->n_kv_heads; i++) {
+        const size_t to_place = place_of(cache, 0, i, 0), from_place = place_of(from, 0, i, 0);
+        memcpy(cache->k + to_place * k_bytes(cache), from->k + from_place * k_bytes(from), n_keys * k_bytes(cache));
+        memcpy(cache->v + to_place * v_bytes(cache), from->v + from_place * v_bytes(from), n * v_bytes(cache));
+        if (cache->k_scales != NULL)
+            memcpy(cache->k_scales + to_place, from->k_scales + from_place, n_keys * sizeof *cache->k_scales);
+        if (cache->v_scales != NULL)
+            memcpy(cache->v_scales + to_place, from->v_scales + from_place, n * sizeof *cache->v_scales);
+    }
+}

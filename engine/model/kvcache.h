@@ -54,6 +54,10 @@ void qins_kvcache_store(qins_kvcache *cache, size_t layer, size_t head, size_t p
 // too.
 void qins_kvcache_repeat(qins_kvcache *cache, qins_pool *pool, size_t n_stored, size_t n);
 
+// Make the first n positions those of another cache with room for n, of the same model and types; keys are copied in
+// whole tiles.
+void qins_kvcache_copy(qins_kvcache *cache, const qins_kvcache *from, size_t n);
+
 // What one KV head stores from `position` on: tiles of keys (position a multiple of 16), rows of values, scales (NULL
 // where there are none).
 const void *qins_kvcache_keys(const qins_kvcache *cache, size_t layer, size_t head, size_t position);

@@ -190,6 +190,14 @@ qins_status qins_session_begin(qins_session *session, const int32_t *ids, size_t
     return qins_session_restart(session, ids, n, n > 0 ? n - 1 : 0, error);
 }
 
+void qins_session_copy(qins_session *session, const qins_session *from, size_t n_tokens) {
+    qins_kvcache_copy(&session->cache, &from->cache, n_tokens);
+    memcpy(session->ids, from->ids, n_tokens * sizeof *session->ids);
+    session->n = session->n_cached = session->n_begun = n_tokens;
+    session->set = from->set;
+    session->has_logits = false;
+}
+
 // --- steps alone ---
 
 // Progress through a long sequence, layer by layer, in tokens.

@@ -39,6 +39,10 @@ void qins_session_observe(qins_session *session, const qins_observer *observer);
 // of the cache are kept.
 qins_status qins_session_restart(qins_session *session, const int32_t *ids, size_t n, size_t n_kept, qins_error *error);
 
+// Make the first n_tokens that another session has cached the sequence of this one, by copying them. Both have the same
+// model and options.
+void qins_session_copy(qins_session *session, const qins_session *from, size_t n_tokens);
+
 // Begin and finish: afterwards the logits are those after the last token. On failure or interruption the session stays
 // usable.
 qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t n, qins_error *error);

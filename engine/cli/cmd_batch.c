@@ -1,0 +1,157 @@
+// qinsrun batch: requests from standard input, a line of JSON each, replies in their order to standard output. As many
+// as fit run together.
+#include "engine/cli/serving.h"
+
+#include "engine/base/buffer.h"
+#include "engine/base/file.h"
+#include "engine/base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A request under way, or why there is none.
+struct entry {
+    qins_answer *answer; // NULL: refused
+    qins_refusal refusal;
+};
+
+struct batch {
+    qins_service *service;
+    struct entry *ring; // [capacity]
+    size_t capacity, first, count;
+    size_t n_skipped, n_done, n_refused;
+    qins_meter meter;
+    char *line; // of getline
+    size_t line_capacity;
+};
+
+// --- requests ---
+
+static qins_request_kind kind_of(const char *line, size_t size) {
+    qins_error ignored = {0};
+    qins_json *json = qins_json_parse_limited(line, size, QINS_MAX_BODY_VALUES, &ignored);
+    const bool is_text = qins_json_get(json, "prompt") != NULL && qins_json_get(json, "messages") == NULL;
+    qins_json_free(json);
+    return is_text ? QINS_TEXT_REQUEST : QINS_CHAT_REQUEST;
+}
+
+static void submit(struct batch *batch, const char *line, size_t size) {
+    struct entry *entry = &batch->ring[(batch->first + batch->count++) % batch->capacity];
+    *entry = (struct entry){0};
+    if (size > QINS_MAX_BODY_BYTES)
+        qins_refuse(&entry->refusal, 413, NULL, NULL, "the request has more than %d bytes", QINS_MAX_BODY_BYTES);
+    else
+        entry->answer = qins_answer_begin(batch->service, kind_of(line, size), line, size, NULL, &entry->refusal);
+    if (entry->answer == NULL || !qins_answer_is_stream(entry->answer)) return;
+    qins_answer_free(entry->answer);
+    entry->answer = NULL;
+    qins_refuse(&entry->refusal, 400, "unsupported_value", "stream", "replies of a batch come in one piece");
+}
+
+// The next line that is not blank; false at the end of the input.
+static bool read_line(struct batch *batch, size_t *size, qins_error *error) {
+    for (;;) {
+        const ssize_t length = getline(&batch->line, &batch->line_capacity, stdin);
+        if (length < 0) {
+            if (ferror(stdin)) qins_fail_errno(error, QINS_FAILED, "cannot read standard input");
+            return false;
+        }
+        *size = (size_t)length;
+        while (*size > 0 && strchr(" \t\r\n", batch->line[*size - 1]) != NULL) --*size;
+        if (*size > 0) return true;
+    }
+}
+
+// --- replies ---
+
+static qins_status print_refusal(const qins_refusal *refusal, qins_error *error) {
+    qins_buffer out = {.error = error};
+    qins_refusal_print(refusal, &out);
+    qins_buffer_u8(&out, '\n');
+    if (error->status == QINS_OK) qins_print(out.data, out.size, error);
+    qins_buffer_free(&out);
+    return error->status;
+}
+
+static qins_status print_answer(qins_answer *answer, qins_error *error) {
+    char block[1 << 14];
+    size_t size;
+    qins_answer_wait(answer);
+    while (error->status == QINS_OK && qins_answer_take(answer, block, sizeof block, &size) == QINS_ANSWER_FLOWS)
+        qins_print(block, size, error);
+    return error->status;
+}
+
+// Print the oldest reply, which may have to be waited for. A line is written whole, so that --skip-done can count it.
+static qins_status print_first(struct batch *batch, qins_error *error) {
+    struct entry *entry = &batch->ring[batch->first];
+    batch->first = (batch->first + 1) % batch->capacity;
+    batch->count--;
+    if (entry->answer != NULL)
+        print_answer(entry->answer, error);
+    else
+        print_refusal(&entry->refusal, error);
+    batch->n_refused += entry->answer == NULL || qins_answer_status(entry->answer) != 200;
+    qins_answer_free(entry->answer);
+    if (error->status != QINS_OK || qins_flush(error) != QINS_OK) return error->status;
+    batch->n_done++;
+    if (!qins_meter_update(&batch->meter, batch->n_done, batch->n_done + batch->count))
+        return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu replies; go on with --skip-done",
+                         batch->n_done);
+    return QINS_OK;
+}
+
+// --- what is done already ---
+
+static size_t count_lines(const char *path, qins_error *error) {
+    size_t size, n = 0;
+    char *text = qins_file_read_all(path, SIZE_MAX / 2, &size, QINS_USAGE, error);
+    if (text == NULL) return 0;
+    for (size_t i = 0; i < size; i++) n += text[i] == '\n';
+    if (size > 0 && text[size - 1] != '\n')
+        qins_fail(error, QINS_USAGE, "%s ends within a line; remove it first: sed -i '$d' FILE", path);
+    free(text);
+    return n;
+}
+
+static qins_status run(struct batch *batch, const qins_options *options, qins_error *error) {
+    size_t size, n_skip = options->skip_done != NULL ? count_lines(options->skip_done, error) : 0;
+    while (error->status == QINS_OK && read_line(batch, &size, error)) {
+        if (batch->n_skipped < n_skip) {
+            batch->n_skipped++;
+            continue;
+        }
+        if (batch->count == batch->capacity && print_first(batch, error) != QINS_OK) break;
+        submit(batch, batch->line, size);
+    }
+    while (error->status == QINS_OK && batch->count > 0) print_first(batch, error);
+    while (batch->count > 0) { // after a failure: nobody wants the rest
+        qins_answer_free(batch->ring[batch->first].answer);
+        batch->first = (batch->first + 1) % batch->capacity;
+        batch->count--;
+    }
+    if (error->status == QINS_OK && batch->n_skipped < n_skip)
+        return qins_fail(error, QINS_USAGE, "%s has %zu replies, but there are only %zu requests", options->skip_done,
+                         n_skip, batch->n_skipped);
+    return error->status;
+}
+
+qins_status qins_cmd_batch(const qins_options *options, qins_error *error) {
+    qins_serving serving = {0};
+    qins_options own = *options;
+    own.queue = options->parallel; // so that nobody waits for a request
+    if (qins_serving_open(&serving, &own, error) == QINS_OK) {
+        struct batch batch = {.service = serving.service, .capacity = own.parallel + own.queue};
+        batch.ring = qins_alloc(batch.capacity, sizeof *batch.ring, "batch", error);
+        batch.meter = qins_meter_start(options->quiet ? NULL : "replies", "", 1, &qins_interrupted);
+        if (batch.ring != NULL) run(&batch, options, error);
+        qins_meter_end(&batch.meter);
+        if (!options->quiet && error->status == QINS_OK)
+            fprintf(stderr, "qinsrun: %zu replies, %zu of them errors\n", batch.n_done, batch.n_refused);
+        free(batch.line);
+        free(batch.ring);
+    }
+    qins_serving_close(&serving);
+    return error->status;
+}

@@ -1,0 +1,61 @@
+// qinsrun serve: a server with OpenAI's API, until a signal ends it.
+#include "engine/cli/serving.h"
+#include "engine/server/http.h"
+#include "engine/server/listen.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char draining[] = "\nqinsrun: finishing the replies that have begun; once more ends at once\n";
+
+static qins_status prepare(const qins_options *options, qins_http_options *http, qins_error *error) {
+    *http = (qins_http_options){.fd = -1, .host = options->host, .cors = options->cors, .has_page = !options->no_ui};
+    if (options->api_key_file != NULL && qins_keys_read(&http->keys, options->api_key_file, error) != QINS_OK)
+        return error->status;
+    if (options->unix_path == NULL && !qins_is_loopback(options->host) && http->keys.n == 0)
+        return qins_fail(error, QINS_USAGE,
+                         "--host %s lets others in; give --api-key-file FILE with a key that they must have",
+                         options->host);
+    http->checks_host = options->unix_path == NULL && qins_is_loopback(options->host);
+    return QINS_OK;
+}
+
+static qins_status listen_where_asked(const qins_options *options, qins_http_options *http, qins_error *error) {
+    uint16_t port = (uint16_t)options->port;
+    http->fd = options->unix_path != NULL ? qins_listen_unix(options->unix_path, error)
+                                          : qins_listen_tcp(options->host, &port, error);
+    if (http->fd < 0 || options->quiet) return error->status;
+    const bool is_v6 = strchr(options->host, ':') != NULL;
+    if (options->unix_path != NULL)
+        fprintf(stderr, "qinsrun: listening at %s\n", options->unix_path);
+    else
+        fprintf(stderr, "qinsrun: listening at http://%s%s%s:%u\n", is_v6 ? "[" : "", options->host, is_v6 ? "]" : "",
+                port);
+    return QINS_OK;
+}
+
+static void tell_setup(const qins_options *options, qins_service *service) {
+    const qins_scheduler *scheduler = qins_service_scheduler(service);
+    if (!options->quiet)
+        fprintf(stderr, "qinsrun: model \"%s\"; %zu replies at a time, %zu tokens of context each; %zu threads\n",
+                qins_service_alias(service), options->parallel, qins_scheduler_n_ctx(scheduler),
+                qins_scheduler_threads(scheduler));
+}
+
+qins_status qins_cmd_serve(const qins_options *options, qins_error *error) {
+    qins_serving serving = {0};
+    qins_http_options http;
+    if (prepare(options, &http, error) != QINS_OK) return error->status;
+    signal(SIGPIPE, SIG_IGN); // clients may leave
+    if (qins_serving_open(&serving, options, error) == QINS_OK) {
+        tell_setup(options, serving.service);
+        qins_catch_interrupts(options->quiet ? NULL : draining);
+        if (listen_where_asked(options, &http, error) == QINS_OK) {
+            qins_http_run(serving.service, &http, &qins_interrupted, error);
+            if (options->unix_path != NULL) unlink(options->unix_path);
+        }
+    }
+    qins_serving_close(&serving);
+    return error->status;
+}

@@ -1,0 +1,38 @@
+// The service for a model; see serving.h.
+#include "engine/cli/serving.h"
+
+#include <string.h>
+
+// The name of the model's file or folder, without ".qins".
+static void name_model(char *name, size_t capacity, const char *path) {
+    static const char suffix[] = ".qins";
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/') end--;
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/') start--;
+    size_t length = end - start;
+    const size_t cut = strlen(suffix);
+    if (length > cut && memcmp(path + end - cut, suffix, cut) == 0) length -= cut;
+    if (length >= capacity) length = capacity - 1;
+    memcpy(name, path + start, length);
+    name[length] = '\0';
+}
+
+qins_status qins_serving_open(qins_serving *serving, const qins_options *options, qins_error *error) {
+    const qins_scheduler_options how = {.n_threads = options->n_threads,
+                                        .n_parallel = options->parallel,
+                                        .n_queued = options->queue,
+                                        .cache_bytes = options->cache_mib << 20,
+                                        .session = options->session};
+    *serving = (qins_serving){.model = qins_open_model(options->model, options, error)};
+    if (serving->model == NULL || qins_need_tokenizer(serving->model, error) == NULL) return error->status;
+    name_model(serving->name, sizeof serving->name, options->model);
+    const char *alias = options->alias != NULL ? options->alias : serving->name;
+    serving->service = qins_service_open(serving->model, alias, &how, error);
+    return error->status;
+}
+
+void qins_serving_close(qins_serving *serving) {
+    qins_service_close(serving->service);
+    qins_model_close(serving->model);
+}

@@ -1,0 +1,106 @@
+// Log-probabilities; see logprobs.h. They are printed as they come: a long reply's as objects of a JSON library would
+// take several times the memory.
+#include "engine/server/logprobs.h"
+
+#include "engine/runtime/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const legacy_names[QINS_LOGPROB_LISTS] = {"tokens", "token_logprobs", "top_logprobs", "text_offset"};
+
+// --- pieces of JSON ---
+
+// The bytes of a token; special tokens have their names.
+static void token_bytes(const qins_reply *reply, int32_t id, qins_buffer *bytes) {
+    const qins_tokenizer *tokenizer = reply->model->tokenizer;
+    size_t size;
+    const char *piece;
+    if (tokenizer == NULL || qins_tokenizer_token_bytes(tokenizer, id, bytes)) return;
+    if ((piece = qins_tokenizer_piece(tokenizer, id, &size)) != NULL) qins_buffer_append(bytes, piece, size);
+}
+
+static void fill_candidate(const qins_reply *reply, qins_json *object, const qins_candidate *candidate,
+                           qins_error *error) {
+    qins_buffer bytes = {.error = error};
+    token_bytes(reply, candidate->id, &bytes);
+    qins_json_add_text(object, "token", bytes.size > 0 ? (const char *)bytes.data : "", bytes.size, error);
+    qins_json_add_number(object, "logprob", candidate->logprob, error);
+    qins_json *array = qins_json_add_array(object, "bytes", error);
+    for (size_t i = 0; i < bytes.size; i++) qins_json_append_number(array, bytes.data[i], error);
+    qins_buffer_free(&bytes);
+}
+
+// Append a value of `json`, which is released, to a list.
+static void append(qins_buffer *list, qins_json *json, const char *key) {
+    char *text = list->error->status == QINS_OK
+                     ? qins_json_print(key != NULL ? qins_json_get(json, key) : json, list->error)
+                     : NULL;
+    if (list->size > 0) qins_buffer_u8(list, ',');
+    if (text != NULL) qins_buffer_append(list, text, strlen(text));
+    free(text);
+    qins_json_free(json);
+}
+
+// --- the two forms ---
+
+static void add_chat(qins_reply *reply, const qins_event *event, qins_error *error) {
+    qins_json *object = qins_json_new_object(error);
+    fill_candidate(reply, object, &event->token, error);
+    qins_json *top = qins_json_add_array(object, "top_logprobs", error);
+    for (size_t i = 0; i < event->n_top; i++)
+        fill_candidate(reply, qins_json_append_object(top, error), &event->top[i], error);
+    append(&reply->lists[0], object, NULL);
+}
+
+static void add_legacy(qins_reply *reply, const qins_event *event, qins_error *error) {
+    qins_json *token = qins_json_new_object(error), *number = qins_json_new_object(error),
+              *top = qins_json_new_object(error), *offset = qins_json_new_object(error);
+    qins_buffer bytes = {.error = error};
+    token_bytes(reply, event->token.id, &bytes);
+    qins_json_add_text(token, "", bytes.size > 0 ? (const char *)bytes.data : "", bytes.size, error);
+    qins_json_add_number(number, "", event->token.logprob, error);
+    qins_json_add_number(offset, "", (double)reply->n_bytes, error);
+    reply->n_bytes += bytes.size;
+    for (size_t i = 0; i < event->n_top; i++) {
+        bytes.size = 0;
+        token_bytes(reply, event->top[i].id, &bytes);
+        qins_buffer_u8(&bytes, '\0');
+        if (error->status == QINS_OK) qins_json_add_number(top, (const char *)bytes.data, event->top[i].logprob, error);
+    }
+    qins_buffer_free(&bytes);
+    append(&reply->lists[0], token, "");
+    append(&reply->lists[1], number, "");
+    append(&reply->lists[2], top, NULL);
+    append(&reply->lists[3], offset, "");
+}
+
+void qins_logprobs_add(qins_reply *reply, const qins_event *event, qins_error *error) {
+    for (size_t i = 0; i < QINS_LOGPROB_LISTS; i++) reply->lists[i].error = error;
+    if (reply->request->kind == QINS_CHAT_REQUEST)
+        add_chat(reply, event, error);
+    else
+        add_legacy(reply, event, error);
+}
+
+// Put a list into the object, and empty it.
+static void take_list(qins_buffer *list, qins_json *object, const char *name, qins_error *error) {
+    qins_buffer text = {.error = error};
+    qins_buffer_u8(&text, '[');
+    if (list->size > 0) qins_buffer_append(&text, list->data, list->size);
+    qins_buffer_append(&text, "]", 2); // with its NUL
+    if (error->status == QINS_OK) qins_json_add_raw(object, name, (const char *)text.data, error);
+    qins_buffer_free(&text);
+    list->size = 0;
+}
+
+void qins_logprobs_take(qins_reply *reply, qins_json *choice, qins_error *error) {
+    const bool is_chat = reply->request->kind == QINS_CHAT_REQUEST;
+    if (!reply->request->generation.wants_logprobs) {
+        qins_json_add_null(choice, "logprobs", error);
+        return;
+    }
+    qins_json *object = qins_json_add_object(choice, "logprobs", error);
+    for (size_t i = 0; i < (is_chat ? 1 : QINS_LOGPROB_LISTS); i++)
+        take_list(&reply->lists[i], object, is_chat ? "content" : legacy_names[i], error);
+}

@@ -1,0 +1,13 @@
+// Log-probabilities in a reply. For reply.c.
+#ifndef QINS_SERVER_LOGPROBS_H
+#define QINS_SERVER_LOGPROBS_H
+
+#include "engine/server/reply.h"
+
+// Note those of a TOKEN event.
+void qins_logprobs_add(qins_reply *reply, const qins_event *event, qins_error *error);
+
+// Put what has been noted into a choice as "logprobs", null if the request did not ask for them, and forget it.
+void qins_logprobs_take(qins_reply *reply, qins_json *choice, qins_error *error);
+
+#endif

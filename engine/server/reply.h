@@ -1,0 +1,36 @@
+// Replies as OpenAI's JSON: chat.completion, chat.completion.chunk and text_completion objects, in one piece or as
+// server-sent events.
+#ifndef QINS_SERVER_REPLY_H
+#define QINS_SERVER_REPLY_H
+
+#include "engine/server/request.h"
+#include "engine/server/scheduler.h"
+
+enum { QINS_LOGPROB_LISTS = 4 };
+
+typedef struct qins_reply {
+    const qins_request *request; // neither is owned
+    const qins_model *model;
+    const char *alias;
+    char id[40];
+    int64_t created;  // seconds since 1970
+    qins_buffer text; // not handed on yet
+    // Log-probabilities not handed on yet, as JSON without its brackets: for a chat one list, of objects; for a text
+    // tokens, their log-probabilities, the best ones beside them, and offsets into the text.
+    qins_buffer lists[QINS_LOGPROB_LISTS];
+    size_t n_bytes; // of all tokens so far
+    bool has_begun; // the first chunk of a stream is out
+} qins_reply;
+
+// QINS_FAILED when there is no random number for the id. Release with qins_reply_free.
+qins_status qins_reply_begin(qins_reply *reply, const qins_request *request, const qins_model *model, const char *alias,
+                             qins_error *error);
+void qins_reply_free(qins_reply *reply);
+
+// Append what an event of the job gives: chunks of a stream, the object of a reply in one piece at its END.
+qins_status qins_reply_add(qins_reply *reply, const qins_event *event, const qins_job *job, qins_buffer *out);
+
+// Append the end of a stream that failed after it had begun.
+void qins_reply_break(qins_reply *reply, const qins_error *reason, qins_buffer *out);
+
+#endif
