@@ -84,7 +84,7 @@ said "only a tokenizer.model" 'there is a tokenizer.model, which is not read' "$
 
 # with_rows FOLDER ROWS: the demo model with more rows in its vocabulary, as FP32 zeros.
 with_rows() {
-    folder "$1" tokenizer.json tokenizer_config.json
+    folder "$1" generation_config.json tokenizer.json tokenizer_config.json
     "$python" - "$source" "$tmp/$1" "$2" <<'P'
 import json, struct, sys
 source, folder, rows = sys.argv[1], sys.argv[2], int(sys.argv[3])
