@@ -171,6 +171,19 @@ equal "a batch that goes on" "$(texts "$tmp/replies")" "$(texts "$tmp/some")"
 printf '{"half' >>"$tmp/some"
 expect "a line that was cut" 2 'ends within a line' "$run" batch -m "$demo" --skip-done "$tmp/some"
 
+# --- crowds and hostile clients ---
+
+stop_server
+if command -v "${PYTHON:=python3}" >/dev/null; then
+    for clients in "load_clients.py 5" "hostile_clients.py 700 0"; do
+        # shellcheck disable=SC2086 # words
+        "$PYTHON" tests/${clients%% *} "$run" "$demo" ${clients#* } >"$tmp/out" 2>"$tmp/err" && ok "${clients%%.*}" ||
+            fail "${clients%%.*}" "$(tail -n 30 "$tmp/out" "$tmp/err")"
+    done
+else
+    echo "skip - server: crowds and hostile clients: there is no $PYTHON"
+fi
+
 if [ -n "${OPENAI_PYTHON-}" ]; then
     start
     "$OPENAI_PYTHON" tests/oracle/openai_client.py "$url/v1" >"$tmp/out" 2>&1 || fail "openai client" "$(tail -n 3 "$tmp/out")"
