@@ -152,7 +152,7 @@ static void check_multiply(const test_tier *tier, test_random *random) {
         fill(random, scale, n_tokens * n_blocks, n_tokens % 5 == 0 ? 4 : 0);
         fill(random, got, n_tokens * y_stride, 0);
         memcpy(expected, got, n_tokens * y_stride * sizeof *got);
-        qins_product product = {got, v, d, x, scale, y_stride, n_cols, n_blocks, n_tokens, n_cols};
+        qins_product product = {got, v, d, x, scale, y_stride, n_cols, n_blocks, n_tokens, n_cols, {NULL}, 0};
         tier->kernels.multiply(&product);
         product.y = expected;
         qins_kernels_scalar.multiply(&product);

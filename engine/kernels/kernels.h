@@ -37,6 +37,7 @@ typedef struct qins_gemm {
 // for each of QINS_TILE_PANELS * 16 rows r and each token t, block after block of QINS_UNIT columns,
 //     y[t, r] = fma(d[r] * scale[t, block], (float)(sum over the block of v * X), y[t, r])
 // The sum of integers is exact: 64 * 4032 * 8191 < 2^31.
+enum { QINS_TILE_PANELS = 2 };
 typedef struct qins_product {
     float *y;           // [n_tokens, y_stride]
     const int16_t *v;   // [panels][n_cols / 2][16 rows][2 columns], in the order of X
@@ -45,9 +46,9 @@ typedef struct qins_product {
     const float *scale; // [n_tokens, scale_stride]
     size_t y_stride, x_stride, scale_stride;
     size_t n_tokens, n_cols;
+    const uint8_t *next[QINS_TILE_PANELS]; // what will be unpacked after this, to be asked for meanwhile
+    size_t next_bytes;                     // of a column of a panel
 } qins_product;
-
-enum { QINS_TILE_PANELS = 2 };
 
 // Values at rest in the cache, one token's after another, without the token's d: uncompressed numbers; of qins8, codes
 // that stand for T(s), s > -128; of qins4, for every 32 values (n is a multiple of that) 16 bytes, value i in the low

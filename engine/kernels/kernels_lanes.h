@@ -247,6 +247,7 @@ static inline __attribute__((always_inline)) void multiply_part(const qins_produ
                                                                 const size_t n_tokens, const bool both) {
     const size_t panel_values = product->n_cols * QINS_PANEL;
     const int16_t *v = product->v + panel * panel_values, *x = product->x + token * product->x_stride;
+    const uint8_t *next = product->next[panel], *other_next = both ? product->next[panel + 1] : next;
     for (size_t col = 0; col < product->n_cols; col += QINS_UNIT) {
         ilanes first[PRODUCT_TOKENS], second[PRODUCT_TOKENS];
 #pragma GCC unroll 12
@@ -254,6 +255,8 @@ static inline __attribute__((always_inline)) void multiply_part(const qins_produ
         for (size_t i = col; i < col + QINS_UNIT; i += 2) {
             const ilanes weights = ilanes_load(v + i * QINS_PANEL);
             const ilanes others = both ? ilanes_load(v + panel_values + i * QINS_PANEL) : weights;
+            __builtin_prefetch(next + i * product->next_bytes);
+            if (both) __builtin_prefetch(other_next + i * product->next_bytes);
 #pragma GCC unroll 12
             for (size_t t = 0; t < n_tokens; t++) {
                 const ilanes pair = pairs_set(x + t * product->x_stride + i);
@@ -281,11 +284,20 @@ static inline __attribute__((always_inline)) void multiply_tokens(const qins_pro
         multiply_part(product, token, p, n_tokens, PRODUCT_PANELS == 2);
 }
 
+// Runs of tokens of almost the same length, so that few tokens at the end do not cost as much as many.
 static void multiply(const qins_product *product) {
-    size_t t = 0;
-    for (; t + PRODUCT_TOKENS <= product->n_tokens; t += PRODUCT_TOKENS) multiply_tokens(product, t, PRODUCT_TOKENS);
-    for (; t + 4 <= product->n_tokens; t += 4) multiply_tokens(product, t, 4);
-    for (; t < product->n_tokens; t++) multiply_tokens(product, t, 1);
+    const size_t n_runs = (product->n_tokens + PRODUCT_TOKENS - 1) / PRODUCT_TOKENS;
+    for (size_t run = 0; run < n_runs; run++) {
+        const size_t token = run * product->n_tokens / n_runs, end = (run + 1) * product->n_tokens / n_runs;
+        switch (end - token) {
+#define RUN(n)                                                                                                         \
+    case n:                                                                                                            \
+        multiply_tokens(product, token, n < PRODUCT_TOKENS ? n : PRODUCT_TOKENS);                                      \
+        break;
+            RUN(1) RUN(2) RUN(3) RUN(4) RUN(5) RUN(6) RUN(7) RUN(8) RUN(9) RUN(10) RUN(11) RUN(12)
+#undef RUN
+        }
+    }
 }
 
 static double integer_rounds(size_t rounds) {

@@ -91,14 +91,16 @@ static void dot_item(void *context, size_t item, size_t worker) {
 
 // --- many tokens: an item is QINS_TILE_PANELS panels, whose columns are unpacked once for all tokens ---
 
-// v[n_cols / 2][16][2] and d[16] of a coded panel's columns from `col` on, whole units of one stretch.
-static void unpack(const qins_kernels *kernels, int16_t *v, float *d, const qins_matrix *w, size_t panel, size_t col,
-                   size_t n_cols) {
+// v[n_cols / 2][16][2] and d[16] of a coded panel's columns from `col` on, whole units of one stretch. Returns about
+// where the columns after them lie.
+static const uint8_t *unpack(const qins_kernels *kernels, int16_t *v, float *d, const qins_matrix *w, size_t panel,
+                             size_t col, size_t n_cols) {
     const size_t unit_bytes = qins_unit_bytes(w->type), in_stretch = col % QINS_STRETCH;
     const qins_stretch stretch = qins_stretch_at(qins_panel_at(w, panel), unit_bytes, w->cols, col - in_stretch);
     kernels->unpack[w->type](v, stretch.codes + in_stretch / QINS_UNIT * unit_bytes,
                              stretch.scales + in_stretch / QINS_BLOCK * QINS_PANEL, n_cols / QINS_UNIT);
     for (size_t row = 0; row < QINS_PANEL; row++) d[row] = qins_f32_from_bf16(stretch.d[row]);
+    return stretch.codes + (in_stretch + n_cols) / QINS_UNIT * unit_bytes;
 }
 
 // Panels that a tile has beside the matrix's last one read as zeros.
@@ -114,19 +116,21 @@ static void multiply_coded(const struct linear_job *job, size_t item, float *y, 
     memset(unpacked, 0, ITEM_ROWS * CHUNK_COLS * sizeof(int16_t));
     for (size_t col = 0; col < padded; col += CHUNK_COLS) {
         const size_t n_cols = padded - col < CHUNK_COLS ? padded - col : CHUNK_COLS;
+        qins_product product = {.y = y,
+                                .v = unpacked,
+                                .d = d,
+                                .x = job->compute->x + col,
+                                .scale = job->compute->x_scales + col / QINS_UNIT,
+                                .y_stride = ITEM_ROWS,
+                                .x_stride = job->x_stride,
+                                .scale_stride = job->scale_stride,
+                                .n_tokens = job->n,
+                                .n_cols = n_cols,
+                                .next_bytes = qins_unit_bytes(w->type) / QINS_UNIT};
         for (size_t panel = 0; panel < panels_of_item(job, item); panel++)
-            unpack(job->compute->kernels, (int16_t *)unpacked + panel * n_cols * QINS_PANEL, d + panel * QINS_PANEL, w,
-                   item * QINS_TILE_PANELS + panel, col, n_cols);
-        job->compute->kernels->multiply(&(qins_product){.y = y,
-                                                        .v = unpacked,
-                                                        .d = d,
-                                                        .x = job->compute->x + col,
-                                                        .scale = job->compute->x_scales + col / QINS_UNIT,
-                                                        .y_stride = ITEM_ROWS,
-                                                        .x_stride = job->x_stride,
-                                                        .scale_stride = job->scale_stride,
-                                                        .n_tokens = job->n,
-                                                        .n_cols = n_cols});
+            product.next[panel] = unpack(job->compute->kernels, (int16_t *)unpacked + panel * n_cols * QINS_PANEL,
+                                         d + panel * QINS_PANEL, w, item * QINS_TILE_PANELS + panel, col, n_cols);
+        job->compute->kernels->multiply(&product);
     }
 }
 
