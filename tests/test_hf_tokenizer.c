@@ -3,6 +3,7 @@
 #include "tests/tokenizer_support.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,19 +181,96 @@ Test(hf_tokenizer, refuses_members_of_the_wrong_kind) {
 }
 
 Test(hf_tokenizer, refuses_a_token_that_is_too_long) {
-    static char token[65600] = "\"", long_token[65600];
+    static char token[1100] = "\"", long_token[1100];
     qins_error error = {0};
-    memset(token + 1, 'a', 65535);
+    memset(token + 1, 'a', 1024);
     strcat(token, "\":");
     char *json = replaced(tiny, "\"a\":", token);
     qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), NULL, &error);
-    cr_assert_not_null(tokenizer, "65535 bytes are fine: %s", error.message);
+    cr_assert_not_null(tokenizer, "1024 bytes are fine: %s", error.message);
     qins_tokenizer_free(tokenizer);
     strcat(strcpy(long_token, "\"a"), token + 1);
     char *too_long = replaced(tiny, "\"a\":", long_token);
-    expect_refused(too_long, strlen(too_long), "token 7 has 65536 bytes; at most 65535");
+    expect_refused(too_long, strlen(too_long), "token 7 has 1025 bytes; at most 1024");
     free(too_long);
     free(json);
+}
+
+// tiny with an added token of n bytes.
+static char *with_added(size_t n) {
+    char text[2048] = "\"added_tokens\":[{\"id\":2,\"content\":\"";
+    const size_t used = strlen(text);
+    memset(text + used, 'x', n);
+    strcpy(text + used + n, "\",\"normalized\":true}],\"model\":");
+    return replaced(tiny, "\"model\":", text);
+}
+
+Test(hf_tokenizer, bounds_added_tokens) {
+    qins_error error = {0};
+    char *json = with_added(256), *too_long = with_added(257);
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), NULL, &error);
+    cr_assert_not_null(tokenizer, "%s", error.message);
+    cr_expect_eq(qins_tokenizer_added_id(tokenizer, "none"), -1);
+    qins_tokenizer_free(tokenizer);
+    expect_refused(too_long, strlen(too_long), "the added token 2 has 257 bytes; at most 256");
+    char *grown =
+        replaced(json, "{\"String\":\" \"},\"content\":\"\\u2581\"", "{\"String\":\"x\"},\"content\":\"xxxxx\"");
+    expect_refused(grown, strlen(grown), "the content too long");
+    free(grown);
+    grown = replaced(json, "{\"String\":\" \"},\"content\":\"\\u2581\"", "{\"String\":\"x\"},\"content\":\"xxxx\"");
+    expect_refused(grown, strlen(grown), "the added token 2 has 1027 bytes when it is normalized; at most 1024");
+    free(grown);
+    free(too_long);
+    free(json);
+}
+
+#define DOUBLES "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaa\"},"
+
+// Each step multiplies a text, and the next one what the last one made.
+Test(hf_tokenizer, bounds_what_steps_make_of_a_text) {
+    char *json = replaced(tiny, "[{\"type\":\"Prepend\"", "[" DOUBLES DOUBLES "{\"type\":\"Prepend\"");
+    qins_error error = {0};
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), NULL, &error);
+    cr_assert_not_null(tokenizer, "%s", error.message);
+    qins_tokenizer_free(tokenizer);
+    free(json);
+    json = replaced(tiny, "[{\"type\":\"Prepend\"", "[" DOUBLES DOUBLES DOUBLES "{\"type\":\"Prepend\"");
+    expect_refused(json, strlen(json), "normalizer: its steps can make a text 192 times as long; at most 64");
+    free(json);
+}
+
+// tiny with a template of n_items items of n_ids ids each.
+static char *with_template(size_t n_items, size_t n_ids) {
+    char *text = malloc(1 << 20), *at = text;
+    at += sprintf(at, "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[");
+    for (size_t i = 0; i < n_items; i++) at += sprintf(at, "{\"SpecialToken\":{\"id\":\"x\"}},");
+    at += sprintf(at, "{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"x\":{\"id\":\"x\",\"ids\":[7");
+    for (size_t i = 1; i < n_ids; i++) at += sprintf(at, ",7");
+    sprintf(at, "]}}},\"model\":");
+    char *json = replaced(tiny, "\"model\":", text);
+    free(text);
+    return json;
+}
+
+Test(hf_tokenizer, bounds_the_ids_of_a_template) {
+    qins_error error = {0};
+    char *json = with_template(8, 8);
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), NULL, &error);
+    cr_assert_not_null(tokenizer, "%s", error.message);
+    qins_tokenizer_free(tokenizer);
+    free(json);
+    static const struct {
+        size_t n_items, n_ids;
+        const char *message;
+    } cases[] = {{13, 5, "65 ids are put around a text; at most 64"},
+                 {65, 1, "it has too many items"},
+                 {1, 65, "there are too many"},
+                 {10000, 10000, "it has too many items"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json = with_template(cases[i].n_items, cases[i].n_ids);
+        expect_refused(json, strlen(json), cases[i].message);
+        free(json);
+    }
 }
 
 Test(hf_tokenizer, refuses_what_is_no_json_and_other_documents) {

@@ -18,6 +18,12 @@ static int compare_contents(const void *a, const void *b) {
     return (left->size > right->size) - (left->size < right->size);
 }
 
+const added_token *added_with_text(const added_set *set, const char *text, size_t size) {
+    const added_token wanted = {.text = text, .size = size};
+    if (set->n_tokens == 0) return NULL;
+    return bsearch(&wanted, set->tokens, set->n_tokens, sizeof wanted, compare_contents);
+}
+
 // No two tokens have the same text, and no two of a set are looked for by the same.
 static qins_status check_unique(const qins_tokenizer *tokenizer, const added_set *set, qins_error *error) {
     for (size_t i = 0; i < set->n_tokens; i++) {
@@ -49,16 +55,42 @@ static qins_status normalize(qins_tokenizer *tokenizer, added_set *set, qins_err
         pipeline_run(&tokenizer->normalizer, &words, &spare, true, error);
         qins_buffer_append(&tokenizer->normalized_bytes, words.text.data, words.text.size);
         token->size = words.text.size;
-        if (token->size == 0 && error->status == QINS_OK)
+        if (token->size == 0)
             qins_fail(error, QINS_BAD_MODEL, "nothing is left of the added token %d when it is normalized",
                       (int)token->id);
+        if (token->size > TOKENIZER_MAX_PIECE)
+            qins_fail(error, QINS_BAD_MODEL,
+                      "the added token %d has %zu bytes when it is normalized; at most %zu are "
+                      "supported",
+                      (int)token->id, token->size, TOKENIZER_MAX_PIECE);
     }
     pipeline_words_free(&words);
     pipeline_words_free(&spare);
     const char *text = (const char *)tokenizer->normalized_bytes.data;
     for (size_t i = 0; i < set->n_tokens && error->status == QINS_OK; text += set->tokens[i++].size)
         set->tokens[i].text = text;
+    tokenizer->normalized = qins_alloc(set->n_tokens, sizeof *set->tokens, "added tokens", error);
+    if (error->status == QINS_OK && set->n_tokens > 0)
+        memcpy(tokenizer->normalized, set->tokens, set->n_tokens * sizeof *set->tokens);
     return error->status;
+}
+
+// They are looked for at every place of a text, and normalized when the model is opened.
+static qins_status check_bounds(const qins_tokenizer *tokenizer, qins_error *error) {
+    size_t n_tokens = 0;
+    for (size_t id = 0; id < tokenizer->n_ids; id++) {
+        if (!(tokenizer->token_flags[id] & TOKEN_ADDED)) continue;
+        size_t size;
+        tokenizer_piece_text(tokenizer, id, &size);
+        if (size > TOKENIZER_MAX_MARKER)
+            return qins_fail(error, QINS_BAD_MODEL, "the added token %zu has %zu bytes; at most %zu are supported", id,
+                             size, TOKENIZER_MAX_MARKER);
+        n_tokens++;
+    }
+    if (n_tokens > TOKENIZER_MAX_ADDED)
+        return qins_fail(error, QINS_BAD_MODEL, "%zu added tokens; at most %zu are supported", n_tokens,
+                         TOKENIZER_MAX_ADDED);
+    return QINS_OK;
 }
 
 static qins_status index_set(qins_tokenizer *tokenizer, bool normalized, qins_error *error) {
@@ -84,18 +116,19 @@ static qins_status index_set(qins_tokenizer *tokenizer, bool normalized, qins_er
 static qins_status check_apart(const qins_tokenizer *tokenizer, qins_error *error) {
     for (size_t i = 0; i < tokenizer->added[1].n_tokens && error->status == QINS_OK; i++) {
         const int32_t id = tokenizer->added[1].tokens[i].id;
-        added_match match;
         size_t size;
         const char *text = tokenizer_piece_text(tokenizer, (size_t)id, &size);
-        if (added_find(&tokenizer->added[0], text, size, 0, &match) && match.end - match.start == size)
-            qins_fail(error, QINS_BAD_MODEL, "tokens %d and %d have the same text \"%.*s\"", (int)match.id, (int)id,
+        const added_token *same = added_with_text(&tokenizer->added[0], text, size);
+        if (same != NULL)
+            qins_fail(error, QINS_BAD_MODEL, "tokens %d and %d have the same text \"%.*s\"", (int)same->id, (int)id,
                       (int)size, text);
     }
     return error->status;
 }
 
 qins_status added_index(qins_tokenizer *tokenizer, qins_error *error) {
-    if (index_set(tokenizer, false, error) == QINS_OK && index_set(tokenizer, true, error) == QINS_OK)
+    if (check_bounds(tokenizer, error) == QINS_OK && index_set(tokenizer, false, error) == QINS_OK &&
+        index_set(tokenizer, true, error) == QINS_OK)
         check_apart(tokenizer, error);
     return error->status;
 }
@@ -139,15 +172,20 @@ bool added_find(const added_set *set, const char *text, size_t size, size_t from
     return false;
 }
 
+static int compare_ids(const void *a, const void *b) {
+    const added_token *left = a, *right = b;
+    return (left->id > right->id) - (left->id < right->id);
+}
+
 const char *added_spelling(const qins_tokenizer *tokenizer, int32_t id, size_t *size) {
     if (!tokenizer_has_piece(tokenizer, id)) return NULL;
-    const added_set *set = &tokenizer->added[1];
-    for (size_t i = 0; i < set->n_tokens && (tokenizer->token_flags[id] & TOKEN_NORMALIZED); i++) {
-        if (set->tokens[i].id != id) continue;
-        *size = set->tokens[i].size;
-        return set->tokens[i].text;
-    }
-    return tokenizer_piece_text(tokenizer, (size_t)id, size);
+    if (!(tokenizer->token_flags[id] & TOKEN_ADDED) || !(tokenizer->token_flags[id] & TOKEN_NORMALIZED))
+        return tokenizer_piece_text(tokenizer, (size_t)id, size);
+    const added_token wanted = {.id = id};
+    const added_token *token =
+        bsearch(&wanted, tokenizer->normalized, tokenizer->added[1].n_tokens, sizeof wanted, compare_ids);
+    *size = token->size;
+    return token->text;
 }
 
 // --- walking ---

@@ -38,7 +38,8 @@ typedef struct bpe_work {
 // --- merges ---
 
 static size_t find_slot(const qins_tokenizer *tokenizer, uint32_t left, uint32_t right) {
-    size_t slot = tokenizer_mix((uint64_t)left << 32 | right) & tokenizer->merge_mask;
+    const uint64_t pair = (uint64_t)left << 32 | right;
+    size_t slot = qins_hash(&tokenizer->hash_key, &pair, sizeof pair) & tokenizer->merge_mask;
     for (uint32_t entry; (entry = tokenizer->merge_slots[slot]) != 0; slot = (slot + 1) & tokenizer->merge_mask) {
         const bpe_merge *merge = &tokenizer->merges[entry - 1];
         if (merge->left == left && merge->right == right) break;

@@ -14,7 +14,9 @@ static void append_special(const qins_json *item, const qins_json *special_token
     const qins_json *list = qins_json_get(token, "ids");
     if (!qins_json_is_array(list)) hf_refuse(list, "post_processor.special_tokens ids", "it must be a list", error);
     if (error->status != QINS_OK) return;
-    for (const qins_json *id = qins_json_first(list); id != NULL; id = qins_json_next(id)) {
+    if (qins_json_count(list) > TOKENIZER_MAX_AROUND)
+        hf_refuse(list, "post_processor.special_tokens ids", "there are too many", error);
+    for (const qins_json *id = qins_json_first(list); id != NULL && error->status == QINS_OK; id = qins_json_next(id)) {
         int64_t value;
         if (!qins_json_integer(id, &value) || value < 0 || value >= (int64_t)TOKENIZER_MAX_IDS)
             hf_refuse(id, "post_processor.special_tokens id", "it is no token id", error);
@@ -36,6 +38,7 @@ static void read_template(const qins_json *single, const qins_json *special_toke
     const char *field = "post_processor.single";
     size_t n_texts = 0;
     if (!qins_json_is_array(single)) hf_refuse(single, field, "it must be a list", error);
+    if (qins_json_count(single) > TOKENIZER_MAX_AROUND + 1) hf_refuse(single, field, "it has too many items", error);
     for (const qins_json *item = qins_json_first(single); item != NULL && error->status == QINS_OK;
          item = qins_json_next(item)) {
         hf_check_members(item, field, members, error);

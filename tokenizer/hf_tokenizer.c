@@ -250,16 +250,6 @@ static qins_status read_root(const qins_json *root, qins_tokenizer *tokenizer, q
     return tokenizer_index(tokenizer, error);
 }
 
-// The JSON library gives strings as C strings, which would end at a U+0000: refuse it rather than misread a token.
-static qins_status check_no_nul(const char *json, size_t size, qins_error *error) {
-    for (size_t at = 0; at < size; at++) {
-        if (json[at] == '\0' || (size - at >= 6 && memcmp(json + at, "\\u0000", 6) == 0))
-            return qins_fail(error, QINS_BAD_MODEL, "there is a U+0000 at byte %zu, which is not supported", at);
-        at += json[at] == '\\'; // the character behind a backslash begins no escape of its own
-    }
-    return QINS_OK;
-}
-
 // Settings of the calls by which a tokenizer was last used before it was saved. Hugging Face sets them anew in each
 // call.
 static const char *leftovers(const qins_json *root) {
@@ -271,7 +261,7 @@ static const char *leftovers(const qins_json *root) {
 
 qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, const char **notice, qins_error *error) {
     if (notice != NULL) *notice = NULL;
-    if (error->status != QINS_OK || check_no_nul(json, size, error) != QINS_OK) return NULL;
+    if (error->status != QINS_OK) return NULL;
     qins_json *root = qins_json_parse(json, size, error);
     if (root == NULL) return NULL;
     qins_tokenizer *tokenizer = tokenizer_create(error);

@@ -92,6 +92,27 @@ static const char *kind_name(const pipeline_step *step) {
     return names[step->kind < sizeof names / sizeof *names ? step->kind : 0];
 }
 
+// How many times as long a step can make a text of words of a byte each; what is put before a whole text does not
+// count.
+static size_t growth(const pipeline_step *step, bool after_cut) {
+    if (step->kind == STEP_REPLACE && step->to_size > step->from_size)
+        return ((size_t)step->to_size + step->from_size - 1) / step->from_size;
+    if (step->kind == STEP_PREPEND && after_cut) return 1 + (size_t)step->to_size;
+    return step->kind == STEP_BYTES ? 2 : 1;
+}
+
+static void check_growth(const pipeline *steps, const char *role, qins_error *error) {
+    size_t total = 1;
+    bool after_cut = false;
+    for (size_t i = 0; i < steps->n_steps; i++) { // at most 17 to the power of 8
+        total *= growth(&steps->steps[i], after_cut);
+        after_cut |= steps->steps[i].kind == STEP_CUT || steps->steps[i].kind == STEP_SPLIT;
+    }
+    if (total > PIPELINE_MAX_TOTAL)
+        qins_fail(error, QINS_BAD_MODEL, "%s: its steps can make a text %zu times as long; at most %d is supported",
+                  role, total, (int)PIPELINE_MAX_TOTAL);
+}
+
 qins_status pipeline_check(const pipeline *steps, pipeline_role role, qins_error *error) {
     static const char *const roles[] = {"normalizer", "pre-tokenizer", "decoder"};
     for (size_t i = 0; i < steps->n_steps && error->status == QINS_OK; i++) {
@@ -103,6 +124,7 @@ qins_status pipeline_check(const pipeline *steps, pipeline_role role, qins_error
             qins_fail(error, QINS_BAD_MODEL, "%s, step %zu (%s): its texts or its option %u are not possible",
                       roles[role], i + 1, kind_name(step), step->option);
     }
+    if (error->status == QINS_OK) check_growth(steps, roles[role], error);
     return error->status;
 }
 

@@ -13,6 +13,7 @@ enum {
     PIPELINE_MAX_STEPS = 8,
     PIPELINE_MAX_TEXT = 16,  // bytes of a step's texts
     PIPELINE_MAX_GROWTH = 4, // times what it replaces, at most
+    PIPELINE_MAX_TOTAL = 64, // times its length that a text has after all steps, about
 };
 #define PIPELINE_MAX_WORDS ((size_t)1 << 30) // bytes of all words of a text
 

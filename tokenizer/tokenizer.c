@@ -23,8 +23,11 @@ void qins_ids_free(qins_ids *ids) {
 
 qins_tokenizer *tokenizer_create(qins_error *error) {
     qins_tokenizer *tokenizer = qins_alloc(1, sizeof *tokenizer, "tokenizer", error);
-    if (tokenizer != NULL) tokenizer->unk_id = -1;
-    return tokenizer;
+    if (tokenizer == NULL) return NULL;
+    tokenizer->unk_id = -1;
+    if (qins_hash_key_draw(&tokenizer->hash_key, error) == QINS_OK) return tokenizer;
+    qins_tokenizer_free(tokenizer);
+    return NULL;
 }
 
 void qins_tokenizer_free(qins_tokenizer *tokenizer) {
@@ -37,6 +40,7 @@ void qins_tokenizer_free(qins_tokenizer *tokenizer) {
     free(tokenizer->merge_slots);
     for (int i = 0; i < 2; i++) free(tokenizer->added[i].tokens);
     qins_buffer_free(&tokenizer->normalized_bytes);
+    free(tokenizer->normalized);
     qins_ids_free(&tokenizer->prefix);
     qins_ids_free(&tokenizer->suffix);
     free(tokenizer);
@@ -73,15 +77,7 @@ uint32_t *tokenizer_create_slots(size_t count, const char *what, size_t *mask, q
 
 // The slot that holds the piece with this text, or the free one where it would go.
 static size_t find_slot(const qins_tokenizer *tokenizer, const char *text, size_t size) {
-    uint64_t hash = size;
-    size_t at = 0;
-    for (uint64_t word; at + sizeof word <= size; at += sizeof word) {
-        memcpy(&word, text + at, sizeof word);
-        hash = tokenizer_mix(hash ^ word);
-    }
-    uint64_t tail = 0;
-    for (; at < size; at++) tail = tail << 8 | (unsigned char)text[at];
-    size_t slot = tokenizer_mix(hash ^ tail) & tokenizer->piece_mask;
+    size_t slot = qins_hash(&tokenizer->hash_key, text, size) & tokenizer->piece_mask;
     while (tokenizer->piece_slots[slot] != 0) {
         size_t piece_size;
         const char *piece = tokenizer_piece_text(tokenizer, tokenizer->piece_slots[slot] - 1, &piece_size);
@@ -136,6 +132,9 @@ qins_status tokenizer_index(qins_tokenizer *tokenizer, qins_error *error) {
     int32_t unk_id = tokenizer->unk_id;
     if (unk_id != -1 && !(tokenizer_has_piece(tokenizer, unk_id) && (tokenizer->token_flags[unk_id] & TOKEN_IN_MODEL)))
         return qins_fail(error, QINS_BAD_MODEL, "the id %d of the unknown token is not in the vocabulary", (int)unk_id);
+    if (tokenizer->prefix.count + tokenizer->suffix.count > TOKENIZER_MAX_AROUND)
+        return qins_fail(error, QINS_BAD_MODEL, "%zu ids are put around a text; at most %zu are supported",
+                         tokenizer->prefix.count + tokenizer->suffix.count, TOKENIZER_MAX_AROUND);
     check_ids(tokenizer, &tokenizer->prefix, "ids put before a text", error);
     check_ids(tokenizer, &tokenizer->suffix, "ids put after a text", error);
     pipeline_check(&tokenizer->normalizer, PIPELINE_NORMALIZER, error);
@@ -158,13 +157,13 @@ size_t qins_tokenizer_ids_without_text(const qins_tokenizer *tokenizer, size_t n
 
 int32_t qins_tokenizer_added_id(const qins_tokenizer *tokenizer, const char *content) {
     const size_t size = strlen(content);
-    for (int set = 0; set < 2; set++) {
-        for (size_t i = 0; i < tokenizer->added[set].n_tokens; i++) {
-            const int32_t id = tokenizer->added[set].tokens[i].id;
-            size_t piece_size;
-            const char *piece = tokenizer_piece_text(tokenizer, (size_t)id, &piece_size);
-            if (piece_size == size && memcmp(piece, content, size) == 0) return id;
-        }
+    const added_token *found = added_with_text(&tokenizer->added[0], content, size);
+    if (found != NULL) return found->id;
+    for (size_t i = 0; i < tokenizer->added[1].n_tokens; i++) {
+        const int32_t id = tokenizer->normalized[i].id;
+        size_t piece_size;
+        const char *piece = tokenizer_piece_text(tokenizer, (size_t)id, &piece_size);
+        if (piece_size == size && memcmp(piece, content, size) == 0) return id;
     }
     return -1;
 }

@@ -4,11 +4,15 @@
 #ifndef QINS_TOKENIZER_INTERNAL_H
 #define QINS_TOKENIZER_INTERNAL_H
 
+#include "engine/base/hash.h"
 #include "tokenizer/pipeline.h"
 #include "tokenizer/tokenizer.h"
 
 #define TOKENIZER_MAX_IDS ((size_t)1 << 22)
-#define TOKENIZER_MAX_PIECE ((size_t)65535)  // bytes
+#define TOKENIZER_MAX_PIECE ((size_t)1024)   // bytes
+#define TOKENIZER_MAX_ADDED ((size_t)65536)  // added tokens
+#define TOKENIZER_MAX_MARKER ((size_t)256)   // bytes of one, which is looked for at every place of a text
+#define TOKENIZER_MAX_AROUND ((size_t)64)    // ids before and after a text, together
 #define TOKENIZER_MAX_TEXT ((size_t)1 << 30) // bytes of one text to encode: symbols are counted in 32 bits
 
 enum {                      // the first six as in the file
@@ -52,6 +56,8 @@ struct qins_tokenizer {
     qins_ids prefix; // ids that QINS_ADD_PREFIX puts before and after the text
     qins_ids suffix;
 
+    qins_hash_key hash_key; // of the two tables of slots
+
     // Derived by tokenizer_index(). Slots are open-addressing hash tables of index + 1, 0 is free; masks are size - 1.
     uint32_t *piece_slots; // ids of pieces that are in the model, by text
     size_t piece_mask;
@@ -61,6 +67,7 @@ struct qins_tokenizer {
                             // begins with b
     added_set added[2];     // looked for in the text as it is, and in the normalized text
     qins_buffer normalized_bytes; // what those of the second set look for
+    added_token *normalized;      // [added[1].n_tokens] the second set again, by id
     int32_t byte_ids[256];        // id of <0xBB>, -1 if the model has none
 };
 
@@ -84,17 +91,14 @@ static inline bool tokenizer_has_piece(const qins_tokenizer *tokenizer, int64_t 
     return id >= 0 && (uint64_t)id < tokenizer->n_ids && tokenizer->token_flags[id] != 0;
 }
 
-static inline uint64_t tokenizer_mix(uint64_t hash) { // the bits that count end up low
-    hash *= 0x9E3779B97F4A7C15u;
-    return hash ^ hash >> 32;
-}
-
 // added_tokens.c
 typedef struct added_match {
     size_t start, end; // bytes of the text
     int32_t id;
 } added_match;
 qins_status added_index(qins_tokenizer *tokenizer, qins_error *error);
+// The token of the set that looks for exactly this text; NULL if there is none.
+const added_token *added_with_text(const added_set *set, const char *text, size_t size);
 // The leftmost token of the set at or after byte `from`, the longest of those that start there.
 bool added_find(const added_set *set, const char *text, size_t size, size_t from, added_match *match);
 
