@@ -155,8 +155,9 @@ static void check_rope_keys(const qins_json *rope, const char *name, qins_error 
                                         "rope_theta",
                                         "partial_rotary_factor",
                                         "original_max_position_embeddings"};
-    for (const qins_json *item = qins_json_first(rope); item != NULL; item = qins_json_next(item)) {
-        bool found = qins_json_get(rope, qins_json_key(item)) == NULL; // null says nothing
+    for (const qins_json *item = qins_json_first(rope); item != NULL && error->status == QINS_OK;
+         item = qins_json_next(item)) {
+        bool found = qins_json_is_null(item); // null says nothing
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) found |= strcmp(qins_json_key(item), known[i]) == 0;
         if (!found)
             qins_fail(error, QINS_BAD_MODEL,

@@ -57,7 +57,7 @@ Test(json, reads_what_python_reads) {
     static const char text[] =
         "{\"a\": [NaN, -Infinity,Infinity], \"b\": 1, \"s\": \"NaN \\\" Infinity\", \"n\": 0.5, \"b\": 2,"
         "\"o\": {\"b\": 3, \"b\": {\"c\": 4, \"c\": null}}, \"b\": 5, \"n\": NaN}";
-    qins_json *json = qins_json_parse_python(text, sizeof text - 1, &error);
+    qins_json *json = qins_json_parse_python(text, sizeof text - 1, 1000, &error);
     expect_ok(&error);
     cr_expect_eq(qins_json_count(json), 5u);
     cr_expect_eq(qins_json_count(qins_json_get(json, "a")), 3u);
@@ -74,7 +74,7 @@ Test(json, reads_what_python_reads) {
                                           "{NaN: 1", "\"NaN",  "[Infinity\\]", "{\"a\": 1,"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         error = (qins_error){0};
-        cr_expect_null(qins_json_parse_python(refused[i], strlen(refused[i]), &error), "%s", refused[i]);
+        cr_expect_null(qins_json_parse_python(refused[i], strlen(refused[i]), 1000, &error), "%s", refused[i]);
         expect_error(&error, QINS_BAD_MODEL, "not valid JSON at byte");
     }
 }
@@ -232,4 +232,29 @@ Test(json, building_tolerates_failure_further_up) {
     qins_json_append_number(qins_json_add_array(NULL, "a", &error), 1, &error);
     cr_expect_null(qins_json_print(NULL, &error));
     expect_error(&error, QINS_FAILED, "out of memory");
+}
+
+Test(json, a_nul_is_refused) {
+    static const char *const refused[] = {"{\"a\\u0000b\": 1}", "{\"a\": \"\\u0000\"}", "[\"\\\\\\u0000\"]"};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        qins_error error = {0};
+        cr_expect_null(qins_json_parse(refused[i], strlen(refused[i]), &error), "%s", refused[i]);
+        expect_error(&error, QINS_BAD_MODEL, "there is a U+0000 at byte");
+    }
+    qins_error error = {0};
+    cr_expect_null(qins_json_parse("[\"a\0b\"]", 7, &error));
+    expect_error(&error, QINS_BAD_MODEL, "there is a U+0000 at byte 3");
+    qins_json *json = parse("[\"\\\\u0000 is none\"]");
+    cr_expect_str_eq(qins_json_text(qins_json_first(json)), "\\u0000 is none");
+    qins_json_free(json);
+}
+
+Test(json, values_are_counted) {
+    static const char text[] = "{\"a,[{\": [1, 2, \"\\\",,,\"], \"b\": {}}";
+    qins_error error = {0};
+    qins_json *json = qins_json_parse_limited(text, sizeof text - 1, 7, &error);
+    expect_ok(&error);
+    qins_json_free(json);
+    cr_expect_null(qins_json_parse_limited(text, sizeof text - 1, 6, &error));
+    expect_error(&error, QINS_BAD_MODEL, "JSON with more than 6 values");
 }

@@ -185,10 +185,11 @@ Test(request, bodies_that_are_no_text_or_no_json) {
     refuse(QINS_CHAT_REQUEST, "{" HELLO "} x", 400, NULL, "more bytes follow");
     refuse(QINS_CHAT_REQUEST, "{" HELLO ", " HELLO "}", 400, NULL, "there twice");
     refuse(QINS_CHAT_REQUEST, "{\"messages\": [{\"role\": \"user\", \"content\": \"\xFF\"}]}", 400, NULL, "not UTF-8");
-    refuse(QINS_CHAT_REQUEST, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u0000b\"}]}", 400, NULL, "NUL");
+    refuse(QINS_CHAT_REQUEST, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u0000b\"}]}", 400, NULL,
+           "U+0000");
     refuse(QINS_CHAT_REQUEST, "{\"messages\": [{\"role\": \"user\", \"content\": \"\\ud800\"}]}", 400, NULL,
            "not valid JSON");
-    refuse_bytes(QINS_CHAT_REQUEST, "{}\0", 3, 400, NULL, "NUL");
+    refuse_bytes(QINS_CHAT_REQUEST, "{}\0", 3, 400, NULL, "more bytes follow");
     qins_request request =
         take(QINS_CHAT_REQUEST, "{\"messages\": [{\"role\": \"user\", \"content\": \"\\\\u0000 is no escape\"}]}");
     cr_expect_str_eq(request.messages[0].content, "\\u0000 is no escape");

@@ -21,14 +21,66 @@ static const char *no_number(const char *text, size_t size, size_t offset) {
     return "";
 }
 
-qins_json *qins_json_parse(const char *text, size_t size, qins_error *error) {
+// --- memory ---
+
+// cJSON gives NULL for a text that is wrong and for memory that it did not get: its allocations go through here, which
+// tells one from the other.
+static _Thread_local bool is_out_of_memory;
+
+static void *allocate(size_t size) {
+    void *memory = malloc(size);
+    is_out_of_memory |= memory == NULL;
+    return memory;
+}
+
+// Before main, as cJSON's hooks are global.
+__attribute__((constructor)) static void set_hooks(void) {
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = allocate, .free_fn = free});
+}
+
+// --- reading ---
+
+static qins_status refuse_nul(size_t at, qins_error *error) {
+    return qins_fail(error, QINS_BAD_MODEL, "there is a U+0000 at byte %zu, which no text here can hold", at);
+}
+
+// Strings are C strings in memory, so a U+0000 would cut one short; and a value takes some 100 bytes there, but as few
+// as 2 in a text. What comes after the first mistake in the text does not matter here.
+static qins_status check_text(const char *text, size_t size, size_t max_values, qins_error *error) {
+    size_t n_values = 1;
+    bool is_string = false;
+    for (size_t at = 0; at < size; at++) {
+        if (is_string && text[at] == '\0') return refuse_nul(at, error);
+        if (is_string && text[at] == '\\') {
+            if (size - at >= 6 && memcmp(text + at, "\\u0000", 6) == 0) return refuse_nul(at, error);
+            at++; // what a backslash escapes begins no escape of its own
+        } else if (text[at] == '"') {
+            is_string = !is_string;
+        } else if (!is_string) {
+            n_values += text[at] == ',' || text[at] == '[' || text[at] == '{';
+        }
+    }
+    if (n_values <= max_values) return QINS_OK;
+    return qins_fail(error, QINS_BAD_MODEL, "JSON with more than %zu values", max_values);
+}
+
+static void fail_to_parse(const char *text, size_t size, size_t offset, qins_error *error) {
+    const char *name = offset < size ? no_number(text, size, offset) : "";
+    if (is_out_of_memory)
+        qins_fail(error, QINS_FAILED, "out of memory while reading JSON of %zu bytes", size);
+    else
+        qins_fail(error, QINS_BAD_MODEL, "not valid JSON at byte %zu of %zu%s%s", offset, size,
+                  name[0] != '\0' ? ", which has no number " : "", name);
+}
+
+qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_error *error) {
+    if (error->status != QINS_OK || check_text(text, size, max_values, error) != QINS_OK) return NULL;
     const char *end = text;
+    is_out_of_memory = false;
     cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, false);
     size_t offset = end == NULL ? 0 : (size_t)(end - text);
     if (json == NULL) {
-        const char *name = offset < size ? no_number(text, size, offset) : "";
-        qins_fail(error, QINS_BAD_MODEL, "not valid JSON at byte %zu of %zu%s%s", offset, size,
-                  name[0] != '\0' ? ", which has no number " : "", name);
+        fail_to_parse(text, size, offset, error);
         return NULL;
     }
     while (offset < size && strchr(" \t\r\n", text[offset]) != NULL && text[offset] != '\0') offset++;
@@ -40,17 +92,8 @@ qins_json *qins_json_parse(const char *text, size_t size, qins_error *error) {
     return json;
 }
 
-// At least the number of values; commas in strings count, too.
-static size_t count_values(const char *text, size_t size) {
-    size_t count = 1;
-    for (size_t i = 0; i < size; i++) count += text[i] == ',' || text[i] == '[' || text[i] == '{';
-    return count;
-}
-
-qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_error *error) {
-    if (count_values(text, size) <= max_values) return qins_json_parse(text, size, error);
-    qins_fail(error, QINS_BAD_MODEL, "JSON with more than %zu values", max_values);
-    return NULL;
+qins_json *qins_json_parse(const char *text, size_t size, qins_error *error) {
+    return qins_json_parse_limited(text, size, QINS_JSON_MAX_VALUES, error);
 }
 
 // A copy of the text in which quotes make strings of what is no number, in the same places.
@@ -106,9 +149,9 @@ static qins_status keep_last_members(cJSON *json, qins_error *error) {
     return error->status;
 }
 
-qins_json *qins_json_parse_python(const char *text, size_t size, qins_error *error) {
+qins_json *qins_json_parse_python(const char *text, size_t size, size_t max_values, qins_error *error) {
     char *copy = quote_no_numbers(text, size, error);
-    cJSON *json = copy != NULL ? qins_json_parse(copy, size, error) : NULL;
+    cJSON *json = copy != NULL ? qins_json_parse_limited(copy, size, max_values, error) : NULL;
     free(copy);
     if (json == NULL || keep_last_members(json, error) == QINS_OK) return json;
     cJSON_Delete(json);
@@ -119,13 +162,19 @@ void qins_json_free(qins_json *json) {
     cJSON_Delete(json);
 }
 
+static const cJSON *find(const cJSON *object, const char *key) {
+    const cJSON *item = cJSON_IsObject(object) ? object->child : NULL;
+    while (item != NULL && strcmp(item->string, key) != 0) item = item->next;
+    return item;
+}
+
 const qins_json *qins_json_get(const qins_json *object, const char *key) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    const cJSON *item = find(object, key);
     return item == NULL || cJSON_IsNull(item) ? NULL : item;
 }
 
 bool qins_json_has(const qins_json *object, const char *key) {
-    return cJSON_GetObjectItemCaseSensitive(object, key) != NULL;
+    return find(object, key) != NULL;
 }
 
 const qins_json *qins_json_first(const qins_json *container) {
@@ -140,6 +189,10 @@ size_t qins_json_count(const qins_json *container) {
     size_t count = 0;
     for (const cJSON *item = qins_json_first(container); item != NULL; item = item->next) count++;
     return count;
+}
+
+bool qins_json_is_null(const qins_json *item) {
+    return cJSON_IsNull(item);
 }
 
 bool qins_json_is_object(const qins_json *item) {

@@ -11,14 +11,15 @@
 // cJSON's own type: values are read with the getters below and walked with qins_json_each.
 typedef struct cJSON qins_json;
 
-// Parse a whole document of `size` bytes (nothing but white space may follow). NULL and an error with the byte offset
-// otherwise. Release with qins_json_free.
+// Parse a whole document of `size` bytes (nothing but white space may follow) with no more than QINS_JSON_MAX_VALUES
+// values and no U+0000. NULL and an error with the byte offset otherwise. Release with qins_json_free.
+enum { QINS_JSON_MAX_VALUES = 1 << 21 }; // a tokenizer.json of 262,144 tokens has some 2 million
 qins_json *qins_json_parse(const char *text, size_t size, qins_error *error);
-// As above for texts of no more than `max_values` values: one takes some 64 bytes in memory, but as few as 2 in a text.
+// As above with another bound on the number of values, each of which takes some 100 bytes in memory.
 qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_error *error);
 // As above for a text that Python may have written or reads: NaN, Infinity and -Infinity are taken (as texts, so they
 // are no numbers for any getter), and of members of one name the last one stays.
-qins_json *qins_json_parse_python(const char *text, size_t size, qins_error *error);
+qins_json *qins_json_parse_python(const char *text, size_t size, size_t max_values, qins_error *error);
 void qins_json_free(qins_json *json);
 
 // Member of an object, NULL when absent or JSON null (or when `object` is NULL or no object).
@@ -29,6 +30,7 @@ const qins_json *qins_json_first(const qins_json *container);
 const qins_json *qins_json_next(const qins_json *item);
 size_t qins_json_count(const qins_json *container);
 
+bool qins_json_is_null(const qins_json *item);
 bool qins_json_is_object(const qins_json *item);
 bool qins_json_is_false(const qins_json *item); // the value false
 bool qins_json_is_array(const qins_json *item);

@@ -11,25 +11,11 @@
 
 // --- documents ---
 
-// Is there a NUL in the text, or the escape for one in a string?
-static bool has_nul(const char *body, size_t size) {
-    static const char escape[] = "\\u0000";
-    if (memchr(body, '\0', size) != NULL) return true;
-    for (size_t i = 0; i + 1 < size; i++) {
-        if (body[i] != '\\') continue;
-        if (size - i >= sizeof escape - 1 && memcmp(body + i, escape, sizeof escape - 1) == 0) return true;
-        i++; // what a backslash escapes is no beginning
-    }
-    return false;
-}
-
 qins_json *qins_body_parse(const char *body, size_t size, qins_refusal *refusal) {
     qins_error error = {0};
     qins_json *json = NULL;
     if (!utf8_is_valid(body, size))
         qins_refuse(refusal, 400, NULL, NULL, "the body is not UTF-8");
-    else if (has_nul(body, size))
-        qins_refuse(refusal, 400, NULL, NULL, "the body has a NUL character, which no text here can hold");
     else
         json = qins_json_parse_limited(body, size, QINS_MAX_BODY_VALUES, &error);
     if (json != NULL && qins_json_check_unique(json, &error) == QINS_OK && !qins_json_is_object(json))
