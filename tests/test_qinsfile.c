@@ -175,7 +175,8 @@ Test(qinsfile, hostile_headers_are_refused) {
     expect_header_refused("\"bytes\":4800", "\"bytes\":4799", "4799 bytes at");
     expect_header_refused("\"bytes\":4800", "\"bytes\":1e15", "expected");
     expect_header_refused(tokenizer, "\"offset\":64,", "tokenizer section at 64, expected at");
-    expect_header_refused("\"bytes\":13", "\"bytes\":9007199254740992", "expected");
+    expect_header_refused("\"bytes\":13", "\"bytes\":9007199254740992", "at most 67108864 are supported");
+    expect_header_refused("\"bytes\":13", "\"bytes\":60000000", "expected");
     expect_header_refused("\"bytes\":13", "\"bytes\":0", "");
     expect_header_refused("\"n_layers\":2", "\"n_layers\":1024", "tensors listed");
     expect_header_refused("norm.weight\",\"type\":\"bf16\"", "norm.weight\",\"type\":\"qins8\"",
@@ -209,6 +210,29 @@ Test(qinsfile, hostile_header_lengths_are_refused) {
         store_u64(made.bytes + 24, lengths[i]);
         expect_refused(made.bytes, made.size, "the header's length");
     }
+    free_sample(&made);
+}
+
+// A sparse file costs nothing to make, whatever its size.
+Test(qinsfile, a_header_beyond_the_bound_is_not_read) {
+    qins_error error = {0};
+    uint8_t preamble[64] = QINS_MAGIC;
+    const uint64_t size = UINT64_C(8) << 30;
+    preamble[8] = QINS_FORMAT_VERSION;
+    store_u64(preamble + 16, size);
+    store_u64(preamble + 24, size - 64);
+    const int fd = qins_memory_file("sparse", &error);
+    cr_assert_eq(pwrite(fd, preamble, 64, 0), 64);
+    cr_assert_eq(ftruncate(fd, (off_t)size), 0);
+    cr_expect_null(qins_image_from_fd(fd, "sparse", &error));
+    expect_error(&error, QINS_BAD_MODEL, "sparse: the header has 8589934528 bytes; at most 67108864 are supported");
+    close(fd);
+}
+
+Test(qinsfile, a_damaged_tokenizer_is_found_at_opening) {
+    sample made = make_sample(QINS_QINS8);
+    made.bytes[qins_image_header(made.image)->tokenizer_offset] ^= 1;
+    expect_refused(made.bytes, made.size, "the tokenizer is damaged (its hash differs)");
     free_sample(&made);
 }
 
@@ -288,6 +312,17 @@ static void check_changed(qins_type type, size_t tensor_index, size_t offset, ui
 }
 
 static const size_t gate_up = QINS_LAYER_INDEX + QINS_GATE_UP, down = QINS_LAYER_INDEX + QINS_DOWN;
+
+Test(qinsfile, verify_refuses_what_is_no_number) {
+    check_changed(QINS_BF16, down, 0, 0x3F81, 2, true);
+    check_changed(QINS_BF16, down, 0, 0x7F80, 2, false); // infinity
+    check_changed(QINS_BF16, down, 2, 0xFFC0, 2, false); // NaN
+    check_changed(QINS_F16, down, 0, 0x7BFF, 2, true);
+    check_changed(QINS_F16, down, 0, 0xFC00, 2, false);
+    check_changed(QINS_F32, down, 2, 0x7FC0, 2, false);               // the upper half of an FP32
+    check_changed(QINS_QINS8, QINS_LAYER_INDEX, 0, 0x7FC0, 2, false); // a norm
+    check_changed(QINS_QINS8, QINS_EMBEDDING_INDEX, 4, 0xFF80, 2, false);
+}
 
 Test(qinsfile, verify_refuses_a_d_that_no_writer_makes) {
     static const uint16_t sound[] = {0, 0x0080, 0x3F80, 0x7F7F};

@@ -245,6 +245,9 @@ static void get_header(qins_header *header, const qins_json *root, qins_error *e
         header->tokenizer_offset = get_size(tokenizer, "offset", error);
         header->tokenizer_bytes = get_size(tokenizer, "bytes", error);
         if (header->tokenizer_bytes == 0) qins_fail(error, QINS_BAD_MODEL, "the tokenizer section is empty");
+        if (header->tokenizer_bytes > QINS_MAX_FILE_TOKENIZER)
+            qins_fail(error, QINS_BAD_MODEL, "the tokenizer section has %" PRIu64 " bytes; at most %d are supported",
+                      header->tokenizer_bytes, QINS_MAX_FILE_TOKENIZER);
         header->tokenizer_hash = get_hash(tokenizer, "hash", error);
     }
     get_provenance(header, qins_json_get(root, "provenance"), error);

@@ -12,6 +12,9 @@ enum {
     QINS_ALIGNMENT = 64       // of the tokenizer section and of every tensor
 };
 
+// A reader copies these two into its memory, whatever a file says of itself.
+enum { QINS_MAX_FILE_HEADER = 64 << 20, QINS_MAX_FILE_TOKENIZER = 64 << 20 };
+
 typedef struct qins_tensor {
     qins_tensor_spec spec;
     qins_type type;

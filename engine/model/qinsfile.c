@@ -8,6 +8,7 @@
 #include "engine/base/recognize.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,46 +20,77 @@ struct qins_image {
     size_t size;
     bool mapped; // data is a mapping of ours
     qins_header header;
+    uint8_t *tokenizer; // owned, [header.tokenizer_bytes]; NULL: none
 };
 
-// Read the preamble; returns the header's length, 0 with an error.
-static size_t read_preamble(qins_cursor *cursor, qins_error *error) {
-    const uint8_t *magic = qins_cursor_bytes(cursor, sizeof QINS_MAGIC - 1, "magic");
-    if (magic == NULL || memcmp(magic, QINS_MAGIC, sizeof QINS_MAGIC - 1) != 0) {
-        const bool is_safetensors = cursor->size > 8 && cursor->data[8] == '{';
-        *error = (qins_error){0}; // too short is no .qins file either: say that
-        qins_fail(error, QINS_BAD_MODEL, "this is not a .qins file%s",
-                  is_safetensors ? ", but weights in safetensors; give the folder that they are in"
-                                 : " (make one with: qinsconvert HF_DIR -o model.qins)");
-        return 0;
-    }
-    uint32_t version = qins_cursor_u32(cursor, "version");
-    uint32_t reserved = qins_cursor_u32(cursor, "preamble");
-    uint64_t file_bytes = qins_cursor_u64(cursor, "file length");
-    uint64_t header_bytes = qins_cursor_u64(cursor, "header length");
-    uint64_t header_hash = qins_cursor_u64(cursor, "header hash");
-    if (error->status == QINS_OK && version != QINS_FORMAT_VERSION)
-        qins_fail(error, QINS_BAD_MODEL, "format version %u; this program reads version %d: %s", version,
-                  QINS_FORMAT_VERSION,
-                  version < QINS_FORMAT_VERSION ? "convert the checkpoint again (qinsconvert HF_DIR -o model.qins)"
-                                                : "a newer qinsrun may read it");
-    if (file_bytes != cursor->size)
-        qins_fail(error, QINS_BAD_MODEL, "the file has %zu bytes but was written with %" PRIu64 "; %s", cursor->size,
-                  file_bytes, cursor->size < file_bytes ? "it was cut off: copy it again" : "something was appended");
-    for (int i = 0; i < 3; i++) reserved |= qins_cursor_u64(cursor, "preamble") != 0;
-    if (reserved != 0) qins_fail(error, QINS_BAD_MODEL, "the preamble's reserved bytes are not zero");
-    if (header_bytes == 0 || header_bytes > qins_cursor_left(cursor))
+// Other programs can write to a mapped file at any time. So whatever decides a size, an offset or a branch is read
+// once, into memory of our own, and what is hashed there is what is parsed. Only weights are read from the mapping, and
+// any bytes will do for them: every code and scale byte has a value.
+static uint8_t *copy_section(const qins_image *image, uint64_t offset, uint64_t bytes, uint64_t hash, const char *what,
+                             qins_error *error) {
+    uint8_t *copy = qins_alloc((size_t)bytes, 1, what, error);
+    if (copy == NULL) return NULL;
+    memcpy(copy, image->data + offset, (size_t)bytes);
+    if (XXH3_64bits(copy, (size_t)bytes) == hash) return copy;
+    qins_fail(error, QINS_BAD_MODEL, "the %s is damaged (its hash differs); copy or convert the file again", what);
+    free(copy);
+    return NULL;
+}
+
+// What the preamble says, all of it checked.
+typedef struct preamble {
+    uint64_t header_bytes, header_hash;
+} preamble;
+
+static void check_version(uint32_t version, qins_error *error) {
+    if (version == QINS_FORMAT_VERSION) return;
+    qins_fail(error, QINS_BAD_MODEL, "format version %u; this program reads version %d: %s", version,
+              QINS_FORMAT_VERSION,
+              version < QINS_FORMAT_VERSION ? "convert the checkpoint again (qinsconvert HF_DIR -o model.qins)"
+                                            : "a newer qinsrun may read it");
+}
+
+static void check_file_bytes(size_t size, uint64_t file_bytes, qins_error *error) {
+    if (file_bytes != size)
+        qins_fail(error, QINS_BAD_MODEL, "the file has %zu bytes but was written with %" PRIu64 "; %s", size,
+                  file_bytes, size < file_bytes ? "it was cut off: copy it again" : "something was appended");
+}
+
+static void check_header_bytes(size_t size, uint64_t header_bytes, qins_error *error) {
+    if (header_bytes == 0 || header_bytes > size - QINS_PREAMBLE_BYTES)
         qins_fail(error, QINS_BAD_MODEL, "the header's length of %" PRIu64 " bytes does not fit the file",
                   header_bytes);
+    if (header_bytes > QINS_MAX_FILE_HEADER)
+        qins_fail(error, QINS_BAD_MODEL, "the header has %" PRIu64 " bytes; at most %d are supported", header_bytes,
+                  QINS_MAX_FILE_HEADER);
     if (header_bytes % QINS_ALIGNMENT != 0) // else the bytes up to the first section would be nobody's
         qins_fail(error, QINS_BAD_MODEL, "the header's length of %" PRIu64 " bytes is not a multiple of %d",
                   header_bytes, QINS_ALIGNMENT);
-    if (error->status != QINS_OK) return 0;
-    if (XXH3_64bits(cursor->data + cursor->offset, (size_t)header_bytes) != header_hash) {
-        qins_fail(error, QINS_BAD_MODEL, "the header is damaged (its hash differs); copy or convert the file again");
-        return 0;
+}
+
+static qins_status read_preamble(const qins_image *image, preamble *result, qins_error *error) {
+    uint8_t copy[QINS_PREAMBLE_BYTES] = {0};
+    const size_t n = image->size < sizeof copy ? image->size : sizeof copy;
+    if (n > 0) memcpy(copy, image->data, n);
+    qins_cursor cursor = {.data = copy, .size = n, .error = error};
+    const uint8_t *magic = qins_cursor_bytes(&cursor, sizeof QINS_MAGIC - 1, "magic");
+    if (magic == NULL || memcmp(magic, QINS_MAGIC, sizeof QINS_MAGIC - 1) != 0) {
+        *error = (qins_error){0}; // too short is no .qins file either: say that
+        return qins_fail(error, QINS_BAD_MODEL, "this is not a .qins file%s",
+                         n > 8 && copy[8] == '{' ? ", but weights in safetensors; give the folder that they are in"
+                                                 : " (make one with: qinsconvert HF_DIR -o model.qins)");
     }
-    return (size_t)header_bytes;
+    const uint32_t version = qins_cursor_u32(&cursor, "version");
+    uint32_t reserved = qins_cursor_u32(&cursor, "preamble");
+    const uint64_t file_bytes = qins_cursor_u64(&cursor, "file length");
+    result->header_bytes = qins_cursor_u64(&cursor, "header length");
+    result->header_hash = qins_cursor_u64(&cursor, "header hash");
+    if (error->status == QINS_OK) check_version(version, error);
+    check_file_bytes(image->size, file_bytes, error);
+    for (int i = 0; i < 3; i++) reserved |= qins_cursor_u64(&cursor, "preamble") != 0;
+    if (reserved != 0) qins_fail(error, QINS_BAD_MODEL, "the preamble's reserved bytes are not zero");
+    if (error->status == QINS_OK) check_header_bytes(image->size, result->header_bytes, error);
+    return error->status;
 }
 
 // The stored offsets and sizes must be those of the layout rule, and the last tensor must end with the file.
@@ -85,13 +117,27 @@ static void check_layout(qins_image *image, size_t header_bytes, qins_error *err
     free(expected.tensors);
 }
 
+static void read_header(qins_image *image, qins_error *error) {
+    preamble start = {0};
+    if (read_preamble(image, &start, error) != QINS_OK) return;
+    uint8_t *json = copy_section(image, QINS_PREAMBLE_BYTES, start.header_bytes, start.header_hash, "header", error);
+    if (json == NULL) return;
+    qins_header_parse(&image->header, (const char *)json, (size_t)start.header_bytes, error);
+    free(json);
+    if (error->status == QINS_OK) check_layout(image, (size_t)start.header_bytes, error);
+}
+
+static void read_tokenizer(qins_image *image, qins_error *error) {
+    const qins_header *header = &image->header;
+    if (error->status != QINS_OK || header->tokenizer_bytes == 0) return;
+    image->tokenizer = copy_section(image, header->tokenizer_offset, header->tokenizer_bytes, header->tokenizer_hash,
+                                    "tokenizer", error);
+}
+
 // Validate image->data; on failure the image is closed and NULL returned.
 static qins_image *validated(qins_image *image, const char *name, qins_error *error) {
-    qins_cursor cursor = {.data = image->data, .size = image->size, .error = error};
-    size_t header_bytes = read_preamble(&cursor, error);
-    if (error->status == QINS_OK)
-        qins_header_parse(&image->header, (const char *)image->data + QINS_PREAMBLE_BYTES, header_bytes, error);
-    if (error->status == QINS_OK) check_layout(image, header_bytes, error);
+    read_header(image, error);
+    read_tokenizer(image, error);
     if (qins_error_context(error, "%s", name) == QINS_OK) return image;
     qins_image_close(image);
     return NULL;
@@ -120,8 +166,11 @@ qins_image *qins_image_from_fd(int fd, const char *name, qins_error *error) {
     image->size = (size_t)info.st_size;
     image->data = qins_map_file(fd, name, image->size, error);
     image->mapped = true;
-    if (image->data != NULL && qins_recognize_file(name, (const char *)image->data, image->size, error) == QINS_OK)
-        return validated(image, name, error);
+    char start[QINS_PREAMBLE_BYTES];
+    if (image->data != NULL) {
+        memcpy(start, image->data, sizeof start);
+        if (qins_recognize_file(name, start, sizeof start, error) == QINS_OK) return validated(image, name, error);
+    }
     qins_image_close(image);
     return NULL;
 }
@@ -139,6 +188,7 @@ qins_image *qins_image_open(const char *path, qins_error *error) {
 void qins_image_close(qins_image *image) {
     if (image == NULL) return;
     if (image->mapped) qins_unmap(image->data, image->size);
+    free(image->tokenizer);
     qins_header_free(&image->header);
     free(image);
 }
@@ -162,7 +212,7 @@ qins_matrix qins_image_matrix(const qins_image *image, size_t index) {
 
 const uint8_t *qins_image_tokenizer(const qins_image *image, size_t *size) {
     *size = (size_t)image->header.tokenizer_bytes;
-    return *size == 0 ? NULL : image->data + image->header.tokenizer_offset;
+    return image->tokenizer;
 }
 
 static bool all_zero(const uint8_t *bytes, size_t n) {
@@ -204,8 +254,17 @@ static bool padded_rows_are_zero(const qins_matrix *matrix) {
     return zero;
 }
 
-static bool matrix_is_sound(const qins_matrix *matrix) {
-    if (!qins_type_is_coded(matrix->type)) return padded_rows_are_zero(matrix);
+// Values that are not compressed: no NaN and no infinity among them.
+static bool values_are_finite(const qins_matrix *matrix, size_t bytes) {
+    const size_t value_bytes = qins_types[matrix->type].bits / 8;
+    bool finite = true;
+    for (size_t at = 0; at < bytes; at += value_bytes)
+        finite &= isfinite(qins_types[matrix->type].number((const uint8_t *)matrix->data + at)) != 0;
+    return finite;
+}
+
+static bool matrix_is_sound(const qins_matrix *matrix, size_t bytes) {
+    if (!qins_type_is_coded(matrix->type)) return values_are_finite(matrix, bytes) && padded_rows_are_zero(matrix);
     const size_t unit_bytes = qins_unit_bytes(matrix->type);
     bool sound = true;
     for (size_t panel = 0; panel < qins_panels(matrix->rows); panel++) {
@@ -240,7 +299,7 @@ static void verify_section(void *context, size_t item, size_t worker) {
         damaged |= image->data[end] != 0;
     if (!is_tokenizer) {
         const qins_matrix matrix = qins_image_matrix(image, item);
-        damaged |= !matrix_is_sound(&matrix);
+        damaged |= !matrix_is_sound(&matrix, (size_t)bytes);
     }
     verification->damaged[item] = damaged;
 }

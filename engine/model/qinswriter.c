@@ -45,7 +45,13 @@ static size_t header_room(const qins_header *header, qins_error *error) {
 qins_status qins_writer_layout(qins_header *header, size_t tokenizer_bytes, size_t *header_bytes, uint64_t *file_bytes,
                                qins_error *error) {
     header->tokenizer_bytes = tokenizer_bytes;
+    if (tokenizer_bytes > QINS_MAX_FILE_TOKENIZER)
+        qins_fail(error, QINS_BAD_MODEL, "the tokenizer takes %zu bytes; at most %d are supported", tokenizer_bytes,
+                  QINS_MAX_FILE_TOKENIZER);
     *header_bytes = header_room(header, error);
+    if (*header_bytes > QINS_MAX_FILE_HEADER)
+        qins_fail(error, QINS_BAD_MODEL, "the header takes %zu bytes; at most %d are supported", *header_bytes,
+                  QINS_MAX_FILE_HEADER);
     if (error->status != QINS_OK) return error->status;
     return qins_header_layout(header, *header_bytes, file_bytes, error);
 }
