@@ -136,9 +136,11 @@ Test(config, relations_between_fields) {
 }
 
 Test(config, real_numbers_have_their_bounds) {
-    const double bad_eps[] = {0, -1e-5, 1, NAN, INFINITY}, bad_base[] = {1, 0, -10000, NAN, INFINITY};
-    const double bad_factor[] = {0, -1, NAN, INFINITY}, bad_scale[] = {-1, NAN, INFINITY};
-    for (int i = 0; i < 5; i++) {
+    // Some are none only in FP32.
+    const double bad_eps[] = {0, -1e-5, 1, NAN, INFINITY, 1e-50}, bad_base[] = {1, 0, -10000, NAN, INFINITY, 1 + 1e-12};
+    const double bad_factor[] = {0, -1, NAN, INFINITY, 1e-320, 1e-40, 1e40};
+    const double bad_scale[] = {-1, NAN, INFINITY, 1e-50, 1e50};
+    for (int i = 0; i < 6; i++) {
         qins_config config = tiny_config();
         config.rms_eps = bad_eps[i];
         expect_refused(&config, "rms_eps");
@@ -146,7 +148,7 @@ Test(config, real_numbers_have_their_bounds) {
         config.rope_base = bad_base[i];
         expect_refused(&config, "rope_base");
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 7; i++) {
         qins_config config = tiny_config();
         config.short_factor[5] = bad_factor[i];
         expect_refused(&config, "short_factor[5]");
@@ -158,7 +160,7 @@ Test(config, real_numbers_have_their_bounds) {
         qins_config_check(&config, &error);
         expect_ok(&error);
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 5; i++) {
         qins_config config = tiny_config();
         config.attention_factor = bad_scale[i];
         expect_refused(&config, "attention_factor");

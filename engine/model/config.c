@@ -1,7 +1,6 @@
 // Configuration: bounds and JSON form; see config.h.
 #include "engine/model/config.h"
 
-#include <math.h>
 #include <string.h>
 
 // Generous bounds that keep every product of two dimensions far from overflowing 64 bits.
@@ -12,11 +11,26 @@ static void check_range(const char *name, size_t value, size_t min, size_t max, 
         qins_fail(error, QINS_BAD_MODEL, "%s is %zu; this engine takes %zu to %zu", name, value, min, max);
 }
 
+// The engine computes in FP32: within these bounds no number of a configuration overflows there, and none becomes 0.
+static const double MIN_FACTOR = 1e-6, MAX_FACTOR = 1e6, MIN_EPS = 1e-30, MIN_ROPE_BASE = 1.0001, MAX_ROPE_BASE = 1e12;
+
+static bool is_within(double value, double min, double max) {
+    return value >= min && value <= max; // NaN is not
+}
+
 static void check_factors(const char *name, const double *factors, size_t count, qins_error *error) {
     for (size_t i = 0; i < count; i++) {
-        if (!(isfinite(factors[i]) && factors[i] > 0))
-            qins_fail(error, QINS_BAD_MODEL, "%s[%zu] is %g; it must be positive", name, i, factors[i]);
+        if (!is_within(factors[i], MIN_FACTOR, MAX_FACTOR))
+            qins_fail(error, QINS_BAD_MODEL, "%s[%zu] is %g; it must be positive: from %g to %g", name, i, factors[i],
+                      MIN_FACTOR, MAX_FACTOR);
     }
+}
+
+// One that is 0 is not given.
+static void check_optional_factor(const char *name, double factor, qins_error *error) {
+    if (factor != 0 && !is_within(factor, MIN_FACTOR, MAX_FACTOR))
+        qins_fail(error, QINS_BAD_MODEL, "%s is %g; it must be positive: from %g to %g", name, factor, MIN_FACTOR,
+                  MAX_FACTOR);
 }
 
 qins_status qins_config_check(const qins_config *config, qins_error *error) {
@@ -38,20 +52,18 @@ qins_status qins_config_check(const qins_config *config, qins_error *error) {
                          config->n_kv_heads);
     if (config->rope_dim % 2 != 0)
         return qins_fail(error, QINS_BAD_MODEL, "rope_dim is %zu; rotation needs an even number", config->rope_dim);
-    if (!(config->rms_eps > 0 && config->rms_eps < 1))
-        return qins_fail(error, QINS_BAD_MODEL, "rms_eps is %g; it must lie between 0 and 1", config->rms_eps);
-    if (!(config->rope_base > 1 && isfinite(config->rope_base)))
-        return qins_fail(error, QINS_BAD_MODEL, "rope_base is %g; it must be above 1", config->rope_base);
+    if (!(is_within(config->rms_eps, MIN_EPS, 1) && config->rms_eps < 1))
+        return qins_fail(error, QINS_BAD_MODEL, "rms_eps is %g; it must lie between %g and 1", config->rms_eps,
+                         MIN_EPS);
+    if (!is_within(config->rope_base, MIN_ROPE_BASE, MAX_ROPE_BASE))
+        return qins_fail(error, QINS_BAD_MODEL, "rope_base is %g; it must be above 1: from %g to %g", config->rope_base,
+                         MIN_ROPE_BASE, MAX_ROPE_BASE);
     if (config->rope == QINS_ROPE_LONG) {
         check_range("original_positions", config->original_positions, 2, MAX_POSITIONS, error);
         check_factors("short_factor", config->short_factor, config->rope_dim / 2, error);
         check_factors("long_factor", config->long_factor, config->rope_dim / 2, error);
-        const double scales[] = {config->attention_factor, config->scaling_factor};
-        for (int i = 0; i < 2; i++) {
-            if (!(isfinite(scales[i]) && scales[i] >= 0))
-                qins_fail(error, QINS_BAD_MODEL, "%s is %g; it must be positive",
-                          i == 0 ? "attention_factor" : "scaling_factor", scales[i]);
-        }
+        check_optional_factor("attention_factor", config->attention_factor, error);
+        check_optional_factor("scaling_factor", config->scaling_factor, error);
     }
     check_range("number of stop ids", config->n_stop_ids, 0, QINS_MAX_STOP_IDS, error);
     for (size_t i = 0; i < config->n_stop_ids && error->status == QINS_OK; i++) {
