@@ -10,7 +10,11 @@
 static const int64_t DEFAULT_RANK = 8, MAX_RANK = 1 << 20;
 static const double DEFAULT_ALPHA = 8, MAX_ALPHA = 1e9;
 
-enum { MAX_PATTERN = 256 }; // bytes
+enum {
+    MAX_PATTERN = 256,   // bytes
+    MAX_PATTERNS = 8192, // in a list: one for each module of 1024 layers
+    MAX_EXPRESSIONS = 64 // of them those that are more than a name
+};
 
 static bool is_set(const qins_json *item) {
     const bool is_container = qins_json_is_object(item) || qins_json_is_array(item);
@@ -46,31 +50,45 @@ static void check_initialization(const qins_json *config, qins_error *error) {
                       way);
 }
 
-qins_status qins_lora_config_check(const qins_json *config, const qins_problems *problems, qins_error *error) {
-    const char *type = qins_json_text(qins_json_get(config, "peft_type"));
-    if (type == NULL || strcmp(type, "LORA") != 0)
-        qins_fail(error, QINS_BAD_MODEL, "\"peft_type\" is %s; only LORA can be merged",
-                  type == NULL ? "missing" : type);
-    check_refusals(config, error);
-    check_initialization(config, error);
-    if (is_set(qins_json_get(config, "fan_in_fan_out")))
-        qins_problems_warn(problems, "\"fan_in_fan_out\" is for another kind of layers and is passed over, as in peft");
-    return error->status;
+// Nothing but the name of a module or its end.
+static bool is_name(const char *pattern) {
+    return strspn(pattern, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") == strlen(pattern);
+}
+
+// As the expression does, in which a dot is any character.
+static bool ends_with_name(const char *module, const char *name) {
+    const size_t length = strlen(module), name_length = strlen(name);
+    if (name_length > length) return false;
+    const char *end = module + length - name_length;
+    if (name_length < length && end[-1] != '.') return false;
+    for (size_t i = 0; i < name_length; i++)
+        if (name[i] != '.' && name[i] != end[i]) return false;
+    return true;
+}
+
+// A group that is repeated, which regcomp copies: in groups in groups, without end.
+static bool repeats_group(const char *pattern) {
+    for (const char *close = strchr(pattern, ')'); close != NULL; close = strchr(close + 1, ')'))
+        if (close[1] != '\0' && strchr("*+?", close[1]) != NULL) return true;
+    return false;
 }
 
 // Does the module's whole name, or its end after a dot, match? A pattern is what Python's re and POSIX have in common.
 static bool matches(const char *pattern, const char *module, qins_error *error) {
+    if (is_name(pattern)) return ends_with_name(module, pattern);
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.*+?()|[]^$";
     char text[MAX_PATTERN + 16];
     regex_t regex;
-    bool is_known = strlen(pattern) <= MAX_PATTERN && strstr(pattern, "(?") == NULL;
+    bool is_known = strlen(pattern) <= MAX_PATTERN && strstr(pattern, "(?") == NULL && !repeats_group(pattern);
     for (const char *at = pattern; *at != '\0' && is_known; at++) {
         is_known =
             strchr(allowed, *at) != NULL || (*at == '\\' && at[1] != '\0' && strchr(".*+?()|[]^$-", at[1]) != NULL);
         at += *at == '\\';
     }
     snprintf(text, sizeof text, pattern[0] == '^' ? "%s" : "^(.*\\.)?(%s)$", pattern);
-    if (!is_known || regcomp(&regex, text, REG_EXTENDED | REG_NOSUB) != 0) {
+    const int failure = is_known ? regcomp(&regex, text, REG_EXTENDED | REG_NOSUB) : REG_BADPAT;
+    if (failure == REG_ESPACE) qins_fail(error, QINS_FAILED, "out of memory for the pattern \"%s\"", pattern);
+    if (failure != 0) {
         qins_fail(error, QINS_BAD_MODEL, "the pattern \"%s\" is not understood; merge the adapter with peft", pattern);
         return false;
     }
@@ -79,12 +97,35 @@ static bool matches(const char *pattern, const char *module, qins_error *error) 
     return is_match;
 }
 
+static void check_patterns(const qins_json *patterns, const char *key, qins_error *error) {
+    size_t n_expressions = 0;
+    if (patterns != NULL && !qins_json_is_object(patterns))
+        qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be an object", key);
+    for (const qins_json *item = qins_json_first(patterns); item != NULL; item = qins_json_next(item))
+        n_expressions += !is_name(qins_json_key(item));
+    if (qins_json_count(patterns) > MAX_PATTERNS || n_expressions > MAX_EXPRESSIONS)
+        qins_fail(error, QINS_BAD_MODEL, "\"%s\" has more than %d patterns, or %d that are not names", key,
+                  (int)MAX_PATTERNS, (int)MAX_EXPRESSIONS);
+}
+
+qins_status qins_lora_config_check(const qins_json *config, const qins_problems *problems, qins_error *error) {
+    const char *type = qins_json_text(qins_json_get(config, "peft_type"));
+    if (type == NULL || strcmp(type, "LORA") != 0)
+        qins_fail(error, QINS_BAD_MODEL, "\"peft_type\" is %s; only LORA can be merged",
+                  type == NULL ? "missing" : type);
+    check_refusals(config, error);
+    check_initialization(config, error);
+    check_patterns(qins_json_get(config, "rank_pattern"), "rank_pattern", error);
+    check_patterns(qins_json_get(config, "alpha_pattern"), "alpha_pattern", error);
+    if (is_set(qins_json_get(config, "fan_in_fan_out")))
+        qins_problems_warn(problems, "\"fan_in_fan_out\" is for another kind of layers and is passed over, as in peft");
+    return error->status;
+}
+
 // The value of the first pattern that fits.
 static double patterned(const qins_json *config, const char *key, const char *module, double fallback, double max,
                         qins_error *error) {
     const qins_json *patterns = qins_json_get(config, key);
-    if (patterns != NULL && !qins_json_is_object(patterns))
-        qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be an object", key);
     for (const qins_json *item = qins_json_first(patterns); item != NULL && error->status == QINS_OK;
          item = qins_json_next(item)) {
         if (!matches(qins_json_key(item), module, error)) continue;

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MAX_TOLD = 1000 }; // problems; a checkpoint can have as many as tensors
+
 void qins_problems_warn(const qins_problems *problems, const char *format, ...) {
     char text[700], line[2048];
     va_list arguments;
@@ -24,8 +26,7 @@ void qins_problems_add(qins_problems *problems, const char *format, ...) {
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     qins_escape(line, sizeof line, text, strlen(text));
-    problems->count++;
-    if (problems->notice != NULL) problems->notice(problems->context, line);
+    if (++problems->count <= MAX_TOLD && problems->notice != NULL) problems->notice(problems->context, line);
     const size_t size = strlen(line) + 1;
     if (problems->n_kept + 1 != problems->count || problems->used + size > sizeof problems->text) return;
     memcpy(problems->text + problems->used, line, size);
@@ -59,7 +60,8 @@ qins_status qins_problems_end(const qins_problems *problems, qins_error *error) 
               problems->count, plural, is_told ? ", listed above" : ":");
     for (size_t i = 0; i < problems->n_kept && !is_told; i++, line += strlen(line) + 1)
         qins_error_line(error, "%s", line);
+    if (problems->count > MAX_TOLD && is_told) qins_error_line(error, "(the first %d of them)", MAX_TOLD);
     if (problems->n_kept < problems->count && !is_told)
-        qins_error_line(error, "and %zu more (qinsconvert lists all)", problems->count - problems->n_kept);
+        qins_error_line(error, "and %zu more (qinsconvert lists them)", problems->count - problems->n_kept);
     return error->status;
 }

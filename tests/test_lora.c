@@ -260,7 +260,7 @@ Test(lora, finds_patterns_as_peft_does) {
         {"model.layers.2.mlp.down_proj", 8, 5.0 / 8},      {"lm_head", 8, 16.0 / 8},
     };
     qins_error error = {0};
-    qins_json *config = qins_json_parse_python(text, sizeof text - 1, &error);
+    qins_json *config = qins_json_parse_python(text, sizeof text - 1, 1000, &error);
     expect_ok(&error);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int64_t rank;
@@ -271,6 +271,38 @@ Test(lora, finds_patterns_as_peft_does) {
         cr_expect_eq(scale, cases[i].scale, "%s: %g", cases[i].module, scale);
     }
     qins_json_free(config);
+}
+
+static void expect_patterns_refused(const char *patterns, qins_status status, const char *message) {
+    qins_error error = {0};
+    const qins_problems problems = {.folder = "folder"};
+    int64_t rank;
+    double scale;
+    char *text = malloc(strlen(patterns) + 64);
+    sprintf(text, "{\"peft_type\":\"LORA\",\"rank_pattern\":{%s}}", patterns);
+    qins_json *config = qins_json_parse(text, strlen(text), &error);
+    expect_ok(&error);
+    if (qins_lora_config_check(config, &problems, &error) == QINS_OK)
+        qins_lora_config_module(config, "model.layers.0.self_attn.q_proj", &rank, &scale, &error);
+    expect_error(&error, status, message);
+    qins_json_free(config);
+    free(text);
+}
+
+// regcomp copies a group that is repeated, so thirty in one another would take gigabytes.
+Test(lora, patterns_are_bounded) {
+    char nested[256] = "\"", *many = malloc(1 << 20), *at = many;
+    for (int i = 0; i < 30; i++) strcat(nested, "(");
+    strcat(nested, "a");
+    for (int i = 0; i < 30; i++) strcat(nested, ")+");
+    strcat(nested, "\":1");
+    expect_patterns_refused(nested, QINS_BAD_MODEL, "is not understood");
+    for (int i = 0; i < 65; i++) at += sprintf(at, "%s\"layers.*%d\":1", i == 0 ? "" : ",", i);
+    expect_patterns_refused(many, QINS_BAD_MODEL, "\"rank_pattern\" has more than 8192 patterns, or 64 that are not");
+    at = many;
+    for (int i = 0; i < 8193; i++) at += sprintf(at, "%s\"name%d\":1", i == 0 ? "" : ",", i);
+    expect_patterns_refused(many, QINS_BAD_MODEL, "\"rank_pattern\" has more than 8192 patterns");
+    free(many);
 }
 
 Test(lora, every_allocation_may_fail) {
