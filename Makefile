@@ -12,8 +12,9 @@ CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 # AVX-512 on machines without it: SIMDe in place of the instructions, and the answer yes to every question for one.
 CFLAGS_emulated := -O2 -g -Wno-psabi -Itests/emulated '-D__builtin_cpu_supports(feature)=1'
 CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_counted := -O1 -fno-builtin
 ifeq ($(CFLAGS_$(config)),)
-$(error config=$(config) is unknown; use release, debug, asan, tsan, emulated or fuzz)
+$(error config=$(config) is unknown; use release, debug, asan, tsan, emulated, counted or fuzz)
 endif
 
 # No FMA contraction and no fast-math: the bytes of the codes and the logits must not depend on the compiler.
@@ -92,6 +93,15 @@ TEST_RUNNER :=
 endif
 $(BUILD)/qinstests: $(call object,$(SOURCES) $(TESTS))
 	$(link) $(TEST_RUNNER)
+# tests/linear counts the basic blocks of the sources, and what they ask of the C library.
+COUNTED := malloc calloc realloc aligned_alloc free memcpy memmove memset memcmp memchr strlen strcmp strncmp strchr strstr \
+           XXH3_64bits cJSON_ParseWithLengthOpts
+ifeq ($(config),counted)
+$(call object,$(SOURCES)): ALL_CFLAGS += -fsanitize-coverage=trace-pc
+endif
+$(BUILD)/linear: LDFLAGS += $(COUNTED:%=-Wl,--wrap=%)
+$(BUILD)/linear: $(call object,$(SOURCES) $(wildcard tests/linear/*.c))
+	$(link)
 $(BUILD)/%.o: %.c Makefile | $(BUILD)/libraries
 	@mkdir -p $(@D)
 	@echo "  CC $<"
@@ -202,4 +212,4 @@ clean: ## remove everything built
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
 
--include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard tests/fuzz/*.c))
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard tests/fuzz/*.c tests/linear/*.c))
