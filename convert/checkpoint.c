@@ -117,8 +117,8 @@ static size_t shard_names(const char **names, const qins_json *weight_map, qins_
     for (const qins_json *item = qins_json_first(weight_map); item != NULL; item = qins_json_next(item)) {
         const char *name = file_name(item);
         if (name == NULL || name[0] == '\0' || strchr(name, '/') != NULL) {
-            qins_fail(error, QINS_BAD_MODEL, "%s: the file of tensor %s must be a plain file name, not %s%s%s",
-                      INDEX_NAME, qins_json_key(item), name == NULL ? "" : "\"", name == NULL ? "a non-text" : name,
+            qins_fail(error, QINS_BAD_MODEL, "the file of tensor %s must be a plain file name, not %s%s%s",
+                      qins_json_key(item), name == NULL ? "" : "\"", name == NULL ? "a non-text" : name,
                       name == NULL ? "" : "\"");
             return 0;
         }
@@ -128,7 +128,7 @@ static size_t shard_names(const char **names, const qins_json *weight_map, qins_
     for (size_t i = 0; i < n; i++) {
         if (n_distinct == 0 || strcmp(names[n_distinct - 1], names[i]) != 0) names[n_distinct++] = names[i];
     }
-    if (n_distinct == 0) qins_fail(error, QINS_BAD_MODEL, "%s: \"weight_map\" lists no tensors", INDEX_NAME);
+    if (n_distinct == 0) qins_fail(error, QINS_BAD_MODEL, "\"weight_map\" lists no tensors");
     return n_distinct;
 }
 
@@ -183,6 +183,7 @@ static void open_indexed(qins_checkpoint *checkpoint, qins_hf_folder *folder, qi
     const qins_json *weight_map = qins_json_get(index, "weight_map");
     const char **names = qins_alloc(qins_json_count(weight_map), sizeof *names, "list of shards", error);
     size_t n_names = names == NULL ? 0 : shard_names(names, weight_map, error);
+    qins_error_context(error, "%s/%s", folder->path, INDEX_NAME);
     if (error->status == QINS_OK && make_shards(checkpoint, n_names, error) == QINS_OK) {
         open_shards(checkpoint, folder, names, problems, error);
         if (error->status == QINS_OK && problems->count == 0) merge_tensors(checkpoint, error);

@@ -49,10 +49,7 @@ static void read_config(struct conversion *conversion, qins_config *config, qins
               *generation = NULL;
     if (json != NULL && qins_hf_has(&conversion->folder, generation_name))
         generation = qins_hf_read_json(&conversion->folder, generation_name, MAX_CONFIG_BYTES, error);
-    if (error->status == QINS_OK) {
-        qins_hf_config_read(config, json, generation, &conversion->problems, error);
-        qins_error_context(error, "%s/config.json", conversion->folder.path);
-    }
+    if (error->status == QINS_OK) qins_hf_config_read(config, json, generation, &conversion->problems, error);
     qins_json_free(generation);
     qins_json_free(json);
 }

@@ -241,17 +241,15 @@ static void add_stop_id(qins_config *result, const qins_json *item, qins_error *
 }
 
 // generation_config.json decides; config.json where it says nothing.
-static void read_stop_ids(qins_config *result, const qins_json *config, const qins_json *generation,
-                          const struct family *family, qins_error *error) {
-    const qins_json *eos = qins_json_get(generation, "eos_token_id");
-    if (eos == NULL) eos = qins_json_get(config, "eos_token_id");
+static void read_stop_ids(qins_config *result, const qins_json *eos, const struct family *family, qins_error *error) {
     if (eos == NULL) {
         if ((uint64_t)family->eos < result->vocab_size) result->stop_ids[result->n_stop_ids++] = (int32_t)family->eos;
     } else if (!qins_json_is_array(eos)) {
         add_stop_id(result, eos, error);
     }
     if (qins_json_is_array(eos)) {
-        for (const qins_json *item = qins_json_first(eos); item != NULL; item = qins_json_next(item))
+        for (const qins_json *item = qins_json_first(eos); item != NULL && error->status == QINS_OK;
+             item = qins_json_next(item))
             add_stop_id(result, item, error);
     }
 }
@@ -260,11 +258,15 @@ qins_status qins_hf_config_read(qins_config *result, const qins_json *config, co
                                 const qins_problems *problems, qins_error *error) {
     *result = (qins_config){0};
     const struct family *family = find_family(config, error);
-    if (family == NULL) return error->status;
+    if (family == NULL) return qins_error_context(error, "%s/config.json", problems->folder);
     check_refusals(config, problems, error);
     read_sizes(result, config, family, error);
     read_window(result, config, family, error);
     read_rope(result, config, family, error);
-    read_stop_ids(result, config, generation, family, error);
-    return error->status != QINS_OK ? error->status : qins_config_check(result, error);
+    const bool is_in_config = qins_json_get(generation, "eos_token_id") == NULL;
+    if (is_in_config) read_stop_ids(result, qins_json_get(config, "eos_token_id"), family, error);
+    if (error->status == QINS_OK) qins_config_check(result, error);
+    if (qins_error_context(error, "%s/config.json", problems->folder) != QINS_OK || is_in_config) return error->status;
+    read_stop_ids(result, qins_json_get(generation, "eos_token_id"), family, error);
+    return qins_error_context(error, "%s/generation_config.json", problems->folder);
 }

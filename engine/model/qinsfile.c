@@ -21,6 +21,7 @@ struct qins_image {
     bool mapped; // data is a mapping of ours
     qins_header header;
     uint8_t *tokenizer; // owned, [header.tokenizer_bytes]; NULL: none
+    char *name;         // owned, for messages
 };
 
 // Other programs can write to a mapped file at any time. So whatever decides a size, an offset or a branch is read
@@ -136,7 +137,9 @@ static void read_tokenizer(qins_image *image, qins_error *error) {
 
 // Validate image->data; on failure the image is closed and NULL returned.
 static qins_image *validated(qins_image *image, const char *name, qins_error *error) {
-    read_header(image, error);
+    image->name = qins_alloc(strlen(name) + 1, 1, "name of the model", error);
+    if (image->name != NULL) strcpy(image->name, name);
+    if (error->status == QINS_OK) read_header(image, error);
     read_tokenizer(image, error);
     if (qins_error_context(error, "%s", name) == QINS_OK) return image;
     qins_image_close(image);
@@ -189,12 +192,17 @@ void qins_image_close(qins_image *image) {
     if (image == NULL) return;
     if (image->mapped) qins_unmap(image->data, image->size);
     free(image->tokenizer);
+    free(image->name);
     qins_header_free(&image->header);
     free(image);
 }
 
 const qins_header *qins_image_header(const qins_image *image) {
     return &image->header;
+}
+
+const char *qins_image_name(const qins_image *image) {
+    return image->name;
 }
 
 size_t qins_image_bytes(const qins_image *image) {

@@ -21,6 +21,7 @@ void qins_image_close(qins_image *image);
 
 const qins_header *qins_image_header(const qins_image *image);
 size_t qins_image_bytes(const qins_image *image);
+const char *qins_image_name(const qins_image *image); // what it was opened as
 
 // Tensor `index` of the schema, pointing into the mapping.
 qins_matrix qins_image_matrix(const qins_image *image, size_t index);

@@ -67,7 +67,8 @@ qins_writer *qins_writer_create(int fd, const char *path, qins_header *header, c
     writer->hash = XXH3_createState();
     if (writer->hash == NULL || XXH3_64bits_reset(writer->hash) != XXH_OK)
         qins_fail(error, QINS_FAILED, "out of memory for the hash of %s", path);
-    qins_writer_layout(header, tokenizer_bytes, &writer->header_bytes, &writer->file_bytes, error);
+    if (qins_writer_layout(header, tokenizer_bytes, &writer->header_bytes, &writer->file_bytes, error) != QINS_OK)
+        qins_error_context(error, "%s", path);
     if (error->status == QINS_OK)
         qins_file_write_at(fd, path, tokenizer, tokenizer_bytes, header->tokenizer_offset, error);
     if (error->status == QINS_OK) return writer;

@@ -231,8 +231,8 @@ qins_status qins_session_check(const qins_session *session, const float *logits,
     for (size_t i = 0; i < vocab_size; i++) {
         if (!isfinite(logits[i]))
             return qins_fail(error, QINS_FAILED,
-                             "the logits behind position %zu are not finite; check the model file with: qinsrun verify",
-                             position);
+                             "%s: the logits after position %zu are not finite; check the file with: qinsrun verify",
+                             qins_image_name(session->model->image), position);
     }
     return QINS_OK;
 }
