@@ -193,10 +193,11 @@ figures: all ## quality, size and speed of MODEL in every code, as JSON and a pi
 	tests/draw_figures.sh $(FIGURES).jsonl docs/peers.jsonl >$(FIGURES).svg
 
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
-fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang)
+fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang), and run each for T seconds (T=)
 	@$(MAKE) config=fuzz CC=clang $(FUZZERS)
+	$(if $(T),tests/fuzz/run.sh build/fuzz $(T))
 .SECONDARY: $(call object,$(wildcard tests/fuzz/*.c))
-build/fuzz/fuzz_%: $(call object,tests/fuzz/fuzz_%.c $(filter-out engine/cli/%,$(SOURCES)))
+build/fuzz/fuzz_%: $(call object,tests/fuzz/fuzz_%.c tests/linear/readers.c $(SOURCES))
 	$(link) -fsanitize=fuzzer
 
 DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev libmicrohttpd-dev
