@@ -144,9 +144,9 @@ static qins_status make_shards(qins_checkpoint *checkpoint, size_t count, qins_e
 static void open_shards(qins_checkpoint *checkpoint, qins_hf_folder *folder, const char *const *names,
                         qins_problems *problems, qins_error *error) {
     for (size_t i = 0; i < checkpoint->n_shards && error->status == QINS_OK; i++) {
-        if (qins_hf_has(folder, names[i]))
+        if (qins_hf_has(folder, names[i], error))
             open_shard(&checkpoint->shards[i], folder, names[i], error);
-        else
+        else if (error->status == QINS_OK)
             qins_problems_add(problems, "file %s: missing; the index names it", names[i]);
     }
 }
@@ -204,10 +204,11 @@ qins_status qins_checkpoint_open_file(qins_checkpoint *checkpoint, qins_hf_folde
 qins_status qins_checkpoint_open(qins_checkpoint *checkpoint, qins_hf_folder *folder, qins_problems *problems,
                                  qins_error *error) {
     *checkpoint = (qins_checkpoint){0};
-    if (qins_hf_has(folder, SINGLE_NAME)) // as in Hugging Face, the single file goes before the index
+    if (qins_hf_has(folder, SINGLE_NAME, error)) // as in Hugging Face, the single file goes before the index
         return qins_checkpoint_open_file(checkpoint, folder, SINGLE_NAME, problems, error);
-    if (!qins_hf_has(folder, INDEX_NAME)) return qins_hint_no_weights(folder->path, error);
-    open_indexed(checkpoint, folder, problems, error);
+    if (error->status == QINS_OK && !qins_hf_has(folder, INDEX_NAME, error) && error->status == QINS_OK)
+        qins_hint_no_weights(folder->path, error);
+    if (error->status == QINS_OK) open_indexed(checkpoint, folder, problems, error);
     return finish(checkpoint, problems, error);
 }
 

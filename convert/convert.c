@@ -47,15 +47,17 @@ static void read_config(struct conversion *conversion, qins_config *config, qins
     static const char *const generation_name = "generation_config.json";
     qins_json *json = qins_hf_read_json(&conversion->folder, "config.json", MAX_CONFIG_BYTES, error),
               *generation = NULL;
-    if (json != NULL && qins_hf_has(&conversion->folder, generation_name))
+    if (json != NULL && qins_hf_has(&conversion->folder, generation_name, error))
         generation = qins_hf_read_json(&conversion->folder, generation_name, MAX_CONFIG_BYTES, error);
     if (error->status == QINS_OK) qins_hf_config_read(config, json, generation, &conversion->problems, error);
     qins_json_free(generation);
     qins_json_free(json);
 }
 
-static void warn_of_no_tokenizer(const struct conversion *conversion) {
-    if (qins_hf_has(&conversion->folder, "tokenizer.model"))
+static void warn_of_no_tokenizer(const struct conversion *conversion, qins_error *error) {
+    const bool has_other = qins_hf_has(&conversion->folder, "tokenizer.model", error);
+    if (error->status != QINS_OK) return;
+    if (has_other)
         qins_problems_warn(
             &conversion->problems,
             "there is a tokenizer.model, which is not read, but no tokenizer.json, so the model will take token "
@@ -95,8 +97,8 @@ static void read_texts(struct conversion *conversion, const qins_tokenizer *toke
 // NULL where there is none, which is no failure.
 static qins_tokenizer *read_tokenizer(struct conversion *conversion, const qins_config *config, qins_error *error) {
     static const char *const name = "tokenizer.json";
-    if (!qins_hf_has(&conversion->folder, name)) {
-        warn_of_no_tokenizer(conversion);
+    if (!qins_hf_has(&conversion->folder, name, error)) {
+        if (error->status == QINS_OK) warn_of_no_tokenizer(conversion, error);
         if (conversion->options->calibrate != NULL || conversion->options->plan_bits > 0)
             qins_fail(error, QINS_BAD_MODEL, "%s: %s needs a tokenizer.json", conversion->folder.path,
                       conversion->options->calibrate != NULL ? "calibration" : "--plan-bits");
@@ -244,7 +246,7 @@ static void open_folder(struct conversion *conversion, const char *hf_dir, qins_
         .folder = hf_dir, .notice = conversion->options->notice, .context = conversion->options->notice_context};
     conversion->pool = qins_pool_create(conversion->options->n_threads, error);
     if (error->status == QINS_OK) qins_hf_folder_open(&conversion->folder, hf_dir, "config.json", error);
-    if (error->status == QINS_OK && !qins_hf_has(&conversion->folder, "config.json"))
+    if (error->status == QINS_OK && !qins_hf_has(&conversion->folder, "config.json", error) && error->status == QINS_OK)
         qins_hint_no_config(hf_dir, error);
 }
 

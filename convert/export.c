@@ -2,9 +2,9 @@
 // piece of rows at a time: its rows are decoded on all threads.
 #include "convert/export.h"
 
-#include "convert/output_file.h"
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
+#include "engine/base/output_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,10 +17,16 @@
 
 enum { PIECE_BYTES = 8 << 20, PREFIX = 8 };
 
+enum { CONFIG, GENERATION_CONFIG, WEIGHTS, N_FILES };
+static const char *const file_names[] = {"config.json", "generation_config.json", "model.safetensors"};
+
 struct export {
     const qins_image *image;
     const char *folder;
     qins_type type;
+    bool is_new;                     // the folder was made here
+    char paths[N_FILES][PATH_MAX];   // of the files
+    qins_output_file files[N_FILES]; // which appear together, when all are complete
     qins_pool *pool;
     qins_progress *progress;
     void *context;
@@ -34,17 +40,22 @@ struct export {
 
 // --- the folder ---
 
-static const char *const file_names[] = {"config.json", "generation_config.json", "model.safetensors"};
-
-static bool path_of(const struct export *export, const char *name, char path[PATH_MAX], qins_error *error) {
-    if (snprintf(path, PATH_MAX, "%s/%s", export->folder, name) < PATH_MAX) return true;
-    qins_fail(error, QINS_USAGE, "the path %s is too long", export->folder);
-    return false;
+// Begin the file.
+static qins_output_file *open_file(struct export *export, int index, qins_error *error) {
+    if (error->status != QINS_OK) return NULL;
+    char *path = export->paths[index];
+    if (snprintf(path, PATH_MAX, "%s/%s", export->folder, file_names[index]) >= PATH_MAX)
+        qins_fail(error, QINS_USAGE, "the path %s is too long", export->folder);
+    else
+        qins_output_file_open(&export->files[index], path, 0666, NULL, error);
+    return error->status == QINS_OK ? &export->files[index] : NULL;
 }
 
-// An empty folder of that name.
-static void make_folder(const char *folder, qins_error *error) {
-    if (mkdir(folder, 0777) == 0) return;
+// A folder of that name, which must be empty unless the user says that this does not matter.
+static void make_folder(struct export *export, bool force, qins_error *error) {
+    const char *folder = export->folder;
+    export->is_new = mkdir(folder, 0777) == 0;
+    if (export->is_new) return;
     if (errno != EEXIST) {
         qins_fail_errno(error, QINS_FAILED, "cannot make the folder %s", folder);
         return;
@@ -54,25 +65,19 @@ static void make_folder(const char *folder, qins_error *error) {
         qins_fail_errno(error, QINS_USAGE, "the output %s exists, and cannot be read as a folder", folder);
         return;
     }
-    for (const struct dirent *entry; (entry = readdir(entries)) != NULL && error->status == QINS_OK;)
+    const struct dirent *entry;
+    for (errno = 0; !force && (entry = readdir(entries)) != NULL && error->status == QINS_OK; errno = 0)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            qins_fail(error, QINS_USAGE, "the folder %s is not empty; give the name of a new one", folder);
+            qins_fail(error, QINS_USAGE, "the folder %s is not empty; give the name of a new one, or --force", folder);
+    if (errno != 0) qins_fail_errno(error, QINS_FAILED, "cannot read the folder %s", folder);
     closedir(entries);
 }
 
-static void write_text(const struct export *export, const char *name, char *text, qins_error *error) {
-    char path[PATH_MAX];
-    if (text != NULL && path_of(export, name, path, error)) qins_file_replace(path, text, strlen(text), 0644, error);
+// Takes `text` over, NULL with an error.
+static void write_text(struct export *export, int index, char *text, qins_error *error) {
+    const qins_output_file *file = open_file(export, index, error);
+    if (file != NULL) qins_file_write_at(file->fd, file->path, text, strlen(text), 0, error);
     free(text);
-}
-
-static void remove_files(const struct export *export) {
-    for (size_t i = 0; i < sizeof file_names / sizeof file_names[0]; i++) {
-        char path[PATH_MAX];
-        qins_error ignored = {0};
-        if (path_of(export, file_names[i], path, &ignored)) unlink(path);
-    }
-    rmdir(export->folder);
 }
 
 // --- weights ---
@@ -152,36 +157,42 @@ static void write_tensor(struct export *export, const qins_output_file *file, si
 }
 
 static void write_weights(struct export *export, qins_error *error) {
-    char path[PATH_MAX];
-    qins_output_file file;
     size_t size = 0;
-    char *text = safetensors_header(export, &size, error);
-    if (text == NULL || !path_of(export, "model.safetensors", path, error)) {
-        free(text);
-        return;
-    }
+    const qins_output_file *file = open_file(export, WEIGHTS, error);
+    char *text = file != NULL ? safetensors_header(export, &size, error) : NULL;
+    if (text == NULL) return;
     const uint64_t length = size; // stored in this machine's order, which is the format's
-    if (qins_output_file_open(&file, path, export->folder, error) == QINS_OK) {
-        qins_file_write_at(file.fd, path, &length, PREFIX, 0, error);
-        qins_file_write_at(file.fd, path, text, size, PREFIX, error);
-        for (size_t i = 0; i < qins_image_header(export->image)->n_tensors && error->status == QINS_OK; i++)
-            write_tensor(export, &file, i, PREFIX + size, error);
-        if (error->status == QINS_OK) qins_output_file_commit(&file, error);
-    }
-    qins_output_file_close(&file);
+    qins_file_write_at(file->fd, file->path, &length, PREFIX, 0, error);
+    if (error->status == QINS_OK) qins_file_write_at(file->fd, file->path, text, size, PREFIX, error);
+    for (size_t i = 0; i < qins_image_header(export->image)->n_tensors && error->status == QINS_OK; i++)
+        write_tensor(export, file, i, PREFIX + size, error);
     free(text);
 }
 
-qins_status qins_export_folder(const qins_image *image, const char *folder, qins_type type, qins_pool *pool,
+// Make all files visible. When that fails, those that are already are taken back, unless there may have been others.
+static void commit(struct export *export, bool force, qins_error *error) {
+    int n = 0;
+    while (n < N_FILES && qins_output_file_commit(&export->files[n], error) == QINS_OK) n++;
+    for (int i = 0; i < n && n < N_FILES && !force; i++) unlink(export->paths[i]);
+}
+
+qins_status qins_export_folder(const qins_image *image, const qins_export_options *options, qins_pool *pool,
                                qins_progress *progress, void *context, qins_error *error) {
-    struct export export = {
-        .image = image, .folder = folder, .type = type, .pool = pool, .progress = progress, .context = context};
+    struct export export = {.image = image,
+                            .folder = options->folder,
+                            .type = options->type,
+                            .pool = pool,
+                            .progress = progress,
+                            .context = context};
     const qins_config *config = &qins_image_header(image)->config;
-    make_folder(folder, error);
+    for (int i = 0; i < N_FILES; i++) export.files[i].fd = -1;
+    make_folder(&export, options->force, error);
     if (error->status != QINS_OK) return error->status;
-    write_text(&export, "config.json", qins_export_config(config, type, error), error);
-    write_text(&export, "generation_config.json", qins_export_generation_config(config, error), error);
-    if (error->status == QINS_OK) write_weights(&export, error);
-    if (error->status != QINS_OK) remove_files(&export);
+    write_text(&export, CONFIG, qins_export_config(config, options->type, error), error);
+    write_text(&export, GENERATION_CONFIG, qins_export_generation_config(config, error), error);
+    write_weights(&export, error);
+    if (error->status == QINS_OK) commit(&export, options->force, error);
+    for (int i = 0; i < N_FILES; i++) qins_output_file_close(&export.files[i]);
+    if (error->status != QINS_OK && export.is_new) rmdir(export.folder);
     return error->status;
 }

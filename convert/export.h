@@ -7,10 +7,15 @@
 #include "engine/base/progress.h"
 #include "engine/model/qinsfile.h"
 
-// Write config.json, generation_config.json, model.safetensors and, where the file has a tokenizer, tokenizer.json and
-// tokenizer_config.json into `folder`, which must not exist or be empty. type: QINS_F32, which is exact, or QINS_BF16,
-// rounded to nearest even. A failure leaves nothing in the folder. Progress is counted in bytes of weights.
-qins_status qins_export_folder(const qins_image *image, const char *folder, qins_type type, qins_pool *pool,
+typedef struct qins_export_options {
+    const char *folder; // to write, which must not exist or be empty
+    qins_type type;     // of the weights: QINS_F32, which is exact, or QINS_BF16, rounded to nearest even
+    bool force;         // the folder may hold files; those of these names are replaced
+} qins_export_options;
+
+// Write config.json, generation_config.json and model.safetensors. They appear together, when all are complete; a
+// failure leaves nothing in the folder. Progress is counted in bytes of weights.
+qins_status qins_export_folder(const qins_image *image, const qins_export_options *options, qins_pool *pool,
                                qins_progress *progress, void *context, qins_error *error);
 
 // config.json and generation_config.json of a configuration; released with free().

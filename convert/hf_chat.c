@@ -60,11 +60,13 @@ static void read_template(qins_hf_folder *folder, qins_recognized *result, qins_
     qins_json *config = NULL;
     char *text = NULL;
     size_t size = 0;
-    if (qins_hf_has(folder, config_name)) config = qins_hf_read_json(folder, config_name, MAX_CONFIG_BYTES, error);
-    if (error->status == QINS_OK && qins_hf_has(folder, file_name)) // which goes before the other, as in Hugging Face
+    if (qins_hf_has(folder, config_name, error))
+        config = qins_hf_read_json(folder, config_name, MAX_CONFIG_BYTES, error);
+    if (error->status == QINS_OK &&
+        qins_hf_has(folder, file_name, error)) // which goes before the other, as in Hugging Face
         text = qins_hf_read(folder, file_name, MAX_TEMPLATE_BYTES, &size, error);
     const char *jinja = text != NULL ? text : configured_template(config);
-    if (jinja == NULL)
+    if (jinja == NULL && error->status == QINS_OK)
         snprintf(result->reason, sizeof result->reason,
                  "there is no chat template, neither in tokenizer_config.json nor as chat_template.jinja");
     else if (error->status == QINS_OK)

@@ -57,9 +57,11 @@ char *qins_hf_path(const qins_hf_folder *folder, const char *name, qins_error *e
     return path;
 }
 
-bool qins_hf_has(const qins_hf_folder *folder, const char *name) {
+bool qins_hf_has(const qins_hf_folder *folder, const char *name, qins_error *error) {
     struct stat info;
-    return fstatat(folder->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+    if (fstatat(folder->fd, name, &info, AT_SYMLINK_NOFOLLOW) == 0) return true;
+    if (!qins_is_absence(errno)) qins_fail_errno(error, QINS_BAD_MODEL, "cannot examine %s/%s", folder->path, name);
+    return false;
 }
 
 qins_status qins_hf_record(qins_hf_folder *folder, const char *name, uint64_t bytes, uint64_t hash, qins_error *error) {
@@ -82,11 +84,11 @@ qins_status qins_hf_record(qins_hf_folder *folder, const char *name, uint64_t by
 char *qins_hf_read(qins_hf_folder *folder, const char *name, size_t limit, size_t *size, qins_error *error) {
     char *path = qins_hf_path(folder, name, error);
     char *text = NULL;
-    struct stat info;
-    if (path != NULL && stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+    qins_look look = {.kind = QINS_NOTHING};
+    if (path != NULL) qins_look_at(path, &look, QINS_BAD_MODEL, error);
+    if (look.kind == QINS_FOLDER || look.kind == QINS_SPECIAL)
         qins_fail(error, QINS_BAD_MODEL, "%s is not a regular file", path);
-    else if (path != NULL)
-        text = qins_file_read_all(path, limit, size, QINS_BAD_MODEL, error);
+    if (error->status == QINS_OK) text = qins_file_read_all(path, limit, size, QINS_BAD_MODEL, error);
     if (text != NULL && qins_recognize_file(path, text, *size, error) == QINS_OK)
         qins_hf_record(folder, name, *size, XXH3_64bits(text, *size), error);
     free(path);

@@ -21,8 +21,9 @@ void qins_hf_folder_close(qins_hf_folder *folder);
 // "FOLDER/NAME", released with free(); NULL and an error when out of memory.
 char *qins_hf_path(const qins_hf_folder *folder, const char *name, qins_error *error);
 
-// Is there something of this name? (Also a link that leads nowhere: reading it then says so.)
-bool qins_hf_has(const qins_hf_folder *folder, const char *name);
+// Is there something of this name? (Also a link that leads nowhere: reading it then says so.) False and an error where
+// that cannot be told.
+bool qins_hf_has(const qins_hf_folder *folder, const char *name, qins_error *error);
 
 // The whole file, NUL-terminated, released with free(), and recorded as a source. More than `limit` bytes, a git-lfs
 // pointer, a web page or an empty file is an error. NULL and an error that names the path otherwise.

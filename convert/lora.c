@@ -39,8 +39,10 @@ qins_status qins_lora_open(qins_lora *lora, const qins_convert_options *options,
                         .first_source = first_source,
                         .problems = {.folder = path, .notice = options->notice, .context = options->notice_context}};
     if (qins_hf_folder_open(&lora->folder, path, CONFIG_NAME, error) != QINS_OK) return error->status;
-    if (!qins_hf_has(&lora->folder, CONFIG_NAME) || !qins_hf_has(&lora->folder, WEIGHTS_NAME))
-        return qins_hint_no_adapter(path, error);
+    const bool is_adapter =
+        qins_hf_has(&lora->folder, CONFIG_NAME, error) && qins_hf_has(&lora->folder, WEIGHTS_NAME, error);
+    if (error->status != QINS_OK) return error->status;
+    if (!is_adapter) return qins_hint_no_adapter(path, error);
     lora->config = qins_hf_read_json(&lora->folder, CONFIG_NAME, MAX_CONFIG_BYTES, error);
     if (lora->config == NULL) return error->status;
     qins_lora_config_check(lora->config, &lora->problems, error);

@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static void set_folder(void *values, const qins_given *given, qins_error *error) {
     qins_convert_settings *settings = values;
@@ -62,6 +61,8 @@ static const qins_argument rows[] = {
      "the file to write; it appears when it is complete"},
     {WORK, 't', "threads", "N", ONE, true, qins_set_count, FIELD(convert.n_threads), 1, MAX_THREADS,
      "threads (default: all processors; the result is the same)"},
+    {WORK, 0, "force", NULL, ONE, true, qins_set_switch, FIELD(force), 0, 0,
+     "replace the output even if it is not a .qins file, or is one of the files read; write into a folder in use"},
     {WORK, 0, "dry-run", NULL, ONE, true, qins_set_switch, FIELD(dry_run), 0, 0,
      "print what would be done with each tensor and write nothing"},
     {WORK, 0, "quiet", NULL, ONE, true, qins_set_switch, FIELD(quiet), 0, 0, "no progress and no table"},
@@ -101,7 +102,9 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
     if (settings->hf_dir == NULL) return qins_fail(error, QINS_USAGE, "no folder was given; see qinsconvert --help");
     if (settings->output == NULL && !settings->dry_run)
         return qins_fail(error, QINS_USAGE, "no output was given; use -o MODEL.qins (-o FOLDER, from a .qins file)");
-    settings->exports = access(settings->hf_dir, F_OK) == 0 && !qins_file_is_directory(settings->hf_dir);
+    qins_look look;
+    if (qins_look_at(settings->hf_dir, &look, QINS_BAD_MODEL, error) != QINS_OK) return error->status;
+    settings->exports = look.kind == QINS_REGULAR || look.kind == QINS_SPECIAL;
     if (settings->exports) {
         check_export(settings, given, error);
         return error->status;

@@ -19,7 +19,7 @@ model_layer() {
 is_libc() {
     case $1 in
     ctype.h | dirent.h | errno.h | fcntl.h | float.h | fnmatch.h | getopt.h | inttypes.h | limits.h | locale.h | math.h | sched.h | signal.h | \
-        poll.h | regex.h | std*.h | string.h | strings.h | sys/ioctl.h | sys/random.h | sys/resource.h | sys/stat.h | sys/types.h | termios.h | time.h | \
+        poll.h | regex.h | std*.h | string.h | strings.h | sys/file.h | sys/ioctl.h | sys/random.h | sys/resource.h | sys/stat.h | sys/types.h | termios.h | time.h | \
         unistd.h | wchar.h) true ;;
     *) false ;;
     esac

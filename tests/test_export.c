@@ -29,7 +29,7 @@ static qins_image *convert(const char *folder, qins_type type) {
 
 static void export(const qins_image *image, const char *folder, qins_type type, qins_error *error) {
     qins_pool *pool = qins_pool_create(2, error);
-    qins_export_folder(image, folder, type, pool, NULL, NULL, error);
+    qins_export_folder(image, &(qins_export_options){folder, type, false}, pool, NULL, NULL, error);
     qins_pool_free(pool);
 }
 
@@ -106,7 +106,7 @@ Test(export, leaves_nothing_behind_and_takes_nothing_away) {
     expect_error(&error, QINS_FAILED, "cannot make the folder");
     snprintf(inside, sizeof inside, "%s/new", folder);
     qins_pool *pool = qins_pool_create(1, &error);
-    qins_export_folder(image, inside, QINS_F32, pool, stop, NULL, &error);
+    qins_export_folder(image, &(qins_export_options){inside, QINS_F32, false}, pool, stop, NULL, &error);
     expect_error(&error, QINS_INTERRUPTED, "interrupted");
     cr_expect_neq(access(inside, F_OK), 0, "the folder is still there");
     qins_pool_free(pool);

@@ -25,8 +25,26 @@ Test(file, opens_regular_files_only) {
     expect_error(&error, QINS_USAGE, folder);
     cr_expect_eq(qins_file_open("/nonexistent/file", &size, QINS_BAD_MODEL, &error), -1);
     expect_error(&error, QINS_BAD_MODEL, "cannot open /nonexistent/file: No such file");
-    cr_expect(qins_file_is_directory(folder) && !qins_file_is_directory(path));
-    cr_expect(!qins_file_is_directory("/nonexistent/file"));
+    remove_folder(folder);
+}
+
+Test(file, only_what_is_not_there_is_nothing) {
+    char *folder = temporary_folder(), below[300], loop[300];
+    qins_error error = {0};
+    qins_look look, other;
+    const char *path = write_file(folder, "five", "12345", 5);
+    snprintf(below, sizeof below, "%s/below", path);
+    snprintf(loop, sizeof loop, "%s/loop", folder);
+    cr_assert_eq(symlink("loop", loop), 0);
+    cr_expect(qins_look_at(path, &look, QINS_FAILED, &error) == QINS_OK && look.kind == QINS_REGULAR && look.size == 5);
+    cr_expect(qins_look_at(folder, &other, QINS_FAILED, &error) == QINS_OK && other.kind == QINS_FOLDER);
+    cr_expect(look.device == other.device && look.number != other.number);
+    cr_expect(qins_look_at("/dev/null", &look, QINS_FAILED, &error) == QINS_OK && look.kind == QINS_SPECIAL);
+    cr_expect(qins_look_at("/nonexistent/file", &look, QINS_FAILED, &error) == QINS_OK && look.kind == QINS_NOTHING);
+    cr_expect(qins_look_at(below, &look, QINS_FAILED, &error) == QINS_OK && look.kind == QINS_NOTHING);
+    expect_ok(&error);
+    qins_look_at(loop, &look, QINS_USAGE, &error);
+    expect_error(&error, QINS_USAGE, "loop: ");
     remove_folder(folder);
 }
 
@@ -106,41 +124,4 @@ Test(file, reading_what_cannot_be_read_is_an_error) {
     cr_expect_null(qins_file_read_all("-", 100, &size, QINS_USAGE, &error));
     expect_error(&error, QINS_USAGE, "cannot read standard input");
     remove_folder(folder);
-}
-
-static void expect_content(const char *path, const char *wanted) {
-    qins_error error = {0};
-    size_t size;
-    char *text = qins_file_read_all(path, 100, &size, QINS_FAILED, &error);
-    expect_ok(&error);
-    cr_expect_str_eq(text, wanted);
-    free(text);
-}
-
-Test(file, is_replaced_whole_or_not_at_all) {
-    char *folder = temporary_folder(), path[256], link[256];
-    qins_error error = {0};
-    struct stat info;
-    snprintf(path, sizeof path, "%s/file", folder);
-    snprintf(link, sizeof link, "%s/link", folder);
-    cr_assert_eq(symlink("file", link), 0);
-    qins_file_replace(path, "one", 3, 0640, &error);
-    expect_ok(&error);
-    cr_expect(stat(path, &info) == 0 && (info.st_mode & 0777) == 0640);
-    qins_file_replace(link, "two", 3, 0640, &error);
-    expect_ok(&error);
-    expect_content(path, "two");
-    cr_expect(lstat(link, &info) == 0 && S_ISLNK(info.st_mode), "the link is still one");
-
-    const struct rlimit limit = {2, 2}; // as a full disk
-    signal(SIGXFSZ, SIG_IGN);
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    qins_file_replace(path, "three", 5, 0640, &error);
-    expect_error(&error, QINS_FAILED, "cannot write");
-    expect_content(path, "two");
-    qins_file_replace(folder, "x", 1, 0640, &error);
-    expect_error(&error, QINS_USAGE, "is not a regular file");
-    qins_file_replace("/nonexistent/file", "x", 1, 0640, &error);
-    expect_error(&error, QINS_FAILED, "/nonexistent/file");
-    remove_folder(folder); // finds no other files
 }

@@ -1,5 +1,4 @@
 // Whole reads and writes on descriptors; see file.h.
-#define _XOPEN_SOURCE 700 // realpath
 #include "engine/base/file.h"
 
 #include "engine/base/memory.h"
@@ -102,51 +101,20 @@ char *qins_file_read_all(const char *path, size_t limit, size_t *size, qins_stat
     return data;
 }
 
-// The file that a path leads to, through symbolic links, whether it exists or not; released with free().
-static char *real_name(const char *path, qins_error *error) {
-    char *real = realpath(path, NULL);
-    if (real == NULL && errno == ENOENT) real = strdup(path);
-    if (real == NULL) qins_fail_errno(error, QINS_FAILED, "cannot write %s", path);
-    return real;
+bool qins_is_absence(int number) {
+    return number == ENOENT || number == ENOTDIR;
 }
 
-// Write and rename `temporary`, a pattern of mkstemp.
-static void write_and_rename(char *temporary, const char *name, const void *data, size_t size, unsigned mode,
-                             qins_error *error) {
-    const int fd = mkstemp(temporary);
-    if (fd < 0) {
-        qins_fail_errno(error, QINS_FAILED, "cannot create %s", name);
-        return;
-    }
-    qins_file_write_at(fd, name, data, size, 0, error);
-    (void)fchmod(fd, mode); // some file systems have no permissions, and others nothing to synchronize
-    if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
-        qins_fail_errno(error, QINS_FAILED, "cannot write %s", name);
-    if (close(fd) != 0) qins_fail_errno(error, QINS_FAILED, "cannot write %s", name);
-    if (error->status == QINS_OK && rename(temporary, name) != 0)
-        qins_fail_errno(error, QINS_FAILED, "cannot write %s", name);
-    if (error->status != QINS_OK) unlink(temporary);
-}
-
-qins_status qins_file_replace(const char *path, const void *data, size_t size, unsigned mode, qins_error *error) {
-    static const char suffix[] = ".XXXXXX";
+qins_status qins_look_at(const char *path, qins_look *look, qins_status status, qins_error *error) {
     struct stat info;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
-        return qins_fail(error, QINS_USAGE, "%s is not a regular file", path);
-    char *name = real_name(path, error);
-    char *temporary = name != NULL ? qins_alloc(strlen(name) + sizeof suffix, 1, "path", error) : NULL;
-    if (temporary != NULL) {
-        strcat(strcpy(temporary, name), suffix);
-        write_and_rename(temporary, name, data, size, mode, error);
-    }
-    free(temporary);
-    free(name);
-    return error->status;
-}
-
-bool qins_file_is_directory(const char *path) {
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    *look = (qins_look){.kind = QINS_NOTHING};
+    if (stat(path, &info) != 0)
+        return qins_is_absence(errno) ? QINS_OK : qins_fail_errno(error, status, "cannot examine %s", path);
+    look->kind = S_ISREG(info.st_mode) ? QINS_REGULAR : S_ISDIR(info.st_mode) ? QINS_FOLDER : QINS_SPECIAL;
+    look->size = (uint64_t)info.st_size;
+    look->device = (uint64_t)info.st_dev;
+    look->number = (uint64_t)info.st_ino;
+    return QINS_OK;
 }
 
 void qins_guard_standard_streams(void) {

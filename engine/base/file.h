@@ -19,11 +19,21 @@ qins_status qins_file_write_at(int fd, const char *path, const void *data, size_
 // `limit` bytes is an error. *size: bytes without the NUL. Works on pipes.
 char *qins_file_read_all(const char *path, size_t limit, size_t *size, qins_status status, qins_error *error);
 
-// Make `path` hold data[size]: a file beside it is written and takes its place, so that whatever fails, the old file or
-// the new one is there whole. `mode`: the permissions of the new file. A symbolic link is written through.
-qins_status qins_file_replace(const char *path, const void *data, size_t size, unsigned mode, qins_error *error);
+typedef enum qins_file_kind { QINS_NOTHING, QINS_REGULAR, QINS_FOLDER, QINS_SPECIAL } qins_file_kind;
 
-bool qins_file_is_directory(const char *path);
+// What is at a path, through links.
+typedef struct qins_look {
+    qins_file_kind kind;
+    uint64_t size;           // bytes
+    uint64_t device, number; // together the identity of what is there, whatever leads to it
+} qins_look;
+
+// Only what the system says is not there is QINS_NOTHING; a look that fails (permissions, a disk, links in a circle) is
+// an error of this status.
+qins_status qins_look_at(const char *path, qins_look *look, qins_status status, qins_error *error);
+
+// Does this errno of a look say that there is nothing? Any other leaves open what is there.
+bool qins_is_absence(int number);
 
 // A closed standard stream would hand its number to the next file opened, and text would end up in that: put a
 // descriptor in its place on which the stream's reads and writes fail. For the start of main.

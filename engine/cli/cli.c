@@ -95,8 +95,10 @@ qins_model *qins_open_model(const char *path, const qins_options *options, qins_
         qins_fail(error, QINS_USAGE, "no model was given; use -m MODEL");
         return NULL;
     }
+    qins_look look;
     qins_catch_interrupts(qins_stopping);
-    qins_model *model = qins_file_is_directory(path)
+    if (qins_look_at(path, &look, QINS_BAD_MODEL, error) != QINS_OK) return NULL;
+    qins_model *model = look.kind == QINS_FOLDER
                             ? qins_model_from_image(convert_in_memory(path, options, error), path, error)
                             : qins_model_open(path, error);
     if (model != NULL && !options->quiet) warn_of_ids_without_text(model);

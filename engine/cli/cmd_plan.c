@@ -127,9 +127,9 @@ static void plan_file(const qins_options *options, qins_error *error) {
 }
 
 qins_status qins_cmd_plan(const qins_options *options, qins_error *error) {
-    if (options->model != NULL && qins_file_is_directory(options->model))
-        plan_folder(options, error);
-    else
-        plan_file(options, error);
+    qins_look look = {.kind = QINS_NOTHING};
+    if (options->model != NULL && qins_look_at(options->model, &look, QINS_BAD_MODEL, error) != QINS_OK)
+        return error->status;
+    (look.kind == QINS_FOLDER ? plan_folder : plan_file)(options, error);
     return error->status;
 }

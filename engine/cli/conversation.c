@@ -3,11 +3,11 @@
 
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
+#include "engine/base/output_file.h"
 #include "engine/cli/generate.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MAX_FILE_BYTES = 1 << 28 };
 
@@ -137,13 +137,22 @@ static qins_json *read_messages(const char *path, qins_error *error) {
     return json;
 }
 
-// A typing mistake must not cost a file.
+static bool is_message(const qins_json *item) {
+    return qins_json_text(qins_json_get(item, "role")) != NULL &&
+           qins_json_text(qins_json_get(item, "content")) != NULL;
+}
+
+// A typing mistake must not cost a file: what is there may only be a conversation, or nothing at all.
 static void refuse_other_file(const char *path, qins_error *error) {
-    struct stat info;
-    qins_error unreadable = {0};
-    if (stat(path, &info) != 0 || info.st_size == 0) return;
-    qins_json_free(read_messages(path, &unreadable));
-    if (unreadable.status != QINS_OK)
+    qins_look look;
+    if (qins_look_at(path, &look, QINS_USAGE, error) != QINS_OK || look.kind != QINS_REGULAR || look.size == 0) return;
+    qins_error reason = {0};
+    qins_json *messages = read_messages(path, &reason);
+    for (const qins_json *item = qins_json_first(messages); item != NULL; item = qins_json_next(item))
+        if (!is_message(item)) qins_fail(&reason, QINS_USAGE, "%s: it holds other things than messages", path);
+    qins_json_free(messages);
+    if (reason.status == QINS_FAILED) *error = reason;
+    if (reason.status != QINS_OK)
         qins_fail(error, QINS_USAGE, "%s exists and is not a conversation; give another name", path);
 }
 
@@ -154,9 +163,7 @@ qins_status qins_conversation_save(const qins_conversation *conversation, const 
         append_message(&out, "system", conversation->system, strlen(conversation->system));
     for (size_t i = 0; i < conversation->n_turns && error->status == QINS_OK; i++) append_turn(&out, conversation, i);
     qins_buffer_append(&out, out.size > 0 ? "\n]\n" : "[]\n", 3);
-    const mode_t mask = umask(0);
-    umask(mask);
-    if (error->status == QINS_OK) qins_file_replace(path, out.data, out.size, 0666 & ~mask, error);
+    if (error->status == QINS_OK) qins_file_replace(path, out.data, out.size, 0666, error);
     qins_buffer_free(&out);
     return error->status;
 }

@@ -4,6 +4,7 @@
 #include "engine/base/buffer.h"
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
+#include "engine/base/output_file.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,9 +26,11 @@ static bool make_folders(char *path) {
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         mkdir(path, 0700); // most of them exist; the last one tells
-        const bool exists = qins_file_is_directory(path);
+        qins_look look;
+        qins_error ignored = {0}; // a folder that cannot be looked at is none
+        qins_look_at(path, &look, QINS_FAILED, &ignored);
         *slash = '/';
-        if (!exists) return false;
+        if (look.kind != QINS_FOLDER) return false;
     }
     return true;
 }

@@ -3,7 +3,9 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +36,20 @@ void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t 
     const int is_refusal = (is_refused("shared") && (flags & MAP_SHARED)) || is_refused("mappings");
     if (fd >= 0 && is_refusal) return refuse(ENODEV), MAP_FAILED;
     return (void *)syscall(SYS_mmap, address, size, protection, flags, fd, offset); // NOLINT: a system call's result
+}
+
+// "unnamed": no files without a name.
+int open(const char *path, int flags, ...) {
+    va_list arguments;
+    va_start(arguments, flags);
+    const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    const int is_unnamed = (flags & O_TMPFILE) == O_TMPFILE;
+    return is_unnamed && is_refused("unnamed") ? refuse(EOPNOTSUPP) : openat(AT_FDCWD, path, flags, mode);
+}
+
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+    return is_refused("linkat") ? refuse(EPERM) : (int)syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
 }
 
 FILE *fopen(const char *path, const char *mode) {

@@ -50,7 +50,7 @@ ln -s nowhere/new.qins "$tmp/lost.qins"
 expect "a link into no folder" 1 'cannot create a file in the folder .*/nowhere' "$convert" tests/data/demo -o "$tmp/lost.qins" --quiet
 ln -s round.qins "$tmp/round.qins"
 expect "a link to itself" 1 'symbolic links' "$convert" tests/data/demo -o "$tmp/round.qins" --quiet
-equal "nothing unfinished is left" "" "$(find "$tmp" -name '*.qins.??????')"
+equal "nothing unfinished is left" "" "$(find "$tmp" -name '*.unfinished')"
 
 # --- machines that refuse ---
 if ! ${CC:-cc} -shared -fPIC -o "$machine" tests/cli/machine.c -ldl 2>"$tmp/err" || ! on -- "$run" --version >/dev/null 2>&1; then
