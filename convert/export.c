@@ -166,6 +166,7 @@ static void write_weights(struct export *export, qins_error *error) {
     if (error->status == QINS_OK) qins_file_write_at(file->fd, file->path, text, size, PREFIX, error);
     for (size_t i = 0; i < qins_image_header(export->image)->n_tensors && error->status == QINS_OK; i++)
         write_tensor(export, file, i, PREFIX + size, error);
+    qins_image_check(export->image, error);
     free(text);
 }
 

@@ -6,6 +6,7 @@
 #include "convert/settings.h"
 #include "engine/base/clock.h"
 #include "engine/base/escape.h"
+#include "engine/base/fault.h"
 #include "engine/base/file.h"
 #include "engine/base/output_file.h"
 #include "engine/kernels/tiers.h"
@@ -117,6 +118,7 @@ int main(int argc, char **argv) {
     catch_signals();
     qins_error error = {0};
     qins_convert_settings settings;
+    qins_catch_faults(&error);
     qins_convert_settings_parse(&settings, argc, argv, &error);
     settings.convert.notice = print_notice;
     if (error.status == QINS_OK) qins_tier_select(NULL, &error);

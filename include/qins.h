@@ -18,8 +18,8 @@
 // thread at any time. Different objects need no care.
 //
 // Texts are UTF-8, as (pointer, bytes); "string" in a comment means one that ends with NUL. Nothing depends on the
-// locale. The library writes to no stream, handles no signal, and never ends the process. A model file must not become
-// shorter while it is open: the system answers that with SIGBUS.
+// locale. The library writes to no stream, handles no signal, and never ends the process. A model file that becomes
+// shorter while it is open, or whose disk fails, raises SIGBUS; with qins_file_fault that ends the model only.
 #ifndef QINS_H
 #define QINS_H
 
@@ -65,6 +65,12 @@ void qins_model_close(qins_model *model); // NULL is fine, as for all that relea
 
 size_t qins_model_vocab_size(const qins_model *model); // ids are 0 .. vocab_size - 1
 size_t qins_model_max_tokens(const qins_model *model); // longest sequence that the model was made for
+
+// For a program's handler of SIGBUS, with siginfo_t's si_addr: if the address lies in a model's file, that file has
+// been cut off or cannot be read any more. It reads as zeros from now on, what computes with that model fails with
+// QINS_BAD_MODEL, then and from there on, and other models go on: the handler only needs to return. False: the fault is
+// none of the library's. Safe in signal handlers.
+bool qins_file_fault(const void *address);
 
 // --- text and ids ---
 

@@ -7,47 +7,60 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 // --- what is mapped ---
 
-// Mapped files, for qins_mapped_path. A program has one or two; more than fit are not named.
-enum { MAX_MAPPED_FILES = 8 };
+enum { MAX_MAPPED_FILES = 64 };
 
+// Read by a signal handler, so the list is neither locked nor moved.
 static struct mapped_file {
     atomic_bool is_taken;           // its fields belong to somebody
     const uint8_t *_Atomic address; // NULL: not (yet) mapped
     size_t size;
-    char path[512]; // cut off if need be
+    atomic_bool is_lost; // its bytes cannot be had any more; it reads as zeros
 } mapped_files[MAX_MAPPED_FILES];
 
-static void remember(const uint8_t *address, size_t size, const char *path) {
+static bool remember(const uint8_t *address, size_t size) {
     for (struct mapped_file *file = mapped_files; file < mapped_files + MAX_MAPPED_FILES; file++) {
         if (atomic_exchange(&file->is_taken, true)) continue;
         file->size = size;
-        snprintf(file->path, sizeof file->path, "%s", path);
+        atomic_store(&file->is_lost, false);
         atomic_store(&file->address, address);
-        return;
+        return true;
     }
+    return false;
+}
+
+// NULL: the address lies in none of the files.
+static struct mapped_file *find(const void *address) {
+    for (struct mapped_file *file = mapped_files; file < mapped_files + MAX_MAPPED_FILES; file++) {
+        const uintptr_t start = (uintptr_t)atomic_load(&file->address);
+        if (start != 0 && (uintptr_t)address - start < file->size) return file;
+    }
+    return NULL;
 }
 
 static void forget(const uint8_t *address) {
-    for (struct mapped_file *file = mapped_files; file < mapped_files + MAX_MAPPED_FILES; file++) {
-        if (atomic_load(&file->address) != address) continue;
-        atomic_store(&file->address, NULL);
-        atomic_store(&file->is_taken, false);
-        return;
-    }
+    struct mapped_file *file = find(address);
+    if (file == NULL) return;
+    atomic_store(&file->address, NULL);
+    atomic_store(&file->is_taken, false);
 }
 
-const char *qins_mapped_path(const void *address) {
-    for (const struct mapped_file *file = mapped_files; file < mapped_files + MAX_MAPPED_FILES; file++) {
-        const uintptr_t start = (uintptr_t)atomic_load(&file->address);
-        if (start != 0 && (uintptr_t)address - start < file->size) return file->path;
-    }
-    return NULL;
+bool qins_file_fault(const void *address) {
+    struct mapped_file *file = find(address);
+    if (file == NULL) return false;
+    atomic_store(&file->is_lost, true); // before anybody can see a zero
+    void *start = (void *)(uintptr_t)atomic_load(&file->address);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    return mmap(start, file->size, PROT_READ, flags, -1, 0) != MAP_FAILED;
+}
+
+bool qins_map_is_lost(const void *address) {
+    const struct mapped_file *file = find(address);
+    return file != NULL && atomic_load(&file->is_lost);
 }
 
 // --- mapping ---
@@ -75,10 +88,12 @@ static const uint8_t *read_whole(int fd, const char *path, size_t size, int numb
 const uint8_t *qins_map_file(int fd, const char *path, size_t size, qins_error *error) {
     void *memory = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED && is_unsupported(errno)) memory = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (memory != MAP_FAILED) {
-        remember(memory, size, path);
-        return memory;
+    if (memory != MAP_FAILED && !remember(memory, size)) {
+        munmap(memory, size);
+        qins_fail(error, QINS_FAILED, "cannot map %s: %d files are mapped already", path, MAX_MAPPED_FILES);
+        return NULL;
     }
+    if (memory != MAP_FAILED) return memory;
     if (is_unsupported(errno)) return read_whole(fd, path, size, errno, error);
     qins_fail_errno(error, QINS_FAILED, "cannot map %s (%zu bytes)", path, size);
     return NULL;

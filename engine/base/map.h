@@ -19,9 +19,9 @@ int qins_memory_file(const char *name, qins_error *error);
 // `size` zero bytes that take memory only page by page as they are first touched. Released with qins_unmap.
 void *qins_reserve(size_t size, const char *what, qins_error *error);
 
-// The file whose mapping `address` lies in, NULL if there is none: for a handler of SIGBUS, which is what comes of
-// touching a mapped file that was cut off or cannot be read any more. Safe in signal handlers.
-const char *qins_mapped_path(const void *address);
+// Has the file that `address` lies in failed under its mapping, and did a handler of SIGBUS let it read as zeros
+// (qins_file_fault)? What was made from its bytes is worth nothing then.
+bool qins_map_is_lost(const void *address);
 
 void qins_unmap(const void *memory, size_t size); // NULL is fine
 

@@ -74,10 +74,11 @@ static qins_status print_refusal(const qins_refusal *refusal, qins_error *error)
     return error->status;
 }
 
-static qins_status print_answer(qins_answer *answer, qins_error *error) {
+static qins_status print_answer(const qins_model *model, qins_answer *answer, qins_error *error) {
     char block[1 << 14];
     size_t size;
     qins_answer_wait(answer);
+    qins_model_check(model, error);
     while (error->status == QINS_OK && qins_answer_take(answer, block, sizeof block, &size) == QINS_ANSWER_FLOWS)
         qins_print(block, size, error);
     return error->status;
@@ -89,7 +90,7 @@ static qins_status print_first(struct batch *batch, qins_error *error) {
     batch->first = (batch->first + 1) % batch->capacity;
     batch->count--;
     if (entry->answer != NULL)
-        print_answer(entry->answer, error);
+        print_answer(qins_service_model(batch->service), entry->answer, error);
     else
         print_refusal(&entry->refusal, error);
     batch->n_refused += entry->answer == NULL || qins_answer_status(entry->answer) != 200;

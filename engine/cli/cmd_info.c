@@ -129,7 +129,6 @@ qins_status qins_cmd_verify(const qins_options *options, qins_error *error) {
             qins_printf(error, "%s is intact: %zu tensors, %zu bytes\n", options->model, header->n_tensors,
                         qins_image_bytes(model->image));
     }
-    qins_error_context(error, "%s", options->model == NULL ? "verify" : options->model);
     qins_pool_free(pool);
     qins_model_close(model);
     return error->status == QINS_OK ? qins_flush(error) : error->status;

@@ -54,6 +54,7 @@ qins_status qins_cmd_serve(const qins_options *options, qins_error *error) {
         if (listen_where_asked(options, &http, error) == QINS_OK) {
             qins_http_run(serving.service, &http, &qins_interrupted, error);
             if (options->unix_path != NULL) unlink(options->unix_path);
+            qins_model_check(serving.model, error);
         }
     }
     qins_serving_close(&serving);

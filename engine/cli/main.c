@@ -3,15 +3,13 @@
 #include "engine/cli/cli.h"
 #include "engine/cli/help.h"
 
+#include "engine/base/fault.h"
 #include "engine/base/file.h"
-#include "engine/base/map.h"
 #include "engine/base/processors.h"
 #include "engine/kernels/tiers.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 static qins_status (*const functions[QINS_COMMAND_COUNT])(const qins_options *options, qins_error *error) = {
@@ -61,43 +59,12 @@ static qins_status run(int argc, char **argv, qins_error *error) {
     return error->status;
 }
 
-static bool stderr_is_terminal;
-
-static void say(const char *text) {
-    (void)!write(STDERR_FILENO, text, strlen(text));
-}
-
-// A page of a mapped file cannot be had: nothing can be computed any more.
-static void on_bus_error(int number, siginfo_t *info, void *context) {
-    (void)context;
-    const char *path = qins_mapped_path(info->si_addr);
-    if (path == NULL) { // some other fault: it comes again, and ends the program as it would have
-        signal(number, SIG_DFL);
-        return;
-    }
-    static atomic_flag is_told = ATOMIC_FLAG_INIT;
-    while (atomic_flag_test_and_set(&is_told)) pause(); // another thread says it, and ends the program
-    if (stderr_is_terminal) say("\n");                  // a reply may stand there
-    say("qinsrun: ");
-    say(path);
-    say(" was changed or cut off while in use, or cannot be read any more\n");
-    _exit(QINS_BAD_MODEL);
-}
-
-static void catch_bus_errors(void) {
-    struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
-    sigemptyset(&action.sa_mask);
-    stderr_is_terminal = isatty(STDERR_FILENO) != 0;
-    sigaction(SIGBUS, &action, NULL);
-}
-
 int main(int argc, char **argv) {
     qins_guard_standard_streams();
     signal(SIGXFSZ, SIG_IGN); // a file that may not grow must not cost the conversation
     qins_characters_open();
-    catch_bus_errors();
     qins_error error = {0};
-    if (run(argc, argv, &error) == QINS_OK) qins_flush(&error);
+    if (qins_catch_faults(&error) == QINS_OK && run(argc, argv, &error) == QINS_OK) qins_flush(&error);
     if (error.status != QINS_OK) fprintf(stderr, "qinsrun: %s\n", error.message);
     return error.status;
 }

@@ -141,7 +141,8 @@ static qins_image *validated(qins_image *image, const char *name, qins_error *er
     if (image->name != NULL) strcpy(image->name, name);
     if (error->status == QINS_OK) read_header(image, error);
     read_tokenizer(image, error);
-    if (qins_error_context(error, "%s", name) == QINS_OK) return image;
+    qins_error_context(error, "%s", name);
+    if (qins_image_check(image, error) == QINS_OK) return image;
     qins_image_close(image);
     return NULL;
 }
@@ -195,6 +196,13 @@ void qins_image_close(qins_image *image) {
     free(image->name);
     qins_header_free(&image->header);
     free(image);
+}
+
+qins_status qins_image_check(const qins_image *image, qins_error *error) {
+    if (!image->mapped || !qins_map_is_lost(image->data)) return error->status;
+    *error = (qins_error){0};
+    return qins_fail(error, QINS_BAD_MODEL, "%s was changed or cut off while in use, or cannot be read any more",
+                     image->name);
 }
 
 const qins_header *qins_image_header(const qins_image *image) {
@@ -326,5 +334,6 @@ qins_status qins_image_verify(const qins_image *image, qins_pool *pool, qins_err
             qins_error_line(error, "%s", i == header->n_tensors ? "tokenizer" : header->tensors[i].spec.name);
     }
     free(verification.damaged);
-    return error->status;
+    qins_error_context(error, "%s", image->name);
+    return qins_image_check(image, error);
 }

@@ -19,6 +19,10 @@ qins_image *qins_image_from_memory(const uint8_t *data, size_t size, const char 
 
 void qins_image_close(qins_image *image);
 
+// Has the file failed under its mapping (map.h)? Then the error is that, whatever was recorded before: it came of it.
+// For everybody who has read the mapping.
+qins_status qins_image_check(const qins_image *image, qins_error *error);
+
 const qins_header *qins_image_header(const qins_image *image);
 size_t qins_image_bytes(const qins_image *image);
 const char *qins_image_name(const qins_image *image); // what it was opened as
@@ -30,7 +34,7 @@ qins_matrix qins_image_matrix(const qins_image *image, size_t index);
 const uint8_t *qins_image_tokenizer(const qins_image *image, size_t *size);
 
 // Check every payload hash, that codes and scales are such as a writer makes, and that all padding is zero. An error
-// names the damaged sections, all of them up to the message's length.
+// names the file and the damaged sections, all of them up to the message's length.
 qins_status qins_image_verify(const qins_image *image, qins_pool *pool, qins_error *error);
 
 #endif

@@ -191,6 +191,7 @@ qins_status qins_engine_run(qins_engine *engine, const qins_entry *entries, size
     qins_lock_enter(engine->lock);
     run(engine, entries, n_entries, onlooker, error);
     qins_lock_leave(engine->lock);
+    for (size_t i = 0; i < n_entries; i++) qins_image_check(entries[i].session->model->image, error);
     return error->status;
 }
 

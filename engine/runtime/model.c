@@ -39,13 +39,18 @@ qins_model *qins_model_from_image(qins_image *image, const char *name, qins_erro
         return NULL;
     }
     model->image = image;
-    if (read_parts(model, name, error) == QINS_OK) return model;
+    read_parts(model, name, error);
+    if (qins_image_check(image, error) == QINS_OK) return model;
     qins_model_close(model);
     return NULL;
 }
 
 qins_model *qins_model_open(const char *path, qins_error *error) {
     return qins_model_from_image(qins_image_open(path, error), path, error);
+}
+
+qins_status qins_model_check(const qins_model *model, qins_error *error) {
+    return qins_image_check(model->image, error);
 }
 
 void qins_model_close(qins_model *model) {

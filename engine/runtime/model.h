@@ -16,6 +16,9 @@ struct qins_model {
 // belongs to the model, or is closed on failure (NULL: an error is recorded already).
 qins_model *qins_model_from_image(qins_image *image, const char *name, qins_error *error);
 
+// Has its file failed (qins_image_check)?
+qins_status qins_model_check(const qins_model *model, qins_error *error);
+
 static inline const qins_config *qins_model_config(const qins_model *model) {
     return model->network.config;
 }

@@ -228,6 +228,7 @@ qins_status qins_session_advance(qins_session *session, float *hidden, qins_erro
 
 qins_status qins_session_check(const qins_session *session, const float *logits, size_t position, qins_error *error) {
     const size_t vocab_size = qins_model_vocab_size(session->model);
+    if (qins_image_check(session->model->image, error) != QINS_OK) return error->status;
     for (size_t i = 0; i < vocab_size; i++) {
         if (!isfinite(logits[i]))
             return qins_fail(error, QINS_FAILED,

@@ -23,7 +23,8 @@ static void reply_page(qins_service *service, const char *body, size_t size, qin
 
 static void reply_health(qins_service *service, const char *body, size_t size, qins_buffer *out,
                          qins_refusal *refusal) {
-    (void)service, (void)body, (void)size, (void)refusal;
+    (void)body, (void)size;
+    if (!qins_service_can_answer(service, refusal)) return;
     qins_json *object = qins_json_new_object(out->error);
     qins_json_add_string(object, "status", "ok", out->error);
     print(object, out);

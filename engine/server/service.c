@@ -3,6 +3,7 @@
 
 #include "engine/base/lock.h"
 #include "engine/base/memory.h"
+#include "engine/runtime/model.h"
 #include "engine/server/reply.h"
 
 #include <stdlib.h>
@@ -63,6 +64,12 @@ void qins_service_close(qins_service *service) {
     qins_scheduler_free(service->scheduler);
     qins_lock_free(service->lock);
     free(service);
+}
+
+bool qins_service_can_answer(const qins_service *service, qins_refusal *refusal) {
+    qins_error error = {0};
+    if (qins_model_check(service->model, &error) == QINS_OK) return true;
+    return qins_refuse(refusal, 503, "model_failed", NULL, "%s", error.message);
 }
 
 const qins_model *qins_service_model(const qins_service *service) {
@@ -211,7 +218,9 @@ qins_answer *qins_answer_begin(qins_service *service, qins_request_kind kind, co
     if (listener != NULL) answer->listener = *listener;
     answer->out.error = &answer->error;
     count_answer(service, 1); // before the scheduler may end it
-    if (prepare(answer, kind, body, size, refusal) && submit(answer, refusal)) return answer;
+    if (qins_service_can_answer(service, refusal) && prepare(answer, kind, body, size, refusal) &&
+        submit(answer, refusal))
+        return answer;
     count_answer(service, -1);
     release(answer);
     return NULL;

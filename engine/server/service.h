@@ -15,6 +15,10 @@ qins_service *qins_service_open(const qins_model *model, const char *alias, cons
                                 qins_error *error);
 void qins_service_close(qins_service *service);
 
+// Refuse (503) what would need a model whose file has failed (qins_image_check): it is of no use any more, the server
+// is.
+bool qins_service_can_answer(const qins_service *service, qins_refusal *refusal);
+
 const qins_model *qins_service_model(const qins_service *service);
 const char *qins_service_alias(const qins_service *service);
 qins_scheduler *qins_service_scheduler(qins_service *service);
@@ -33,7 +37,7 @@ typedef struct qins_listener {
 } qins_listener;
 
 // Begin to answer a request; NULL `listener`: nobody is told. NULL when it is refused: 429 when the queue is full, 503
-// while the service drains. Release with qins_answer_free.
+// while the service drains or when its model has failed. Release with qins_answer_free.
 qins_answer *qins_answer_begin(qins_service *service, qins_request_kind kind, const char *body, size_t size,
                                const qins_listener *listener, qins_refusal *refusal);
 

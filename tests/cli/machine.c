@@ -1,5 +1,6 @@
 // For LD_PRELOAD in test_machines.sh: a machine that refuses what QINS_REFUSE names (separated by spaces), whose /proc
-// and /sys are in the folder QINS_ROOT, and which has QINS_PROCESSORS processors.
+// and /sys are in the folder QINS_ROOT, and which has QINS_PROCESSORS processors. The file QINS_CUT is cut off to
+// QINS_CUT_BYTES as soon as a file is mapped.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -35,7 +36,10 @@ int fsync(int fd) {
 void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset) {
     const int is_refusal = (is_refused("shared") && (flags & MAP_SHARED)) || is_refused("mappings");
     if (fd >= 0 && is_refusal) return refuse(ENODEV), MAP_FAILED;
-    return (void *)syscall(SYS_mmap, address, size, protection, flags, fd, offset); // NOLINT: a system call's result
+    void *memory = (void *)syscall(SYS_mmap, address, size, protection, flags, fd, offset); // NOLINT: its result
+    const char *cut = getenv("QINS_CUT"), *bytes = getenv("QINS_CUT_BYTES");
+    if (fd >= 0 && cut != NULL && bytes != NULL) (void)!truncate(cut, atol(bytes));
+    return memory;
 }
 
 // "unnamed": no files without a name.
