@@ -2,6 +2,7 @@
 #include "engine/base/error.h"
 #include "engine/base/escape.h"
 #include "engine/base/json.h"
+#include "engine/base/utf8.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -67,4 +68,56 @@ Test(escape, json) {
     free(text);
     qins_json_free(again);
     qins_json_free(root);
+}
+
+// Pushed in pieces of every length, the text shows as expected.
+static void expect_visible(const char *text, size_t size, const char *expected) {
+    for (size_t piece = 1; piece <= size; piece++) {
+        qins_error error = {0};
+        qins_buffer out = {.error = &error};
+        qins_visible visible = {.n_held = 0};
+        for (size_t at = 0; at < size; at += piece)
+            qins_visible_push(&visible, text + at, size - at < piece ? size - at : piece, &out);
+        qins_visible_finish(&visible, &out);
+        qins_buffer_u8(&out, '\0');
+        cr_expect_str_eq((const char *)out.data, expected, "in pieces of %zu", piece);
+        qins_buffer_free(&out);
+    }
+}
+
+Test(escape, a_terminal_gets_tabs_and_newlines_and_nothing_to_obey) {
+    static const char plain[] = "plain\tcaf\xC3\xA9\n\xE6\x97\xA5\xF0\x9F\x98\x80\n";
+    expect_visible(plain, sizeof plain - 1, plain);
+    expect_visible("a\x1b[2J\r\0\x7f\b", 9, "a\\x1b[2J\\r\\x00\\x7f\\x08");
+    expect_visible("\xC2\x9B"
+                   "2J\xC2\x9D"
+                   "0;t\xC2\x9C",
+                   11, "\\x9b2J\\x9d0;t\\x9c");
+    expect_visible("\x9B"
+                   "2J",
+                   3, "\\x9b2J");
+    expect_visible("\xC2", 1, "\\xc2");
+    expect_visible("\xE6\x97\x1b", 3, "\\xe6\\x97\\x1b"); // what breaks a character off is looked at, too
+    expect_visible("\xC2\xC2\x9B", 3, "\\xc2\\x9b");
+    expect_visible("\xF0\x9F\x98", 3, "\\xf0\\x9f\\x98");
+}
+
+// Every sequence of three bytes: nothing comes out that a terminal obeys.
+Test(escape, no_sequence_of_bytes_gets_through) {
+    qins_error error = {0};
+    qins_buffer out = {.error = &error};
+    for (uint32_t bytes = 0; bytes < 1u << 24; bytes += bytes % 251 == 0 ? 1 : 7) {
+        const char text[3] = {(char)(bytes >> 16), (char)(bytes >> 8), (char)bytes};
+        qins_visible visible = {.n_held = 0};
+        out.size = 0;
+        qins_visible_push(&visible, text, 3, &out);
+        qins_visible_finish(&visible, &out);
+        for (size_t i = 0; i < out.size; i++) {
+            const bool is_plain = out.data[i] >= 0x20 && out.data[i] != 0x7F;
+            const bool is_c1 = out.data[i] == 0xC2 && i + 1 < out.size && out.data[i + 1] < 0xA0;
+            cr_assert(!is_c1 && (is_plain || out.data[i] == '\t' || out.data[i] == '\n'), "%06x", bytes);
+        }
+        cr_assert(utf8_is_valid((const char *)out.data, out.size), "%06x", bytes);
+    }
+    qins_buffer_free(&out);
 }

@@ -195,6 +195,10 @@ Test(display, rows_leave_the_last_column_free_and_follow_the_terminal) {
     cr_expect_str_eq(screen.cells[0], "> 0123456789abc");
     cr_expect_str_eq(screen.cells[1], "        x^A");
     cr_expect_eq(screen.cells[2][0], '\0');
+    line.cursor = line.text.size;
+    type(&line, "\xC2\x9B\x7F"); // C1 is not obeyed, either
+    draw(&display, &line, &screen);
+    cr_expect_str_eq(screen.cells[1], "        x^A??^?", "%s", screen.cells[1]);
     qins_display_free(&display);
     qins_line_free(&line);
 }

@@ -1,4 +1,5 @@
 // Completion in a chat; see chat.h and line_editor.h.
+#include "engine/base/escape.h"
 #include "engine/cli/chat.h"
 
 #include <dirent.h>
@@ -22,7 +23,8 @@ static void add_candidate(struct candidates *candidates, const char *name) {
         while (candidates->common[length] != '\0' && candidates->common[length] == name[length]) length++;
         candidates->common[length] = '\0';
     }
-    qins_buffer_append(candidates->list, name, strlen(name));
+    const char *shown = QINS_ESCAPED(name);
+    qins_buffer_append(candidates->list, shown, strlen(shown));
     qins_buffer_append(candidates->list, "\r\n", 2);
 }
 

@@ -2,12 +2,13 @@
 #include "engine/cli/cli.h"
 
 #include "engine/base/clock.h"
+#include "engine/base/escape.h"
 #include "engine/base/file.h"
 #include "engine/base/map.h"
+#include "engine/base/memory.h"
 #include "engine/cli/terminal.h"
 #include "engine/runtime/plan.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,21 +148,53 @@ static qins_status output_failed(qins_error *error) {
     return qins_fail_errno(error, QINS_FAILED, "cannot write to standard output");
 }
 
-qins_status qins_print(const void *text, size_t size, qins_error *error) {
+static qins_status print_bytes(const void *text, size_t size, qins_error *error) {
     if (size == 0) return QINS_OK; // `text` may be NULL then
     return fwrite(text, 1, size, stdout) == size ? QINS_OK : output_failed(error);
+}
+
+static qins_visible visible; // what stdout awaits, if it is a terminal
+
+static qins_status print_visible(const char *text, size_t size, bool ends, qins_error *error) {
+    qins_buffer shown = {.error = error};
+    qins_visible_push(&visible, text, size, &shown);
+    if (ends) qins_visible_finish(&visible, &shown);
+    if (error->status == QINS_OK) print_bytes(shown.data, shown.size, error);
+    qins_buffer_free(&shown);
+    return error->status;
+}
+
+qins_status qins_print(const void *text, size_t size, qins_error *error) {
+    return isatty(STDOUT_FILENO) ? print_visible(text, size, false, error) : print_bytes(text, size, error);
+}
+
+char *qins_format(const char *format, va_list arguments, qins_error *error) {
+    va_list again;
+    va_copy(again, arguments);
+    const int length = vsnprintf(NULL, 0, format, arguments);
+    char *text = qins_alloc(length >= 0 ? (size_t)length + 1 : 1, 1, "text", error);
+    if (text != NULL && length >= 0) vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
+    return text;
 }
 
 qins_status qins_printf(qins_error *error, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    int written = vprintf(format, arguments);
+    char *text = qins_format(format, arguments, error);
     va_end(arguments);
-    return written >= 0 ? QINS_OK : output_failed(error);
+    if (text != NULL) qins_print(text, strlen(text), error);
+    free(text);
+    return error->status;
 }
 
 qins_status qins_flush(qins_error *error) {
     return fflush(stdout) == 0 && !ferror(stdout) ? QINS_OK : output_failed(error);
+}
+
+qins_status qins_end_output(qins_error *error) {
+    print_visible(NULL, 0, true, error);
+    return qins_flush(error);
 }
 
 qins_status qins_print_json(qins_json *json, qins_error *error) {

@@ -7,6 +7,7 @@
 #include "engine/runtime/session.h"
 
 #include <signal.h>
+#include <stdarg.h>
 
 // Becomes nonzero with SIGINT or SIGTERM.
 extern volatile sig_atomic_t qins_interrupted;
@@ -38,10 +39,14 @@ qins_status qins_workplace_open(qins_workplace *place, const qins_options *optio
                                 qins_error *error);
 void qins_workplace_close(qins_workplace *place);
 
-// Write to stdout; a failure (closed pipe, full disk) is an error, QINS_FAILED.
+// Write to stdout; a failure (closed pipe, full disk) is an error, QINS_FAILED. A terminal obeys no text: what would
+// control it is shown (escape.h); anything else gets the bytes as they are.
 qins_status qins_print(const void *text, size_t size, qins_error *error);
 qins_status qins_printf(qins_error *error, const char *format, ...) QINS_PRINTF(2, 3);
+// As vprintf prints it, released with free(); NULL and an error otherwise.
+char *qins_format(const char *format, va_list arguments, qins_error *error);
 qins_status qins_flush(qins_error *error);
+qins_status qins_end_output(qins_error *error); // nothing more comes, all is written
 // A line of JSON. Takes `json` over and frees it.
 qins_status qins_print_json(qins_json *json, qins_error *error);
 

@@ -1,10 +1,10 @@
 // qinsrun chat: a conversation, turn by turn. The cache keeps the tokens of all turns, the generated ones as they were
 // generated, so each turn costs only its own tokens.
+#include "engine/base/escape.h"
 #include "engine/base/memory.h"
 #include "engine/cli/chat.h"
 #include "engine/cli/statistics.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +14,18 @@ enum { LITTLE_ROOM = 8 }; // a warning comes when less than 1 / LITTLE_ROOM of t
 
 void qins_chat_say(const qins_chat *chat, const char *format, ...) {
     if (chat->options->quiet) return;
+    qins_error ignored = {0};
+    qins_buffer shown = {.error = &ignored};
+    qins_visible visible = {.n_held = 0};
     va_list arguments;
     va_start(arguments, format);
-    fputs("qinsrun: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    char *text = qins_format(format, arguments, &ignored);
     va_end(arguments);
+    if (text != NULL) qins_visible_push(&visible, text, strlen(text), &shown);
+    qins_visible_finish(&visible, &shown);
+    if (shown.size > 0) fprintf(stderr, "qinsrun: %.*s\n", (int)shown.size, (const char *)shown.data);
+    qins_buffer_free(&shown);
+    free(text);
 }
 
 // --- replies ---

@@ -1,4 +1,5 @@
 // qinsrun serve: a server with OpenAI's API, until a signal ends it.
+#include "engine/base/escape.h"
 #include "engine/cli/serving.h"
 #include "engine/server/http.h"
 #include "engine/server/listen.h"
@@ -28,7 +29,7 @@ static qins_status listen_where_asked(const qins_options *options, qins_http_opt
     if (http->fd < 0 || options->quiet) return error->status;
     const bool is_v6 = strchr(options->host, ':') != NULL;
     if (options->unix_path != NULL)
-        fprintf(stderr, "qinsrun: listening at %s\n", options->unix_path);
+        fprintf(stderr, "qinsrun: listening at %s\n", QINS_ESCAPED(options->unix_path));
     else
         fprintf(stderr, "qinsrun: listening at http://%s%s%s:%u\n", is_v6 ? "[" : "", options->host, is_v6 ? "]" : "",
                 port);
@@ -39,7 +40,7 @@ static void tell_setup(const qins_options *options, qins_service *service) {
     const qins_scheduler *scheduler = qins_service_scheduler(service);
     if (!options->quiet)
         fprintf(stderr, "qinsrun: model \"%s\"; %zu replies at a time, %zu tokens of context each; %zu threads\n",
-                qins_service_alias(service), options->parallel, qins_scheduler_n_ctx(scheduler),
+                QINS_ESCAPED(qins_service_alias(service)), options->parallel, qins_scheduler_n_ctx(scheduler),
                 qins_scheduler_threads(scheduler));
 }
 

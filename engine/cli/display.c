@@ -34,10 +34,19 @@ static size_t describe_fold(const qins_buffer *fold, char *label, size_t capacit
     return (size_t)length;
 }
 
+// Nothing in a character of several code points may control the terminal, either.
+static bool is_printable(const char *text, size_t size) {
+    uint32_t c;
+    for (size_t at = 0, length; at < size; at += length) {
+        length = utf8_decode(text + at, size - at, &c);
+        if (length == 0 || c < 0x20 || (c >= 0x7F && c <= 0x9F)) return false;
+    }
+    return true;
+}
+
 // Columns of a character that begins in column `at`; what shows it goes to *out unless that is NULL.
 static size_t show(const qins_line *line, const char *text, size_t size, size_t at, qins_buffer *out) {
     char label[48];
-    uint32_t c;
     const qins_buffer *fold = qins_line_fold(line, text, size);
     size_t columns = fold != NULL ? describe_fold(fold, label, sizeof label) : qins_character_columns(text, size);
     if (text[0] == '\t') columns = TAB_COLUMNS - at % TAB_COLUMNS;
@@ -49,8 +58,8 @@ static size_t show(const qins_line *line, const char *text, size_t size, size_t 
     } else if ((unsigned char)text[0] < 0x20 || text[0] == 0x7F) {
         qins_buffer_u8(out, '^');
         qins_buffer_u8(out, (uint8_t)(text[0] ^ 0x40));
-    } else if (utf8_decode(text, size, &c) == 0) {
-        qins_buffer_u8(out, '?');
+    } else if (!is_printable(text, size)) {
+        for (size_t i = 0; i < columns; i++) qins_buffer_u8(out, '?');
     } else {
         qins_buffer_append(out, text, size);
     }

@@ -64,7 +64,7 @@ int main(int argc, char **argv) {
     signal(SIGXFSZ, SIG_IGN); // a file that may not grow must not cost the conversation
     qins_characters_open();
     qins_error error = {0};
-    if (qins_catch_faults(&error) == QINS_OK && run(argc, argv, &error) == QINS_OK) qins_flush(&error);
+    if (qins_catch_faults(&error) == QINS_OK && run(argc, argv, &error) == QINS_OK) qins_end_output(&error);
     if (error.status != QINS_OK) fprintf(stderr, "qinsrun: %s\n", error.message);
     return error.status;
 }

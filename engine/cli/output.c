@@ -18,7 +18,7 @@ qins_status qins_output_open(qins_output *output, const qins_options *options, c
     *output = (qins_output){.options = options, .tokenizer = model->tokenizer};
     output->is_terminal = isatty(STDOUT_FILENO) != 0;
     output->ends_line = !options->json && (is_chat || options->ids_out || options->newline || output->is_terminal);
-    output->wrapped.error = error;
+    output->shown.error = output->wrapped.error = error;
     output->is_wrapped = output->is_terminal && is_chat;
     qins_wrap_init(&output->wrap, error);
     if (options->json) open_record(output, error);
@@ -29,6 +29,7 @@ qins_status qins_output_open(qins_output *output, const qins_options *options, c
 void qins_output_close(qins_output *output) {
     qins_wrap_free(&output->wrap);
     qins_buffer_free(&output->wrapped);
+    qins_buffer_free(&output->shown);
     qins_buffer_free(&output->text);
     qins_json_free(output->record);
 }
@@ -45,8 +46,9 @@ static qins_status show(qins_output *output, const char *text, size_t size, qins
     if (!output->is_terminal) return qins_print(text, size, error);
     size_t lines;
     if (output->is_wrapped) qins_terminal_size(STDOUT_FILENO, &output->wrap.width, &lines);
-    output->wrapped.size = 0;
-    qins_wrap_push(&output->wrap, text, size, &output->wrapped);
+    output->shown.size = output->wrapped.size = 0;
+    qins_visible_push(&output->visible, text, size, &output->shown);
+    qins_wrap_push(&output->wrap, (const char *)output->shown.data, output->shown.size, &output->wrapped);
     return qins_print(output->wrapped.data, output->wrapped.size, error);
 }
 
@@ -89,7 +91,9 @@ qins_status qins_output_push(qins_output *output, const qins_event *event, qins_
 }
 
 qins_status qins_output_end(qins_output *output, qins_error *error) {
-    output->wrapped.size = 0;
+    output->shown.size = output->wrapped.size = 0;
+    qins_visible_finish(&output->visible, &output->shown);
+    qins_wrap_push(&output->wrap, (const char *)output->shown.data, output->shown.size, &output->wrapped);
     qins_wrap_finish(&output->wrap, &output->wrapped);
     qins_print(output->wrapped.data, output->wrapped.size, error);
     if (output->ends_line) qins_print("\n", 1, error);

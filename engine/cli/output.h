@@ -2,6 +2,7 @@
 #ifndef QINS_CLI_OUTPUT_H
 #define QINS_CLI_OUTPUT_H
 
+#include "engine/base/escape.h"
 #include "engine/base/json.h"
 #include "engine/cli/cli.h"
 #include "engine/cli/wrap.h"
@@ -12,8 +13,9 @@ typedef struct qins_output {
     bool ends_line;                  // a newline follows the reply
     bool is_terminal;                // stdout is one
     bool is_wrapped;                 // and its lines are broken between words
-    qins_wrap wrap;                  // of what goes there
-    qins_buffer wrapped;
+    qins_visible visible;            // of what goes there
+    qins_wrap wrap;                  // of that
+    qins_buffer shown, wrapped;
     size_t n_tokens;
     // --json
     qins_json *record, *ids, *logprobs; // record owns the others; NULL where not asked for
