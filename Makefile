@@ -47,7 +47,7 @@ LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/fault.c engi
                      engine/base/output_file.c engine/base/progress.c engine/base/thread.c engine/model/qinswriter.c, \
                      $(wildcard engine/base/*.c engine/kernels/*.c engine/model/*.c engine/runtime/*.c tokenizer/*.c))
 
-.PHONY: validate figures always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
+.PHONY: torture validate figures always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert $(LIBRARIES) ## build programs and library (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -163,7 +163,7 @@ uninstall: ## remove what install has put there (with the same PREFIX and DESTDI
 dist: $(PORTABLE)/qinsrun $(PORTABLE)/qinsconvert all ## make a tarball that runs on a bare Debian 12 (build/release/qins-*.tar.gz)
 	share/make_tarball.sh $(BUILD) "$(CC)" $(ARCHIVES) $(SHARED) $(LOADED)
 
-test: all $(BUILD)/qinstests ## build and run every test (QINS_TEST_DATA: more data, if you have it)
+test: all $(BUILD)/qinstests $(TORTURE) ## build and run every test (QINS_TEST_DATA: more data, if you have it)
 	tests/run.sh $(BUILD)
 
 SUITES ?= *
@@ -193,6 +193,16 @@ figures: all ## quality, size and speed of MODEL in every code, as JSON and a pi
 	tests/figures.sh $(BUILD) $(MODEL) $(TEXT) >$(FIGURES).jsonl
 	tests/draw_figures.sh $(FIGURES).jsonl docs/peers.jsonl >$(FIGURES).svg
 
+TORTURE := $(BUILD)/torture $(BUILD)/faults.so
+torture: all $(TORTURE) ## damage files, fail calls, kill programs: a table with zeros on the right (about 10 minutes)
+	$(BUILD)/torture $(BUILD)
+$(BUILD)/torture: $(call object,$(SOURCES) $(filter-out tests/torture/faults.c,$(wildcard tests/torture/*.c)))
+	$(link)
+$(BUILD)/faults.so: tests/torture/faults.c
+	@echo "  LD $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -fno-builtin -fPIC -shared -o $@ $< -ldl
+
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang), and run each for T seconds (T=)
 	@$(MAKE) config=fuzz CC=clang $(FUZZERS)
@@ -214,4 +224,4 @@ clean: ## remove everything built
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
 
--include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard tests/fuzz/*.c tests/linear/*.c))
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard tests/fuzz/*.c tests/linear/*.c tests/torture/*.c))
