@@ -68,8 +68,8 @@ size_t qins_model_max_tokens(const qins_model *model); // longest sequence that 
 
 // For a program's handler of SIGBUS, with siginfo_t's si_addr: if the address lies in a model's file, that file has
 // been cut off or cannot be read any more. It reads as zeros from now on, what computes with that model fails with
-// QINS_BAD_MODEL, then and from there on, and other models go on: the handler only needs to return. False: the fault is
-// none of the library's. Safe in signal handlers.
+// QINS_BAD_MODEL, then and from there on (a step that it is part of as a whole), and other models go on: the handler
+// only needs to return. False: the fault is none of the library's. Safe in signal handlers.
 bool qins_file_fault(const void *address);
 
 // --- text and ids ---

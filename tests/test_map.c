@@ -69,6 +69,7 @@ Test(map, a_file_that_fails_reads_as_zeros) {
 Test(map, other_faults_end_the_program, .signal = SIGBUS) {
     qins_error error = {0};
     const int fd = qins_memory_file("test", &error);
+    signal(SIGBUS, SIG_DFL); // sanitizers have a handler
     qins_catch_faults(&error);
     cr_assert_eq(ftruncate(fd, 1), 0);
     volatile char *memory = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0); // not by map.c
@@ -78,6 +79,7 @@ Test(map, other_faults_end_the_program, .signal = SIGBUS) {
 
 Test(map, a_signal_that_is_sent_ends_the_program, .signal = SIGBUS) {
     qins_error error = {0};
+    signal(SIGBUS, SIG_DFL); // sanitizers have a handler
     qins_catch_faults(&error);
     raise(SIGBUS);
 }
