@@ -43,8 +43,9 @@ endif
 # libqins: the runtime and what is under it, but for what only programs use. Symbols that qins.h does not declare are
 # hidden; in the archive, which is a single object, they become local.
 LIBRARIES := $(addprefix $(BUILD)/,libqins.a libqins.so.0 libqins.so)
-LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/fault.c engine/base/guard.c engine/base/leftovers.c \
-                     engine/base/output_file.c engine/base/progress.c engine/base/thread.c engine/model/qinswriter.c, \
+LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/fault.c engine/base/guard.c engine/base/helper.c \
+                     engine/base/leftovers.c engine/base/output_file.c engine/base/progress.c engine/base/sandbox%.c \
+                     engine/base/thread.c engine/model/qinswriter.c, \
                      $(wildcard engine/base/*.c engine/kernels/*.c engine/model/*.c engine/runtime/*.c tokenizer/*.c))
 
 .PHONY: torture validate figures always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
