@@ -24,7 +24,6 @@ struct export {
     const qins_image *image;
     const char *folder;
     qins_type type;
-    bool is_new;                     // the folder was made here
     char paths[N_FILES][PATH_MAX];   // of the files
     qins_output_file files[N_FILES]; // which appear together, when all are complete
     qins_pool *pool;
@@ -51,26 +50,20 @@ static qins_output_file *open_file(struct export *export, int index, qins_error 
     return error->status == QINS_OK ? &export->files[index] : NULL;
 }
 
-// A folder of that name, which must be empty unless the user says that this does not matter.
-static void make_folder(struct export *export, bool force, qins_error *error) {
-    const char *folder = export->folder;
-    export->is_new = mkdir(folder, 0777) == 0;
-    if (export->is_new) return;
-    if (errno != EEXIST) {
-        qins_fail_errno(error, QINS_FAILED, "cannot make the folder %s", folder);
-        return;
-    }
+qins_status qins_export_make_folder(const char *folder, bool force, bool *is_new, qins_error *error) {
+    *is_new = mkdir(folder, 0777) == 0;
+    if (*is_new) return QINS_OK;
+    if (errno != EEXIST) return qins_fail_errno(error, QINS_FAILED, "cannot make the folder %s", folder);
     DIR *entries = opendir(folder);
-    if (entries == NULL) {
-        qins_fail_errno(error, QINS_USAGE, "the output %s exists, and cannot be read as a folder", folder);
-        return;
-    }
+    if (entries == NULL)
+        return qins_fail_errno(error, QINS_USAGE, "the output %s exists, and cannot be read as a folder", folder);
     const struct dirent *entry;
     for (errno = 0; !force && (entry = readdir(entries)) != NULL && error->status == QINS_OK; errno = 0)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             qins_fail(error, QINS_USAGE, "the folder %s is not empty; give the name of a new one, or --force", folder);
     if (errno != 0) qins_fail_errno(error, QINS_FAILED, "cannot read the folder %s", folder);
     closedir(entries);
+    return error->status;
 }
 
 // Takes `text` over, NULL with an error.
@@ -186,14 +179,14 @@ qins_status qins_export_folder(const qins_image *image, const qins_export_option
                             .progress = progress,
                             .context = context};
     const qins_config *config = &qins_image_header(image)->config;
+    bool is_new;
     for (int i = 0; i < N_FILES; i++) export.files[i].fd = -1;
-    make_folder(&export, options->force, error);
-    if (error->status != QINS_OK) return error->status;
+    if (qins_export_make_folder(options->folder, options->force, &is_new, error) != QINS_OK) return error->status;
     write_text(&export, CONFIG, qins_export_config(config, options->type, error), error);
     write_text(&export, GENERATION_CONFIG, qins_export_generation_config(config, error), error);
     write_weights(&export, error);
     if (error->status == QINS_OK) commit(&export, options->force, error);
     for (int i = 0; i < N_FILES; i++) qins_output_file_close(&export.files[i]);
-    if (error->status != QINS_OK && export.is_new) rmdir(export.folder);
+    if (error->status != QINS_OK && is_new) rmdir(options->folder);
     return error->status;
 }

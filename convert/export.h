@@ -8,10 +8,14 @@
 #include "engine/model/qinsfile.h"
 
 typedef struct qins_export_options {
-    const char *folder; // to write, which must not exist or be empty
+    const char *folder; // to write, which need not exist
     qins_type type;     // of the weights: QINS_F32, which is exact, or QINS_BF16, rounded to nearest even
     bool force;         // the folder may hold files; those of these names are replaced
 } qins_export_options;
+
+// Make sure that there is a folder of that name; QINS_USAGE if it holds something, unless that is meant (`force`).
+// *is_new: there was none.
+qins_status qins_export_make_folder(const char *folder, bool force, bool *is_new, qins_error *error);
 
 // Write config.json, generation_config.json and model.safetensors. They appear together, when all are complete; a
 // failure leaves nothing in the folder. Progress is counted in bytes of weights.

@@ -1,5 +1,6 @@
 // qinsconvert: signals, the output file, the exit code; the work is convert.c's.
 #include "convert/calibration_text.h"
+#include "convert/confine.h"
 #include "convert/convert.h"
 #include "convert/export.h"
 #include "convert/print.h"
@@ -8,24 +9,25 @@
 #include "engine/base/escape.h"
 #include "engine/base/fault.h"
 #include "engine/base/file.h"
+#include "engine/base/helper.h"
 #include "engine/base/output_file.h"
+#include "engine/base/sandbox.h"
 #include "engine/kernels/tiers.h"
 
-#include <limits.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-// For the signal handler: the request to stop, and the path of the unfinished file, where that has one. The path does
-// not change once it is said to be there.
-static volatile sig_atomic_t interrupted, has_unfinished;
-static char unfinished[PATH_MAX];
+// The request to stop, and the helper that gives the output its name, or removes it.
+static volatile sig_atomic_t interrupted;
+static qins_helper finisher = {.fd = -1};
 
 // The first signal lets the conversion stop by itself, the next one ends the program here.
 static void on_signal(int number) {
     (void)number;
     if (interrupted) {
-        if (has_unfinished) unlink(unfinished);
+        qins_helper_end(&finisher);
         _exit(QINS_INTERRUPTED);
     }
     interrupted = 1;
@@ -55,6 +57,7 @@ static bool stop_requested(void *context, uint64_t done, uint64_t total) {
 }
 
 static void dry_run(const qins_convert_settings *settings, qins_error *error) {
+    if (qins_convert_confine(settings, NULL, error) != QINS_OK) return;
     qins_convert_options options = settings->convert;
     options.expect_errors = true;
     qins_convert_report report;
@@ -63,11 +66,31 @@ static void dry_run(const qins_convert_settings *settings, qins_error *error) {
     qins_convert_report_free(&report);
 }
 
-// Most file systems leave nothing of an unfinished file; here is what others need.
-static void note_unfinished(const qins_output_file *file) {
-    if (file->temporary == NULL || strlen(file->temporary) >= sizeof unfinished) return;
-    memcpy(unfinished, file->temporary, strlen(file->temporary) + 1);
-    has_unfinished = 1;
+// The finisher's work: in the sandbox no file can get a name. Without a request the unfinished file goes.
+static void finish_output(int fd, void *context) {
+    qins_output_file *file = context;
+    qins_error error = {0};
+    uint32_t kind;
+    size_t size;
+    char *data;
+    if (qins_helper_receive(fd, 0, &kind, &data, &size)) {
+        free(data);
+        qins_output_file_commit(file, &error);
+        qins_helper_send(fd, 0, &error, sizeof error);
+    }
+    qins_output_file_close(file);
+}
+
+static void commit(qins_error *error) {
+    uint32_t kind;
+    size_t size = 0;
+    char *answer = NULL;
+    if (!qins_helper_send(finisher.fd, 0, NULL, 0) ||
+        !qins_helper_receive(finisher.fd, sizeof *error, &kind, &answer, &size) || size != sizeof *error)
+        qins_fail(error, QINS_FAILED, "the process that names the output has ended; convert again");
+    else
+        memcpy(error, answer, sizeof *error);
+    free(answer);
 }
 
 static void convert(const qins_convert_settings *settings, qins_error *error) {
@@ -84,33 +107,54 @@ static void convert(const qins_convert_settings *settings, qins_error *error) {
     double start = qins_clock();
     signal(SIGPIPE, SIG_IGN); // nobody need read the progress; anything else ends with its reader
     qins_meter meter = qins_meter_start("converting", "MB", 1e6, &interrupted);
-    qins_output_file_open(&file, settings->output, 0666, &guard, error);
-    note_unfinished(&file);
-    if (error->status == QINS_OK)
+    if (qins_output_file_open(&file, settings->output, 0666, &guard, error) == QINS_OK &&
+        qins_helper_start(&finisher, finish_output, &file, error) == QINS_OK &&
+        qins_convert_confine(settings, NULL, error) == QINS_OK)
         qins_convert(settings->hf_dir, file.fd, settings->output, &settings->convert,
                      settings->quiet ? stop_requested : qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
     if (error->status == QINS_OK && interrupted) qins_fail(error, QINS_INTERRUPTED, "interrupted");
-    has_unfinished = 0;
-    if (error->status == QINS_OK) qins_output_file_commit(&file, error);
+    if (error->status == QINS_OK) commit(error);
+    qins_helper_end(&finisher);
     qins_output_file_close(&file);
     if (error->status == QINS_OK && !settings->quiet)
         qins_print_costs(stderr, &report, QINS_ESCAPED(settings->output), qins_clock() - start);
     qins_convert_report_free(&report);
 }
 
+// Another finisher: a folder that stayed empty goes.
+static void remove_empty(int fd, void *context) {
+    char byte;
+    (void)!read(fd, &byte, 1); // returns when the program is done
+    rmdir(context);
+}
+
+// The folder is there before the sandbox is entered, but what is wrong with the file is told first.
+static qins_image *open_image(const qins_convert_settings *settings, char *folder, qins_error *error) {
+    qins_error refusal = {0};
+    bool is_new;
+    const bool is_made = qins_export_make_folder(folder, settings->force, &is_new, &refusal) == QINS_OK;
+    if (is_new && qins_helper_start(&finisher, remove_empty, folder, error) != QINS_OK) return NULL;
+    if (qins_convert_confine(settings, is_made ? folder : NULL, error) != QINS_OK) return NULL;
+    qins_image *image = qins_image_open(settings->hf_dir, error);
+    if (error->status == QINS_OK) *error = refusal;
+    return image;
+}
+
 // A .qins file becomes a folder.
 static void export(const qins_convert_settings *settings, qins_error *error) {
     qins_meter meter = qins_meter_start("writing", "MB", 1e6, &interrupted);
-    qins_image *image = qins_image_open(settings->hf_dir, error);
-    qins_pool *pool = image != NULL ? qins_pool_create(settings->convert.n_threads, error) : NULL;
-    if (pool != NULL) qins_image_verify(image, pool, error);
-    const qins_export_options options = {settings->output, settings->convert.weight_type, settings->force};
-    if (error->status == QINS_OK)
+    char *folder = (char *)(uintptr_t)settings->output;
+    qins_image *image = open_image(settings, folder, error);
+    qins_pool *pool = error->status == QINS_OK ? qins_pool_create(settings->convert.n_threads, error) : NULL;
+    qins_sandbox_tighten();
+    const qins_export_options options = {folder, settings->convert.weight_type, settings->force};
+    if (pool != NULL && qins_image_verify(image, pool, error) == QINS_OK)
         qins_export_folder(image, &options, pool, settings->quiet ? stop_requested : qins_meter_update, &meter, error);
     qins_meter_end(&meter);
     qins_pool_free(pool);
     qins_image_close(image);
+    qins_helper_end(&finisher);
 }
 
 int main(int argc, char **argv) {

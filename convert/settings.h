@@ -10,7 +10,8 @@ typedef struct qins_convert_settings {
     const char *output; // -o: the file, or folder, to write
     bool force;         // replace what is there, whatever it is
     bool dry_run;       // print the plan alone
-    bool quiet;
+    bool no_sandbox;
+    bool verbose, quiet;
     bool help, list_options, version; // nothing else was asked for
     qins_convert_options convert;
 } qins_convert_settings;

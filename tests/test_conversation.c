@@ -57,13 +57,20 @@ static void expect_same(const qins_conversation *a, const qins_conversation *b) 
     cr_assert((a->system == NULL) == (b->system == NULL) && (a->system == NULL || strcmp(a->system, b->system) == 0));
 }
 
+static void save(const qins_conversation *conversation, const char *to, qins_error *error) {
+    qins_buffer text = {.error = error};
+    qins_conversation_print(conversation, &text);
+    if (error->status == QINS_OK) qins_conversation_write(to, text.data, text.size, error);
+    qins_buffer_free(&text);
+}
+
 Test(conversation, what_is_saved_is_loaded) {
     static const char *const systems[] = {NULL, "Be brief."};
     for (size_t i = 0; i < 2; i++) {
         qins_error error = {0};
         bool awaits_reply = true;
         qins_conversation saved = sample(systems[i], &error), loaded = qins_conversation_new(&options, model);
-        qins_conversation_save(&saved, path, &error);
+        save(&saved, path, &error);
         qins_conversation_load(&loaded, path, &awaits_reply, &error);
         expect_ok(&error);
         expect_same(&saved, &loaded);
@@ -77,7 +84,7 @@ Test(conversation, the_file_is_an_array_with_a_message_a_line) {
     qins_error error = {0};
     qins_conversation conversation = sample("Be brief.", &error);
     size_t size;
-    qins_conversation_save(&conversation, path, &error);
+    save(&conversation, path, &error);
     char *text = qins_file_read_all(path, 1 << 20, &size, QINS_FAILED, &error);
     expect_ok(&error);
     cr_expect_str_eq(text, "[\n"
@@ -90,7 +97,7 @@ Test(conversation, the_file_is_an_array_with_a_message_a_line) {
     free(text);
     qins_conversation_clear(&conversation);
     qins_conversation_set_system(&conversation, NULL, &error);
-    qins_conversation_save(&conversation, path, &error); // nothing is a conversation, too
+    save(&conversation, path, &error); // nothing is a conversation, too
     bool awaits_reply;
     qins_conversation_load(&conversation, path, &awaits_reply, &error);
     expect_ok(&error);
@@ -133,7 +140,7 @@ Test(conversation, files_that_are_none_are_refused_and_never_overwritten) {
         expect_error(&error, QINS_USAGE, files[i].message);
         qins_conversation_free(&loaded);
         if (i > 1) continue; // an array may be a conversation of another program
-        qins_conversation_save(&conversation, path, &error);
+        save(&conversation, path, &error);
         expect_error(&error, QINS_USAGE, "exists and is not a conversation");
     }
     qins_conversation_free(&conversation);
@@ -166,7 +173,7 @@ Test(conversation, out_of_memory) {
         qins_conversation loaded = qins_conversation_new(&options, model);
         expect_ok(&setup);
         failing_allocation_set(n);
-        qins_conversation_save(&conversation, path, &error);
+        save(&conversation, path, &error);
         if (error.status == QINS_OK) qins_conversation_load(&loaded, path, &awaits_reply, &error);
         if (error.status == QINS_OK) qins_conversation_set_system(&conversation, "Be brief.", &error);
         hit = failing_allocation_hit();

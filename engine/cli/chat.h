@@ -2,6 +2,7 @@
 #ifndef QINS_CLI_CHAT_H
 #define QINS_CLI_CHAT_H
 
+#include "engine/cli/chat_desk.h"
 #include "engine/cli/chat_input.h"
 #include "engine/cli/conversation.h"
 #include "engine/cli/generate.h"
@@ -9,7 +10,7 @@
 typedef struct qins_chat {
     qins_options *options; // the generator's, too; /set changes them
     qins_generator generator;
-    qins_chat_input input;
+    qins_chat_desk desk;
     qins_conversation conversation;
     qins_buffer attached; // from /read, for the next message
     qins_reply last;      // how the last turn went
@@ -25,6 +26,10 @@ void qins_chat_say(const qins_chat *chat, const char *format, ...) QINS_PRINTF(2
 // Is the message a command, or what looks like one? Run it.
 bool qins_chat_is_command(const qins_chat *chat, const char *text);
 void qins_chat_run_command(qins_chat *chat, const char *text, qins_error *error);
+
+// The path that a command's argument means: without quotes around it and spaces after it, ~ as the home folder;
+// released with free().
+char *qins_chat_path(const char *argument, qins_error *error);
 
 // Command `index`, NULL beyond the last one. *takes_file: its argument is the name of a file.
 const char *qins_chat_command_name(size_t index, bool *takes_file);

@@ -1,5 +1,4 @@
 // What can be typed in a chat besides messages; see chat.h.
-#include "engine/base/file.h"
 #include "engine/base/memory.h"
 #include "engine/base/utf8.h"
 #include "engine/cli/chat.h"
@@ -11,12 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_FILE_BYTES = 1 << 28 }; // of /read
-
 // --- files ---
 
-// The path that is meant: without quotes around it and spaces after it, ~ as the home folder; released with free().
-static char *path_of(const char *argument, qins_error *error) {
+char *qins_chat_path(const char *argument, qins_error *error) {
     const char *home = argument[0] == '~' && (argument[1] == '/' || argument[1] == '\0') ? getenv("HOME") : NULL;
     size_t size = strlen(argument);
     while (size > 0 && argument[size - 1] == ' ') size--;
@@ -40,9 +36,9 @@ static void check_text(const char *path, const char *text, size_t size, qins_err
 }
 
 static void read_file(qins_chat *chat, const char *argument, qins_error *error) {
-    char *path = path_of(argument, error), *text = NULL;
     size_t size = 0;
-    if (path != NULL) text = qins_file_read_all(path, MAX_FILE_BYTES, &size, QINS_USAGE, error);
+    char *path = qins_chat_path(argument, error), *text = NULL;
+    if (path != NULL) text = qins_chat_desk_read(&chat->desk, &size, error);
     if (text != NULL) check_text(path, text, size, error);
     if (error->status == QINS_OK) {
         qins_clean_text(text, &size);
@@ -54,18 +50,31 @@ static void read_file(qins_chat *chat, const char *argument, qins_error *error) 
 }
 
 static void save(qins_chat *chat, const char *argument, qins_error *error) {
-    char *path = path_of(argument, error);
-    if (path != NULL && qins_conversation_save(&chat->conversation, path, error) == QINS_OK)
+    qins_buffer text = {.error = error};
+    char *path = qins_chat_path(argument, error);
+    if (path != NULL) qins_conversation_print(&chat->conversation, &text);
+    if (error->status == QINS_OK && qins_chat_desk_write(&chat->desk, text.data, text.size, error) == QINS_OK)
         qins_chat_say(chat, "%zu turns saved in %s", chat->conversation.n_turns, path);
+    qins_buffer_free(&text);
     free(path);
+}
+
+static qins_status parse(qins_chat *chat, const char *path, qins_conversation *loaded, bool *awaits_reply,
+                         qins_error *error) {
+    size_t size;
+    char *text = qins_chat_desk_read(&chat->desk, &size, error);
+    if (text == NULL) return error->status;
+    qins_conversation_parse(loaded, text, size, awaits_reply, error);
+    free(text);
+    return qins_error_context(error, "%s", path);
 }
 
 static void load(qins_chat *chat, const char *argument, qins_error *error) {
     qins_conversation *current = &chat->conversation;
     qins_conversation loaded = qins_conversation_new(current->options, current->model);
     bool awaits_reply;
-    char *path = path_of(argument, error);
-    if (path != NULL && qins_conversation_load(&loaded, path, &awaits_reply, error) == QINS_OK &&
+    char *path = qins_chat_path(argument, error);
+    if (path != NULL && parse(chat, path, &loaded, &awaits_reply, error) == QINS_OK &&
         (loaded.n_turns == 0 || qins_check_room(&chat->generator, loaded.ids.count, error) == QINS_OK)) {
         qins_chat_say(chat, "%zu turns, %zu tokens from %s; the %zu turns before are forgotten", loaded.n_turns,
                       loaded.ids.count, path, current->n_turns);
@@ -227,7 +236,7 @@ static bool is_farewell(const char *text) {
 // Letters only: /etc/hosts is a message, and so are several lines that begin like an unknown command.
 bool qins_chat_is_command(const qins_chat *chat, const char *text) {
     if (chat->options->lines) return false;
-    if (chat->input.is_person && is_farewell(text)) return true;
+    if (chat->desk.is_person && is_farewell(text)) return true;
     if (text[0] != '/') return false;
     if (find_command(text) != NULL) return true;
     const size_t length = strspn(text + 1, "abcdefghijklmnopqrstuvwxyz");

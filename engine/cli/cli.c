@@ -6,6 +6,7 @@
 #include "engine/base/file.h"
 #include "engine/base/map.h"
 #include "engine/base/memory.h"
+#include "engine/base/sandbox.h"
 #include "engine/cli/terminal.h"
 #include "engine/runtime/plan.h"
 
@@ -133,6 +134,7 @@ qins_status qins_workplace_open(qins_workplace *place, const qins_options *optio
                                 qins_error *error) {
     *place = (qins_workplace){.engine = qins_engine_create(&model, 1, options->n_threads, error)};
     if (place->engine != NULL) place->session = qins_session_create(place->engine, model, &options->session, error);
+    qins_sandbox_tighten();
     return error->status;
 }
 

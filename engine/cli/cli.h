@@ -19,8 +19,8 @@ void qins_catch_interrupts(const char *answer);
 void qins_release_interrupts(void);
 extern const char qins_stopping[]; // the answer of long jobs
 
-// Catches interrupts, then opens a .qins file, or converts a Hugging Face folder into memory and opens that. NULL and
-// an error otherwise. Release with qins_model_close.
+// Catches interrupts, then opens a .qins file, or converts a Hugging Face folder into memory and
+// opens that. NULL and an error otherwise. Release with qins_model_close.
 qins_model *qins_open_model(const char *path, const qins_options *options, qins_error *error);
 
 // Open options->ref, what `model` is set against: as its file has it (a folder's weights in FP32), K and V
@@ -30,7 +30,8 @@ qins_model *qins_open_reference(qins_options *options, const qins_model *model, 
 // The tokenizer, or NULL with an error when the file has none.
 const qins_tokenizer *qins_need_tokenizer(const qins_model *model, qins_error *error);
 
-// An engine and a session for one model, as options say. Release with qins_workplace_close, also after a failure.
+// An engine and a session for one model, as options say; no further threads can be started. Release with
+// qins_workplace_close, also after a failure.
 typedef struct qins_workplace {
     qins_engine *engine;
     qins_session *session;

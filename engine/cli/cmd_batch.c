@@ -1,5 +1,6 @@
 // qinsrun batch: requests from standard input, a line of JSON each, replies in their order to standard output. As many
 // as fit run together.
+#include "engine/cli/confine.h"
 #include "engine/cli/serving.h"
 
 #include "engine/base/buffer.h"
@@ -142,7 +143,7 @@ qins_status qins_cmd_batch(const qins_options *options, qins_error *error) {
     qins_serving serving = {0};
     qins_options own = *options;
     own.queue = options->parallel; // so that nobody waits for a request
-    if (qins_serving_open(&serving, &own, error) == QINS_OK) {
+    if (qins_confine(options, 0, error) == QINS_OK && qins_serving_open(&serving, &own, error) == QINS_OK) {
         struct batch batch = {.service = serving.service, .capacity = own.parallel + own.queue};
         batch.ring = qins_alloc(batch.capacity, sizeof *batch.ring, "batch", error);
         batch.meter = qins_meter_start(options->quiet ? NULL : "replies", "", 1, &qins_interrupted);

@@ -1,6 +1,7 @@
 // qinsrun bench: how fast prompts and generation are, beside what the machine can do, measured in turns: the speed of a
 // machine that is shared changes from minute to minute.
 #include "engine/cli/bench.h"
+#include "engine/cli/confine.h"
 
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
@@ -215,9 +216,9 @@ static qins_status second_pass(qins_bench *bench, qins_error *error) {
 qins_status qins_cmd_bench(const qins_options *options, qins_error *error) {
     qins_bench bench = {.options = options};
     struct chunk_clock clock = {.chunk = 1};
-    if (plan_tests(&bench, error) == QINS_OK && first_token(&bench, &clock, error) == QINS_OK &&
-        second_pass(&bench, error) == QINS_OK && prepare_machine(&bench, error) == QINS_OK &&
-        run_rounds(&bench, &clock, error) == QINS_OK)
+    if (qins_confine(options, QINS_NEEDS_BLAS, error) == QINS_OK && plan_tests(&bench, error) == QINS_OK &&
+        first_token(&bench, &clock, error) == QINS_OK && second_pass(&bench, error) == QINS_OK &&
+        prepare_machine(&bench, error) == QINS_OK && run_rounds(&bench, &clock, error) == QINS_OK)
         qins_bench_report(&bench, error);
     qins_sgemm_gauge_free(&bench.gauge);
     qins_workplace_close(&bench.place);

@@ -3,6 +3,7 @@
 #include "engine/base/escape.h"
 #include "engine/base/memory.h"
 #include "engine/cli/chat.h"
+#include "engine/cli/confine.h"
 #include "engine/cli/statistics.h"
 
 #include <stdio.h>
@@ -38,7 +39,7 @@ static void warn_of_little_room(const qins_chat *chat) {
 }
 
 static void print_statistics(const qins_chat *chat, qins_error *error) {
-    if (chat->input.is_person && !chat->options->verbose && !chat->options->stats_json)
+    if (chat->desk.is_person && !chat->options->verbose && !chat->options->stats_json)
         qins_statistics_print_short(&chat->generator, &chat->last);
     else
         qins_statistics_print(&chat->generator, &chat->last, error);
@@ -112,14 +113,14 @@ static void send_message(qins_chat *chat, const qins_buffer *message, qins_error
 
 // A person's mistake is told, and the chat goes on.
 static void forgive(const qins_chat *chat, qins_error *error) {
-    if (!chat->input.is_person || (error->status != QINS_USAGE && error->status != QINS_CONTEXT_OVERFLOW)) return;
+    if (!chat->desk.is_person || (error->status != QINS_USAGE && error->status != QINS_CONTEXT_OVERFLOW)) return;
     fprintf(stderr, "qinsrun: %s%s\n", error->message,
             error->status == QINS_CONTEXT_OVERFLOW ? "; /undo and /clear make room" : "");
     *error = (qins_error){0};
 }
 
 static void greet(const qins_chat *chat) {
-    if (!chat->input.is_person) return;
+    if (!chat->desk.is_person) return;
     const char *slash = strrchr(chat->options->model, '/');
     const char *name = slash != NULL && slash[1] != '\0' ? slash + 1 : chat->options->model;
     const double bytes = (double)qins_image_bytes(chat->generator.model->image);
@@ -140,16 +141,16 @@ static void converse(qins_chat *chat, qins_error *error) {
     bool goes_on = true;
     greet(chat);
     while (goes_on && error->status == QINS_OK && !chat->leave) {
-        if (chat->input.is_edited) // a signal is a key among others, and the editor restores the terminal
+        if (chat->desk.is_edited) // a signal is a key among others, and the editor restores the terminal
             qins_catch_interrupts(NULL);
         else
             qins_release_interrupts();
-        goes_on = qins_chat_input_read(&chat->input, &message, error);
+        goes_on = qins_chat_desk_message(&chat->desk, &message, error);
         qins_interrupted = 0;
         qins_catch_interrupts(NULL);
         if (goes_on) obey(chat, &message, error);
         forgive(chat, error);
-        if (qins_interrupted && !chat->input.is_person) qins_fail(error, QINS_INTERRUPTED, "interrupted");
+        if (qins_interrupted && !chat->desk.is_person) qins_fail(error, QINS_INTERRUPTED, "interrupted");
         qins_interrupted = 0;
     }
     qins_buffer_free(&message);
@@ -160,9 +161,7 @@ static void chat_with(qins_chat *chat, const qins_model *model, qins_error *erro
     chat->conversation.model = model;
     if (qins_generator_open(&chat->generator, chat->options, model, &watch, error) == QINS_OK) {
         chat->generator.is_chat = true;
-        qins_chat_input_open(&chat->input, chat->options->lines, qins_chat_complete, error);
         converse(chat, error);
-        qins_chat_input_close(&chat->input);
     }
     qins_generator_close(&chat->generator);
 }
@@ -170,11 +169,15 @@ static void chat_with(qins_chat *chat, const qins_model *model, qins_error *erro
 qins_status qins_cmd_chat(const qins_options *given, qins_error *error) {
     qins_options options = *given;
     qins_model *model = NULL;
-    qins_chat chat = {
-        .options = &options, .attached.error = error, .conversation = qins_conversation_new(&options, NULL)};
-    if (qins_conversation_set_system(&chat.conversation, options.system, error) == QINS_OK)
+    qins_chat chat = {.options = &options,
+                      .desk.helper.fd = -1,
+                      .attached.error = error,
+                      .conversation = qins_conversation_new(&options, NULL)};
+    if (qins_conversation_set_system(&chat.conversation, options.system, error) == QINS_OK &&
+        qins_chat_desk_open(&chat.desk, options.lines, error) == QINS_OK && qins_confine(&options, 0, error) == QINS_OK)
         model = qins_open_model(options.model, &options, error);
     if (model != NULL) chat_with(&chat, model, error);
+    qins_chat_desk_close(&chat.desk);
     qins_conversation_free(&chat.conversation);
     qins_model_close(model);
     qins_buffer_free(&chat.attached);

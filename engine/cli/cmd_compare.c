@@ -1,10 +1,12 @@
 // qinsrun compare: how far a model's predictions are from a reference's, over the same text. Both models run side by
 // side, a few positions at a time, so no logits are kept.
 #include "engine/cli/compare.h"
+#include "engine/cli/confine.h"
 #include "engine/cli/windows.h"
 #include "engine/runtime/scorer.h"
 
 #include "engine/base/memory.h"
+#include "engine/base/sandbox.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +104,7 @@ static qins_status open_sessions(struct setup *setup, qins_error *error) {
     if (setup->engine != NULL) setup->session = open_session(setup, setup->model, options, &setup->scorer, error);
     if (error->status == QINS_OK)
         setup->reference = open_session(setup, setup->ref_model, ref_options, &setup->ref_scorer, error);
+    qins_sandbox_tighten();
     return error->status;
 }
 
@@ -134,7 +137,8 @@ static qins_status compare(struct setup *setup, qins_error *error) {
 qins_status qins_cmd_compare(const qins_options *given, qins_error *error) {
     if (given->ref == NULL) return qins_fail(error, QINS_USAGE, "compare needs --ref MODEL, the reference");
     struct setup setup = {.options = *given, .ref_options = *given};
-    setup.model = qins_open_model(given->model, &setup.options, error);
+    if (qins_confine(given, QINS_NEEDS_BLAS, error) == QINS_OK)
+        setup.model = qins_open_model(given->model, &setup.options, error);
     if (setup.model != NULL) setup.ref_model = qins_open_reference(&setup.ref_options, setup.model, error);
     if (setup.ref_model != NULL && qins_windows_open(&setup.windows, &setup.options, setup.model, error) == QINS_OK &&
         open_sessions(&setup, error) == QINS_OK)

@@ -1,9 +1,11 @@
 // qinsrun eval: multiple-choice questions, answered by the choice whose text is the most probable.
 #include "engine/cli/cli.h"
+#include "engine/cli/confine.h"
 #include "engine/cli/eval.h"
 #include "engine/cli/evaluator.h"
 
 #include "engine/base/memory.h"
+#include "engine/base/sandbox.h"
 
 #include <stdlib.h>
 
@@ -203,6 +205,7 @@ static qins_status open_evaluators(struct eval *eval, qins_error *error) {
         eval->session = open_evaluator(eval, eval->model, &eval->options.session, &eval->evaluator, error);
     if (error->status == QINS_OK && has_reference)
         eval->ref_session = open_evaluator(eval, eval->ref_model, &eval->ref_options.session, &eval->reference, error);
+    qins_sandbox_tighten();
     return error->status;
 }
 
@@ -225,7 +228,8 @@ qins_status qins_cmd_eval(const qins_options *given, qins_error *error) {
     qins_eval_result results[QINS_MAX_TASKS] = {0};
     eval.examples.error = eval.context.error = eval.continuation.error = error;
     if (given->n_tasks == 0) return qins_fail(error, QINS_USAGE, "eval needs --task FILE, a file of questions");
-    if (read_tasks(&eval, results, error) == QINS_OK && open_models(&eval, error) == QINS_OK &&
+    if (qins_confine(given, given->ref != NULL ? QINS_NEEDS_BLAS : 0, error) == QINS_OK &&
+        read_tasks(&eval, results, error) == QINS_OK && open_models(&eval, error) == QINS_OK &&
         open_evaluators(&eval, error) == QINS_OK && run_tasks(&eval, results, given->n_tasks, error) == QINS_OK)
         qins_eval_report(results, given->n_tasks, given->json, error);
     for (size_t i = 0; i < given->n_tasks; i++) {

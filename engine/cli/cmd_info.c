@@ -1,8 +1,10 @@
 // qinsrun info and verify: what a .qins file holds, and whether it still holds it.
 #include "engine/cli/cli.h"
+#include "engine/cli/confine.h"
 
 #include "engine/base/escape.h"
 #include "engine/base/processors.h"
+#include "engine/base/sandbox.h"
 #include "engine/model/rope.h"
 
 #include <inttypes.h>
@@ -108,7 +110,8 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
 }
 
 qins_status qins_cmd_info(const qins_options *options, qins_error *error) {
-    qins_model *model = qins_open_model(options->model, options, error);
+    qins_model *model = NULL;
+    if (qins_confine(options, 0, error) == QINS_OK) model = qins_open_model(options->model, options, error);
     if (model != NULL) print_info(model, options, error);
     qins_model_close(model);
     return error->status == QINS_OK ? qins_flush(error) : error->status;
@@ -117,9 +120,11 @@ qins_status qins_cmd_info(const qins_options *options, qins_error *error) {
 qins_status qins_cmd_verify(const qins_options *options, qins_error *error) {
     qins_pool *pool = NULL;
     size_t n_threads = options->n_threads > 0 ? options->n_threads : qins_default_threads();
-    qins_model *model = qins_open_model(options->model, options, error);
+    qins_model *model = NULL;
+    if (qins_confine(options, 0, error) == QINS_OK) model = qins_open_model(options->model, options, error);
     qins_release_interrupts(); // nothing is lost
     if (model != NULL) pool = qins_pool_create(n_threads, error);
+    qins_sandbox_tighten();
     if (pool != NULL && qins_image_verify(model->image, pool, error) == QINS_OK) {
         const qins_header *header = qins_image_header(model->image);
         if (options->json)

@@ -1,4 +1,5 @@
 // qinsrun perplexity: exp of the mean of -ln p over all predicted tokens of a text.
+#include "engine/cli/confine.h"
 #include "engine/cli/windows.h"
 #include "engine/runtime/log_softmax.h"
 #include "engine/runtime/scorer.h"
@@ -63,7 +64,8 @@ static void measure_model(qins_options *options, const qins_model *model, qins_w
 qins_status qins_cmd_perplexity(const qins_options *given, qins_error *error) {
     qins_options options = *given;
     qins_windows windows = {0};
-    qins_model *model = qins_open_model(options.model, &options, error);
+    qins_model *model = NULL;
+    if (qins_confine(&options, 0, error) == QINS_OK) model = qins_open_model(options.model, &options, error);
     if (model != NULL && qins_windows_open(&windows, &options, model, error) == QINS_OK)
         measure_model(&options, model, &windows, error);
     qins_windows_free(&windows);

@@ -1,9 +1,11 @@
 // qinsrun --plan: what memory and threads a run will use. A Hugging Face folder is planned for, not converted.
+#include "engine/cli/confine.h"
 #include "engine/cli/setup.h"
 
 #include "engine/base/file.h"
 #include "engine/base/json.h"
 #include "engine/base/processors.h"
+#include "engine/base/sandbox.h"
 #include "engine/kernels/tiers.h"
 #include "engine/measure/machine.h"
 
@@ -74,6 +76,7 @@ void qins_print_setup(const qins_options *options, const qins_config *config, co
     if (processors.quota != SIZE_MAX) fprintf(file, ", control group's share %zu", processors.quota);
     fprintf(file, "\nCPU       %s\n", qins_tier_get()->name);
     if (options->session.matmul == QINS_MATMUL_SGEMM) fprintf(file, "BLAS      %s\n", qins_blas_name());
+    fprintf(file, "sandbox   %s\n", qins_sandbox_state());
 }
 
 static qins_status print_json(const qins_options *options, const qins_memory_plan *plan, qins_error *error) {
@@ -128,6 +131,7 @@ static void plan_file(const qins_options *options, qins_error *error) {
 
 qins_status qins_cmd_plan(const qins_options *options, qins_error *error) {
     qins_look look = {.kind = QINS_NOTHING};
+    if (qins_confine(options, 0, error) != QINS_OK) return error->status;
     if (options->model != NULL && qins_look_at(options->model, &look, QINS_BAD_MODEL, error) != QINS_OK)
         return error->status;
     (look.kind == QINS_FOLDER ? plan_folder : plan_file)(options, error);

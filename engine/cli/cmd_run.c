@@ -1,4 +1,5 @@
 // qinsrun -m MODEL -p PROMPT: one prompt, one reply.
+#include "engine/cli/confine.h"
 #include "engine/cli/conversation.h"
 #include "engine/cli/input.h"
 #include "engine/cli/statistics.h"
@@ -71,7 +72,8 @@ qins_status qins_cmd_run(const qins_options *given, qins_error *error) {
     if ((options.prompt == NULL || options.n_files > 0) && !options.raw && size > 0 && text[size - 1] == '\n') size--;
     if (error->status == QINS_OK && options.ids == NULL && options.messages == NULL && size == 0 && !options.raw)
         qins_fail(error, QINS_USAGE, "the prompt is empty; use -p TEXT, -f FILE, or write it to standard input");
-    if (error->status == QINS_OK) model = qins_open_model(options.model, &options, error);
+    if (error->status == QINS_OK && qins_confine(&options, 0, error) == QINS_OK)
+        model = qins_open_model(options.model, &options, error);
     if (model != NULL) run(&options, model, text, size, &ids, error);
     qins_model_close(model);
     qins_ids_free(&ids);

@@ -1,5 +1,6 @@
 // qinsrun score: log-probabilities and best logits of every position, one JSON line each.
 #include "engine/cli/cli.h"
+#include "engine/cli/confine.h"
 #include "engine/cli/input.h"
 #include "engine/runtime/log_softmax.h"
 #include "engine/runtime/scorer.h"
@@ -67,6 +68,7 @@ qins_status qins_cmd_score(const qins_options *options, qins_error *error) {
     struct printer printer = {.ids = &ids};
     if (options->ids == NULL) return qins_fail(error, QINS_USAGE, "score needs --ids FILE (- for standard input)");
     qins_read_ids(options->ids, &ids, error);
+    qins_confine(options, 0, error);
     qins_model *model = error->status == QINS_OK ? qins_open_model(options->model, options, error) : NULL;
     if (model != NULL) score_model(options, model, &printer, error);
     qins_model_close(model);

@@ -1,8 +1,11 @@
 // qinsrun serve: a server with OpenAI's API, until a signal ends it.
 #include "engine/base/escape.h"
+#include "engine/base/helper.h"
+#include "engine/cli/confine.h"
 #include "engine/cli/serving.h"
 #include "engine/server/http.h"
 #include "engine/server/listen.h"
+#include "engine/server/mhd.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,18 +25,36 @@ static qins_status prepare(const qins_options *options, qins_http_options *http,
     return QINS_OK;
 }
 
-static qins_status listen_where_asked(const qins_options *options, qins_http_options *http, qins_error *error) {
-    uint16_t port = (uint16_t)options->port;
+// Listen, and load what must be loaded before the sandbox is entered. Clients that come early wait for the model.
+static qins_status open_door(const qins_options *options, qins_http_options *http, uint16_t *port, qins_error *error) {
+    if (qins_mhd_open(error) == NULL) return error->status;
+    *port = (uint16_t)options->port;
     http->fd = options->unix_path != NULL ? qins_listen_unix(options->unix_path, error)
-                                          : qins_listen_tcp(options->host, &port, error);
-    if (http->fd < 0 || options->quiet) return error->status;
+                                          : qins_listen_tcp(options->host, port, error);
+    return error->status;
+}
+
+struct door {
+    const char *path;
+    int fd;
+};
+
+// A helper's work, for in the sandbox no file can be removed: a socket's path goes with the server.
+static void remove_path(int fd, void *context) {
+    const struct door *door = context;
+    char byte;
+    close(door->fd); // nobody shall wait there for this process
+    (void)!read(fd, &byte, 1);
+    unlink(door->path);
+}
+
+static void tell_address(const qins_options *options, uint16_t port) {
     const bool is_v6 = strchr(options->host, ':') != NULL;
     if (options->unix_path != NULL)
         fprintf(stderr, "qinsrun: listening at %s\n", QINS_ESCAPED(options->unix_path));
     else
         fprintf(stderr, "qinsrun: listening at http://%s%s%s:%u\n", is_v6 ? "[" : "", options->host, is_v6 ? "]" : "",
                 port);
-    return QINS_OK;
 }
 
 static void tell_setup(const qins_options *options, qins_service *service) {
@@ -44,20 +65,31 @@ static void tell_setup(const qins_options *options, qins_service *service) {
                 qins_scheduler_threads(scheduler));
 }
 
-qins_status qins_cmd_serve(const qins_options *options, qins_error *error) {
-    qins_serving serving = {0};
-    qins_http_options http;
-    if (prepare(options, &http, error) != QINS_OK) return error->status;
-    signal(SIGPIPE, SIG_IGN); // clients may leave
+static void serve(const qins_options *options, const qins_http_options *http, uint16_t port, qins_error *error) {
+    qins_serving serving;
     if (qins_serving_open(&serving, options, error) == QINS_OK) {
         tell_setup(options, serving.service);
         qins_catch_interrupts(options->quiet ? NULL : draining);
-        if (listen_where_asked(options, &http, error) == QINS_OK) {
-            qins_http_run(serving.service, &http, &qins_interrupted, error);
-            if (options->unix_path != NULL) unlink(options->unix_path);
-            qins_model_check(serving.model, error);
-        }
+        if (!options->quiet) tell_address(options, port);
+        qins_http_run(serving.service, http, &qins_interrupted, error);
+        qins_model_check(serving.model, error);
+    } else {
+        close(http->fd);
     }
     qins_serving_close(&serving);
+}
+
+qins_status qins_cmd_serve(const qins_options *options, qins_error *error) {
+    qins_helper remover = {.fd = -1};
+    qins_http_options http;
+    uint16_t port;
+    if (prepare(options, &http, error) != QINS_OK || open_door(options, &http, &port, error) != QINS_OK)
+        return error->status;
+    signal(SIGPIPE, SIG_IGN); // clients may leave
+    struct door door = {options->unix_path, http.fd};
+    if ((options->unix_path == NULL || qins_helper_start(&remover, remove_path, &door, error) == QINS_OK) &&
+        qins_confine(options, QINS_SERVES, error) == QINS_OK)
+        serve(options, &http, port, error);
+    qins_helper_end(&remover);
     return error->status;
 }

@@ -1,5 +1,6 @@
 // qinsrun tokenize: the ids of a text on one line, or with --decode the text of ids.
 #include "engine/cli/cli.h"
+#include "engine/cli/confine.h"
 #include "engine/cli/input.h"
 
 #include "engine/base/json.h"
@@ -60,7 +61,8 @@ qins_status qins_cmd_tokenize(const qins_options *options, qins_error *error) {
     if (options->ids != NULL && !options->decode)
         return qins_fail(error, QINS_USAGE, "--ids holds ids already; add --decode to get their text");
     if (options->ids == NULL) qins_read_prompt(options, &text, &size, error);
-    if (error->status == QINS_OK) model = qins_open_model(options->model, options, error);
+    if (error->status == QINS_OK && qins_confine(options, 0, error) == QINS_OK)
+        model = qins_open_model(options->model, options, error);
     const qins_tokenizer *tokenizer = model != NULL ? qins_need_tokenizer(model, error) : NULL;
     if (tokenizer != NULL && options->decode)
         decode(options, tokenizer, text, size, error);

@@ -122,17 +122,20 @@ static void append_turn(qins_buffer *out, const qins_conversation *conversation,
     free(reply);
 }
 
-static qins_json *read_messages(const char *path, qins_error *error) {
-    size_t size;
-    char *text = qins_file_read_all(path, MAX_FILE_BYTES, &size, QINS_USAGE, error);
-    qins_json *json = text != NULL ? qins_json_parse(text, size, error) : NULL;
-    free(text);
+void qins_conversation_print(const qins_conversation *conversation, qins_buffer *out) {
+    if (conversation->system != NULL) append_message(out, "system", conversation->system, strlen(conversation->system));
+    for (size_t i = 0; i < conversation->n_turns && out->error->status == QINS_OK; i++)
+        append_turn(out, conversation, i);
+    qins_buffer_append(out, out->size > 0 ? "\n]\n" : "[]\n", 3);
+}
+
+static qins_json *parse_messages(const char *text, size_t size, qins_error *error) {
+    qins_json *json = qins_json_parse(text, size, error);
     if (json != NULL && !qins_json_is_array(json)) {
         qins_fail(error, QINS_USAGE, "it holds no array of messages");
         qins_json_free(json);
         json = NULL;
     }
-    if (text != NULL) qins_error_context(error, "%s", path);
     if (error->status == QINS_BAD_MODEL) error->status = QINS_USAGE; // the JSON reader takes all for a model's
     return json;
 }
@@ -147,7 +150,10 @@ static void refuse_other_file(const char *path, qins_error *error) {
     qins_look look;
     if (qins_look_at(path, &look, QINS_USAGE, error) != QINS_OK || look.kind != QINS_REGULAR || look.size == 0) return;
     qins_error reason = {0};
-    qins_json *messages = read_messages(path, &reason);
+    size_t size;
+    char *text = qins_file_read_all(path, MAX_FILE_BYTES, &size, QINS_USAGE, &reason);
+    qins_json *messages = text != NULL ? parse_messages(text, size, &reason) : NULL;
+    free(text);
     for (const qins_json *item = qins_json_first(messages); item != NULL; item = qins_json_next(item))
         if (!is_message(item)) qins_fail(&reason, QINS_USAGE, "%s: it holds other things than messages", path);
     qins_json_free(messages);
@@ -156,15 +162,9 @@ static void refuse_other_file(const char *path, qins_error *error) {
         qins_fail(error, QINS_USAGE, "%s exists and is not a conversation; give another name", path);
 }
 
-qins_status qins_conversation_save(const qins_conversation *conversation, const char *path, qins_error *error) {
+qins_status qins_conversation_write(const char *path, const void *text, size_t size, qins_error *error) {
     refuse_other_file(path, error);
-    qins_buffer out = {.error = error};
-    if (conversation->system != NULL)
-        append_message(&out, "system", conversation->system, strlen(conversation->system));
-    for (size_t i = 0; i < conversation->n_turns && error->status == QINS_OK; i++) append_turn(&out, conversation, i);
-    qins_buffer_append(&out, out.size > 0 ? "\n]\n" : "[]\n", 3);
-    if (error->status == QINS_OK) qins_file_replace(path, out.data, out.size, 0666, error);
-    qins_buffer_free(&out);
+    if (error->status == QINS_OK) qins_file_replace(path, text, size, 0666, error);
     return error->status;
 }
 
@@ -194,16 +194,26 @@ static void load_message(qins_conversation *conversation, size_t number, const q
     qins_error_context(error, "message %zu", number);
 }
 
-qins_status qins_conversation_load(qins_conversation *conversation, const char *path, bool *awaits_reply,
-                                   qins_error *error) {
+qins_status qins_conversation_parse(qins_conversation *conversation, const char *text, size_t size, bool *awaits_reply,
+                                    qins_error *error) {
     size_t number = 0;
     *awaits_reply = false;
-    qins_json *messages = read_messages(path, error);
+    qins_json *messages = parse_messages(text, size, error);
     if (messages == NULL) return error->status;
     for (const qins_json *item = qins_json_first(messages); item != NULL && error->status == QINS_OK;
          item = qins_json_next(item))
         load_message(conversation, ++number, item, awaits_reply, error);
     qins_json_free(messages);
     if (error->status == QINS_BAD_MODEL) error->status = QINS_USAGE;
+    return error->status;
+}
+
+qins_status qins_conversation_load(qins_conversation *conversation, const char *path, bool *awaits_reply,
+                                   qins_error *error) {
+    size_t size;
+    char *text = qins_file_read_all(path, MAX_FILE_BYTES, &size, QINS_USAGE, error);
+    if (text == NULL) return error->status;
+    qins_conversation_parse(conversation, text, size, awaits_reply, error);
+    free(text);
     return qins_error_context(error, "%s", path);
 }

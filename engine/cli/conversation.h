@@ -3,6 +3,7 @@
 #ifndef QINS_CLI_CONVERSATION_H
 #define QINS_CLI_CONVERSATION_H
 
+#include "engine/base/buffer.h"
 #include "engine/cli/cli.h"
 
 // A message of the user and the reply to it.
@@ -37,12 +38,16 @@ void qins_conversation_clear(qins_conversation *conversation);     // all turns
 // Take another system message (NULL: none) for all turns.
 qins_status qins_conversation_set_system(qins_conversation *conversation, const char *text, qins_error *error);
 
-// Write the messages as JSON, an array of objects with "role" and "content", one a line. A file that holds anything
-// else is not overwritten.
-qins_status qins_conversation_save(const qins_conversation *conversation, const char *path, qins_error *error);
+// Append the messages as JSON, an array of objects with "role" and "content", one a line.
+void qins_conversation_print(const qins_conversation *conversation, qins_buffer *out);
 
-// Read such a file into a new conversation. *awaits_reply: the last message is the user's.
+// Read such a text into a new conversation. *awaits_reply: the last message is the user's.
+qins_status qins_conversation_parse(qins_conversation *conversation, const char *text, size_t size, bool *awaits_reply,
+                                    qins_error *error);
 qins_status qins_conversation_load(qins_conversation *conversation, const char *path, bool *awaits_reply,
-                                   qins_error *error);
+                                   qins_error *error); // from a file
+
+// Make such a text a file. One that holds anything else is not overwritten.
+qins_status qins_conversation_write(const char *path, const void *text, size_t size, qins_error *error);
 
 #endif

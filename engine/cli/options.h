@@ -64,6 +64,7 @@ typedef struct qins_options {
     size_t logprobs;     // with --json: how many of the best tokens to report for each one; 0: not given
     bool verbose_prompt; // print the prompt's tokens on stderr
     bool quiet, verbose; // less and more on stderr
+    bool no_sandbox;     // --no-sandbox
     bool plan;           // print what memory will be used, and end
     bool help, help_all, version, list_options; // nothing else was asked for
 

@@ -1,6 +1,8 @@
 // The service for a model; see serving.h.
 #include "engine/cli/serving.h"
 
+#include "engine/base/sandbox.h"
+
 #include <string.h>
 
 // The name of the model's file or folder, without ".qins".
@@ -29,6 +31,7 @@ qins_status qins_serving_open(qins_serving *serving, const qins_options *options
     name_model(serving->name, sizeof serving->name, options->model);
     const char *alias = options->alias != NULL ? options->alias : serving->name;
     serving->service = qins_service_open(serving->model, alias, &how, error);
+    qins_sandbox_tighten();
     return error->status;
 }
 

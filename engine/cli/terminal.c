@@ -84,9 +84,11 @@ bool qins_terminal_has_input(const qins_terminal *terminal) {
 
 // The next byte; NO_BYTE when a signal or `milliseconds` pass first, or when there is nothing more to come.
 static int next_byte(qins_terminal *terminal, int milliseconds, bool *closed) {
-    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    struct pollfd ends[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = terminal->hangup}};
     if (terminal->at == terminal->n_input) {
-        if (poll(&input, 1, milliseconds) <= 0) return NO_BYTE;
+        if (poll(ends, 2, milliseconds) <= 0) return NO_BYTE;
+        if (ends[1].revents != 0) qins_interrupted = 1;
+        if (ends[0].revents == 0) return NO_BYTE;
         const ssize_t n = read(STDIN_FILENO, terminal->input, sizeof terminal->input);
         *closed = n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
         if (n <= 0) return NO_BYTE;

@@ -43,6 +43,7 @@ typedef struct qins_terminal {
     struct termios saved; // the settings to come back to
     unsigned char input[4096];
     size_t at, n_input; // input[at .. n_input) is to be read
+    int hangup;         // a descriptor: when its other side has gone, qins_interrupted is set
     bool after_return;  // a line feed that comes now belongs to the carriage return before it
     qins_buffer text;   // of the last key
 } qins_terminal;

@@ -1,0 +1,12 @@
+// The sandbox of qinsconvert; see engine/base/sandbox.h.
+#ifndef QINS_CONVERT_CONFINE_H
+#define QINS_CONVERT_CONFINE_H
+
+#include "convert/settings.h"
+
+// From now on the process opens no files but those that the settings name, and makes no system calls but those that a
+// conversion needs; not with --no-sandbox. Files can be written in `folder` (NULL: nowhere). Loads what the work will
+// load, which cannot be loaded afterwards.
+qins_status qins_convert_confine(const qins_convert_settings *settings, const char *folder, qins_error *error);
+
+#endif
