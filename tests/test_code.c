@@ -54,6 +54,8 @@ static void check_promises(qins_type type) {
             cr_assert_leq(abs(v), QINS_MAX_V);
             cr_assert_leq(abs(v), info->reach * (float)abs(info->k(scale)) + 0.5f);
             if (info->k(scale) == 0) cr_assert_eq(v, 0, "padding");
+            cr_assert_eq(v, scaled(info->t(code, scale), info->k(scale), info->shift));
+            cr_assert_eq(info->t(code, scale), info->t(code, scale % info->n_forms));
             largest = abs(v) > largest ? abs(v) : largest;
         }
     }
@@ -146,6 +148,29 @@ static void check_rows(qins_type type, qins_layout layout, size_t rows, size_t c
                      i);
     guards_free(&guards);
     matrix_free(made);
+}
+
+static void check_unpacked(qins_type type, size_t rows, size_t cols) {
+    test_matrix *made = matrix_make(type, QINS_PANELS, rows, cols, rows + cols);
+    test_row *room = calloc(1, sizeof *room);
+    float *values = calloc(cols, sizeof *values);
+    const qins_coded_row row = coded_row(room);
+    for (size_t r = 0; r < rows; r++) {
+        qins_unpack_coded(&row, &made->matrix, r);
+        qins_decode_coded(values, type, cols, &row);
+        for (size_t i = 0; i < cols; i++)
+            cr_assert_eq((double)values[i], made->values[r * cols + i], "%s, %zu, %zu", qins_types[type].name, r, i);
+    }
+    free(values);
+    free(room);
+    matrix_free(made);
+}
+
+Test(code, coded_rows_come_out_of_their_panels) {
+    for (int type = QINS_QINS8; type < QINS_TYPE_COUNT; type++) {
+        check_unpacked((qins_type)type, 17, 65);
+        check_unpacked((qins_type)type, 33, 1100);
+    }
 }
 
 Test(code, rows_decode_from_any_layout) {

@@ -28,14 +28,26 @@ static int shift_right(int a, int bits) {
     return a < 0 ? ~(~a >> bits) : a >> bits;
 }
 
+// v: T k / 2^shift, rounded.
+static int rounded(int t_k, int shift) {
+    return shift_right(t_k + (1 << shift >> 1), shift);
+}
+
+enum { QINS8_SHIFT = 11, QINS6_SHIFT = 6, QINS5_SHIFT = 1, QINS4_SHIFT = 0 };
+
 // --- qins8 ---
 
 static int qins8_k(int scale) {
     return scale;
 }
 
+static int qins8_t(int code, int scale) {
+    (void)scale;
+    return (int)qins_t_value((int8_t)code);
+}
+
 static int qins8_value(int code, int scale) {
-    return shift_right((int)qins_t_value((int8_t)code) * scale + 1024, 11);
+    return rounded(qins8_t(code, scale) * scale, QINS8_SHIFT);
 }
 
 static int qins8_get(const uint8_t *unit, size_t row, size_t col) {
@@ -67,17 +79,28 @@ static int narrow_k(int scale) {
     return shift_right((int8_t)scale, 1);
 }
 
+static int qins6_t(int code, int scale) {
+    return code * (abs(code) + 48) + 24 * (scale & 1);
+}
+
+static int qins5_t(int code, int scale) {
+    return qins5_table[code] + 3 * (scale & 1);
+}
+
+static int qins4_t(int code, int scale) {
+    return qins4_table[code] + 3 * (scale & 1);
+}
+
 static int qins6_value(int code, int scale) {
-    const int t = code * (abs(code) + 48) + 24 * (scale & 1);
-    return shift_right(t * narrow_k(scale) + 32, 6);
+    return rounded(qins6_t(code, scale) * narrow_k(scale), QINS6_SHIFT);
 }
 
 static int qins5_value(int code, int scale) {
-    return shift_right((qins5_table[code] + 3 * (scale & 1)) * narrow_k(scale) + 1, 1);
+    return rounded(qins5_t(code, scale) * narrow_k(scale), QINS5_SHIFT);
 }
 
 static int qins4_value(int code, int scale) {
-    return (qins4_table[code] + 3 * (scale & 1)) * narrow_k(scale);
+    return qins4_t(code, scale) * narrow_k(scale);
 }
 
 // v / k times `one`, k times which T of 1 is; 0 for k = 0.
@@ -165,6 +188,9 @@ const qins_type_info qins_types[QINS_TYPE_COUNT] = {
                     .max_k = 255,
                     .reach = (float)QINS_MAX_T / 2048.0f,
                     .k = qins8_k,
+                    .n_forms = 1,
+                    .t = qins8_t,
+                    .shift = QINS8_SHIFT,
                     .value = qins8_value,
                     .get = qins8_get,
                     .put = qins8_put,
@@ -177,6 +203,9 @@ const qins_type_info qins_types[QINS_TYPE_COUNT] = {
                     .max_k = 63,
                     .reach = 40.0f,
                     .k = narrow_k,
+                    .n_forms = 2,
+                    .t = qins6_t,
+                    .shift = QINS6_SHIFT,
                     .value = qins6_value,
                     .get = qins6_get,
                     .put = qins6_put,
@@ -189,6 +218,9 @@ const qins_type_info qins_types[QINS_TYPE_COUNT] = {
                     .max_k = 63,
                     .reach = 63.5f,
                     .k = narrow_k,
+                    .n_forms = 2,
+                    .t = qins5_t,
+                    .shift = QINS5_SHIFT,
                     .value = qins5_value,
                     .get = qins5_get,
                     .put = qins5_put,
@@ -201,6 +233,9 @@ const qins_type_info qins_types[QINS_TYPE_COUNT] = {
                     .max_k = 63,
                     .reach = 63.0f,
                     .k = narrow_k,
+                    .n_forms = 2,
+                    .t = qins4_t,
+                    .shift = QINS4_SHIFT,
                     .value = qins4_value,
                     .get = qins4_get,
                     .put = qins4_put,

@@ -48,6 +48,9 @@ typedef struct qins_type_info {
     int max_k;                            // a writer uses |k| <= max_k
     float reach;                          // |v| of the code with the largest T is reach * |k|, up to rounding
     int (*k)(int scale);                  // of a scale byte
+    int n_forms;                          // of T: 2 where the lowest bit of the scale byte shifts it
+    int (*t)(int code, int scale);        // T of a code, in the form of that scale byte
+    int shift;                            // v is T k / 2^shift, rounded to the nearest integer, halves upwards
     // v of any code that the packing can hold, under any scale byte.
     int (*value)(int code, int scale);
     // Code of row 0 .. 15, column 0 .. QINS_UNIT - 1 of a unit [16 rows][QINS_UNIT columns] of packed codes.

@@ -70,6 +70,20 @@ void qins_pack_coded(void *panel, qins_type type, size_t cols, size_t row, const
     }
 }
 
+void qins_unpack_coded(const qins_coded_row *coded, const qins_matrix *w, size_t row) {
+    const qins_type_info *info = &qins_types[w->type];
+    const size_t unit_bytes = qins_unit_bytes(w->type), lane = row % QINS_PANEL;
+    for (size_t start = 0; start < w->cols; start += QINS_STRETCH) {
+        const qins_stretch stretch = qins_stretch_at(qins_panel_at(w, row / QINS_PANEL), unit_bytes, w->cols, start);
+        coded->d[start / QINS_STRETCH] = stretch.d[lane];
+        for (size_t i = 0; i < stretch.n_cols; i += QINS_BLOCK)
+            coded->scales[(start + i) / QINS_BLOCK] = stretch.scales[i / QINS_BLOCK * QINS_PANEL + lane];
+        for (size_t i = 0; i < stretch.n_cols; i++)
+            coded->codes[start + i] =
+                (int8_t)info->get(stretch.codes + i / QINS_UNIT * unit_bytes, lane, i % QINS_UNIT);
+    }
+}
+
 void qins_pack_values(void *panel, qins_type type, size_t cols, size_t row, const void *values) {
     const size_t size = qins_types[type].bits / 8;
     uint8_t *out = (uint8_t *)panel + row * size;

@@ -84,7 +84,10 @@ typedef struct qins_coded_row {
 
 // Put a row into row 0 .. 15 of a panel; rows that are not put must be zero bytes, which decode to zeros.
 void qins_pack_coded(void *panel, qins_type type, size_t cols, size_t row, const qins_coded_row *coded);
-// As above for uncompressed values[cols] of qins_types[type].bits each.
+// The other way: row 0 .. rows - 1 of a coded matrix.
+void qins_unpack_coded(const qins_coded_row *coded, const qins_matrix *w, size_t row);
+
+// As qins_pack_coded for uncompressed values[cols] of qins_types[type].bits each.
 void qins_pack_values(void *panel, qins_type type, size_t cols, size_t row, const void *values);
 
 // out[cols] = d * v of a coded row.
