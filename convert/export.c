@@ -163,13 +163,6 @@ static void write_weights(struct export *export, qins_error *error) {
     free(text);
 }
 
-// Make all files visible. When that fails, those that are already are taken back, unless there may have been others.
-static void commit(struct export *export, bool force, qins_error *error) {
-    int n = 0;
-    while (n < N_FILES && qins_output_file_commit(&export->files[n], error) == QINS_OK) n++;
-    for (int i = 0; i < n && n < N_FILES && !force; i++) unlink(export->paths[i]);
-}
-
 qins_status qins_export_folder(const qins_image *image, const qins_export_options *options, qins_pool *pool,
                                qins_progress *progress, void *context, qins_error *error) {
     struct export export = {.image = image,
@@ -185,7 +178,7 @@ qins_status qins_export_folder(const qins_image *image, const qins_export_option
     write_text(&export, CONFIG, qins_export_config(config, options->type, error), error);
     write_text(&export, GENERATION_CONFIG, qins_export_generation_config(config, error), error);
     write_weights(&export, error);
-    if (error->status == QINS_OK) commit(&export, options->force, error);
+    if (error->status == QINS_OK) qins_output_files_commit(export.files, N_FILES, error);
     for (int i = 0; i < N_FILES; i++) qins_output_file_close(&export.files[i]);
     if (error->status != QINS_OK && is_new) rmdir(options->folder);
     return error->status;

@@ -3,6 +3,7 @@
 #include "convert/confine.h"
 #include "convert/convert.h"
 #include "convert/export.h"
+#include "convert/onnx_export.h"
 #include "convert/print.h"
 #include "convert/settings.h"
 #include "engine/base/clock.h"
@@ -14,6 +15,7 @@
 #include "engine/base/sandbox.h"
 #include "engine/kernels/tiers.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,19 +68,29 @@ static void dry_run(const qins_convert_settings *settings, qins_error *error) {
     qins_convert_report_free(&report);
 }
 
-// The finisher's work: in the sandbox no file can get a name. Without a request the unfinished file goes.
-static void finish_output(int fd, void *context) {
-    qins_output_file *file = context;
+// The files that are being written, and appear together.
+struct outputs {
+    qins_output_file files[2];
+    size_t n;
+};
+
+static void close_outputs(struct outputs *outputs) {
+    for (size_t i = 0; i < outputs->n; i++) qins_output_file_close(&outputs->files[i]);
+}
+
+// The finisher's work: in the sandbox no file can get a name. Without a request the unfinished files go.
+static void finish_outputs(int fd, void *context) {
+    struct outputs *outputs = context;
     qins_error error = {0};
     uint32_t kind;
     size_t size;
     char *data;
     if (qins_helper_receive(fd, 0, &kind, &data, &size)) {
         free(data);
-        qins_output_file_commit(file, &error);
+        qins_output_files_commit(outputs->files, outputs->n, &error);
         qins_helper_send(fd, 0, &error, sizeof error);
     }
-    qins_output_file_close(file);
+    close_outputs(outputs);
 }
 
 static void commit(qins_error *error) {
@@ -102,21 +114,22 @@ static void convert(const qins_convert_settings *settings, qins_error *error) {
                               .inputs = {{settings->hf_dir, "a file of the checkpoint"},
                                          {settings->convert.lora, "a file of the adapter"},
                                          {is_file ? calibrate : NULL, "the text for calibration"}}};
-    qins_output_file file;
+    struct outputs outputs = {.n = 1};
+    qins_output_file *file = &outputs.files[0];
     qins_convert_report report = {0};
     double start = qins_clock();
     signal(SIGPIPE, SIG_IGN); // nobody need read the progress; anything else ends with its reader
     qins_meter meter = qins_meter_start("converting", "MB", 1e6, &interrupted);
-    if (qins_output_file_open(&file, settings->output, 0666, &guard, error) == QINS_OK &&
-        qins_helper_start(&finisher, finish_output, &file, error) == QINS_OK &&
+    if (qins_output_file_open(file, settings->output, 0666, &guard, error) == QINS_OK &&
+        qins_helper_start(&finisher, finish_outputs, &outputs, error) == QINS_OK &&
         qins_convert_confine(settings, NULL, error) == QINS_OK)
-        qins_convert(settings->hf_dir, file.fd, settings->output, &settings->convert,
+        qins_convert(settings->hf_dir, file->fd, settings->output, &settings->convert,
                      settings->quiet ? stop_requested : qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
     if (error->status == QINS_OK && interrupted) qins_fail(error, QINS_INTERRUPTED, "interrupted");
     if (error->status == QINS_OK) commit(error);
     qins_helper_end(&finisher);
-    qins_output_file_close(&file);
+    close_outputs(&outputs);
     if (error->status == QINS_OK && !settings->quiet)
         qins_print_costs(stderr, &report, QINS_ESCAPED(settings->output), qins_clock() - start);
     qins_convert_report_free(&report);
@@ -129,31 +142,60 @@ static void remove_empty(int fd, void *context) {
     rmdir(context);
 }
 
-// The folder is there before the sandbox is entered, but what is wrong with the file is told first.
-static qins_image *open_image(const qins_convert_settings *settings, char *folder, qins_error *error) {
-    qins_error refusal = {0};
-    bool is_new;
-    const bool is_made = qins_export_make_folder(folder, settings->force, &is_new, &refusal) == QINS_OK;
-    if (is_new && qins_helper_start(&finisher, remove_empty, folder, error) != QINS_OK) return NULL;
-    if (qins_convert_confine(settings, is_made ? folder : NULL, error) != QINS_OK) return NULL;
+// Enter the sandbox, in which files can be written in `folder` (NULL: nowhere), and open the file.
+static qins_image *open_image(const qins_convert_settings *settings, const char *folder, qins_pool **pool,
+                              qins_error *error) {
+    if (qins_convert_confine(settings, folder, error) != QINS_OK) return NULL;
     qins_image *image = qins_image_open(settings->hf_dir, error);
-    if (error->status == QINS_OK) *error = refusal;
+    if (image != NULL) *pool = qins_pool_create(settings->convert.n_threads, error);
+    qins_sandbox_tighten();
+    if (*pool != NULL) qins_image_verify(image, *pool, error);
     return image;
 }
 
-// A .qins file becomes a folder.
-static void export(const qins_convert_settings *settings, qins_error *error) {
-    qins_meter meter = qins_meter_start("writing", "MB", 1e6, &interrupted);
+// The folder is there before the sandbox is entered, but what is wrong with the file is told first.
+static void export_folder(const qins_convert_settings *settings, qins_meter *meter, qins_error *error) {
     char *folder = (char *)(uintptr_t)settings->output;
-    qins_image *image = open_image(settings, folder, error);
-    qins_pool *pool = error->status == QINS_OK ? qins_pool_create(settings->convert.n_threads, error) : NULL;
-    qins_sandbox_tighten();
     const qins_export_options options = {folder, settings->convert.weight_type, settings->force};
-    if (pool != NULL && qins_image_verify(image, pool, error) == QINS_OK)
-        qins_export_folder(image, &options, pool, settings->quiet ? stop_requested : qins_meter_update, &meter, error);
-    qins_meter_end(&meter);
+    qins_error refusal = {0};
+    qins_pool *pool = NULL;
+    bool is_new;
+    const bool is_made = qins_export_make_folder(folder, settings->force, &is_new, &refusal) == QINS_OK;
+    if (is_new && qins_helper_start(&finisher, remove_empty, folder, error) != QINS_OK) return;
+    qins_image *image = open_image(settings, is_made ? folder : NULL, &pool, error);
+    if (error->status == QINS_OK) *error = refusal;
+    if (error->status == QINS_OK)
+        qins_export_folder(image, &options, pool, settings->quiet ? stop_requested : qins_meter_update, meter, error);
     qins_pool_free(pool);
     qins_image_close(image);
+}
+
+static void export_onnx(const qins_convert_settings *settings, qins_meter *meter, qins_error *error) {
+    const qins_guard guard = {.force = settings->force, .inputs = {{settings->hf_dir, "the file to read"}}};
+    qins_pool *pool = NULL;
+    qins_image *image = NULL;
+    char data_path[PATH_MAX];
+    if (qins_onnx_data_path(data_path, sizeof data_path, settings->output, error) != QINS_OK) return;
+    struct outputs outputs = {.n = 2, .files = {{.fd = -1}, {.fd = -1}}};
+    if (qins_output_file_open(&outputs.files[0], data_path, 0666, &guard, error) == QINS_OK &&
+        qins_output_file_open(&outputs.files[1], settings->output, 0666, &guard, error) == QINS_OK &&
+        qins_helper_start(&finisher, finish_outputs, &outputs, error) == QINS_OK)
+        image = open_image(settings, NULL, &pool, error);
+    if (error->status == QINS_OK)
+        qins_export_onnx(image, &outputs.files[1], &outputs.files[0], pool,
+                         settings->quiet ? stop_requested : qins_meter_update, meter, error);
+    if (error->status == QINS_OK) commit(error);
+    qins_helper_end(&finisher);
+    close_outputs(&outputs);
+    qins_pool_free(pool);
+    qins_image_close(image);
+}
+
+// A .qins file becomes a folder or an ONNX model.
+static void export(const qins_convert_settings *settings, qins_error *error) {
+    qins_meter meter = qins_meter_start("writing", "MB", 1e6, &interrupted);
+    (settings->is_onnx ? export_onnx : export_folder)(settings, &meter, error);
+    qins_meter_end(&meter);
     qins_helper_end(&finisher);
 }
 

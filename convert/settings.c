@@ -2,6 +2,7 @@
 #include "convert/settings.h"
 
 #include "convert/convert_arguments.h"
+#include "convert/onnx_export.h"
 #include "engine/base/file.h"
 #include "engine/base/processors.h"
 
@@ -58,7 +59,7 @@ static const qins_argument rows[] = {
     {TEXT, 0, "chat-template", "phi3|phi4|phi4-mini|chatml|none", ONE, true, qins_set_choice,
      FIELD(convert.chat_template), 0, 0, "format of conversations (default: what the checkpoint's template renders)"},
     {WORK, 'o', "output", "FILE", ONE, true, qins_set_text, FIELD(output), 0, 0,
-     "the file to write; it appears when it is complete"},
+     "the file or folder to write; it appears when it is complete"},
     {WORK, 't', "threads", "N", ONE, true, qins_set_count, FIELD(convert.n_threads), 1, MAX_THREADS,
      "threads (default: all processors; the result is the same)"},
     {WORK, 0, "force", NULL, ONE, true, qins_set_switch, FIELD(force), 0, 0,
@@ -80,7 +81,7 @@ _Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a place for 
 
 static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / sizeof rows[0], NULL};
 
-// Where a .qins file is written out again there is nothing to choose but the type of its weights.
+// Where a .qins file is written out again there is nothing to choose but, for a folder, the type of its weights.
 static void check_export(qins_convert_settings *settings, const bool *given, qins_error *error) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const bool is_for_folders = rows[i].group == WEIGHTS || rows[i].group == TEXT;
@@ -89,6 +90,8 @@ static void check_export(qins_convert_settings *settings, const bool *given, qin
             qins_fail(error, QINS_USAGE, "--%s is for folders; %s is a file, which is written out as it is",
                       rows[i].name, settings->hf_dir);
     }
+    if (settings->is_onnx && settings->convert.weight_type != QINS_TYPE_COUNT)
+        qins_fail(error, QINS_USAGE, "--type is not for ONNX, which gets the weights as %s has them", settings->hf_dir);
     if (settings->convert.weight_type == QINS_TYPE_COUNT) settings->convert.weight_type = QINS_F32;
     if (qins_type_is_coded(settings->convert.weight_type))
         qins_fail(error, QINS_USAGE, "a folder holds f32, which is exact, or bf16 weights, not %s",
@@ -104,14 +107,20 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
         return error->status;
     if (settings->hf_dir == NULL) return qins_fail(error, QINS_USAGE, "no folder was given; see qinsconvert --help");
     if (settings->output == NULL && !settings->dry_run)
-        return qins_fail(error, QINS_USAGE, "no output was given; use -o MODEL.qins (-o FOLDER, from a .qins file)");
+        return qins_fail(error, QINS_USAGE,
+                         "no output was given; use -o MODEL.qins (from a .qins file, -o FOLDER or -o MODEL.onnx)");
     qins_look look;
     if (qins_look_at(settings->hf_dir, &look, QINS_BAD_MODEL, error) != QINS_OK) return error->status;
     settings->exports = look.kind == QINS_REGULAR || look.kind == QINS_SPECIAL;
+    settings->is_onnx = settings->output != NULL && qins_is_onnx_name(settings->output);
     if (settings->exports) {
         check_export(settings, given, error);
         return error->status;
     }
+    if (settings->is_onnx)
+        return qins_fail(error, QINS_USAGE,
+                         "an ONNX model is made from a .qins file; convert %s to one first (-o MODEL.qins)",
+                         settings->hf_dir);
     if (settings->convert.plan_bits > 0 && settings->convert.weight_type != QINS_TYPE_COUNT)
         return qins_fail(error, QINS_USAGE, "--type and --plan-bits exclude each other; give one of them");
     if (settings->convert.weight_type == QINS_TYPE_COUNT) settings->convert.weight_type = QINS_QINS8;
@@ -126,10 +135,11 @@ qins_status qins_convert_settings_parse(qins_convert_settings *settings, int arg
 
 void qins_convert_print_help(void) {
     printf("qinsconvert HF_DIR -o MODEL.qins [options]\n"
-           "qinsconvert MODEL.qins -o HF_DIR [--type f32|bf16]\n\n"
+           "qinsconvert MODEL.qins -o HF_DIR [--type f32|bf16]\n"
+           "qinsconvert MODEL.qins -o MODEL.onnx\n\n"
            "Converts a Hugging Face folder of a Phi3ForCausalLM model, also in the form of Llama or Mistral\n"
            "(config.json, safetensors, tokenizer.json), to one file for qinsrun; and back, with the weights that\n"
-           "its codes stand for.\n\n");
+           "its codes stand for; or to an ONNX model, with the codes and the operators that decode them.\n\n");
     qins_arguments_print(&arguments, ONE, false, stdout);
     printf(
         "\nExit codes: 0 done, 1 failure (such as a full disk), 2 wrong usage, 3 bad checkpoint, 130 interrupted.\n");

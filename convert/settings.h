@@ -7,6 +7,7 @@
 typedef struct qins_convert_settings {
     const char *hf_dir; // the folder to convert, or the .qins file to write out again
     bool exports;       // the latter
+    bool is_onnx;       // the output's name is that of an ONNX model
     const char *output; // -o: the file, or folder, to write
     bool force;         // replace what is there, whatever it is
     bool dry_run;       // print the plan alone

@@ -89,6 +89,7 @@ may_include_layer() { # FILE HEADER
     convert/*) case $2 in
         engine/base/* | engine/kernels/code.h | engine/kernels/encode.h | engine/kernels/tiers.h | tokenizer/tokenizer.h | tokenizer/chat.h | convert/*) ;;
         engine/model/config.h | engine/model/schema.h | engine/model/header.h | engine/model/qinsfile.h | engine/model/qinswriter.h) ;;
+        engine/model/rope.h) [ "$1" = convert/onnx_graph.c ] ;;
         *) false ;; esac ;;
     engine/server/*) case $2 in
         include/qins.h | engine/base/* | engine/runtime/* | engine/server/* | tokenizer/tokenizer.h) ;;

@@ -30,7 +30,8 @@ static qins_status check_input(const qins_guarded *input, const char *path, cons
 // Does the file begin as those do that may be replaced?
 static bool is_of_kind(const qins_guard *guard, const char *path, qins_error *error) {
     char start[MAX_MAGIC];
-    const size_t n = strlen(guard->magic);
+    const size_t n = guard->magic != NULL ? strlen(guard->magic) : 0;
+    if (n == 0) return false;
     size_t size;
     const int fd = qins_file_open(path, &size, QINS_FAILED, error);
     if (fd < 0) return false;
@@ -57,6 +58,8 @@ static void name_folder(const qins_guarded *input, const char *path, const qins_
 static qins_status check_kind(const qins_guard *guard, const char *path, const qins_look *output, qins_error *error) {
     if (is_of_kind(guard, path, error) || error->status != QINS_OK) return error->status;
     for (int i = 0; i < QINS_MAX_GUARDED; i++) name_folder(&guard->inputs[i], path, output, error);
+    if (guard->magic == NULL)
+        return qins_fail(error, QINS_USAGE, "the output %s exists; give another name, or --force to replace it", path);
     return qins_fail(error, QINS_USAGE,
                      "the output %s exists and is not a %s; give another name, or --force to replace it", path,
                      guard->kind);

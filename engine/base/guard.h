@@ -16,7 +16,7 @@ enum { QINS_MAX_GUARDED = 4 };
 
 typedef struct qins_guard {
     bool force;        // the user wants whatever is there replaced
-    const char *magic; // what a file begins with that may be replaced without that
+    const char *magic; // what a file begins with that may be replaced without that; NULL: none may
     const char *kind;  // and what such a file is, in messages
     qins_guarded inputs[QINS_MAX_GUARDED];
 } qins_guard;

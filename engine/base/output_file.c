@@ -157,14 +157,35 @@ static void publish(qins_output_file *file, qins_error *error) {
     file->temporary = NULL;
 }
 
-qins_status qins_output_file_commit(qins_output_file *file, qins_error *error) {
-    if (!synchronize(file->fd)) qins_fail_errno(error, QINS_FAILED, "cannot write %s", file->path);
+static void settle(qins_output_file *file, qins_error *error) {
+    if (error->status == QINS_OK && !synchronize(file->fd))
+        qins_fail_errno(error, QINS_FAILED, "cannot write %s", file->path);
     if (error->status == QINS_OK && file->guard != NULL) qins_guard_check(file->guard, file->path, error);
-    if (error->status == QINS_OK) publish(file, error);
-    if (error->status == QINS_OK) sync_folder(file->folder, error);
+}
+
+static void end(qins_output_file *file, qins_error *error) {
     if (close(file->fd) != 0) qins_fail_errno(error, QINS_FAILED, "cannot write %s", file->path);
     file->fd = -1;
+}
+
+qins_status qins_output_files_commit(qins_output_file *files, size_t n, qins_error *error) {
+    const char *last = files[n - 1].target;
+    size_t done = 0;
+    for (size_t i = 0; i < n; i++) settle(&files[i], error);
+    if (error->status == QINS_OK && n > 1 && unlink(last) != 0 && errno != ENOENT)
+        qins_fail_errno(error, QINS_FAILED, "cannot replace %s", last);
+    while (error->status == QINS_OK && done < n) {
+        publish(&files[done], error);
+        done += error->status == QINS_OK;
+    }
+    if (error->status == QINS_OK) sync_folder(files[0].folder, error);
+    for (size_t i = 0; i < n; i++) end(&files[i], error);
+    for (size_t i = 0; i < done && done < n; i++) unlink(files[i].target);
     return error->status;
+}
+
+qins_status qins_output_file_commit(qins_output_file *file, qins_error *error) {
+    return qins_output_files_commit(file, 1, error);
 }
 
 void qins_output_file_close(qins_output_file *file) {

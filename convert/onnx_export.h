@@ -1,0 +1,22 @@
+// Out again, for onnxruntime and whatever else reads ONNX: the model of a .qins file as an .onnx file and, beside it, a
+// data file with the weights as codes and scales.
+#ifndef QINS_CONVERT_ONNX_EXPORT_H
+#define QINS_CONVERT_ONNX_EXPORT_H
+
+#include "engine/base/output_file.h"
+#include "engine/base/pool.h"
+#include "engine/base/progress.h"
+#include "engine/model/qinsfile.h"
+
+// Is it the name of an ONNX model: does it end in .onnx?
+bool qins_is_onnx_name(const char *path);
+
+// Where the weights of the model `path` lie: "PATH.data". QINS_USAGE if that is too long.
+qins_status qins_onnx_data_path(char *data_path, size_t capacity, const char *path, qins_error *error);
+
+// Write an image's model and its weights into two files, which are complete afterwards but not committed. Progress is
+// counted in bytes of weights.
+qins_status qins_export_onnx(const qins_image *image, const qins_output_file *model, const qins_output_file *data,
+                             qins_pool *pool, qins_progress *progress, void *context, qins_error *error);
+
+#endif
