@@ -15,17 +15,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 8 << 20, PREFIX = 8 };
-
-enum { CONFIG, GENERATION_CONFIG, WEIGHTS, N_FILES };
-static const char *const file_names[] = {"config.json", "generation_config.json", "model.safetensors"};
+enum { PIECE_BYTES = 8 << 20, PREFIX = 8, MAX_FILES = 5 };
 
 struct export {
     const qins_image *image;
     const char *folder;
     qins_type type;
-    char paths[N_FILES][PATH_MAX];   // of the files
-    qins_output_file files[N_FILES]; // which appear together, when all are complete
+    size_t n_files;
+    char paths[MAX_FILES][PATH_MAX];   // of the files
+    qins_output_file files[MAX_FILES]; // which appear together, when all are complete
     qins_pool *pool;
     qins_progress *progress;
     void *context;
@@ -39,15 +37,17 @@ struct export {
 
 // --- the folder ---
 
-// Begin the file.
-static qins_output_file *open_file(struct export *export, int index, qins_error *error) {
+// Begin the next file.
+static const qins_output_file *open_file(struct export *export, const char *name, qins_error *error) {
     if (error->status != QINS_OK) return NULL;
-    char *path = export->paths[index];
-    if (snprintf(path, PATH_MAX, "%s/%s", export->folder, file_names[index]) >= PATH_MAX)
+    char *path = export->paths[export->n_files];
+    qins_output_file *file = &export->files[export->n_files];
+    if (snprintf(path, PATH_MAX, "%s/%s", export->folder, name) >= PATH_MAX) {
         qins_fail(error, QINS_USAGE, "the path %s is too long", export->folder);
-    else
-        qins_output_file_open(&export->files[index], path, 0666, NULL, error);
-    return error->status == QINS_OK ? &export->files[index] : NULL;
+        return NULL;
+    }
+    export->n_files++;
+    return qins_output_file_open(file, path, 0666, NULL, error) == QINS_OK ? file : NULL;
 }
 
 qins_status qins_export_make_folder(const char *folder, bool force, bool *is_new, qins_error *error) {
@@ -67,10 +67,26 @@ qins_status qins_export_make_folder(const char *folder, bool force, bool *is_new
 }
 
 // Takes `text` over, NULL with an error.
-static void write_text(struct export *export, int index, char *text, qins_error *error) {
-    const qins_output_file *file = open_file(export, index, error);
+static void write_text(struct export *export, const char *name, char *text, qins_error *error) {
+    const qins_output_file *file = open_file(export, name, error);
     if (file != NULL) qins_file_write_at(file->fd, file->path, text, strlen(text), 0, error);
     free(text);
+}
+
+// --- the tokenizer ---
+
+static void write_tokenizer(struct export *export, qins_error *error) {
+    size_t size = 0;
+    const uint8_t *section = qins_image_tokenizer(export->image, &size);
+    if (section == NULL || error->status != QINS_OK) return;
+    char *json = NULL;
+    qins_tokenizer *tokenizer = qins_tokenizer_unpack(section, size, error);
+    if (tokenizer != NULL) qins_tokenizer_to_hf(tokenizer, &json, error);
+    write_text(export, "tokenizer.json", json, error);
+    if (error->status == QINS_OK)
+        write_text(export, "tokenizer_config.json",
+                   qins_export_tokenizer_config(qins_image_header(export->image), tokenizer, error), error);
+    qins_tokenizer_free(tokenizer);
 }
 
 // --- weights ---
@@ -151,7 +167,7 @@ static void write_tensor(struct export *export, const qins_output_file *file, si
 
 static void write_weights(struct export *export, qins_error *error) {
     size_t size = 0;
-    const qins_output_file *file = open_file(export, WEIGHTS, error);
+    const qins_output_file *file = open_file(export, "model.safetensors", error);
     char *text = file != NULL ? safetensors_header(export, &size, error) : NULL;
     if (text == NULL) return;
     const uint64_t length = size; // stored in this machine's order, which is the format's
@@ -173,13 +189,13 @@ qins_status qins_export_folder(const qins_image *image, const qins_export_option
                             .context = context};
     const qins_config *config = &qins_image_header(image)->config;
     bool is_new;
-    for (int i = 0; i < N_FILES; i++) export.files[i].fd = -1;
     if (qins_export_make_folder(options->folder, options->force, &is_new, error) != QINS_OK) return error->status;
-    write_text(&export, CONFIG, qins_export_config(config, options->type, error), error);
-    write_text(&export, GENERATION_CONFIG, qins_export_generation_config(config, error), error);
+    write_text(&export, "config.json", qins_export_config(config, options->type, error), error);
+    write_text(&export, "generation_config.json", qins_export_generation_config(config, error), error);
+    write_tokenizer(&export, error);
     write_weights(&export, error);
-    if (error->status == QINS_OK) qins_output_files_commit(export.files, N_FILES, error);
-    for (int i = 0; i < N_FILES; i++) qins_output_file_close(&export.files[i]);
+    if (error->status == QINS_OK) qins_output_files_commit(export.files, export.n_files, error);
+    for (size_t i = 0; i < export.n_files; i++) qins_output_file_close(&export.files[i]);
     if (error->status != QINS_OK && is_new) rmdir(options->folder);
     return error->status;
 }

@@ -1,5 +1,6 @@
 // chat_recognize.h: templates are known by what they render, in any spelling (tests/oracle/make_chat_goldens.py).
 #include "convert/chat_recognize.h"
+#include "convert/export.h"
 #include "engine/base/json.h"
 #include "tests/failing_allocation.h"
 #include "tests/tokenizer_support.h"
@@ -87,6 +88,37 @@ Test(chat_recognize, recognized_templates_render_as_the_jinja_text) {
             render = qins_json_next(qins_json_next(render));
         }
         qins_recognized_free(&result);
+    }
+    qins_json_free(root);
+}
+
+static void expect_same(const char *a, const char *b, const char *name) {
+    cr_expect((a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0), "%s: \"%s\"", name, a);
+}
+
+// An exported template is recognized as what it was made from.
+Test(chat_recognize, exported_templates) {
+    qins_json *root = goldens();
+    for (const qins_json *item = qins_json_first(qins_json_get(root, "templates")); item != NULL;
+         item = qins_json_next(item)) {
+        const char *name = qins_json_text(qins_json_get(item, "name"));
+        qins_recognized first, again;
+        qins_error error = {0};
+        recognize(item, &first, &error);
+        if (first.chat.format != NULL) {
+            char *jinja = qins_export_chat(&first.chat, &error);
+            cr_assert_not_null(jinja, "%s", error.message);
+            const qins_jinja_text start = {"bos_token", first.chat.start};
+            qins_chat_recognize(jinja, strlen(jinja), &start, first.chat.start != NULL, &again, &error);
+            cr_expect_eq(again.chat.format, first.chat.format, "%s: %s", name, again.reason);
+            expect_same(again.chat.start, first.chat.start, name);
+            expect_same(again.chat.default_system, first.chat.default_system, name);
+            expect_same(again.chat.system_prefix, first.chat.system_prefix, name);
+            cr_expect_eq(again.chat.no_system, first.chat.no_system, "%s", name);
+            qins_recognized_free(&again);
+            free(jinja);
+        }
+        qins_recognized_free(&first);
     }
     qins_json_free(root);
 }

@@ -56,6 +56,16 @@ static void expect_same_config(const qins_image *read, const qins_image *written
     cr_expect(memcmp(a, b, sizeof *a) == 0);
 }
 
+// The tokenizer section's bytes, and what the header says of conversations.
+static void expect_same_text(const qins_image *read, const qins_image *written) {
+    const qins_header *a = qins_image_header(read), *b = qins_image_header(written);
+    size_t a_size = 0, b_size = 0;
+    const uint8_t *a_section = qins_image_tokenizer(read, &a_size), *b_section = qins_image_tokenizer(written, &b_size);
+    cr_assert((a_section == NULL) == (b_section == NULL) && a_size == b_size);
+    cr_expect(a_section == NULL || memcmp(a_section, b_section, a_size) == 0);
+    cr_expect_str_eq(a->chat_template, b->chat_template);
+}
+
 static void check(const char *source, qins_type weights, qins_type type) {
     char *parent = temporary_folder(), folder[300];
     qins_error error = {0};
@@ -66,6 +76,7 @@ static void check(const char *source, qins_type weights, qins_type type) {
     qins_image *read = convert(folder, type);
     expect_same_config(read, image);
     expect_same_values(read, image, type == QINS_BF16);
+    expect_same_text(read, image);
     qins_image_close(read);
     qins_image_close(image);
     remove_folder(strcpy(malloc(sizeof folder), folder));

@@ -42,6 +42,40 @@ static void expect_round_trip(const qins_tokenizer *tokenizer) {
     free(again);
 }
 
+// As a tokenizer.json and back.
+static void expect_hf_round_trip(const qins_tokenizer *tokenizer, const char *name) {
+    qins_error error = {0};
+    size_t size, again_size;
+    char *json = NULL;
+    uint8_t *data = pack(tokenizer, &size);
+    cr_assert_eq(qins_tokenizer_to_hf(tokenizer, &json, &error), QINS_OK, "%s: %s", name, error.message);
+    qins_tokenizer *read = qins_tokenizer_from_hf(json, strlen(json), NULL, &error);
+    cr_assert_not_null(read, "%s: %s", name, error.message);
+    uint8_t *again = pack(read, &again_size);
+    cr_expect(size == again_size && memcmp(data, again, size) == 0, "%s", name);
+    qins_tokenizer_free(read);
+    free(json);
+    free(data);
+    free(again);
+}
+
+Test(pack, comes_back_unchanged_from_tokenizer_json) {
+    for (const char *const *name = support_kinds; *name != NULL; name++) {
+        qins_tokenizer *tokenizer = support_tokenizer(*name);
+        expect_hf_round_trip(tokenizer, *name);
+        qins_tokenizer_free(tokenizer);
+    }
+    qins_tokenizer *tokenizer = support_tokenizer_at("tests/data/demo/tokenizer.json");
+    expect_hf_round_trip(tokenizer, "demo");
+    qins_tokenizer_free(tokenizer);
+}
+
+Test(pack, comes_back_unchanged_from_tokenizer_json_with_phi35) {
+    qins_tokenizer *tokenizer = support_tokenizer_at(support_data_path("phi35/tokenizer.json"));
+    expect_hf_round_trip(tokenizer, "phi35");
+    qins_tokenizer_free(tokenizer);
+}
+
 Test(pack, comes_back_unchanged) {
     for (const char *const *name = support_kinds; *name != NULL; name++) {
         qins_tokenizer *tokenizer = support_tokenizer(*name);

@@ -37,6 +37,14 @@ static qins_status unpack(const operands *with, qins_error *error) {
     return error->status;
 }
 
+static qins_status to_hf(const operands *with, qins_error *error) {
+    char *json = NULL;
+    qins_tokenizer_to_hf(with->tokenizer, &json, error);
+    cr_assert_eq(json == NULL, error->status != QINS_OK);
+    free(json);
+    return error->status;
+}
+
 static qins_status pack(const operands *with, qins_error *error) {
     uint8_t *data = NULL;
     size_t size;
@@ -113,6 +121,7 @@ static void fail_each(const char *name, bool chat) {
     fail_each_allocation(from_hf, &with, "from_hf");
     fail_each_allocation(unpack, &with, "unpack");
     fail_each_allocation(pack, &with, "pack");
+    fail_each_allocation(to_hf, &with, "to tokenizer.json");
     fail_each_allocation(encode_parsed, &with, "encode_parsed");
     fail_each_allocation(encode_plain, &with, "encode_plain");
     if (chat) fail_each_allocation(chat_parsed, &with, "chat_parsed");

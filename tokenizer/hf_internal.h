@@ -3,6 +3,7 @@
 #define QINS_HF_INTERNAL_H
 
 #include "engine/base/json.h"
+#include "tokenizer/split.h"
 #include "tokenizer/tokenizer_internal.h"
 
 // hf_check.c
@@ -31,6 +32,13 @@ void hf_read_pre_tokenizer(const qins_json *item, pipeline *steps, qins_error *e
 const char *hf_read_metaspace(const qins_json *item, const char *field, uint8_t *when, qins_error *error);
 // A step at the end of the list. The texts may be NULL.
 void hf_add_step(pipeline *steps, step_kind kind, unsigned option, const char *from, const char *to, qins_error *error);
+
+// The regular expression that a rule executes; NULL for those of digits.
+const char *hf_split_regex(split_rule rule);
+
+// hf_write_pipeline.c
+// normalizer, pre_tokenizer and decoder that are read as these steps.
+void hf_write_pipeline(qins_json *root, const qins_tokenizer *tokenizer, qins_error *error);
 
 // hf_post_processor.c
 // What the post-processor puts around a text.

@@ -2,7 +2,6 @@
 // (split.h), and any other one is refused.
 #include "engine/base/utf8.h"
 #include "tokenizer/hf_internal.h"
-#include "tokenizer/split.h"
 
 #include <string.h>
 
@@ -21,6 +20,12 @@ static const struct {
      "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
      SPLIT_O200K},
 };
+
+const char *hf_split_regex(split_rule rule) {
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].rule == rule) return known[i].regex;
+    return NULL;
+}
 
 // All of a text is matched by each expression, so keeping the matches and isolating them is the same.
 static void check_behavior(const qins_json *item, qins_error *error) {

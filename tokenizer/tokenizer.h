@@ -17,6 +17,10 @@ typedef struct qins_tokenizer qins_tokenizer;
 // nothing. Release with qins_tokenizer_free.
 qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, const char **notice, qins_error *error);
 
+// The same tokenizer as a tokenizer.json, from which Hugging Face and qins_tokenizer_from_hf read it again: what that
+// packs to is what this packs to. *json is NUL-terminated, released with free().
+qins_status qins_tokenizer_to_hf(const qins_tokenizer *tokenizer, char **json, qins_error *error);
+
 // The compact form that a .qins file carries (engine/model/FORMAT.md, "Tokenizer section"). *data is released with
 // free(). The same tokenizer always packs to the same bytes.
 qins_status qins_tokenizer_pack(const qins_tokenizer *tokenizer, uint8_t **data, size_t *size, qins_error *error);

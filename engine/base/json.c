@@ -397,6 +397,10 @@ qins_json *qins_json_append_object(qins_json *array, qins_error *error) {
     return append(array, cJSON_CreateObject(), error);
 }
 
+qins_json *qins_json_append_array(qins_json *array, qins_error *error) {
+    return append(array, cJSON_CreateArray(), error);
+}
+
 // cJSON escapes U+0000 to U+001F; terminals obey U+007F to U+009F as well, which appear in strings only.
 static char *escape_controls(char *text, qins_error *error) {
     size_t n_controls = 0;

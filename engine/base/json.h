@@ -70,6 +70,7 @@ void qins_json_add_raw(qins_json *object, const char *key, const char *json, qin
 void qins_json_append_number(qins_json *array, double value, qins_error *error);
 void qins_json_append_string(qins_json *array, const char *value, qins_error *error);
 qins_json *qins_json_append_object(qins_json *array, qins_error *error);
+qins_json *qins_json_append_array(qins_json *array, qins_error *error);
 
 // Compact text, NUL-terminated, released with free(). Numbers are printed with the fewest of 15 or 17 digits that
 // read back exactly, what is not finite as null. NULL and an error when out of memory.

@@ -9,7 +9,7 @@ convert=$build/qinsconvert
 "$convert" tests/data/demo -o "$tmp/model.qins" --type qins4 --quiet
 
 expect "a folder from a file" 0 '' "$convert" "$tmp/model.qins" -o "$tmp/folder"
-equal "its files" "config.json generation_config.json model.safetensors" "$(ls "$tmp/folder" | grep -v token | xargs)"
+equal "its files" "config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json" "$(ls "$tmp/folder" | xargs)"
 expect "it converts again" 0 '' "$convert" "$tmp/folder" -o "$tmp/again.qins" --type f32 --quiet
 expect "a folder in the way" 2 'is not empty' "$convert" "$tmp/model.qins" -o "$tmp/folder"
 expect "options that are for folders" 2 '--calibrate is for folders' "$convert" "$tmp/model.qins" -o "$tmp/other" --calibrate default
