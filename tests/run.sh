@@ -48,25 +48,40 @@ run_criterion() {
     count "$name" $((ok - leaks)) $((bad + leaks)) "$skips"
 }
 
-# run_script SCRIPT [ARGUMENT]: counts its lines 'ok - ', 'FAIL - ', 'skip - ' and shows all but the first kind.
+# run_script SCRIPT: its output, exit code and seconds into files of its name.
 run_script() {
-    local code bad start=$SECONDS
+    local name=$tmp/${1##*/} start=$SECONDS
+    timeout -k 10 3600 "$1" "$build" >"$name.out" 2>&1
+    echo $? $((SECONDS - start)) >"$name.end"
+}
+
+# show_script SCRIPT: counts its lines 'ok - ', 'FAIL - ', 'skip - ' and shows all but the first kind.
+show_script() {
+    local name=$tmp/${1##*/} code seconds bad
+    read -r code seconds <"$name.end"
     printf '== %s\n' "$1"
-    timeout -k 10 3600 "$@" >"$tmp/out" 2>&1
-    code=$?
-    grep -av '^ok - ' "$tmp/out"
-    bad=$(grep -ac '^FAIL - ' "$tmp/out")
+    grep -av '^ok - ' "$name.out"
+    bad=$(grep -ac '^FAIL - ' "$name.out")
     if [ "$code" -ne 0 ] && [ "$bad" -eq 0 ]; then
         echo "FAIL - $1: exit code $code"
         bad=1
     fi
-    count "$1" "$(grep -ac '^ok - ' "$tmp/out")" "$bad" "$(grep -ac '^skip - ' "$tmp/out")"
+    start=$((SECONDS - seconds))
+    count "$1" "$(grep -ac '^ok - ' "$name.out")" "$bad" "$(grep -ac '^skip - ' "$name.out")"
+}
+
+# Scripts mostly wait: for terminals, a browser, limits of time. As many run together as there are processors.
+run_scripts() {
+    local script
+    for script in "$@"; do
+        while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+        run_script "$script" &
+    done
+    wait
+    for script in "$@"; do show_script "$script"; done
 }
 
 run_criterion
-for script in tests/cli/test_*.sh; do
-    [ -e "$script" ] && run_script "$script" "$build"
-done
-run_script tests/check_layers.sh
+run_scripts tests/cli/test_*.sh tests/check_layers.sh
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" -eq 0 ]
