@@ -134,7 +134,7 @@ $(BUILD)/commit: always
 	@mkdir -p $(@D)
 	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
 
-# Where things are installed: PREFIX, and DESTDIR in front of it to put them elsewhere for a while.
+# Where things are installed: PREFIX, and DESTDIR before it to put them elsewhere for a while.
 PREFIX ?= /usr/local
 bindir = $(DESTDIR)$(PREFIX)/bin
 man1dir = $(DESTDIR)$(PREFIX)/share/man/man1

@@ -17,7 +17,7 @@ static const char SINGLE_NAME[] = "model.safetensors";
 static const char INDEX_NAME[] = "model.safetensors.index.json";
 enum { MAX_INDEX_BYTES = 1 << 24 };
 
-// Read the JSON header behind the prefix and hand it to the parser.
+// Read the JSON header after the prefix and hand it to the parser.
 static void read_header(qins_shard *shard, qins_hf_folder *folder, size_t file_bytes, size_t header_bytes,
                         qins_error *error) {
     char *json = qins_alloc(header_bytes, 1, "safetensors header", error);

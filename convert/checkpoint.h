@@ -13,7 +13,7 @@ typedef struct qins_shard {
     const char *name;
     int fd;              // -1: not open
     size_t source;       // its entry in folder->sources
-    uint64_t data_start; // bytes in front of the tensors' data
+    uint64_t data_start; // bytes before the tensors' data
     qins_safetensors header;
 } qins_shard;
 

@@ -9,7 +9,7 @@
 static const char *const wrappers[] = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
                                        "base_layer"};
 
-static const char adapted[] = "base_model.model."; // in front of a whole model that has an adapter
+static const char adapted[] = "base_model.model."; // before a whole model that has an adapter
 
 // Beginnings of the names in a model that was saved without its head.
 static const char *const headless[] = {"embed_tokens.", "layers.", "norm."};

@@ -120,7 +120,7 @@ static qins_status check_cover(const qins_safetensors *header, uint64_t data_byt
             return qins_fail(error, QINS_BAD_MODEL,
                              "tensor %s begins at byte %" PRIu64
                              " of the data, %s the end of the one before at %" PRIu64,
-                             tensor->name, tensor->offset, tensor->offset < end ? "before" : "behind", end);
+                             tensor->name, tensor->offset, tensor->offset < end ? "before" : "after", end);
         end += tensor->bytes;
     }
     if (end != data_bytes)

@@ -7,7 +7,7 @@
 #include "engine/kernels/code.h"
 
 enum {
-    QINS_SAFETENSORS_PREFIX = 8,             // bytes of the length in front of the header
+    QINS_SAFETENSORS_PREFIX = 8,             // bytes of the length before the header
     QINS_SAFETENSORS_MAX_HEADER = 100000000, // bytes, a rule of the format
     QINS_SAFETENSORS_MAX_RANK = 8
 };

@@ -29,7 +29,7 @@ void hf_model_close(hf_model *model);
 qins_session *session_open(const qins_model *model, const qins_session_options *options, size_t n_threads);
 void session_close(qins_session *session);
 
-// Logits behind every token of ids[n], run as one sequence: [n, vocab_size], released with free().
+// Logits after every token of ids[n], run as one sequence: [n, vocab_size], released with free().
 float *hf_model_score(hf_model *model, const int32_t *ids, size_t n);
 
 // PATH below $QINS_TEST_DATA, released with free(); NULL when the variable is not set.

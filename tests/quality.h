@@ -10,7 +10,7 @@ typedef struct text_windows {
     size_t n, length;
 } text_windows;
 
-// The first n windows: FOLDER/ppl_ids.i32 with BOS in front of each (models/README.md), n = 0: all of them; or the text
+// The first n windows: FOLDER/ppl_ids.i32 with BOS before each (models/README.md), n = 0: all of them; or the text
 // of a file, markers included, by the tokenizer of `image`. Released with free(windows.ids).
 text_windows windows_of_ids(const char *folder, size_t n);
 text_windows windows_of_text(const char *path, const qins_image *image, size_t length, size_t n);

@@ -22,7 +22,7 @@ void expect_error(qins_error *error, qins_status status, const char *text) {
     *error = (qins_error){0};
 }
 
-// xorshift64* (Vigna 2016) behind a step of a Weyl sequence, so that 0 is a seed as well.
+// xorshift64* (Vigna 2016) after a step of a Weyl sequence, so that 0 is a seed as well.
 uint64_t random_bits(test_random *random) {
     uint64_t x = random->state += UINT64_C(0x9E3779B97F4A7C15);
     x ^= x >> 12;

@@ -32,7 +32,7 @@ const qins_encoder *scalar_encoder(qins_type type);
 
 // --- memory ---
 
-// `size` bytes whose last one lies in front of a page that cannot be touched, each byte 0xA5. Freed all at once.
+// `size` bytes whose last one lies before a page that cannot be touched, each byte 0xA5. Freed all at once.
 typedef struct test_guards {
     struct {
         void *block;

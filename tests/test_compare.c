@@ -124,7 +124,7 @@ static void write_text(hf_model *model, int32_t *ids) {
     }
 }
 
-// Steps behind `text` at which the model chooses its token.
+// Steps after `text` at which the model chooses its token.
 static size_t count_forced(hf_model *model, const int32_t *text) {
     int32_t ids[N_TEXT];
     size_t count = 0;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { OFFSET = 24 }; // bytes in front of the tensor
+enum { OFFSET = 24 }; // bytes before the tensor
 
 static float value_at(size_t i) {
     uint32_t state = (uint32_t)i * 2654435761u;

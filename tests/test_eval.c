@@ -136,7 +136,7 @@ Test(eval, only_new_tokens_are_computed) {
     int32_t one[] = {5, 6, 7, 8, 20}, two[] = {5, 6, 7, 8, 30, 31, 32}, next[] = {5, 6, 9, 40, 41};
     const qins_choice shared[] = {{one, 4, 1}, {two, 4, 3}, {two, 4, 2}}, other[] = {{next, 3, 2}};
     double log_p[3], again[1];
-    // 4 of the context; none for one token; 30 and 31, behind which 31 and 32 are predicted; 30.
+    // 4 of the context; none for one token; 30 and 31, after which 31 and 32 are predicted; 30.
     cr_expect_eq(score(&evaluator, shared, 3, log_p), 4 + 0 + 2 + 1);
     cr_expect_eq(evaluator.n_scored, 4 + 6 + 5);
     cr_expect_eq(score(&evaluator, other, 1, again), 1 + 1); // 9, then 40

@@ -287,7 +287,7 @@ static void run_without_allocating(qins_type k_type, qins_type v_type) {
     bool hit = failing_allocation_hit();
     failing_allocation_set(0);
     expect_ok(&error);
-    cr_expect(!hit, "something was allocated behind the session's creation");
+    cr_expect(!hit, "something was allocated after the session's creation");
     qins_scorer_free(scorer);
     qins_session_free(other);
     session_close(session);

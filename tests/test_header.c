@@ -101,14 +101,14 @@ static void expect_refused(const char *from, const char *to, const char *message
     char *text = qins_header_print(&header, &size, &error), *place = strstr(text, from);
     expect_ok(&error);
     cr_assert_not_null(place, "%s", from);
-    const size_t before = (size_t)(place - text), behind = size - before - strlen(from);
-    char *changed = malloc(before + strlen(to) + behind);
+    const size_t before = (size_t)(place - text), after = size - before - strlen(from);
+    char *changed = malloc(before + strlen(to) + after);
     cr_assert_not_null(changed);
     memcpy(changed, text, before);
     memcpy(changed + before, to, strlen(to));
-    memcpy(changed + before + strlen(to), place + strlen(from), behind);
+    memcpy(changed + before + strlen(to), place + strlen(from), after);
     qins_header_free(&header);
-    cr_expect_neq(qins_header_parse(&header, changed, before + strlen(to) + behind, &error), QINS_OK, "%s -> %s", from,
+    cr_expect_neq(qins_header_parse(&header, changed, before + strlen(to) + after, &error), QINS_OK, "%s -> %s", from,
                   to);
     expect_error(&error, QINS_BAD_MODEL, message);
     qins_header_free(&header);

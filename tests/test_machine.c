@@ -17,7 +17,7 @@ static void expect_rates(const double *rates, size_t n) {
     for (size_t i = 0; i < n; i++) cr_expect(isfinite(rates[i]) && rates[i] > 0, "variant %zu: %g", i, rates[i]);
 }
 
-// A guard page behind odd sizes: nothing beyond the data is read.
+// A guard page after odd sizes: nothing beyond the data is read.
 Test(machine, reads_within_the_data) {
     static const size_t sizes[] = {8, 200, 4096, (2 << 20) + 24, (5 << 20) + 8};
     for (size_t threads = 1; threads <= 3; threads++) {

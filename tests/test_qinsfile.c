@@ -39,7 +39,7 @@ static void store_u64(uint8_t *bytes, uint64_t value) {
     for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(value >> (8 * i));
 }
 
-// bytes[size] is refused with this message; a copy in front of a guard page shows that nothing behind it is read.
+// bytes[size] is refused with this message; a copy before a guard page shows that nothing after it is read.
 static void expect_refused(const uint8_t *bytes, size_t size, const char *message) {
     test_guards guards = {0};
     qins_error error = {0};
@@ -145,14 +145,14 @@ static void expect_header_refused(const char *from, const char *to, const char *
     for (size_t i = 0; i + from_size <= made.header_bytes && place == NULL; i++)
         place = memcmp(json + i, from, from_size) == 0 ? json + i : NULL;
     cr_assert_not_null(place, "%s", from);
-    size_t behind = made.header_bytes - (size_t)(place - json) - from_size;
+    size_t after = made.header_bytes - (size_t)(place - json) - from_size;
     if (to_size > from_size) { // at the cost of the padding
         for (size_t i = 1; i <= to_size - from_size; i++) cr_assert_eq(json[made.header_bytes - i], ' ');
-        behind -= to_size - from_size;
+        after -= to_size - from_size;
     }
-    memmove(place + to_size, place + from_size, behind);
+    memmove(place + to_size, place + from_size, after);
     memcpy(place, to, to_size);
-    for (char *rest = place + to_size + behind; rest < json + made.header_bytes; rest++) *rest = ' ';
+    for (char *rest = place + to_size + after; rest < json + made.header_bytes; rest++) *rest = ' ';
     store_u64(made.bytes + 32, XXH3_64bits(json, made.header_bytes));
     expect_refused(made.bytes, made.size, message);
     free_sample(&made);

@@ -8,7 +8,7 @@
 
 static qins_status parse(const char *json, uint64_t data_bytes, qins_safetensors *header, qins_error *error) {
     size_t size = strlen(json);
-    char *exact = malloc(size + (size == 0)); // no byte behind the text may be read
+    char *exact = malloc(size + (size == 0)); // no byte after the text may be read
     cr_assert_not_null(exact);
     memcpy(exact, json, size);
     qins_status status = qins_safetensors_parse(header, exact, size, data_bytes, error);
@@ -50,7 +50,7 @@ Test(safetensors, reads_tensors_in_the_order_of_their_bytes) {
 }
 
 Test(safetensors, refuses_every_truncation) {
-    size_t end = strlen(good) - 3; // white space behind the object is fine
+    size_t end = strlen(good) - 3; // white space after the object is fine
     for (size_t size = 0; size < end; size++) {
         char text[sizeof good] = "";
         memcpy(text, good, size);
@@ -114,7 +114,7 @@ Test(safetensors, refuses_gaps_overlaps_and_leftovers) {
             6, "tensor b begins at byte 2 of the data, before");
     refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
             "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[6,10]}}",
-            10, "tensor b begins at byte 6 of the data, behind");
+            10, "tensor b begins at byte 6 of the data, after");
     refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 5, "end at byte 4 of 5");
 }
 

@@ -133,15 +133,15 @@ Test(sampler, steps_work_on_what_is_left) {
     qins_sampler_options options = defaults;
     options.top_k = 2; // leaves 4/7 and 3/7
     options.top_p = 0.55f;
-    expect_distribution("top-p behind top-k", &options, five, 5, (double[]){0, 1, 0, 0, 0});
+    expect_distribution("top-p after top-k", &options, five, 5, (double[]){0, 1, 0, 0, 0});
     options.top_p = 0.6f;
-    expect_distribution("top-p behind top-k", &options, five, 5, (double[]){0, 4 / 7.0, 0, 3 / 7.0, 0});
+    expect_distribution("top-p after top-k", &options, five, 5, (double[]){0, 4 / 7.0, 0, 3 / 7.0, 0});
     options.min_p = 0.8f;
-    expect_distribution("min-p behind both", &options, five, 5, (double[]){0, 1, 0, 0, 0});
+    expect_distribution("min-p after both", &options, five, 5, (double[]){0, 1, 0, 0, 0});
     options = defaults;
     options.temperature = 100; // near uniform: ratios of at least 0.125^0.01 = 0.979, and min-p keeps all
     options.min_p = 0.975f;
-    expect_distribution("min-p behind the temperature", &options, five, 5, (double[]){0.2, 0.2, 0.2, 0.2, 0.2});
+    expect_distribution("min-p after the temperature", &options, five, 5, (double[]){0.2, 0.2, 0.2, 0.2, 0.2});
 }
 
 Test(sampler, equal_logits_are_cut_in_the_order_of_ids) {

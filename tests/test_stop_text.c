@@ -1,4 +1,4 @@
-// Stop texts: whatever the pieces in which a text comes, the stream shows what stands in front of the first stop text.
+// Stop texts: whatever the pieces in which a text comes, the stream shows what stands before the first stop text.
 #include "engine/runtime/stop_text.h"
 #include "tests/support.h"
 
@@ -19,7 +19,7 @@ static const stop_case cases[] = {
     {"half of the en", {"end"}},
     {"aaaab", {"aab"}},        // a false start inside a match
     {"abababc", {"ababc"}},    // the same with a period of two
-    {"abx", {"abc", "b"}},     // a stop hidden behind the beginning of another one
+    {"abx", {"abc", "b"}},     // a stop hidden after the beginning of another one
     {"ab", {"abc", "b"}},      // the same at the end of the text
     {"abab", {"babx", "b"}},   // and twice
     {"abcd", {"bcd", "abcx"}}, // the hidden one begins later but is complete first
@@ -32,7 +32,7 @@ static const stop_case cases[] = {
     {"text", {NULL}},
 };
 
-// Bytes in front of the leftmost stop text; *found tells whether there is one.
+// Bytes before the leftmost stop text; *found tells whether there is one.
 static size_t expected_size(const stop_case *c, bool *found) {
     size_t size = strlen(c->text);
     *found = false;
@@ -51,7 +51,7 @@ static size_t count_stops(const stop_case *c) {
     return n;
 }
 
-// The text in pieces: bit i of `cuts` is a cut behind byte i. Every intermediate output must be right so far.
+// The text in pieces: bit i of `cuts` is a cut after byte i. Every intermediate output must be right so far.
 static void check_pieces(const stop_case *c, uint32_t cuts) {
     qins_error error = {0};
     qins_stop_text stream = {.stops = c->stops, .n_stops = count_stops(c), .held.error = &error};
@@ -118,7 +118,7 @@ Test(stop_text, what_cannot_become_a_stop_is_shown_at_once) {
     qins_stop_text_push(&stream, "top it", 6, &out, &size);
     cr_expect(size == 0 && stream.found == stops[0]);
     qins_stop_text_push(&stream, "more", 4, &out, &size);
-    cr_expect(size == 0, "nothing comes behind a stop text");
+    cr_expect(size == 0, "nothing comes after a stop text");
     qins_stop_text_finish(&stream, &out, &size);
     cr_expect(size == 0);
     qins_stop_text_free(&stream);

@@ -34,7 +34,7 @@ steps=$(grep -oE '"tokens":[0-9]+' <<<"$greedy" | awk -F: '{ n += $2 } END { pri
 forced=$(field teacher_forced "$greedy") ratio=$(field ppl_ratio "$greedy")
 echo "| what | value | target | |"
 echo "| --- | --- | --- | --- |"
-row "greedy choices that are the same, $steps steps behind the reference's text" "$(percent "$forced")" ">= 99 %" "$forced >= 0.99"
+row "greedy choices that are the same, $steps steps after the reference's text" "$(percent "$forced")" ">= 99 %" "$forced >= 0.99"
 row "the same, running freely from 8 prompts" "$(percent "$(field free_running "$greedy")"), $(field same_texts "$greedy") of 8 texts to their end" "" ""
 row "mean KL divergence, nats" "$(number mean "$greedy")" "" ""
 row "change of perplexity, $(number ref_ppl "$greedy") in FP32" "$(percent "$(awk -v r="$ratio" 'BEGIN { print r - 1 }')")" "within 0.5 %" "$ratio < 1.005 && $ratio > 0.995"

@@ -8,7 +8,7 @@
 
 enum { MAX_PATH = 1024 };
 
-// The numbers behind `key`, which begins a line of FOLDER/NAME; how many there are, at most 2.
+// The numbers after `key`, which begins a line of FOLDER/NAME; how many there are, at most 2.
 static int read_numbers(const char *folder, const char *name, const char *key, unsigned long long numbers[2]) {
     char path[MAX_PATH + 64], line[256];
     snprintf(path, sizeof path, "%s/%s", folder, name);

@@ -17,7 +17,7 @@ qins_status qins_fail(qins_error *error, qins_status status, const char *format,
 // As qins_fail, followed by ": " and the text of the current errno.
 qins_status qins_fail_errno(qins_error *error, qins_status status, const char *format, ...) QINS_PRINTF(3, 4);
 
-// Put "context: " in front of a recorded message; nothing if there is none. Returns the error's status.
+// Put "context: " before a recorded message; nothing if there is none. Returns the error's status.
 qins_status qins_error_context(qins_error *error, const char *format, ...) QINS_PRINTF(2, 3);
 
 // Add a line to a recorded message, indented; false, and nothing added, when there is none or the line does not fit.

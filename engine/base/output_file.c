@@ -28,7 +28,7 @@ static char *copy_path(const char *path, qins_error *error) {
     return copy != NULL ? strcpy(copy, path) : NULL;
 }
 
-// The part of a path in front of its last '/', "." if there is none; released with free().
+// The part of a path before its last '/', "." if there is none; released with free().
 static char *folder_of(const char *path, qins_error *error) {
     const char *slash = strrchr(path, '/');
     size_t length = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);

@@ -8,7 +8,7 @@
 
 enum { BENCH_MAX_REPEATS = 100, BENCH_MAX_LIST = 16, BENCH_MAX_TESTS = BENCH_MAX_LIST * (BENCH_MAX_LIST + 1) };
 
-// One line of the report: n tokens behind `depth` others, as a prompt or one at a time.
+// One line of the report: n tokens after `depth` others, as a prompt or one at a time.
 typedef struct qins_bench_test {
     bool is_prompt;
     size_t n, depth;
@@ -34,7 +34,7 @@ typedef struct qins_bench {
     qins_bench_yardstick read, sgemm, integer;
     bool prompts_are_exact; // and compared with the peak of integer products, otherwise with sgemm
     qins_sgemm_gauge gauge;
-    // Seconds from the start to an open session; to the first token behind a prompt of BENCH_FIRST_PROMPT tokens; of
+    // Seconds from the start to an open session; to the first token after a prompt of BENCH_FIRST_PROMPT tokens; of
     // that spent in the forward pass; of the same pass once more.
     double open, first_token, first_pass, second_pass;
 } qins_bench;

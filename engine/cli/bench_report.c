@@ -130,7 +130,7 @@ static void print_table(const qins_bench *bench, const struct result *results, c
                 machine->integer.max / 1e9, machine->integer.median / 1e9);
     qins_printf(
         error,
-        "\n%zu threads, %s, %s. Open in %.1f ms; first token behind a prompt of %d in %.0f ms, %.1f ms of them "
+        "\n%zu threads, %s, %s. Open in %.1f ms; first token after a prompt of %d in %.0f ms, %.1f ms of them "
         "outside the forward pass, which took %.0f ms and %.0f ms when it was run again; peak memory %.0f MiB.\n",
         qins_session_threads(bench->place.session), qins_tier_get()->name, qins_blas_name(), 1e3 * bench->open,
         BENCH_FIRST_PROMPT, 1e3 * bench->first_token, 1e3 * (bench->first_token - bench->first_pass),

@@ -67,7 +67,7 @@ struct chunk_clock {
     double start, first_end, last_start, last_end;
 };
 
-// A qins_progress, called behind every layer.
+// A qins_progress, called after every layer.
 static bool mark_chunks(void *context, uint64_t done, uint64_t total) {
     struct chunk_clock *clock = context;
     const uint64_t whole = total / clock->chunk * clock->chunk;

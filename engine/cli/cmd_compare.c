@@ -61,7 +61,7 @@ static size_t prompt_of(size_t n_window) {
     return (n_window + 1) / 2;
 }
 
-// Greedy text behind the first halves of the first windows.
+// Greedy text after the first halves of the first windows.
 static qins_status compare_greedy(struct setup *setup, qins_greedy_report *report, qins_error *error) {
     qins_windows *windows = &setup->windows;
     qins_windows_meter *meter = &setup->meter;

@@ -52,7 +52,7 @@ static qins_status encode_choice(struct eval *eval, qins_ids *ids, qins_choice *
     return error->status;
 }
 
-// The ids of all choices of question `index`, behind the examples.
+// The ids of all choices of question `index`, after the examples.
 static qins_status encode_question(struct eval *eval, const qins_eval_result *result, size_t index,
                                    qins_choice *choices, qins_error *error) {
     const qins_question *question = &result->task.questions[index];

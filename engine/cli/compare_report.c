@@ -93,7 +93,7 @@ static qins_status print_json(const qins_comparison *comparison, const qins_comp
 static void print_greedy(const qins_greedy_report *report, qins_error *error) {
     const struct greedy_summary summary = summarize_greedy(report);
     qins_printf(error,
-                "greedy, %zu steps behind %zu prompts: %.3f %% of choices are the same behind the reference's text;\n"
+                "greedy, %zu steps after %zu prompts: %.3f %% of choices are the same after the reference's text;\n"
                 "  running freely %.3f %% of tokens, %zu texts to their end, the first difference at step %.0f on "
                 "average\n",
                 report->n_steps, report->n_prompts, 100 * summary.forced, 100 * summary.free, summary.n_same,
@@ -112,7 +112,7 @@ static qins_status print_text(const qins_comparison *comparison, const qins_comp
     qins_printf(error,
                 "KL divergence from the reference, nats: mean %.3e +- %.1e  median %.3e\n"
                 "  90 %% %.3e  99 %% %.3e  99.9 %% %.3e\n"
-                "  max %.3e in window %zu behind token %d at index %zu\n",
+                "  max %.3e in window %zu after token %d at index %zu\n",
                 summary->mean, summary->mean_se, summary->median, summary->p90, summary->p99, summary->p99_9,
                 comparison->max_kld, at->window, at->token, at->index);
     qins_printf(error,

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Where a prediction was made: behind `token`, the token at `index` of a window; `next` is the true next one, -1 at the
+// Where a prediction was made: after `token`, the token at `index` of a window; `next` is the true next one, -1 at the
 // end of the window.
 typedef struct qins_position {
     size_t window, index;

@@ -15,7 +15,7 @@ typedef struct qins_answer {
 typedef struct qins_eval_result {
     const char *path;
     qins_task task, examples;
-    size_t n_shots;              // of the examples, in front of every question
+    size_t n_shots;              // of the examples, before every question
     size_t n_truncated;          // questions whose prompts were too long for the context
     size_t n_scored, n_computed; // tokens; the difference is what the cache saved
     qins_answer *answers;        // owned, [n]

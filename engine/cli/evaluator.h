@@ -1,5 +1,5 @@
 // Log-probabilities of a question's choices, each a continuation of a context. What choices share with one another and
-// with the question before is computed once: the cache keeps it, and the logits behind a shared context are kept here.
+// with the question before is computed once: the cache keeps it, and the logits after a shared context are kept here.
 #ifndef QINS_CLI_EVALUATOR_H
 #define QINS_CLI_EVALUATOR_H
 
@@ -14,7 +14,7 @@ typedef struct qins_choice {
 typedef struct qins_evaluator {
     qins_session *session; // not owned
     qins_scorer *scorer;   // owned
-    float *row;            // owned, [vocab_size]: logits behind the context
+    float *row;            // owned, [vocab_size]: logits after the context
     double row_lse;        // their log-sum-exp
     // Tokens, over all questions: of all contexts and continuations, and those that had to be computed.
     size_t n_scored, n_computed;

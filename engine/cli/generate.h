@@ -15,7 +15,7 @@ typedef struct qins_generator {
 
 // What happened, for the statistics.
 typedef struct qins_reply {
-    size_t n_prompt;    // tokens of the sequence in front of the reply
+    size_t n_prompt;    // tokens of the sequence before the reply
     size_t n_computed;  // of these, not taken from the cache
     size_t n_generated; // tokens, a stop id not counted
     double prompt_seconds, generation_seconds;

@@ -10,7 +10,7 @@ size_t qins_greedy_tokens(size_t n_prompt, size_t n_steps) {
     return 2 * n_prompt + 3 * n_steps;
 }
 
-// The most probable token behind ids[n]; 0 on failure.
+// The most probable token after ids[n]; 0 on failure.
 static int32_t choose(qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
     if (qins_session_sync(session, ids, n, error) != QINS_OK) return 0;
     return (int32_t)qins_arg_max(qins_session_logits(session), qins_session_config(session)->vocab_size);
@@ -28,7 +28,7 @@ static qins_status advance(struct watch *watch, size_t n, qins_error *error) {
     return qins_fail(error, QINS_INTERRUPTED, "interrupted");
 }
 
-// Write the reference's text, and compare the model's choices behind it. *other: the model's first different one.
+// Write the reference's text, and compare the model's choices after it. *other: the model's first different one.
 static qins_status run_forced(qins_session *session, qins_session *reference, int32_t *text, size_t n_steps,
                               struct watch *watch, qins_greedy_match *match, int32_t *other, qins_error *error) {
     for (size_t step = 0; step < n_steps; step++) {

@@ -1,4 +1,4 @@
-// Greedy text of a model beside a reference's, behind the same prompt. Two questions: given the reference's text so
+// Greedy text of a model beside a reference's, after the same prompt. Two questions: given the reference's text so
 // far, does the model choose the same next token (teacher-forced); and does it write the same text by itself (free
 // running), where one different choice, perhaps between equals, lets all that follows differ.
 #ifndef QINS_CLI_GREEDY_H
@@ -8,7 +8,7 @@
 
 typedef struct qins_greedy_match {
     size_t window, n_prompt; // which window's first tokens were the prompt
-    size_t n_forced;         // steps with the same choice behind the reference's text
+    size_t n_forced;         // steps with the same choice after the reference's text
     size_t n_free;           // steps at which both texts have the same token
     size_t first_difference; // step, as many as there are steps when there is none
     double gap;              // there: how far, in logits, the reference prefers its own choice to the model's; or 0
@@ -17,7 +17,7 @@ typedef struct qins_greedy_match {
 // Tokens that one prompt takes, at most, in both sessions: what `done` goes up to.
 size_t qins_greedy_tokens(size_t n_prompt, size_t n_steps);
 
-// Fill match->n_forced and what follows it for n_steps steps behind text[match->n_prompt]. `text` and `own` are scratch
+// Fill match->n_forced and what follows it for n_steps steps after text[match->n_prompt]. `text` and `own` are scratch
 // for n_prompt + n_steps ids each, which must fit into both contexts. Stop ids do not end the text. `progress` is told
 // of single tokens; of long prompts, the sessions tell theirs.
 qins_status qins_greedy_compare(qins_session *session, qins_session *reference, int32_t *text, int32_t *own,

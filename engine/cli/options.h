@@ -77,8 +77,8 @@ typedef struct qins_options {
     const char *examples;         // eval: questions for the front of prompts, NULL: none
     size_t shots;                 // eval: how many of them; 0: not given
     size_t limit;                 // eval: questions of a file; SIZE_MAX: all
-    int64_t bos;                  // token in front of every window, -1: none
-    const char *depths;           // bench: tokens in front of the measured ones, a list
+    int64_t bos;                  // token before every window, -1: none
+    const char *depths;           // bench: tokens before the measured ones, a list
     size_t repeats;               // bench; 0: not given
     size_t top;                   // score: how many of the best tokens to print
 

@@ -10,7 +10,7 @@
 //   winogrande  "SENTENCE up to _" "CHOICE" " rest of SENTENCE"   as arc; the choice is in the context, and the rest,
 //                                                                 the same for all choices, is what is scored
 //
-// Examples stand in front (behind MMLU's first line) as they would be answered, with an empty line after each.
+// Examples come first (after MMLU's first line) as they would be answered, with an empty line after each.
 #ifndef QINS_CLI_TASK_H
 #define QINS_CLI_TASK_H
 
@@ -51,7 +51,7 @@ qins_status qins_task_read(qins_task *task, const char *path, qins_task_format f
 void qins_task_free(qins_task *task);
 
 // The first `n_shots` examples of the question's subject (of all, where the format has none), appended to *text as they
-// stand in front of a question. `examples` may be NULL when n_shots is 0.
+// stand before a question. `examples` may be NULL when n_shots is 0.
 qins_status qins_task_append_examples(const qins_question *question, qins_task_format format, const qins_task *examples,
                                       size_t n_shots, qins_buffer *text);
 

@@ -54,7 +54,7 @@ static inline size_t qins_config_qkv_dim(const qins_config *config) {
 }
 
 // Check every bound and relation (sizes fit, heads divide, rope_dim even, factors positive, stop ids in range); an
-// error names the field. Both readers call it, so code behind them need not.
+// error names the field. Both readers call it, so code after them need not.
 qins_status qins_config_check(const qins_config *config, qins_error *error);
 
 // The "config" object of a .qins header, both ways. Reading checks.

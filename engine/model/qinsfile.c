@@ -298,7 +298,7 @@ struct verification {
     bool *damaged; // [n_tensors + 1], the last one: the tokenizer
 };
 
-// Section `item` (a tensor, or the tokenizer behind the last) and the padding behind it.
+// Section `item` (a tensor, or the tokenizer after the last) and the padding after it.
 static void verify_section(void *context, size_t item, size_t worker) {
     (void)worker;
     struct verification *verification = context;

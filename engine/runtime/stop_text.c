@@ -9,7 +9,7 @@ static bool agrees(const char *stop, const uint8_t *data, size_t size) {
     return memcmp(stop, data, length < size ? length : size) == 0;
 }
 
-// Bytes in front of the first place where a stop text is, or could be once more text comes.
+// Bytes before the first place where a stop text is, or could be once more text comes.
 static size_t clear_prefix(qins_stop_text *stream) {
     const qins_buffer *held = &stream->held;
     for (size_t at = 0; at < held->size; at++) {
@@ -38,7 +38,7 @@ qins_status qins_stop_text_push(qins_stop_text *stream, const char *text, size_t
     return held->error->status;
 }
 
-// A longer stop text that did not come after all may have hidden a shorter one behind its beginning.
+// A longer stop text that did not come after all may have hidden a shorter one after its beginning.
 void qins_stop_text_finish(qins_stop_text *stream, const char **out, size_t *out_size) {
     const qins_buffer *held = &stream->held;
     size_t end = stream->shown;

@@ -1,4 +1,4 @@
-// Ends a stream of text in front of the first stop text: what could still become one is held back.
+// Ends a stream of text before the first stop text: what could still become one is held back.
 #ifndef QINS_RUNTIME_STOP_TEXT_H
 #define QINS_RUNTIME_STOP_TEXT_H
 

@@ -26,8 +26,8 @@ results=$(sed -E 's/.*"results":\[(.*)\].*/\1/; s/\},\{/}\n{/g' <<<"$json")
 row() { sed -n "$1p" <<<"$results"; }
 matches "a prompt" "\{\"test\":\"pp8\",\"depth\":0,$prompt\}" "$(row 1)"
 matches "generation" "\{\"test\":\"tg4\",\"depth\":0,$generation\}" "$(row 2)"
-matches "a prompt behind others" "\{\"test\":\"pp8\",\"depth\":40,$prompt\}" "$(row 3)"
-matches "generation behind others" "\{\"test\":\"tg4\",\"depth\":40,$generation(,\"kv_gbs\":$number,\"kv_share\":$number)?\}" "$(row 4)" # none if the noise is larger
+matches "a prompt after others" "\{\"test\":\"pp8\",\"depth\":40,$prompt\}" "$(row 3)"
+matches "generation after others" "\{\"test\":\"tg4\",\"depth\":40,$generation(,\"kv_gbs\":$number,\"kv_share\":$number)?\}" "$(row 4)" # none if the noise is larger
 matches "memory and times" "\"peak_mib\":$number,\"open_ms\":$number,\"first_token_ms\":$number,\"first_token_overhead_ms\":$number,\"first_pass_ms\":$number,\"second_pass_ms\":$number\}" \
     "$(sed -E 's/.*\],//' <<<"$json")"
 

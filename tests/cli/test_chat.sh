@@ -112,7 +112,7 @@ refused "/load of what is not a conversation" 'not valid JSON' "/load $tmp/note\
 refused "/save over what is not a conversation" 'exists and is not a conversation' "/save $tmp/note\n"
 refused "/set of nonsense" 'temp takes a number' "/set temp hot\n"
 refused "/set out of range" 'temperature is 200' "/set temp 200\n"
-refused "/quit with more behind it" '/quit takes nothing after it' '/quit now\n'
+refused "/quit with more after it" '/quit takes nothing after it' '/quit now\n'
 printf '/etc/hosts\n /help\n' | "$run" chat -m "$demo" -n 1 --stats json >/dev/null 2>"$tmp/err"
-equal "a path, and a command behind a space, are messages" 2 "$(grep -c computed_tokens "$tmp/err")"
+equal "a path, and a command after a space, are messages" 2 "$(grep -c computed_tokens "$tmp/err")"
 exit $failed

@@ -25,8 +25,8 @@ equal "bash: options without a command" "$(options qinsrun)" "$(bash_offers qins
 equal "bash: options of a command" "$(options qinsrun bench)" "$(bash_offers qinsrun bench -)"
 equal "bash: no command, nothing to offer" "" "$(bash_offers qinsrun chess --)"
 equal "bash: choices" "f16 f32 qins8" "$(bash_offers qinsrun --kv-k '')"
-equal "bash: choices behind =" "bf16" "$(bash_offers qinsrun --type = bf)"
-equal "bash: choices right behind =" "auto long" "$(bash_offers qinsrun chat --rope =)"
+equal "bash: choices after =" "bf16" "$(bash_offers qinsrun --type = bf)"
+equal "bash: choices right after =" "auto long" "$(bash_offers qinsrun chat --rope =)"
 equal "bash: a model is a .qins file or a folder" "models/phi.qins" "$(bash_offers qinsrun -m models/)"
 equal "bash: a folder on the way to a model" "models" "$(bash_offers qinsrun -m m)"
 equal "bash: a file" "models/notes.txt models/phi.qins" "$(bash_offers qinsrun -f models/)"
@@ -43,7 +43,7 @@ if ! command -v zsh >/dev/null; then
 fi
 
 # zsh_completes TEXT: the command line after TEXT and the Tab key. A shell of its own on a pseudo-terminal prints the
-# line behind a mark at Control-X.
+# line after a mark at Control-X.
 zsh_completes() {
     cat >"$tmp/.zshrc" <<RC
 PROMPT= RPROMPT=
@@ -69,7 +69,7 @@ equal "zsh: an option without a command" "qinsrun -m x.qins --min-p=" "$(zsh_com
 equal "zsh: an option of a command" "qinsrun bench --repeats=" "$(zsh_completes 'qinsrun bench --rep')"
 equal "zsh: no option of another command" "qinsrun info --repe" "$(zsh_completes 'qinsrun info --repe')"
 equal "zsh: a choice" "qinsrun --kv-v f16 " "$(zsh_completes 'qinsrun --kv-v f1')"
-equal "zsh: a choice behind =" "qinsrun --type=bf16 " "$(zsh_completes 'qinsrun --type=bf')"
+equal "zsh: a choice after =" "qinsrun --type=bf16 " "$(zsh_completes 'qinsrun --type=bf')"
 equal "zsh: a model" "qinsrun -m models/phi.qins " "$(zsh_completes 'qinsrun -m models/')"
 equal "zsh: the program by its path" "~/qinsrun verify " "$(HOME=$tmp zsh_completes '~/qinsrun ver')"
 equal "zsh: what is typed is not run" "" "$(zsh_completes 'qinsrun $(touch ran) --min' >/dev/null; ls ran 2>/dev/null)"

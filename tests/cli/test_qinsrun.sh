@@ -15,7 +15,7 @@ for t in 1 2 3; do equal "the same text with $t threads" "$answer" "$("$run" -m 
 equal "chat from a pipe" "$answer" "$(printf '%s\n' "$question" | "$run" chat -m "$demo" 2>/dev/null)"
 equal "chat keeps its turns apart with /clear" "$answer
 $answer" "$(printf '%s\n/clear\n%s\n' "$question" "$question" | "$run" chat -m "$demo" 2>/dev/null)"
-equal "a stop text ends the reply in front of it" "${answer%%Paris*}" "$("$run" -m "$demo" -p "$question" --stop Paris 2>/dev/null)"
+equal "a stop text ends the reply before it" "${answer%%Paris*}" "$("$run" -m "$demo" -p "$question" --stop Paris 2>/dev/null)"
 equal "no tokens with -n 0" "" "$("$run" -m "$demo" -p "$question" -n 0 2>/dev/null)"
 
 ids=$("$run" tokenize -m "$demo" -p "$question" 2>/dev/null)
@@ -105,7 +105,7 @@ expect "a pipe as a model" 3 'not a regular file' timeout 10 "$run" -m "$tmp/pip
 expect "raw ids for a run" 2 'no meaning for "run"' "$run" -m "$demo" --ids-file "$tmp/ids"
 expect "a prompt for chat" 2 'no meaning for "chat"' "$run" chat -m "$demo" -p hello
 expect "ids and --raw" 2 '--raw has no meaning' "$run" -m "$demo" --ids "$tmp/ids" --raw
-expect "a command behind the options" 2 'a command comes first' "$run" -m "$demo" chat
+expect "a command after the options" 2 'a command comes first' "$run" -m "$demo" chat
 expect "score of nothing" 2 'needs --ids' "$run" score -m "$demo"
 expect "vocabularies that differ" 2 'cannot be compared' "$run" compare -m "$demo" --ref tests/data/tiny/tied-bf16 -f "$tmp/text" -c 32
 for i in $(seq 60); do echo "$question"; done | "$run" chat -m "$demo" >/dev/null 2>"$tmp/err"; equal "a piped chat that outgrows its context" 4 $?
