@@ -11,8 +11,10 @@
 
 #include <stdlib.h>
 
-// Tokens of prompts in a step that replies wait for. Without replies, prompts take whole steps.
-enum { SLICE_TOKENS = 64 };
+// Prompts take as many tokens in a step that replies wait for as the machine computes in this time, but some at least.
+// Without replies, prompts take whole steps.
+static const double slice_seconds = 0.5;
+enum { MIN_SLICE = 16 };
 
 // A place for a running job. Only the scheduler's thread uses it.
 struct slot {
@@ -26,6 +28,7 @@ struct qins_scheduler {
     qins_session_cache cache;
     size_t n_parallel, n_queued;
     struct slot slots[QINS_MAX_PARALLEL];
+    double speed; // tokens per second of the last step that had a prompt's
     qins_thread *thread;
     qins_lock *lock; // of what follows
     qins_job *first, *last;
@@ -226,6 +229,7 @@ struct step {
     qins_entry entries[QINS_MAX_PARALLEL];
     struct slot *slots[QINS_MAX_PARALLEL];
     size_t n, n_tokens;
+    bool has_prompts;
 };
 
 static void add(struct step *step, struct slot *slot, size_t n_tokens) {
@@ -238,10 +242,18 @@ static size_t least(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+// Tokens of prompts in a step with replies.
+static size_t slice_tokens(const qins_scheduler *scheduler) {
+    const double n = scheduler->speed * slice_seconds;
+    return n < MIN_SLICE ? MIN_SLICE : n > QINS_STEP_TOKENS ? QINS_STEP_TOKENS : (size_t)n;
+}
+
 // A slice of each prompt, all of the same size.
 static void add_prompts(qins_scheduler *scheduler, struct step *step, const bool *is_prompt, size_t n_prompts) {
     if (n_prompts == 0) return;
-    const size_t share = (step->n > 0 ? SLICE_TOKENS : QINS_STEP_TOKENS) / n_prompts; // at least 1
+    const size_t all = step->n > 0 ? slice_tokens(scheduler) : QINS_STEP_TOKENS,
+                 share = all > n_prompts ? all / n_prompts : 1;
+    step->has_prompts = true;
     for (size_t i = 0; i < scheduler->n_parallel; i++) {
         struct slot *slot = &scheduler->slots[i];
         if (is_prompt[i]) add(step, slot, least(qins_session_pending(slot->held->session), share));
@@ -267,10 +279,12 @@ static void take_step(qins_scheduler *scheduler, struct step *step) {
     qins_error error = {0};
     const double start_time = qins_clock();
     qins_engine_step(scheduler->engine, step->entries, step->n, &error);
+    const double seconds = qins_clock() - start_time;
+    if (step->has_prompts && seconds > 0) scheduler->speed = (double)step->n_tokens / seconds;
     qins_lock_enter(scheduler->lock);
     scheduler->state.n_steps++;
     scheduler->state.n_step_tokens += step->n_tokens;
-    scheduler->state.step_seconds += qins_clock() - start_time;
+    scheduler->state.step_seconds += seconds;
     qins_lock_leave(scheduler->lock);
     for (size_t i = 0; i < step->n && error.status != QINS_OK; i++) {
         step->slots[i]->job->error = error;
