@@ -44,7 +44,7 @@ refused "an offset in another tensor" '"offset":180480' '"offset":20736' 'at 207
 refused "a negative size" '"bytes":159744' '"bytes":-64' bytes
 refused "a size that is no integer" '"bytes":159744' '"bytes":1.5' bytes
 refused "so many layers that the list's size overflows" '"n_layers":5' '"n_layers":288230376151711744' n_layers
-refused "the tokenizer beyond the end" '"offset":9216,"bytes":11462' '"offset":9216,"bytes":99999999' 'at 20736 found'
+refused "the tokenizer beyond the end" '"offset":9216,"bytes":11462' '"offset":9216,"bytes":60000000' 'at 20736 found'
 refused "ids of stop tokens beyond the vocabulary" '"stop_ids":.775' '"stop_ids":[2147483647' stop_ids
 
 # --- counts that a loop believes (heads of 0, a rotation wider than a head) ---
