@@ -66,8 +66,9 @@ static bool quantizes(const qins_json *object, qins_error *error) {
             begins(key, "load_in_") || begins(key, "_load_in_") || begins(key, "bnb_4bit_") || begins(key, "llm_int8_");
         if (!is_method && !is_setting) return true;
     }
-    return !qins_json_is_object(object) || qins_json_get_bool_or(object, "load_in_4bit", false, error) ||
-           qins_json_get_bool_or(object, "load_in_8bit", false, error);
+    return !qins_json_is_object(object) ||
+           qins_json_get_bool_or(object, "load_in_4bit", false, QINS_BAD_MODEL, error) ||
+           qins_json_get_bool_or(object, "load_in_8bit", false, QINS_BAD_MODEL, error);
 }
 
 // Keys that change what the model computes in a way that the engine does not know.
@@ -86,7 +87,7 @@ static void check_refusals(const qins_json *config, const qins_problems *problem
                       objects[i]);
     }
     for (size_t i = 0; i < sizeof biases / sizeof biases[0]; i++) {
-        if (qins_json_get_bool_or(config, biases[i], false, error))
+        if (qins_json_get_bool_or(config, biases[i], false, QINS_BAD_MODEL, error))
             qins_fail(error, QINS_BAD_MODEL, "\"%s\" is true; biases are not supported", biases[i]);
     }
     const qins_json *act = qins_json_get(config, "hidden_act");
@@ -97,7 +98,7 @@ static void check_refusals(const qins_json *config, const qins_problems *problem
 }
 
 static size_t get_size_or(const qins_json *config, const char *key, int64_t fallback, qins_error *error) {
-    return (size_t)qins_json_get_integer_or(config, key, 0, MAX_SIZE, fallback, error);
+    return (size_t)qins_json_get_integer_or(config, key, 0, MAX_SIZE, fallback, QINS_BAD_MODEL, error);
 }
 
 // With window w a position sees the w positions up to itself: one that spans all positions never acts.
@@ -126,8 +127,8 @@ static void read_sizes(qins_config *result, const qins_json *config, const struc
     result->max_positions = get_size_or(config, "max_position_embeddings", family->positions, error);
     int64_t head_dim = result->n_heads == 0 ? 0 : (int64_t)(result->hidden_dim / result->n_heads);
     result->head_dim = get_size_or(config, "head_dim", head_dim, error);
-    result->rms_eps = qins_json_get_number_or(config, "rms_norm_eps", 0, 1, family->eps, error);
-    result->tied_head = qins_json_get_bool_or(config, "tie_word_embeddings", false, error);
+    result->rms_eps = qins_json_get_number_or(config, "rms_norm_eps", 0, 1, family->eps, QINS_BAD_MODEL, error);
+    result->tied_head = qins_json_get_bool_or(config, "tie_word_embeddings", false, QINS_BAD_MODEL, error);
 }
 
 // The object that holds the rotation's parameters, NULL if there is none: rope_scaling (until transformers 4) goes
@@ -185,7 +186,7 @@ static qins_rope_kind rope_kind(const qins_json *rope, const char *name, const s
 
 // An optional positive number, 0 when absent: 0 itself would be taken for "absent" from here on.
 static double positive_or_absent(const qins_json *rope, const char *key, qins_error *error) {
-    double value = qins_json_get_number_or(rope, key, 0, 1e6, 0, error);
+    double value = qins_json_get_number_or(rope, key, 0, 1e6, 0, QINS_BAD_MODEL, error);
     if (qins_json_get(rope, key) != NULL && !(value > 0))
         qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be positive", key);
     return value;
@@ -205,10 +206,10 @@ static void read_rope(qins_config *result, const qins_json *config, const struct
     check_rope_keys(rope, name, error);
     result->rope = rope_kind(rope, name, family, error);
     // The top level holds what the object leaves out.
-    double base = qins_json_get_number_or(config, "rope_theta", 0, 1e12, DEFAULT_ROPE_BASE, error);
-    result->rope_base = qins_json_get_number_or(rope, "rope_theta", 0, 1e12, base, error);
-    double part = qins_json_get_number_or(config, "partial_rotary_factor", 0, 1, 1, error);
-    part = qins_json_get_number_or(rope, "partial_rotary_factor", 0, 1, part, error);
+    double base = qins_json_get_number_or(config, "rope_theta", 0, 1e12, DEFAULT_ROPE_BASE, QINS_BAD_MODEL, error);
+    result->rope_base = qins_json_get_number_or(rope, "rope_theta", 0, 1e12, base, QINS_BAD_MODEL, error);
+    double part = qins_json_get_number_or(config, "partial_rotary_factor", 0, 1, 1, QINS_BAD_MODEL, error);
+    part = qins_json_get_number_or(rope, "partial_rotary_factor", 0, 1, part, QINS_BAD_MODEL, error);
     if (part != 1 && !family->is_phi)
         qins_fail(error, QINS_BAD_MODEL, "\"partial_rotary_factor\" is %g, which %s does not have", part,
                   family->architecture);

@@ -101,7 +101,7 @@ qins_json *qins_hf_read_json(qins_hf_folder *folder, const char *name, size_t li
     size_t size;
     char *text = qins_hf_read(folder, name, limit, &size, error);
     if (text == NULL) return NULL;
-    qins_json *json = qins_json_parse_python(text, size, MAX_VALUES, error);
+    qins_json *json = qins_json_parse_python(text, size, MAX_VALUES, QINS_BAD_MODEL, error);
     free(text);
     if (json != NULL && !qins_json_is_object(json)) qins_fail(error, QINS_BAD_MODEL, "not a JSON object");
     if (qins_error_context(error, "%s/%s", folder->path, name) == QINS_OK) return json;

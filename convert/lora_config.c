@@ -129,7 +129,7 @@ static double patterned(const qins_json *config, const char *key, const char *mo
     for (const qins_json *item = qins_json_first(patterns); item != NULL && error->status == QINS_OK;
          item = qins_json_next(item)) {
         if (!matches(qins_json_key(item), module, error)) continue;
-        const double value = qins_json_get_number_or(patterns, qins_json_key(item), 0, max, 0, error);
+        const double value = qins_json_get_number_or(patterns, qins_json_key(item), 0, max, 0, QINS_BAD_MODEL, error);
         qins_error_context(error, "\"%s\"", key);
         return value;
     }
@@ -139,11 +139,12 @@ static double patterned(const qins_json *config, const char *key, const char *mo
 
 qins_status qins_lora_config_module(const qins_json *config, const char *module, int64_t *rank, double *scale,
                                     qins_error *error) {
-    const int64_t r = qins_json_get_integer_or(config, "r", 1, MAX_RANK, DEFAULT_RANK, error);
-    const double alpha = qins_json_get_number_or(config, "lora_alpha", 0, MAX_ALPHA, DEFAULT_ALPHA, error);
+    const int64_t r = qins_json_get_integer_or(config, "r", 1, MAX_RANK, DEFAULT_RANK, QINS_BAD_MODEL, error);
+    const double alpha =
+        qins_json_get_number_or(config, "lora_alpha", 0, MAX_ALPHA, DEFAULT_ALPHA, QINS_BAD_MODEL, error);
     const double own_rank = patterned(config, "rank_pattern", module, (double)r, (double)MAX_RANK, error);
     const double own_alpha = patterned(config, "alpha_pattern", module, alpha, MAX_ALPHA, error);
-    const bool is_root = qins_json_get_bool_or(config, "use_rslora", false, error);
+    const bool is_root = qins_json_get_bool_or(config, "use_rslora", false, QINS_BAD_MODEL, error);
     if (!(own_rank >= 1) || own_rank != floor(own_rank))
         qins_fail(error, QINS_BAD_MODEL, "the rank of %s must be a positive integer", module);
     if (error->status != QINS_OK) return error->status;

@@ -91,7 +91,7 @@ static void read_offsets(qins_source_tensor *tensor, const qins_json *object, ui
 }
 
 static void read_tensor(qins_source_tensor *tensor, const qins_json *object, uint64_t data_bytes, qins_error *error) {
-    const char *dtype = qins_json_get_string(object, "dtype", error);
+    const char *dtype = qins_json_get_string(object, "dtype", QINS_BAD_MODEL, error);
     tensor->dtype = find_dtype(dtype);
     if (tensor->dtype == NULL) {
         qins_fail(error, QINS_BAD_MODEL, "dtype \"%s\" is unknown", dtype);
@@ -148,7 +148,7 @@ qins_status qins_safetensors_parse(qins_safetensors *header, const char *json, s
     *header = (qins_safetensors){0};
     if (size == 0 || json[0] != '{')
         return qins_fail(error, QINS_BAD_MODEL, "this is not a safetensors file (its header does not begin with {)");
-    header->json = qins_json_parse_limited(json, size, MAX_JSON_VALUES, error);
+    header->json = qins_json_parse_limited(json, size, MAX_JSON_VALUES, QINS_BAD_MODEL, error);
     if (header->json == NULL) return qins_error_context(error, "header");
     read_tensors(header, data_bytes, error);
     return error->status;

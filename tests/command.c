@@ -84,7 +84,7 @@ qins_json *command_json(const char *line) {
     cr_assert_eq(error.status, QINS_OK, "%s: %s", line, error.message);
     size_t size;
     char *text = qins_file_read_all(path, (size_t)1 << 28, &size, QINS_FAILED, &error);
-    qins_json *json = qins_json_parse(text, size, &error);
+    qins_json *json = qins_json_parse(text, size, QINS_BAD_MODEL, &error);
     expect_ok(&error);
     free(text);
     remove_folder(folder);

@@ -136,7 +136,7 @@ qins_json *hf_read_json(const char *path) {
     size_t size;
     char *text = qins_file_read_all(path, (size_t)1 << 30, &size, QINS_FAILED, &error);
     expect_ok(&error);
-    qins_json *json = qins_json_parse(text, size, &error);
+    qins_json *json = qins_json_parse(text, size, QINS_BAD_MODEL, &error);
     expect_ok(&error);
     free(text);
     return json;

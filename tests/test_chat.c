@@ -63,10 +63,11 @@ static void check_vector(const qins_json *line, size_t number, void *context) {
          item = qins_json_next(item)) {
         cr_assert(count < MAX_MESSAGES);
         contents[count] = support_text(item, "content", &size);
-        messages[count] = (qins_message){qins_json_get_string(item, "role", &error), contents[count], size};
+        messages[count] =
+            (qins_message){qins_json_get_string(item, "role", QINS_BAD_MODEL, &error), contents[count], size};
         count++;
     }
-    bool reply = qins_json_get_bool_or(line, "add_generation_prompt", false, &error);
+    bool reply = qins_json_get_bool_or(line, "add_generation_prompt", false, QINS_BAD_MODEL, &error);
     char *expected = support_text(line, "text", &size), *text;
     qins_ids ids = {0}, expected_ids = {0};
     support_ids(qins_json_get(line, "ids"), &expected_ids);
@@ -207,7 +208,7 @@ static void check_encoding(const qins_json *item, size_t number) {
         messages[count++] =
             message(qins_json_text(qins_json_get(m, "role")), qins_json_text(qins_json_get(m, "content")));
     const qins_chat_template chat = of_format(qins_json_text(qins_json_get(item, "template")));
-    qins_tokenizer *tokenizer = chat_tokenizer(qins_json_get_string(item, "swallow", &error));
+    qins_tokenizer *tokenizer = chat_tokenizer(qins_json_get_string(item, "swallow", QINS_BAD_MODEL, &error));
     qins_ids expected = {0}, ids = {0};
     support_ids(qins_json_get(item, "ids"), &expected);
     encode_as(tokenizer, &chat, messages, count, QINS_CHAT_BEGINS | QINS_CHAT_REPLY, &ids);
@@ -235,7 +236,7 @@ Test(chat, ids_of_all_formats_equal_hugging_face) {
     size_t size, n = 0;
     qins_error error = {0};
     char *text = support_read("tests/data/chat_templates.json", &size);
-    qins_json *root = qins_json_parse(text, size, &error);
+    qins_json *root = qins_json_parse(text, size, QINS_BAD_MODEL, &error);
     cr_assert_not_null(root, "%s", error.message);
     for (const qins_json *item = qins_json_first(qins_json_get(root, "encodings")); item != NULL;
          item = qins_json_next(item))

@@ -29,7 +29,7 @@ static qins_json *goldens(void) {
     size_t size;
     qins_error error = {0};
     char *text = support_read("tests/data/chat_templates.json", &size);
-    qins_json *json = qins_json_parse(text, size, &error);
+    qins_json *json = qins_json_parse(text, size, QINS_BAD_MODEL, &error);
     cr_assert_not_null(json, "%s", error.message);
     free(text);
     return json;
@@ -51,7 +51,8 @@ Test(chat_recognize, every_spelling) {
         expect_text(expected, "start", result.chat.start, name);
         expect_text(expected, "default_system", result.chat.default_system, name);
         expect_text(expected, "system_prefix", result.chat.system_prefix, name);
-        cr_expect_eq(result.chat.no_system, qins_json_get_bool_or(expected, "no_system", false, &error), "%s", name);
+        cr_expect_eq(result.chat.no_system, qins_json_get_bool_or(expected, "no_system", false, QINS_BAD_MODEL, &error),
+                     "%s", name);
         qins_recognized_free(&result);
     }
     cr_expect_gt(n, 30u);
@@ -127,8 +128,8 @@ Test(chat_recognize, the_published_template_of_phi35) {
     size_t size;
     qins_error error = {0};
     char *json = support_read(support_data_path("phi35/tokenizer_config.json"), &size);
-    qins_json *config = qins_json_parse(json, size, &error);
-    const char *jinja = qins_json_get_string(config, "chat_template", &error);
+    qins_json *config = qins_json_parse(json, size, QINS_BAD_MODEL, &error);
+    const char *jinja = qins_json_get_string(config, "chat_template", QINS_BAD_MODEL, &error);
     qins_recognized result;
     qins_chat_recognize(jinja, strlen(jinja), NULL, 0, &result, &error);
     cr_assert_eq(error.status, QINS_OK, "%s", error.message);

@@ -19,7 +19,7 @@ static char *printed(const qins_config *config) {
 }
 
 static qins_status read_back(qins_config *config, const char *text, qins_error *error) {
-    qins_json *json = qins_json_parse(text, strlen(text), error);
+    qins_json *json = qins_json_parse(text, strlen(text), QINS_BAD_MODEL, error);
     if (json == NULL) return error->status;
     qins_config_from_json(config, json, error);
     qins_json_free(json);

@@ -67,7 +67,7 @@ static void check_model_golden(const qins_json *line, size_t number, void *conte
     size_t size;
     char *text = support_text(line, "text", &size);
     support_ids(qins_json_get(line, "ids"), &expected);
-    size_t n_prompt = (size_t)qins_json_get_integer(line, "n_prompt", 0, 1 << 20, &error);
+    size_t n_prompt = (size_t)qins_json_get_integer(line, "n_prompt", 0, 1 << 20, QINS_BAD_MODEL, &error);
     bool prefixed = expected.count > 0 && expected.data[0] == 1;
     unsigned flags = QINS_PARSE_SPECIAL | (prefixed ? QINS_ADD_PREFIX : 0u);
     cr_assert_eq(qins_tokenizer_encode(context, text, size, flags, &got, &error), QINS_OK, "%s", error.message);

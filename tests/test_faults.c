@@ -109,7 +109,7 @@ Test(faults, base_and_kernels) {
 }
 
 static qins_status parse_json(void *context, qins_error *error) {
-    qins_json *json = qins_json_parse(context, strlen(context), error);
+    qins_json *json = qins_json_parse(context, strlen(context), QINS_BAD_MODEL, error);
     cr_assert_eq(json == NULL, error->status != QINS_OK);
     qins_json_free(json);
     return error->status;

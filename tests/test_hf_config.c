@@ -15,8 +15,9 @@
 
 static qins_status read_text(const char *text, const char *generation, qins_config *config, qins_error *error) {
     qins_error parse_error = {0};
-    qins_json *json = qins_json_parse(text, strlen(text), &parse_error);
-    qins_json *other = generation == NULL ? NULL : qins_json_parse(generation, strlen(generation), &parse_error);
+    qins_json *json = qins_json_parse(text, strlen(text), QINS_BAD_MODEL, &parse_error);
+    qins_json *other =
+        generation == NULL ? NULL : qins_json_parse(generation, strlen(generation), QINS_BAD_MODEL, &parse_error);
     cr_assert_eq(parse_error.status, QINS_OK, "%s: %s", text, parse_error.message);
     qins_status status = qins_hf_config_read(config, json, other, &(qins_problems){.folder = "test"}, error);
     qins_json_free(other);

@@ -19,7 +19,7 @@ static qins_json *goldens(void) {
     size_t size;
     qins_error error = {0};
     char *text = support_read("tests/data/chat_templates.json", &size);
-    qins_json *json = qins_json_parse(text, size, &error);
+    qins_json *json = qins_json_parse(text, size, QINS_BAD_MODEL, &error);
     cr_assert_not_null(json, "%s", error.message);
     free(text);
     return json;

@@ -9,7 +9,7 @@
 
 static qins_json *parse(const char *text) {
     qins_error error = {0};
-    qins_json *json = qins_json_parse(text, strlen(text), &error);
+    qins_json *json = qins_json_parse(text, strlen(text), QINS_BAD_MODEL, &error);
     expect_ok(&error);
     return json;
 }
@@ -19,7 +19,8 @@ Test(json, every_truncation_is_refused_with_an_offset) {
     test_guards guards = {0};
     for (size_t size = 0; size < sizeof text - 1; size++) {
         qins_error error = {0};
-        cr_assert_null(qins_json_parse(guarded_copy(&guards, text, size), size, &error), "%zu bytes", size);
+        cr_assert_null(qins_json_parse(guarded_copy(&guards, text, size), size, QINS_BAD_MODEL, &error), "%zu bytes",
+                       size);
         expect_error(&error, QINS_BAD_MODEL, "at byte");
         guards_free(&guards);
     }
@@ -29,19 +30,19 @@ Test(json, every_truncation_is_refused_with_an_offset) {
 Test(json, nothing_but_white_space_may_follow) {
     qins_error error = {0};
     qins_json_free(parse(" \t\r\n{}\r\n\t "));
-    cr_expect_null(qins_json_parse("{} x", 4, &error));
+    cr_expect_null(qins_json_parse("{} x", 4, QINS_BAD_MODEL, &error));
     expect_error(&error, QINS_BAD_MODEL, "JSON ends at byte 3, but 1 more bytes follow");
-    cr_expect_null(qins_json_parse("{}\0", 3, &error));
+    cr_expect_null(qins_json_parse("{}\0", 3, QINS_BAD_MODEL, &error));
     expect_error(&error, QINS_BAD_MODEL, "1 more bytes follow");
-    cr_expect_null(qins_json_parse("1 2", 3, &error));
+    cr_expect_null(qins_json_parse("1 2", 3, QINS_BAD_MODEL, &error));
     expect_error(&error, QINS_BAD_MODEL, "more bytes follow");
-    cr_expect_null(qins_json_parse("", 0, &error));
+    cr_expect_null(qins_json_parse("", 0, QINS_BAD_MODEL, &error));
     expect_error(&error, QINS_BAD_MODEL, "not valid JSON");
 }
 
 static void expect_no_json(const char *text, const char *message) {
     qins_error error = {0};
-    cr_expect_null(qins_json_parse(text, strlen(text), &error));
+    cr_expect_null(qins_json_parse(text, strlen(text), QINS_BAD_MODEL, &error));
     cr_expect_str_eq(error.message, message);
 }
 
@@ -57,24 +58,25 @@ Test(json, reads_what_python_reads) {
     static const char text[] =
         "{\"a\": [NaN, -Infinity,Infinity], \"b\": 1, \"s\": \"NaN \\\" Infinity\", \"n\": 0.5, \"b\": 2,"
         "\"o\": {\"b\": 3, \"b\": {\"c\": 4, \"c\": null}}, \"b\": 5, \"n\": NaN}";
-    qins_json *json = qins_json_parse_python(text, sizeof text - 1, 1000, &error);
+    qins_json *json = qins_json_parse_python(text, sizeof text - 1, 1000, QINS_BAD_MODEL, &error);
     expect_ok(&error);
     cr_expect_eq(qins_json_count(json), 5u);
     cr_expect_eq(qins_json_count(qins_json_get(json, "a")), 3u);
-    cr_expect_eq(qins_json_get_integer(json, "b", 0, 9, &error), 5);
-    cr_expect_str_eq(qins_json_get_string(json, "s", &error), "NaN \" Infinity");
+    cr_expect_eq(qins_json_get_integer(json, "b", 0, 9, QINS_BAD_MODEL, &error), 5);
+    cr_expect_str_eq(qins_json_get_string(json, "s", QINS_BAD_MODEL, &error), "NaN \" Infinity");
     const qins_json *inner = qins_json_get(qins_json_get(json, "o"), "b");
     cr_expect_eq(qins_json_count(inner), 1u);
     cr_expect_null(qins_json_get(inner, "c"));
     expect_ok(&error);
-    qins_json_get_number(json, "n", 0, 1, &error);
+    qins_json_get_number(json, "n", 0, 1, QINS_BAD_MODEL, &error);
     expect_error(&error, QINS_BAD_MODEL, "\"n\" must be a number from 0 to 1");
     qins_json_free(json);
     static const char *const refused[] = {"[1NaN]",  "[NaNs]", "[Na",          "[-NaN]",
                                           "{NaN: 1", "\"NaN",  "[Infinity\\]", "{\"a\": 1,"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         error = (qins_error){0};
-        cr_expect_null(qins_json_parse_python(refused[i], strlen(refused[i]), 1000, &error), "%s", refused[i]);
+        cr_expect_null(qins_json_parse_python(refused[i], strlen(refused[i]), 1000, QINS_BAD_MODEL, &error), "%s",
+                       refused[i]);
         expect_error(&error, QINS_BAD_MODEL, "not valid JSON at byte");
     }
 }
@@ -83,7 +85,7 @@ Test(json, deep_nesting_is_refused) {
     static char text[100000];
     memset(text, '[', sizeof text);
     qins_error error = {0};
-    cr_expect_null(qins_json_parse(text, sizeof text, &error));
+    cr_expect_null(qins_json_parse(text, sizeof text, QINS_BAD_MODEL, &error));
     expect_error(&error, QINS_BAD_MODEL, "not valid JSON");
 }
 
@@ -138,29 +140,30 @@ Test(json, integers_are_whole_and_exact) {
 Test(json, getters_check_presence_kind_and_range) {
     qins_json *root = parse("{\"n\": 5, \"x\": 1.5, \"s\": \"text\", \"b\": false, \"none\": null}");
     qins_error error = {0};
-    cr_expect_eq(qins_json_get_integer(root, "n", 5, 5, &error), 5);
-    cr_expect_eq(qins_json_get_integer_or(root, "none", 0, 9, 4, &error), 4);
-    cr_expect_eq(qins_json_get_number_or(root, "x", 0, 2, 7, &error), 1.5);
-    cr_expect_eq(qins_json_get_number_or(root, "missing", 0, 2, 7, &error), 7);
-    cr_expect_eq(qins_json_get_bool_or(root, "b", true, &error), false);
-    cr_expect_eq(qins_json_get_bool_or(root, "missing", true, &error), true);
-    cr_expect_str_eq(qins_json_get_string(root, "s", &error), "text");
+    cr_expect_eq(qins_json_get_integer(root, "n", 5, 5, QINS_BAD_MODEL, &error), 5);
+    cr_expect_eq(qins_json_get_integer_or(root, "none", 0, 9, 4, QINS_BAD_MODEL, &error), 4);
+    cr_expect_eq(qins_json_get_number_or(root, "x", 0, 2, 7, QINS_BAD_MODEL, &error), 1.5);
+    cr_expect_eq(qins_json_get_number_or(root, "missing", 0, 2, 7, QINS_BAD_MODEL, &error), 7);
+    cr_expect_eq(qins_json_get_bool_or(root, "b", true, QINS_BAD_MODEL, &error), false);
+    cr_expect_eq(qins_json_get_bool_or(root, "missing", true, QINS_BAD_MODEL, &error), true);
+    cr_expect_str_eq(qins_json_get_string(root, "s", QINS_BAD_MODEL, &error), "text");
     expect_ok(&error);
-    cr_expect_eq(qins_json_get_integer(root, "n", 6, 9, &error), 6, "a refused value is still in range");
+    cr_expect_eq(qins_json_get_integer(root, "n", 6, 9, QINS_BAD_MODEL, &error), 6,
+                 "a refused value is still in range");
     expect_error(&error, QINS_BAD_MODEL, "\"n\" must be an integer from 6 to 9");
-    qins_json_get_integer(root, "missing", 0, 9, &error);
+    qins_json_get_integer(root, "missing", 0, 9, QINS_BAD_MODEL, &error);
     expect_error(&error, QINS_BAD_MODEL, "\"missing\" is missing");
-    qins_json_get_integer(root, "none", 0, 9, &error);
+    qins_json_get_integer(root, "none", 0, 9, QINS_BAD_MODEL, &error);
     expect_error(&error, QINS_BAD_MODEL, "\"none\" is missing");
-    qins_json_get_integer_or(root, "x", 0, 9, 1, &error);
+    qins_json_get_integer_or(root, "x", 0, 9, 1, QINS_BAD_MODEL, &error);
     expect_error(&error, QINS_BAD_MODEL, "\"x\" must be an integer");
-    qins_json_get_number_or(root, "s", 0, 9, 1, &error);
+    qins_json_get_number_or(root, "s", 0, 9, 1, QINS_BAD_MODEL, &error);
     expect_error(&error, QINS_BAD_MODEL, "\"s\" must be a number");
-    cr_expect_eq(qins_json_get_number_or(root, "x", 2, 9, 3, &error), 3);
+    cr_expect_eq(qins_json_get_number_or(root, "x", 2, 9, 3, QINS_BAD_MODEL, &error), 3);
     expect_error(&error, QINS_BAD_MODEL, "\"x\" must be a number from 2 to 9");
-    qins_json_get_bool_or(root, "n", false, &error);
+    qins_json_get_bool_or(root, "n", false, QINS_BAD_MODEL, &error);
     expect_error(&error, QINS_BAD_MODEL, "\"n\" must be true or false");
-    cr_expect_str_empty(qins_json_get_string(root, "n", &error));
+    cr_expect_str_empty(qins_json_get_string(root, "n", QINS_BAD_MODEL, &error));
     expect_error(&error, QINS_BAD_MODEL, "\"n\" must be a string");
     qins_json_free(root);
 }
@@ -238,11 +241,11 @@ Test(json, a_nul_is_refused) {
     static const char *const refused[] = {"{\"a\\u0000b\": 1}", "{\"a\": \"\\u0000\"}", "[\"\\\\\\u0000\"]"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         qins_error error = {0};
-        cr_expect_null(qins_json_parse(refused[i], strlen(refused[i]), &error), "%s", refused[i]);
+        cr_expect_null(qins_json_parse(refused[i], strlen(refused[i]), QINS_BAD_MODEL, &error), "%s", refused[i]);
         expect_error(&error, QINS_BAD_MODEL, "there is a U+0000 at byte");
     }
     qins_error error = {0};
-    cr_expect_null(qins_json_parse("[\"a\0b\"]", 7, &error));
+    cr_expect_null(qins_json_parse("[\"a\0b\"]", 7, QINS_BAD_MODEL, &error));
     expect_error(&error, QINS_BAD_MODEL, "there is a U+0000 at byte 3");
     qins_json *json = parse("[\"\\\\u0000 is none\"]");
     cr_expect_str_eq(qins_json_text(qins_json_first(json)), "\\u0000 is none");
@@ -252,9 +255,9 @@ Test(json, a_nul_is_refused) {
 Test(json, values_are_counted) {
     static const char text[] = "{\"a,[{\": [1, 2, \"\\\",,,\"], \"b\": {}}";
     qins_error error = {0};
-    qins_json *json = qins_json_parse_limited(text, sizeof text - 1, 7, &error);
+    qins_json *json = qins_json_parse_limited(text, sizeof text - 1, 7, QINS_BAD_MODEL, &error);
     expect_ok(&error);
     qins_json_free(json);
-    cr_expect_null(qins_json_parse_limited(text, sizeof text - 1, 6, &error));
+    cr_expect_null(qins_json_parse_limited(text, sizeof text - 1, 6, QINS_BAD_MODEL, &error));
     expect_error(&error, QINS_BAD_MODEL, "JSON with more than 6 values");
 }

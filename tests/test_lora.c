@@ -260,7 +260,7 @@ Test(lora, finds_patterns_as_peft_does) {
         {"model.layers.2.mlp.down_proj", 8, 5.0 / 8},      {"lm_head", 8, 16.0 / 8},
     };
     qins_error error = {0};
-    qins_json *config = qins_json_parse_python(text, sizeof text - 1, 1000, &error);
+    qins_json *config = qins_json_parse_python(text, sizeof text - 1, 1000, QINS_BAD_MODEL, &error);
     expect_ok(&error);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int64_t rank;
@@ -280,7 +280,7 @@ static void expect_patterns_refused(const char *patterns, qins_status status, co
     double scale;
     char *text = malloc(strlen(patterns) + 64);
     sprintf(text, "{\"peft_type\":\"LORA\",\"rank_pattern\":{%s}}", patterns);
-    qins_json *config = qins_json_parse(text, strlen(text), &error);
+    qins_json *config = qins_json_parse(text, strlen(text), QINS_BAD_MODEL, &error);
     expect_ok(&error);
     if (qins_lora_config_check(config, &problems, &error) == QINS_OK)
         qins_lora_config_module(config, "model.layers.0.self_attn.q_proj", &rank, &scale, &error);

@@ -74,7 +74,7 @@ static void check_golden(const char *folder) {
     cr_assert_not_null(text, "%s", error.message);
     hf_model model = hf_model_open(folder, (hf_mode){0});
     for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1, n_records++) {
-        qins_json *record = qins_json_parse(line, (size_t)(end - line), &error);
+        qins_json *record = qins_json_parse(line, (size_t)(end - line), QINS_BAD_MODEL, &error);
         cr_assert_not_null(record, "%s", error.message);
         check_logits(&model, record);
         check_greedy(&model, record);

@@ -60,7 +60,7 @@ size_t support_each_line(const char *path, support_line_check *check, void *cont
         cr_assert_null(strstr(line, stand_in_escape));
         hide_nuls(line);
         qins_error error = {0};
-        qins_json *json = qins_json_parse(line, strlen(line), &error);
+        qins_json *json = qins_json_parse(line, strlen(line), QINS_BAD_MODEL, &error);
         cr_assert_not_null(json, "%s, line %zu: %s", path, number + 1, error.message);
         check(json, ++number, context);
         qins_json_free(json);

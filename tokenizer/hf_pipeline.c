@@ -35,8 +35,8 @@ static void read_replace(const qins_json *item, const char *field, pipeline *ste
     const qins_json *pattern = qins_json_get(item, "pattern");
     hf_check_members(item, field, members, error);
     hf_check_members(pattern, field, string, error);
-    const char *from = qins_json_get_string(pattern, "String", error);
-    const char *to = qins_json_get_string(item, "content", error);
+    const char *from = qins_json_get_string(pattern, "String", QINS_BAD_MODEL, error);
+    const char *to = qins_json_get_string(item, "content", QINS_BAD_MODEL, error);
     if (from[0] == '\0' || strlen(to) > PIPELINE_MAX_GROWTH * strlen(from))
         hf_refuse(item, field, "the pattern is empty, or the content too long", error);
     hf_add_step(steps, STEP_REPLACE, 0, from, to, error);
@@ -48,7 +48,7 @@ static void read_normalizer(const qins_json *item, pipeline *steps, qins_error *
     static const char *const members[] = {"type", "prepend", NULL};
     if (is_type(item, "Prepend")) {
         hf_check_members(item, "normalizer", members, error);
-        const char *text = qins_json_get_string(item, "prepend", error);
+        const char *text = qins_json_get_string(item, "prepend", QINS_BAD_MODEL, error);
         if (text[0] != '\0') hf_add_step(steps, STEP_PREPEND, PREPEND_ALWAYS, NULL, text, error);
     } else if (is_type(item, "Replace")) {
         read_replace(item, "normalizer", steps, error);
@@ -70,7 +70,7 @@ static void read_strip(const qins_json *item, pipeline *steps, qins_error *error
     hf_check_members(item, "decoder", members, error);
     hf_check_text(item, "content", " ", "decoder Strip content", error);
     hf_check_integer(item, "stop", 0, "decoder Strip stop", error);
-    const int64_t start = qins_json_get_integer(item, "start", 0, UINT8_MAX, error);
+    const int64_t start = qins_json_get_integer(item, "start", 0, UINT8_MAX, QINS_BAD_MODEL, error);
     if (start > 0) hf_add_step(steps, STEP_STRIP, (unsigned)start, NULL, NULL, error);
 }
 

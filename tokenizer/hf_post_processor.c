@@ -8,7 +8,7 @@ static void append_special(const qins_json *item, const qins_json *special_token
     static const char *const members[] = {"id", "type_id", NULL}, *const token_members[] = {"id", "ids", "tokens",
                                                                                             NULL};
     hf_check_members(item, "post_processor.single SpecialToken", members, error);
-    const char *name = qins_json_get_string(item, "id", error);
+    const char *name = qins_json_get_string(item, "id", QINS_BAD_MODEL, error);
     const qins_json *token = qins_json_get(special_tokens, name);
     hf_check_members(token, "post_processor.special_tokens", token_members, error);
     const qins_json *list = qins_json_get(token, "ids");

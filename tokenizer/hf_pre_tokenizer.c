@@ -29,8 +29,8 @@ const char *hf_split_regex(split_rule rule) {
 
 // All of a text is matched by each expression, so keeping the matches and isolating them is the same.
 static void check_behavior(const qins_json *item, qins_error *error) {
-    const char *behavior = qins_json_get_string(item, "behavior", error);
-    const bool invert = qins_json_get_bool(item, "invert", error);
+    const char *behavior = qins_json_get_string(item, "behavior", QINS_BAD_MODEL, error);
+    const bool invert = qins_json_get_bool(item, "invert", QINS_BAD_MODEL, error);
     if (strcmp(behavior, "Isolated") != 0 && !(strcmp(behavior, "Removed") == 0 && invert))
         hf_refuse(item, "pre_tokenizer Split", "only the behavior Isolated, or Removed with invert true, is supported",
                   error);
@@ -55,9 +55,9 @@ static void read_split(const qins_json *item, pipeline *steps, qins_error *error
 static void read_byte_level(const qins_json *item, pipeline *steps, qins_error *error) {
     static const char *const members[] = {"type", "add_prefix_space", "trim_offsets", "use_regex", NULL};
     hf_check_members(item, "pre_tokenizer", members, error);
-    if (qins_json_get_bool(item, "add_prefix_space", error))
+    if (qins_json_get_bool(item, "add_prefix_space", QINS_BAD_MODEL, error))
         hf_add_step(steps, STEP_PREPEND, PREPEND_MISSING, NULL, " ", error);
-    if (qins_json_get_bool_or(item, "use_regex", true, error))
+    if (qins_json_get_bool_or(item, "use_regex", true, QINS_BAD_MODEL, error))
         hf_add_step(steps, STEP_SPLIT, SPLIT_GPT2, NULL, NULL, error);
     hf_add_step(steps, STEP_BYTES, 0, NULL, NULL, error);
 }
@@ -65,7 +65,7 @@ static void read_byte_level(const qins_json *item, pipeline *steps, qins_error *
 static void read_digits(const qins_json *item, pipeline *steps, qins_error *error) {
     static const char *const members[] = {"type", "individual_digits", NULL};
     hf_check_members(item, "pre_tokenizer", members, error);
-    const bool individual = qins_json_get_bool(item, "individual_digits", error);
+    const bool individual = qins_json_get_bool(item, "individual_digits", QINS_BAD_MODEL, error);
     hf_add_step(steps, STEP_SPLIT, individual ? SPLIT_DIGITS : SPLIT_DIGIT_RUNS, NULL, NULL, error);
 }
 
@@ -74,7 +74,8 @@ static uint8_t read_scheme(const qins_json *item, const char *field, qins_error 
     static const char *const names[] = {"never", "always", "first"};
     static const uint8_t values[] = {0, PREPEND_MISSING, PREPEND_START};
     const qins_json *scheme = qins_json_get(item, "prepend_scheme");
-    if (scheme == NULL) return qins_json_get_bool_or(item, "add_prefix_space", true, error) ? PREPEND_MISSING : 0;
+    if (scheme == NULL)
+        return qins_json_get_bool_or(item, "add_prefix_space", true, QINS_BAD_MODEL, error) ? PREPEND_MISSING : 0;
     const char *text = qins_json_text(scheme);
     for (size_t i = 0; i < 3 && text != NULL; i++)
         if (strcmp(text, names[i]) == 0) return values[i];
@@ -88,7 +89,7 @@ const char *hf_read_metaspace(const qins_json *item, const char *field, uint8_t 
     uint32_t code_point;
     hf_check_members(item, field, members, error);
     *when = read_scheme(item, field, error);
-    const char *space = qins_json_get_string(item, "replacement", error);
+    const char *space = qins_json_get_string(item, "replacement", QINS_BAD_MODEL, error);
     if (error->status == QINS_OK &&
         (space[0] == '\0' || utf8_decode(space, strlen(space), &code_point) != strlen(space)))
         hf_refuse(item, field, "its replacement must be one character", error);
@@ -100,7 +101,8 @@ static void read_metaspace(const qins_json *item, pipeline *steps, qins_error *e
     const char *space = hf_read_metaspace(item, "pre_tokenizer", &when, error);
     hf_add_step(steps, STEP_REPLACE, 0, " ", space, error);
     if (when != 0) hf_add_step(steps, STEP_PREPEND, when, NULL, space, error);
-    if (qins_json_get_bool_or(item, "split", true, error)) hf_add_step(steps, STEP_CUT, 0, space, NULL, error);
+    if (qins_json_get_bool_or(item, "split", true, QINS_BAD_MODEL, error))
+        hf_add_step(steps, STEP_CUT, 0, space, NULL, error);
 }
 
 void hf_read_pre_tokenizer(const qins_json *item, pipeline *steps, qins_error *error) {

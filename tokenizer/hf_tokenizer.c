@@ -79,7 +79,7 @@ static uint8_t read_added_flags(const qins_json *item, qins_error *error) {
                 {"special", TOKEN_SPECIAL}};
     unsigned flags = TOKEN_ADDED;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (qins_json_get_bool_or(item, keys[i].key, false, error)) flags |= keys[i].flag;
+        if (qins_json_get_bool_or(item, keys[i].key, false, QINS_BAD_MODEL, error)) flags |= keys[i].flag;
     return (uint8_t)flags;
 }
 
@@ -87,8 +87,8 @@ static qins_status read_added_token(const qins_json *item, hf_vocabulary *vocabu
     static const char *const members[] = {"id",     "content",    "single_word", "lstrip",
                                           "rstrip", "normalized", "special",     NULL};
     hf_check_members(item, "added_tokens item", members, error);
-    int64_t id = qins_json_get_integer(item, "id", 0, (int64_t)TOKENIZER_MAX_IDS - 1, error);
-    const char *content = qins_json_get_string(item, "content", error);
+    int64_t id = qins_json_get_integer(item, "id", 0, (int64_t)TOKENIZER_MAX_IDS - 1, QINS_BAD_MODEL, error);
+    const char *content = qins_json_get_string(item, "content", QINS_BAD_MODEL, error);
     const uint8_t flags = read_added_flags(item, error);
     if (content[0] == '\0') hf_refuse(item, "added_tokens", "its content is empty", error);
     if (error->status != QINS_OK) return qins_error_context(error, "added token \"%.80s\"", content);
@@ -222,12 +222,12 @@ static qins_status check_model(const qins_json *model, qins_error *error) {
 }
 
 static qins_status read_options(const qins_json *model, qins_tokenizer *tokenizer, qins_error *error) {
-    tokenizer->fuse_unk = qins_json_get_bool_or(model, "fuse_unk", false, error);
-    tokenizer->byte_fallback = qins_json_get_bool_or(model, "byte_fallback", false, error);
-    tokenizer->ignore_merges = qins_json_get_bool_or(model, "ignore_merges", false, error);
+    tokenizer->fuse_unk = qins_json_get_bool_or(model, "fuse_unk", false, QINS_BAD_MODEL, error);
+    tokenizer->byte_fallback = qins_json_get_bool_or(model, "byte_fallback", false, QINS_BAD_MODEL, error);
+    tokenizer->ignore_merges = qins_json_get_bool_or(model, "ignore_merges", false, QINS_BAD_MODEL, error);
     const qins_json *item = qins_json_get(model, "unk_token");
     if (item == NULL) return error->status;
-    const char *text = qins_json_get_string(model, "unk_token", error);
+    const char *text = qins_json_get_string(model, "unk_token", QINS_BAD_MODEL, error);
     tokenizer->unk_id = tokenizer_find_piece(tokenizer, text, strlen(text));
     if (tokenizer->unk_id < 0) return hf_refuse(item, "model.unk_token", "it must be in model.vocab", error);
     return error->status;
@@ -262,7 +262,7 @@ static const char *leftovers(const qins_json *root) {
 qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, const char **notice, qins_error *error) {
     if (notice != NULL) *notice = NULL;
     if (error->status != QINS_OK) return NULL;
-    qins_json *root = qins_json_parse(json, size, error);
+    qins_json *root = qins_json_parse(json, size, QINS_BAD_MODEL, error);
     if (root == NULL) return NULL;
     qins_tokenizer *tokenizer = tokenizer_create(error);
     if (tokenizer != NULL && read_root(root, tokenizer, error) != QINS_OK) {

@@ -40,19 +40,19 @@ __attribute__((constructor)) static void set_hooks(void) {
 
 // --- reading ---
 
-static qins_status refuse_nul(size_t at, qins_error *error) {
-    return qins_fail(error, QINS_BAD_MODEL, "there is a U+0000 at byte %zu, which no text here can hold", at);
+static qins_status refuse_nul(size_t at, qins_status bad, qins_error *error) {
+    return qins_fail(error, bad, "there is a U+0000 at byte %zu, which no text here can hold", at);
 }
 
 // Strings are C strings in memory, so a U+0000 would cut one short; and a value takes some 100 bytes there, but as few
 // as 2 in a text. What comes after the first mistake in the text does not matter here.
-static qins_status check_text(const char *text, size_t size, size_t max_values, qins_error *error) {
+static qins_status check_text(const char *text, size_t size, size_t max_values, qins_status bad, qins_error *error) {
     size_t n_values = 1;
     bool is_string = false;
     for (size_t at = 0; at < size; at++) {
-        if (is_string && text[at] == '\0') return refuse_nul(at, error);
+        if (is_string && text[at] == '\0') return refuse_nul(at, bad, error);
         if (is_string && text[at] == '\\') {
-            if (size - at >= 6 && memcmp(text + at, "\\u0000", 6) == 0) return refuse_nul(at, error);
+            if (size - at >= 6 && memcmp(text + at, "\\u0000", 6) == 0) return refuse_nul(at, bad, error);
             at++; // what a backslash escapes begins no escape of its own
         } else if (text[at] == '"') {
             is_string = !is_string;
@@ -61,39 +61,40 @@ static qins_status check_text(const char *text, size_t size, size_t max_values, 
         }
     }
     if (n_values <= max_values) return QINS_OK;
-    return qins_fail(error, QINS_BAD_MODEL, "JSON with more than %zu values", max_values);
+    return qins_fail(error, bad, "JSON with more than %zu values", max_values);
 }
 
-static void fail_to_parse(const char *text, size_t size, size_t offset, qins_error *error) {
+static void fail_to_parse(const char *text, size_t size, size_t offset, qins_status bad, qins_error *error) {
     const char *name = offset < size ? no_number(text, size, offset) : "";
     if (is_out_of_memory)
         qins_fail(error, QINS_FAILED, "out of memory while reading JSON of %zu bytes", size);
     else
-        qins_fail(error, QINS_BAD_MODEL, "not valid JSON at byte %zu of %zu%s%s", offset, size,
+        qins_fail(error, bad, "not valid JSON at byte %zu of %zu%s%s", offset, size,
                   name[0] != '\0' ? ", which has no number " : "", name);
 }
 
-qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_error *error) {
-    if (error->status != QINS_OK || check_text(text, size, max_values, error) != QINS_OK) return NULL;
+qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_status bad,
+                                   qins_error *error) {
+    if (error->status != QINS_OK || check_text(text, size, max_values, bad, error) != QINS_OK) return NULL;
     const char *end = text;
     is_out_of_memory = false;
     cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, false);
     size_t offset = end == NULL ? 0 : (size_t)(end - text);
     if (json == NULL) {
-        fail_to_parse(text, size, offset, error);
+        fail_to_parse(text, size, offset, bad, error);
         return NULL;
     }
     while (offset < size && strchr(" \t\r\n", text[offset]) != NULL && text[offset] != '\0') offset++;
     if (offset < size) {
-        qins_fail(error, QINS_BAD_MODEL, "JSON ends at byte %zu, but %zu more bytes follow", offset, size - offset);
+        qins_fail(error, bad, "JSON ends at byte %zu, but %zu more bytes follow", offset, size - offset);
         cJSON_Delete(json);
         return NULL;
     }
     return json;
 }
 
-qins_json *qins_json_parse(const char *text, size_t size, qins_error *error) {
-    return qins_json_parse_limited(text, size, QINS_JSON_MAX_VALUES, error);
+qins_json *qins_json_parse(const char *text, size_t size, qins_status bad, qins_error *error) {
+    return qins_json_parse_limited(text, size, QINS_JSON_MAX_VALUES, bad, error);
 }
 
 // A copy of the text in which quotes make strings of what is no number, in the same places.
@@ -149,9 +150,10 @@ static qins_status keep_last_members(cJSON *json, qins_error *error) {
     return error->status;
 }
 
-qins_json *qins_json_parse_python(const char *text, size_t size, size_t max_values, qins_error *error) {
+qins_json *qins_json_parse_python(const char *text, size_t size, size_t max_values, qins_status bad,
+                                  qins_error *error) {
     char *copy = quote_no_numbers(text, size, error);
-    cJSON *json = copy != NULL ? qins_json_parse_limited(copy, size, max_values, error) : NULL;
+    cJSON *json = copy != NULL ? qins_json_parse_limited(copy, size, max_values, bad, error) : NULL;
     free(copy);
     if (json == NULL || keep_last_members(json, error) == QINS_OK) return json;
     cJSON_Delete(json);
@@ -219,7 +221,7 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static qins_status check_members(const qins_json *object, qins_error *error) {
+static qins_status check_members(const qins_json *object, qins_status bad, qins_error *error) {
     const size_t count = qins_json_count(object);
     size_t n = 0;
     const char **keys = qins_alloc(count, sizeof *keys, "members of an object", error);
@@ -228,15 +230,15 @@ static qins_status check_members(const qins_json *object, qins_error *error) {
         keys[n++] = qins_json_key(item);
     qsort(keys, count, sizeof *keys, by_text);
     for (size_t i = 1; i < count; i++)
-        if (strcmp(keys[i - 1], keys[i]) == 0) qins_fail(error, QINS_BAD_MODEL, "\"%s\" is there twice", keys[i]);
+        if (strcmp(keys[i - 1], keys[i]) == 0) qins_fail(error, bad, "\"%s\" is there twice", keys[i]);
     free(keys);
     return error->status;
 }
 
-qins_status qins_json_check_unique(const qins_json *json, qins_error *error) {
-    if (qins_json_is_object(json)) check_members(json, error);
+qins_status qins_json_check_unique(const qins_json *json, qins_status bad, qins_error *error) {
+    if (qins_json_is_object(json)) check_members(json, bad, error);
     for (const qins_json *item = qins_json_first(json); item != NULL && error->status == QINS_OK; item = item->next)
-        qins_json_check_unique(item, error); // cJSON limits the depth
+        qins_json_check_unique(item, bad, error); // cJSON limits the depth
     return error->status;
 }
 
@@ -255,56 +257,58 @@ bool qins_json_number(const qins_json *item, double *value) {
     return true;
 }
 
-static void require(const qins_json *object, const char *key, qins_error *error) {
-    if (qins_json_get(object, key) == NULL) qins_fail(error, QINS_BAD_MODEL, "\"%s\" is missing", key);
+static void require(const qins_json *object, const char *key, qins_status bad, qins_error *error) {
+    if (qins_json_get(object, key) == NULL) qins_fail(error, bad, "\"%s\" is missing", key);
 }
 
-int64_t qins_json_get_integer(const qins_json *object, const char *key, int64_t min, int64_t max, qins_error *error) {
-    require(object, key, error);
-    return qins_json_get_integer_or(object, key, min, max, min, error);
+int64_t qins_json_get_integer(const qins_json *object, const char *key, int64_t min, int64_t max, qins_status bad,
+                              qins_error *error) {
+    require(object, key, bad, error);
+    return qins_json_get_integer_or(object, key, min, max, min, bad, error);
 }
 
-double qins_json_get_number(const qins_json *object, const char *key, double min, double max, qins_error *error) {
-    require(object, key, error);
-    return qins_json_get_number_or(object, key, min, max, min, error);
+double qins_json_get_number(const qins_json *object, const char *key, double min, double max, qins_status bad,
+                            qins_error *error) {
+    require(object, key, bad, error);
+    return qins_json_get_number_or(object, key, min, max, min, bad, error);
 }
 
-bool qins_json_get_bool(const qins_json *object, const char *key, qins_error *error) {
-    require(object, key, error);
-    return qins_json_get_bool_or(object, key, false, error);
+bool qins_json_get_bool(const qins_json *object, const char *key, qins_status bad, qins_error *error) {
+    require(object, key, bad, error);
+    return qins_json_get_bool_or(object, key, false, bad, error);
 }
 
 int64_t qins_json_get_integer_or(const qins_json *object, const char *key, int64_t min, int64_t max, int64_t fallback,
-                                 qins_error *error) {
+                                 qins_status bad, qins_error *error) {
     const cJSON *item = qins_json_get(object, key);
     if (item == NULL) return fallback;
     int64_t value;
     if (qins_json_integer(item, &value) && value >= min && value <= max) return value;
-    qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be an integer from %lld to %lld", key, (long long)min,
-              (long long)max);
+    qins_fail(error, bad, "\"%s\" must be an integer from %lld to %lld", key, (long long)min, (long long)max);
     return fallback;
 }
 
 double qins_json_get_number_or(const qins_json *object, const char *key, double min, double max, double fallback,
-                               qins_error *error) {
+                               qins_status bad, qins_error *error) {
     const cJSON *item = qins_json_get(object, key);
     if (item == NULL) return fallback;
     if (cJSON_IsNumber(item) && item->valuedouble >= min && item->valuedouble <= max) return item->valuedouble;
-    qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be a number from %g to %g", key, min, max);
+    qins_fail(error, bad, "\"%s\" must be a number from %g to %g", key, min, max);
     return fallback;
 }
 
-bool qins_json_get_bool_or(const qins_json *object, const char *key, bool fallback, qins_error *error) {
+bool qins_json_get_bool_or(const qins_json *object, const char *key, bool fallback, qins_status bad,
+                           qins_error *error) {
     const cJSON *item = qins_json_get(object, key);
     if (item == NULL) return fallback;
-    if (!cJSON_IsBool(item)) qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be true or false", key);
+    if (!cJSON_IsBool(item)) qins_fail(error, bad, "\"%s\" must be true or false", key);
     return cJSON_IsTrue(item);
 }
 
-const char *qins_json_get_string(const qins_json *object, const char *key, qins_error *error) {
+const char *qins_json_get_string(const qins_json *object, const char *key, qins_status bad, qins_error *error) {
     const char *text = qins_json_text(qins_json_get(object, key));
     if (text != NULL) return text;
-    qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be a string", key);
+    qins_fail(error, bad, "\"%s\" must be a string", key);
     return "";
 }
 

@@ -1,5 +1,6 @@
 // All JSON goes through here (cJSON inside). Getters take the object, a key and a range, return a usable value in any
-// case and record the first problem in the error, so a reader of many fields may check once at its end.
+// case and record the first problem in the error, so a reader of many fields may check once at its end. `bad` is the
+// status of an error that lies in the document: QINS_BAD_MODEL for a part of a model, QINS_USAGE for what a user wrote.
 #ifndef QINS_BASE_JSON_H
 #define QINS_BASE_JSON_H
 
@@ -14,12 +15,13 @@ typedef struct cJSON qins_json;
 // Parse a whole document of `size` bytes (nothing but white space may follow) with no more than QINS_JSON_MAX_VALUES
 // values and no U+0000. NULL and an error with the byte offset otherwise. Release with qins_json_free.
 enum { QINS_JSON_MAX_VALUES = 1 << 21 }; // a tokenizer.json of 262,144 tokens has some 2 million
-qins_json *qins_json_parse(const char *text, size_t size, qins_error *error);
+qins_json *qins_json_parse(const char *text, size_t size, qins_status bad, qins_error *error);
 // As above with another bound on the number of values, each of which takes some 100 bytes in memory.
-qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_error *error);
+qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_status bad,
+                                   qins_error *error);
 // As above for a text that Python may have written or reads: NaN, Infinity and -Infinity are taken (as texts, so they
 // are no numbers for any getter), and of members of one name the last one stays.
-qins_json *qins_json_parse_python(const char *text, size_t size, size_t max_values, qins_error *error);
+qins_json *qins_json_parse_python(const char *text, size_t size, size_t max_values, qins_status bad, qins_error *error);
 void qins_json_free(qins_json *json);
 
 // Member of an object, NULL when absent or JSON null (or when `object` is NULL or no object).
@@ -38,23 +40,25 @@ const char *qins_json_key(const qins_json *member); // name of an object's membe
 const char *qins_json_text(const qins_json *item);  // NULL when the item is no string
 
 // No object in there may have two members of one name: which of them counts is for every reader to choose.
-qins_status qins_json_check_unique(const qins_json *json, qins_error *error);
+qins_status qins_json_check_unique(const qins_json *json, qins_status bad, qins_error *error);
 
 // The item's own value; false when the type is wrong (for _integer: also when it is no integer of magnitude <= 2^53).
 bool qins_json_integer(const qins_json *item, int64_t *value);
 bool qins_json_number(const qins_json *item, double *value);
 
 // Member getters. The plain form requires the member, the _or form has a value for absent or null.
-int64_t qins_json_get_integer(const qins_json *object, const char *key, int64_t min, int64_t max, qins_error *error);
+int64_t qins_json_get_integer(const qins_json *object, const char *key, int64_t min, int64_t max, qins_status bad,
+                              qins_error *error);
 int64_t qins_json_get_integer_or(const qins_json *object, const char *key, int64_t min, int64_t max, int64_t fallback,
-                                 qins_error *error);
+                                 qins_status bad, qins_error *error);
 double qins_json_get_number_or(const qins_json *object, const char *key, double min, double max, double fallback,
-                               qins_error *error);
-bool qins_json_get_bool_or(const qins_json *object, const char *key, bool fallback, qins_error *error);
-double qins_json_get_number(const qins_json *object, const char *key, double min, double max, qins_error *error);
-bool qins_json_get_bool(const qins_json *object, const char *key, qins_error *error);
+                               qins_status bad, qins_error *error);
+bool qins_json_get_bool_or(const qins_json *object, const char *key, bool fallback, qins_status bad, qins_error *error);
+double qins_json_get_number(const qins_json *object, const char *key, double min, double max, qins_status bad,
+                            qins_error *error);
+bool qins_json_get_bool(const qins_json *object, const char *key, qins_status bad, qins_error *error);
 // The string is owned by the document; "" on failure.
-const char *qins_json_get_string(const qins_json *object, const char *key, qins_error *error);
+const char *qins_json_get_string(const qins_json *object, const char *key, qins_status bad, qins_error *error);
 
 // Building. Every function tolerates NULL parents, so a builder may check its root and the error once at the end.
 qins_json *qins_json_new_object(qins_error *error);

@@ -31,7 +31,7 @@ struct batch {
 
 static qins_request_kind kind_of(const char *line, size_t size) {
     qins_error ignored = {0};
-    qins_json *json = qins_json_parse_limited(line, size, QINS_MAX_BODY_VALUES, &ignored);
+    qins_json *json = qins_json_parse_limited(line, size, QINS_MAX_BODY_VALUES, QINS_USAGE, &ignored);
     const bool is_text = qins_json_get(json, "prompt") != NULL && qins_json_get(json, "messages") == NULL;
     qins_json_free(json);
     return is_text ? QINS_TEXT_REQUEST : QINS_CHAT_REQUEST;

@@ -130,13 +130,12 @@ void qins_conversation_print(const qins_conversation *conversation, qins_buffer 
 }
 
 static qins_json *parse_messages(const char *text, size_t size, qins_error *error) {
-    qins_json *json = qins_json_parse(text, size, error);
+    qins_json *json = qins_json_parse(text, size, QINS_USAGE, error);
     if (json != NULL && !qins_json_is_array(json)) {
         qins_fail(error, QINS_USAGE, "it holds no array of messages");
         qins_json_free(json);
         json = NULL;
     }
-    if (error->status == QINS_BAD_MODEL) error->status = QINS_USAGE; // the JSON reader takes all for a model's
     return json;
 }
 
@@ -177,8 +176,8 @@ static void load_reply(qins_conversation *conversation, const char *text, qins_e
 // Message `number` (from 1): first the system's, if there is one, then the user's and the assistant's in turns.
 static void load_message(qins_conversation *conversation, size_t number, const qins_json *message, bool *awaits_reply,
                          qins_error *error) {
-    const char *role = qins_json_get_string(message, "role", error);
-    const char *content = qins_json_get_string(message, "content", error);
+    const char *role = qins_json_get_string(message, "role", QINS_USAGE, error);
+    const char *content = qins_json_get_string(message, "content", QINS_USAGE, error);
     const char *expected = *awaits_reply ? "assistant" : "user";
     if (error->status == QINS_OK && number == 1 && strcmp(role, "system") == 0) {
         conversation->system = copy_text(content, strlen(content), error);
@@ -204,7 +203,6 @@ qins_status qins_conversation_parse(qins_conversation *conversation, const char 
          item = qins_json_next(item))
         load_message(conversation, ++number, item, awaits_reply, error);
     qins_json_free(messages);
-    if (error->status == QINS_BAD_MODEL) error->status = QINS_USAGE;
     return error->status;
 }
 

@@ -42,10 +42,11 @@ static qins_status read_fields(qins_question *question, qins_task_format format,
     const bool is_hellaswag = format == QINS_HELLASWAG;
     const qins_json *json = question->json;
     read_choices(question, qins_json_get(json, is_hellaswag ? "endings" : "choices"), error);
-    question->text = qins_json_get_string(json, is_hellaswag ? "ctx" : "question", error);
-    question->subject = format == QINS_MMLU ? qins_json_get_string(json, "subject", error) : "";
+    question->text = qins_json_get_string(json, is_hellaswag ? "ctx" : "question", QINS_USAGE, error);
+    question->subject = format == QINS_MMLU ? qins_json_get_string(json, "subject", QINS_USAGE, error) : "";
     const int64_t last = (int64_t)question->n_choices - 1;
-    question->answer = (size_t)qins_json_get_integer(json, is_hellaswag ? "label" : "answer", 0, last, error);
+    question->answer =
+        (size_t)qins_json_get_integer(json, is_hellaswag ? "label" : "answer", 0, last, QINS_USAGE, error);
     if (format == QINS_WINOGRANDE && error->status == QINS_OK && strchr(question->text, '_') == NULL)
         qins_fail(error, QINS_USAGE, "the sentence has no _ for the choices to fill in");
     return error->status;
@@ -57,7 +58,7 @@ static qins_status add_question(qins_task *task, const char *text, size_t size, 
     task->questions = questions;
     if (error->status != QINS_OK) return error->status;
     qins_question *question = &task->questions[task->n_questions];
-    *question = (qins_question){.json = qins_json_parse(text, size, error), .line = line};
+    *question = (qins_question){.json = qins_json_parse(text, size, QINS_USAGE, error), .line = line};
     if (question->json == NULL) return error->status;
     task->n_questions++;
     return read_fields(question, task->format, error);
@@ -69,7 +70,6 @@ static qins_status read_lines(qins_task *task, const char *path, const char *tex
         const char *newline = memchr(text + at, '\n', size - at);
         const size_t length = newline != NULL ? (size_t)(newline - (text + at)) : size - at;
         if (length > 0) add_question(task, text + at, length, line, error);
-        if (error->status == QINS_BAD_MODEL) error->status = QINS_USAGE; // the JSON reader takes all for a model's
         qins_error_context(error, "%s, line %zu", path, line);
         at += length + 1;
     }

@@ -131,9 +131,10 @@ void qins_config_factors(double *factors, size_t count, const qins_json *object,
 
 static void read_longrope(qins_config *config, const qins_json *rope, qins_error *error) {
     config->rope = QINS_ROPE_LONG;
-    config->original_positions = (size_t)qins_json_get_integer(rope, "original_positions", 2, MAX_POSITIONS, error);
-    config->attention_factor = qins_json_get_number_or(rope, "attention_factor", 0, 1e6, 0, error);
-    config->scaling_factor = qins_json_get_number_or(rope, "scaling_factor", 0, 1e6, 0, error);
+    config->original_positions =
+        (size_t)qins_json_get_integer(rope, "original_positions", 2, MAX_POSITIONS, QINS_BAD_MODEL, error);
+    config->attention_factor = qins_json_get_number_or(rope, "attention_factor", 0, 1e6, 0, QINS_BAD_MODEL, error);
+    config->scaling_factor = qins_json_get_number_or(rope, "scaling_factor", 0, 1e6, 0, QINS_BAD_MODEL, error);
     if (config->rope_dim > QINS_MAX_HEAD_DIM) return; // qins_config_check will say so
     qins_config_factors(config->short_factor, config->rope_dim / 2, rope, "short_factor", error);
     qins_config_factors(config->long_factor, config->rope_dim / 2, rope, "long_factor", error);
@@ -142,13 +143,14 @@ static void read_longrope(qins_config *config, const qins_json *rope, qins_error
 qins_status qins_config_from_json(qins_config *config, const qins_json *object, qins_error *error) {
     *config = (qins_config){0};
     for (int i = 0; i < N_SIZE_FIELDS; i++) {
-        size_t value = (size_t)qins_json_get_integer(object, size_fields[i].key, 0, MAX_POSITIONS, error);
+        size_t value =
+            (size_t)qins_json_get_integer(object, size_fields[i].key, 0, MAX_POSITIONS, QINS_BAD_MODEL, error);
         memcpy((char *)config + size_fields[i].offset, &value, sizeof value);
     }
-    config->window = (size_t)qins_json_get_integer_or(object, "window", 1, MAX_POSITIONS, 0, error);
-    config->rms_eps = qins_json_get_number(object, "rms_eps", 0, 1, error);
-    config->tied_head = qins_json_get_bool(object, "tied_head", error);
-    config->rope_base = qins_json_get_number(object, "rope_base", 0, 1e12, error);
+    config->window = (size_t)qins_json_get_integer_or(object, "window", 1, MAX_POSITIONS, 0, QINS_BAD_MODEL, error);
+    config->rms_eps = qins_json_get_number(object, "rms_eps", 0, 1, QINS_BAD_MODEL, error);
+    config->tied_head = qins_json_get_bool(object, "tied_head", QINS_BAD_MODEL, error);
+    config->rope_base = qins_json_get_number(object, "rope_base", 0, 1e12, QINS_BAD_MODEL, error);
     const qins_json *rope = qins_json_get(object, "longrope");
     if (rope != NULL && error->status == QINS_OK) read_longrope(config, rope, error);
     const qins_json *stops = qins_json_get(object, "stop_ids");

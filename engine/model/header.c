@@ -116,7 +116,7 @@ char *qins_header_print(const qins_header *header, size_t *size, qins_error *err
 
 // Copy a string member into a fixed array; too long is an error.
 static void get_text(char *text, size_t capacity, const qins_json *object, const char *key, qins_error *error) {
-    const char *value = qins_json_get_string(object, key, error);
+    const char *value = qins_json_get_string(object, key, QINS_BAD_MODEL, error);
     if (strlen(value) >= capacity)
         qins_fail(error, QINS_BAD_MODEL, "\"%s\" is longer than %zu bytes", key, capacity - 1);
     else
@@ -136,7 +136,7 @@ static bool parse_hex(const char *text, int digits, uint64_t *value) {
 }
 
 static uint64_t get_hash(const qins_json *object, const char *key, qins_error *error) {
-    const char *text = qins_json_get_string(object, key, error);
+    const char *text = qins_json_get_string(object, key, QINS_BAD_MODEL, error);
     uint64_t hash;
     if (strlen(text) == 16 && parse_hex(text, 16, &hash)) return hash;
     qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be 16 hexadecimal digits", key);
@@ -144,19 +144,19 @@ static uint64_t get_hash(const qins_json *object, const char *key, qins_error *e
 }
 
 static uint64_t get_size(const qins_json *object, const char *key, qins_error *error) {
-    return (uint64_t)qins_json_get_integer(object, key, 0, INT64_C(1) << 53, error);
+    return (uint64_t)qins_json_get_integer(object, key, 0, INT64_C(1) << 53, QINS_BAD_MODEL, error);
 }
 
 static void get_tensor(qins_tensor *tensor, const qins_json *object, qins_error *error) {
     const qins_tensor_spec *spec = &tensor->spec;
-    const char *name = qins_json_get_string(object, "name", error);
+    const char *name = qins_json_get_string(object, "name", QINS_BAD_MODEL, error);
     if (strcmp(name, spec->name) != 0)
         qins_fail(error, QINS_BAD_MODEL, "found tensor \"%s\" where \"%s\" belongs", name, spec->name);
     uint64_t rows = get_size(object, "rows", error), cols = get_size(object, "cols", error);
     if (rows != spec->rows || cols != spec->cols)
         qins_fail(error, QINS_BAD_MODEL, "shape [%" PRIu64 ", %" PRIu64 "] found, [%zu, %zu] expected", rows, cols,
                   spec->rows, spec->cols);
-    const char *type = qins_json_get_string(object, "type", error);
+    const char *type = qins_json_get_string(object, "type", QINS_BAD_MODEL, error);
     if (!qins_type_from_name(type, &tensor->type))
         qins_fail(error, QINS_BAD_MODEL, "type \"%s\" is unknown; a newer version may read it", type);
     else if (!qins_schema_allows(spec->role, tensor->type))
@@ -166,7 +166,7 @@ static void get_tensor(qins_tensor *tensor, const qins_json *object, qins_error 
     tensor->hash = get_hash(object, "hash", error);
     get_text(tensor->source_type, sizeof tensor->source_type, object, "source_type", error);
     tensor->source_hash = get_hash(object, "source_hash", error);
-    tensor->error = qins_json_get_number(object, "error", 0, 1e300, error);
+    tensor->error = qins_json_get_number(object, "error", 0, 1e300, QINS_BAD_MODEL, error);
     qins_error_context(error, "tensor %s", spec->name);
 }
 
@@ -204,7 +204,7 @@ static void get_provenance(qins_header *header, const qins_json *provenance, qin
 // A copy of an optional text; NULL when it is absent.
 static char *get_optional_text(const qins_json *object, const char *key, qins_error *error) {
     if (qins_json_get(object, key) == NULL) return NULL;
-    const char *value = qins_json_get_string(object, key, error);
+    const char *value = qins_json_get_string(object, key, QINS_BAD_MODEL, error);
     const size_t size = strlen(value) + 1;
     char *text = qins_alloc(size, 1, key, error);
     if (text != NULL) memcpy(text, value, size);
@@ -217,7 +217,7 @@ static void get_chat(qins_header *header, const qins_json *root, qins_error *err
         get_text(header->chat_start, sizeof header->chat_start, root, "chat_start", error);
     header->chat_system = get_optional_text(root, "chat_system", error);
     header->chat_system_prefix = get_optional_text(root, "chat_system_prefix", error);
-    header->chat_no_system = qins_json_get_bool_or(root, "chat_no_system", false, error);
+    header->chat_no_system = qins_json_get_bool_or(root, "chat_no_system", false, QINS_BAD_MODEL, error);
 }
 
 static void get_header(qins_header *header, const qins_json *root, qins_error *error) {
@@ -255,9 +255,9 @@ static void get_header(qins_header *header, const qins_json *root, qins_error *e
 
 qins_status qins_header_parse(qins_header *header, const char *json, size_t size, qins_error *error) {
     *header = (qins_header){0};
-    qins_json *root = qins_json_parse_limited(json, size, QINS_MAX_HEADER_VALUES, error);
+    qins_json *root = qins_json_parse_limited(json, size, QINS_MAX_HEADER_VALUES, QINS_BAD_MODEL, error);
     if (root == NULL) return error->status;
-    if (qins_json_check_unique(root, error) == QINS_OK) get_header(header, root, error);
+    if (qins_json_check_unique(root, QINS_BAD_MODEL, error) == QINS_OK) get_header(header, root, error);
     qins_json_free(root);
     return error->status;
 }

@@ -43,7 +43,8 @@ static void *value_of(const struct reading *reading) {
 static double number_of(struct reading *reading) {
     const struct field *field = reading->field;
     qins_error error = {0};
-    const double value = qins_json_get_number(reading->request->json, field->name, field->min, field->max, &error);
+    const double value =
+        qins_json_get_number(reading->request->json, field->name, field->min, field->max, QINS_USAGE, &error);
     if (error.status != QINS_OK) qins_refuse_error(reading->refusal, "invalid_value", field->name, &error);
     return value;
 }
@@ -51,8 +52,8 @@ static double number_of(struct reading *reading) {
 static int64_t integer_of(struct reading *reading) {
     const struct field *field = reading->field;
     qins_error error = {0};
-    const int64_t value =
-        qins_json_get_integer(reading->request->json, field->name, (int64_t)field->min, (int64_t)field->max, &error);
+    const int64_t value = qins_json_get_integer(reading->request->json, field->name, (int64_t)field->min,
+                                                (int64_t)field->max, QINS_USAGE, &error);
     if (error.status != QINS_OK) qins_refuse_error(reading->refusal, "invalid_value", field->name, &error);
     return value;
 }
@@ -67,7 +68,7 @@ static void read_count(struct reading *reading) {
 
 static void read_bool(struct reading *reading) {
     qins_error error = {0};
-    *(bool *)value_of(reading) = qins_json_get_bool(reading->request->json, reading->field->name, &error);
+    *(bool *)value_of(reading) = qins_json_get_bool(reading->request->json, reading->field->name, QINS_USAGE, &error);
     if (error.status != QINS_OK) qins_refuse_error(reading->refusal, "invalid_value", reading->field->name, &error);
 }
 
@@ -148,7 +149,7 @@ static void read_stream_options(struct reading *reading) {
     qins_error error = {0};
     if (!qins_json_is_object(reading->item)) refuse_value(reading, "an object");
     if (!qins_fields_check(reading->item, names, reading->refusal)) return;
-    reading->request->include_usage = qins_json_get_bool_or(reading->item, "include_usage", false, &error);
+    reading->request->include_usage = qins_json_get_bool_or(reading->item, "include_usage", false, QINS_USAGE, &error);
     if (error.status != QINS_OK) qins_refuse_error(reading->refusal, "invalid_value", "stream_options", &error);
 }
 

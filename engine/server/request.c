@@ -17,8 +17,8 @@ qins_json *qins_body_parse(const char *body, size_t size, qins_refusal *refusal)
     if (!utf8_is_valid(body, size))
         qins_refuse(refusal, 400, NULL, NULL, "the body is not UTF-8");
     else
-        json = qins_json_parse_limited(body, size, QINS_MAX_BODY_VALUES, &error);
-    if (json != NULL && qins_json_check_unique(json, &error) == QINS_OK && !qins_json_is_object(json))
+        json = qins_json_parse_limited(body, size, QINS_MAX_BODY_VALUES, QINS_USAGE, &error);
+    if (json != NULL && qins_json_check_unique(json, QINS_USAGE, &error) == QINS_OK && !qins_json_is_object(json))
         qins_refuse(refusal, 400, NULL, NULL, "the body is not a JSON object");
     if (error.status != QINS_OK) qins_refuse_error(refusal, NULL, NULL, &error);
     if (refusal->status == 0) return json;
@@ -100,9 +100,10 @@ bool qins_tokenize_read(qins_ids *ids, const char *body, size_t size, const qins
         qins_json_free(json);
         return false;
     }
-    const char *text = qins_json_get_string(json, "content", &error);
-    const unsigned prefix = qins_json_get_bool_or(json, "add_special", false, &error) ? QINS_ADD_PREFIX : 0;
-    const unsigned special = qins_json_get_bool_or(json, "parse_special", true, &error) ? QINS_PARSE_SPECIAL : 0;
+    const char *text = qins_json_get_string(json, "content", QINS_USAGE, &error);
+    const unsigned prefix = qins_json_get_bool_or(json, "add_special", false, QINS_USAGE, &error) ? QINS_ADD_PREFIX : 0;
+    const unsigned special =
+        qins_json_get_bool_or(json, "parse_special", true, QINS_USAGE, &error) ? QINS_PARSE_SPECIAL : 0;
     if (error.status == QINS_OK) qins_model_encode(model, text, strlen(text), prefix | special, ids, &error);
     qins_json_free(json);
     return error.status == QINS_OK || qins_refuse_error(refusal, NULL, NULL, &error);
