@@ -185,14 +185,16 @@ bench: all ## speed of MODEL (default: the demo model) beside the machine's
 # MODEL: a Hugging Face folder; TEXT: what it did not see in training; PLOT: where the picture goes.
 TEXT ?= tests/data/demo/held_out.txt
 PLOT ?= docs/kld_by_position.svg
-validate: all ## what qins8 changes in MODEL, as a table and a picture (TEXT=, PLOT=; default: the demo model)
+validate: all ## compare MODEL in qins8 with its checkpoint, as a table and a picture (TEXT=, PLOT=; default: the demo model)
 	tests/validate.sh $(BUILD) $(MODEL) $(TEXT) $(PLOT)
 
-# The same for all codes, with and without calibration: lines of JSON, and with those of other programs a picture.
+# The same for all codes, with and without calibration: lines of JSON, and with those of other programs a picture and the
+# tables of the documents.
 FIGURES ?= docs/figures
-figures: all ## quality, size and speed of MODEL in every code, as JSON and a picture (TEXT=, FIGURES=)
+figures: all ## quality, size and speed of MODEL in every code: JSON, a picture, tables in the documents (TEXT=, FIGURES=)
 	tests/figures.sh $(BUILD) $(MODEL) $(TEXT) >$(FIGURES).jsonl
 	tests/draw_figures.sh $(FIGURES).jsonl docs/peers.jsonl >$(FIGURES).svg
+	$(if $(filter docs/figures,$(FIGURES)),tests/figures_tables.sh README.md docs/quality.md)
 
 TORTURE := $(BUILD)/torture $(BUILD)/faults.so
 torture: all $(TORTURE) ## damage files, fail calls, kill programs: a table with zeros on the right (about 10 minutes)

@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # A picture (SVG, for light and dark pages) of what tests/figures.sh measured: KL divergence, on a logarithmic axis, by bits
-# a weight. Usage: tests/draw_figures.sh FIGURES.jsonl...     (lines of several programs; make figures)
+# per weight. Usage: tests/draw_figures.sh FIGURES.jsonl...     (lines of several programs; make figures)
 set -eu
-grep -h '"program"' "$@" | awk '
-    function text(key) { return match($0, "\"" key "\":\"[^\"]*") ? substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 4) : "" }
-    function number(key) { return match($0, "\"" key "\":[0-9.e+-]+") ? substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 3) + 0 : 0 }
+grep -h '"program"' "$@" | awk "$(cat "$(dirname "$0")/figures_fields.awk")"'
     function px(bits) { return 60 + 560 * (bits - 3.5) / 5.5 }
     function py(kld) { return 30 + 290 * (log(top) - log(kld)) / (log(top) - log(bottom)) }
     function taken(l, r, t, b,    i) { # does a rectangle touch one that is in use?
@@ -37,6 +35,6 @@ grep -h '"program"' "$@" | awk '
             take(px(bits[i]) - 4, px(bits[i]) + 4, py(kld[i]) - 4, py(kld[i]) + 4) }
         for (i = 1; i <= n; i++) if (name[i] != "") label(px(bits[i]), py(kld[i]), name[i], program[i] == "qins" ? "qins" : "peer")
         print "<text x=\"10\" y=\"16\">mean KL divergence from the checkpoint, nats</text>"
-        print "<text x=\"340\" y=\"360\" text-anchor=\"middle\">bits a weight, of the layers&#8217; matrices</text>"
+        print "<text x=\"340\" y=\"360\" text-anchor=\"middle\">bits per weight, of the layers&#8217; matrices</text>"
         print "<text class=\"qins\" x=\"530\" y=\"16\">qins</text><text class=\"peer\" x=\"565\" y=\"16\">llama.cpp</text>"
         print "</svg>" }'
