@@ -34,8 +34,8 @@ steps=$(grep -oE '"tokens":[0-9]+' <<<"$greedy" | awk -F: '{ n += $2 } END { pri
 forced=$(field teacher_forced "$greedy") ratio=$(field ppl_ratio "$greedy")
 echo "| what | value | target | |"
 echo "| --- | --- | --- | --- |"
-row "greedy choices that are the same, $steps steps after the reference's text" "$(percent "$forced")" ">= 99 %" "$forced >= 0.99"
-row "the same, running freely from 8 prompts" "$(percent "$(field free_running "$greedy")"), $(field same_texts "$greedy") of 8 texts to their end" "" ""
+row "same greedy choice, $steps steps given the reference's text" "$(percent "$forced")" ">= 99 %" "$forced >= 0.99"
+row "same greedy choice, free-running from 8 prompts" "$(percent "$(field free_running "$greedy")"), $(field same_texts "$greedy") of 8 texts identical to their end" "" ""
 row "mean KL divergence, nats" "$(number mean "$greedy")" "" ""
 row "change of perplexity, $(number ref_ppl "$greedy") in FP32" "$(percent "$(awk -v r="$ratio" 'BEGIN { print r - 1 }')")" "within 0.5 %" "$ratio < 1.005 && $ratio > 0.995"
 
@@ -74,7 +74,7 @@ while read -r message <&3 && read -r reply <&4; do
     [ "$whole" = "$reply" ] && same=$((same + 1))
     conversation+=" $reply $end"
 done 3< <(printf '%s\nWhat is the capital of France?\nThank you.\n' "$question") 4<"$tmp/chat"
-row "turns of a chat that equal a run over the whole conversation" "$same of 3" "3" "$same == 3"
+row "chat turns identical to a run over the whole conversation" "$same of 3" "3" "$same == 3"
 
 # --- long contexts: the same weights with LongRoPE's switch at 4096 tokens ---
 mkdir "$tmp/long"
@@ -86,8 +86,8 @@ short=$(compare "$tmp/long.qins" "$tmp/long" "$tmp/long_text" -c 4096 --max-wind
 long=$(compare "$tmp/long.qins" "$tmp/long" "$tmp/long_text" -c 12288 --max-windows 1)
 across=$(compare "$tmp/long.qins" "$tmp/long" "$tmp/long_text" -c 8128 --max-windows 1 --greedy 64 --prompts 1)
 row "KL divergence over 4,096 tokens (short factors)" "$(number mean "$short")" "" ""
-row "KL divergence over 12,288 tokens (long factors), beside that" "$(number mean "$long")" "<= twice" "$(field mean "$long") <= 2 * $(field mean "$short")"
-row "greedy choices that are the same across the switch, 64 steps from position 4,064" "$(percent "$(field teacher_forced "$across")")" ">= 95 %" "$(field teacher_forced "$across") >= 0.95"
+row "KL divergence over 12,288 tokens (long factors), compared with the row above" "$(number mean "$long")" "at most twice" "$(field mean "$long") <= 2 * $(field mean "$short")"
+row "same greedy choice across the switch, 64 steps from position 4,064" "$(percent "$(field teacher_forced "$across")")" ">= 95 %" "$(field teacher_forced "$across") >= 0.95"
 long_run=$("$run" -m "$tmp/long.qins" -p "$question" --temp 1.2 -s 1 -n 10000 --json --logprobs 1 -q)
 generated=$(field generated_tokens "$long_run")
 for seed in $(seq 2 2000); do
@@ -97,16 +97,16 @@ for seed in $(seq 2 2000); do
     long_run+=$more
 done
 not_numbers=$(grep -oiE '"logprob":(null|-?nan|-?inf)' <<<"$long_run" | wc -l)
-row "numbers that are none among the log-probabilities of $generated generated tokens" "$not_numbers" "0" "$not_numbers == 0"
+row "NaN or infinite log-probabilities in $generated generated tokens" "$not_numbers" "0" "$not_numbers == 0"
 
 # --- size and speed ---
 bits=$("$run" info -m "$model" | awk '$3 == "qins8" { bytes += $4; weights += $4 / $5 } END { printf "%.2f", bytes / weights }')
 whole=$(($(field hidden_dim "$info") % 64 + $(field ffn_dim "$info") % 64))
-row "bits per coded weight, beside 16$([ "$whole" -eq 0 ] || echo ' (columns are padded to multiples of 64)')" "$bits" \
+row "bits per coded weight, instead of 16$([ "$whole" -eq 0 ] || echo ' (columns are padded to multiples of 64)')" "$bits" \
     "$([ "$whole" -ne 0 ] || echo '<= 8.8: 45 % smaller')" "$([ "$whole" -ne 0 ] || echo "$bits <= 8.8")"
 cache=$(field kv_token_bytes "$("$run" -m "$model" --plan --json)")
 half=$(field kv_token_bytes "$("$run" -m "$model" --plan --json --kv-v f16)")
-row "bytes of keys and values for a token, $cache beside $half in FP16" "$(percent "$(awk -v a="$cache" -v b="$half" 'BEGIN { print 1 - a / b }')") smaller" "" ""
+row "bytes of keys and values per token, $cache instead of $half in FP16" "$(percent "$(awk -v a="$cache" -v b="$half" 'BEGIN { print 1 - a / b }')") smaller" "" ""
 speed() { field tok_s "$("$run" bench -m "$1" -p 0 -n 32 -r 3 --json -q)"; }
 if [ "$(stat -c %s "$model")" -gt $((256 << 20)) ]; then
     own=$(speed "$model")
@@ -115,10 +115,10 @@ if [ "$(stat -c %s "$model")" -gt $((256 << 20)) ]; then
         times=$(awk -v a="$own" -v b="$(speed "$tmp/$type.qins")" 'BEGIN { printf "%.2f", a / b }')
         rm "$tmp/$type.qins"
         judged=$([ $type = bf16 ] && echo ">= 1.7" || true)
-        row "speed of generation, beside weights in $type" "$times" "$judged" "${judged:+$times >= 1.7}"
+        row "generation speed, compared with weights in $type" "$times" "$judged" "${judged:+$times >= 1.7}"
     done
 else
-    row "speed of generation, beside weights in bf16 and f32" "not measured: the model fits into the caches" "" ""
+    row "generation speed, compared with weights in bf16 and f32" "not measured: the model fits into the caches" "" ""
 fi
 
 # --- the plot: mean KL divergence in 64 ranges of positions, both windows ---
