@@ -14,10 +14,10 @@ _qins() {
     [[ $COMP_CWORD -gt 1 ]] && list=$(grep '^-' <<<"$list") # commands come first
     value=$(awk -F '\t' -v option="$option" '$1 == option { print $2 }' <<<"$list")
     mapfile -t COMPREPLY < <(_qins_words "$program" "$word" "$list" "$value")
-    [[ $word != -* && $value != *'|'* ]] && compopt -o filenames 2>/dev/null # a slash behind folders
+    [[ $word != -* && $value != *'|'* ]] && compopt -o filenames 2>/dev/null # a slash after folders
 }
 
-# Print what the word may become behind an option that takes the value, or (value empty) where options may stand.
+# Print what the word may become after an option that takes the value, or (value empty) where options may stand.
 _qins_words() {
     local program=$1 word=$2 list=$3 value=$4
     case $value in
