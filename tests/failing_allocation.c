@@ -1,9 +1,11 @@
 // The wrappers around what gives memory and threads; see failing_allocation.h.
 #include "tests/failing_allocation.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <xxhash.h>
 
@@ -11,7 +13,12 @@ static atomic_size_t countdown;
 static atomic_bool hit;
 static atomic_long n_mappings;
 
+static void *allocate(size_t size) {
+    return malloc(size); // the wrapper below
+}
+
 void failing_allocation_set(size_t n) {
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = allocate, .free_fn = free});
     countdown = n;
     hit = false;
 }

@@ -1,6 +1,6 @@
 // Makes a chosen allocation of the program fail. The test binary is linked with --wrap for malloc, calloc, realloc,
 // aligned_alloc, mmap, munmap, pthread_create and XXH3_createState (see the Makefile), so this covers our own code and
-// leaves the libraries alone.
+// cJSON, through its hooks, and leaves other libraries alone.
 #ifndef QINS_TESTS_FAILING_ALLOCATION_H
 #define QINS_TESTS_FAILING_ALLOCATION_H
 

@@ -6,6 +6,7 @@
 #include "engine/base/utf8.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,23 +20,6 @@ static const char *no_number(const char *text, size_t size, size_t offset) {
         if (size - offset >= length && strncmp(text + offset, names[i], length) == 0) return names[i];
     }
     return "";
-}
-
-// --- memory ---
-
-// cJSON gives NULL for a text that is wrong and for memory that it did not get: its allocations go through here, which
-// tells one from the other.
-static _Thread_local bool is_out_of_memory;
-
-static void *allocate(size_t size) {
-    void *memory = malloc(size);
-    is_out_of_memory |= memory == NULL;
-    return memory;
-}
-
-// Before main, as cJSON's hooks are global.
-__attribute__((constructor)) static void set_hooks(void) {
-    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = allocate, .free_fn = free});
 }
 
 // --- reading ---
@@ -64,7 +48,8 @@ static qins_status check_text(const char *text, size_t size, size_t max_values, 
     return qins_fail(error, bad, "JSON with more than %zu values", max_values);
 }
 
-static void fail_to_parse(const char *text, size_t size, size_t offset, qins_status bad, qins_error *error) {
+static void fail_to_parse(const char *text, size_t size, size_t offset, bool is_out_of_memory, qins_status bad,
+                          qins_error *error) {
     const char *name = offset < size ? no_number(text, size, offset) : "";
     if (is_out_of_memory)
         qins_fail(error, QINS_FAILED, "out of memory while reading JSON of %zu bytes", size);
@@ -77,11 +62,12 @@ qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_val
                                    qins_error *error) {
     if (error->status != QINS_OK || check_text(text, size, max_values, bad, error) != QINS_OK) return NULL;
     const char *end = text;
-    is_out_of_memory = false;
+    errno = 0; // cJSON gives NULL for bad text, and for memory that it did not get: then malloc has left ENOMEM
     cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, false);
+    const bool is_out_of_memory = json == NULL && errno == ENOMEM;
     size_t offset = end == NULL ? 0 : (size_t)(end - text);
     if (json == NULL) {
-        fail_to_parse(text, size, offset, bad, error);
+        fail_to_parse(text, size, offset, is_out_of_memory, bad, error);
         return NULL;
     }
     while (offset < size && strchr(" \t\r\n", text[offset]) != NULL && text[offset] != '\0') offset++;
@@ -405,27 +391,33 @@ qins_json *qins_json_append_array(qins_json *array, qins_error *error) {
     return append(array, cJSON_CreateArray(), error);
 }
 
-// cJSON escapes U+0000 to U+001F; terminals obey U+007F to U+009F as well, which appear in strings only.
-static char *escape_controls(char *text, qins_error *error) {
+// A copy that malloc made, as the process may have given cJSON an allocator of its own. cJSON escapes U+0000 to U+001F;
+// terminals obey U+007F to U+009F as well, which appear in strings only.
+static char *copy_escaped(const char *text, qins_error *error) {
     size_t n_controls = 0;
     const unsigned char *at = (const unsigned char *)text;
     for (; *at != '\0'; at++) n_controls += *at == 0x7F || (at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F);
-    if (n_controls == 0) return text;
     const size_t capacity = strlen(text) + 5 * n_controls + 1;
     char *escaped = qins_alloc(capacity, 1, "JSON", error), *to = escaped;
-    for (at = (const unsigned char *)text; escaped != NULL && *at != '\0'; at++) {
+    if (escaped == NULL) return NULL;
+    for (at = (const unsigned char *)text; *at != '\0'; at++) {
         const bool is_pair = at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F;
         if (is_pair || *at == 0x7F)
             to += snprintf(to, capacity - (size_t)(to - escaped), "\\u%04x", is_pair ? *++at : *at);
         else
             *to++ = (char)*at;
     }
-    cJSON_free(text);
+    *to = '\0';
     return escaped;
 }
 
 char *qins_json_print(const qins_json *json, qins_error *error) {
     char *text = json == NULL ? NULL : cJSON_PrintUnformatted(json);
-    if (text == NULL) qins_fail(error, QINS_FAILED, "out of memory while writing JSON");
-    return text == NULL ? NULL : escape_controls(text, error);
+    if (text == NULL) {
+        qins_fail(error, QINS_FAILED, "out of memory while writing JSON");
+        return NULL;
+    }
+    char *copy = copy_escaped(text, error);
+    cJSON_free(text);
+    return copy;
 }

@@ -66,6 +66,45 @@ else
     echo "skip - the Python example: there is no $python"
 fi
 
+# A host that has given cJSON an allocator keeps it, and the library works with it.
+cat >"$tmp/host.c" <<'C'
+#include <cjson/cJSON.h>
+#include <dlfcn.h>
+#include <qins.h>
+#include <stdlib.h>
+
+static int n_allocations;
+
+static void *allocate(size_t size) { // what free() would not take
+    char *memory = malloc(size + 64);
+    n_allocations++;
+    return memory == NULL ? NULL : memory + 64;
+}
+
+static void release(void *memory) {
+    if (memory != NULL) free((char *)memory - 64);
+}
+
+int main(int argc, char **argv) {
+    cJSON_InitHooks(&(cJSON_Hooks){allocate, release});
+    void *library = dlopen(argv[1], RTLD_NOW);
+    if (argc != 3 || library == NULL) return 10;
+    cJSON *object = cJSON_CreateObject();
+    if (n_allocations != 1) return 11;
+    cJSON_Delete(object);
+    qins_model *(*open)(const char *, qins_error *) = (qins_model * (*)(const char *, qins_error *)) dlsym(library, "qins_model_open");
+    void (*close)(qins_model *) = (void (*)(qins_model *))dlsym(library, "qins_model_close");
+    qins_error error = {0};
+    qins_model *model = open(argv[2], &error);
+    if (model == NULL || n_allocations == 1) return 12;
+    close(model);
+    return 0;
+}
+C
+$cc -std=c11 "$tmp/host.c" -Iinclude -lcjson -ldl -o "$tmp/host" &&
+    equal "a host's cJSON keeps the host's allocator" 0 "$("$tmp/host" "$library" "$demo"; echo $?)" ||
+    fail "the host compiles" ""
+
 # A locale whose decimal point is a comma changes nothing.
 if command -v localedef >/dev/null && localedef -i de_DE -f UTF-8 "$tmp/de_DE.UTF-8" 2>/dev/null; then
     sed 's/^int main.*/#include <locale.h>\n&\n    if (setlocale(LC_ALL, "") == NULL) return 99;/' examples/chat.c >"$tmp/german.c"

@@ -1,6 +1,7 @@
 // Counting; see count.h. Compiled without what calls into it.
 #include "tests/linear/count.h"
 
+#include <cjson/cJSON.h>
 #include <malloc.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -9,7 +10,16 @@
 static uint64_t operations;
 static int64_t held, peak;
 
+static void *allocate(size_t size) {
+    return malloc(size); // the wrapper below; likewise free
+}
+
+static void release(void *memory) {
+    free(memory);
+}
+
 void count_start(void) {
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = allocate, .free_fn = release});
     operations = 0;
     held = peak = 0;
 }
@@ -152,18 +162,17 @@ char *__wrap_strstr(const char *text, const char *part) {
 
 // --- libraries: both look at each byte once ---
 
-struct cJSON;
 uint64_t __real_XXH3_64bits(const void *data, size_t size);
 uint64_t __wrap_XXH3_64bits(const void *data, size_t size);
-struct cJSON *__real_cJSON_ParseWithLengthOpts(const char *text, size_t size, const char **end, int terminated);
-struct cJSON *__wrap_cJSON_ParseWithLengthOpts(const char *text, size_t size, const char **end, int terminated);
+cJSON *__real_cJSON_ParseWithLengthOpts(const char *text, size_t size, const char **end, cJSON_bool terminated);
+cJSON *__wrap_cJSON_ParseWithLengthOpts(const char *text, size_t size, const char **end, cJSON_bool terminated);
 
 uint64_t __wrap_XXH3_64bits(const void *data, size_t size) {
     operations += size;
     return __real_XXH3_64bits(data, size);
 }
 
-struct cJSON *__wrap_cJSON_ParseWithLengthOpts(const char *text, size_t size, const char **end, int terminated) {
+cJSON *__wrap_cJSON_ParseWithLengthOpts(const char *text, size_t size, const char **end, cJSON_bool terminated) {
     operations += size;
     return __real_cJSON_ParseWithLengthOpts(text, size, end, terminated);
 }
