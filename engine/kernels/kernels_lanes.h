@@ -247,7 +247,8 @@ static inline __attribute__((always_inline)) void multiply_part(const qins_produ
                                                                 const size_t n_tokens, const bool both) {
     const size_t panel_values = product->n_cols * QINS_PANEL;
     const int16_t *v = product->v + panel * panel_values, *x = product->x + token * product->x_stride;
-    const uint8_t *next = product->next[panel], *other_next = both ? product->next[panel + 1] : next;
+    // Addresses only: there may be no such panel, and no bytes after the last one. Nothing is read there.
+    const uintptr_t next = (uintptr_t)product->next[panel], other_next = both ? (uintptr_t)product->next[panel + 1] : 0;
     for (size_t col = 0; col < product->n_cols; col += QINS_UNIT) {
         ilanes first[PRODUCT_TOKENS], second[PRODUCT_TOKENS];
 #pragma GCC unroll 12
@@ -255,8 +256,8 @@ static inline __attribute__((always_inline)) void multiply_part(const qins_produ
         for (size_t i = col; i < col + QINS_UNIT; i += 2) {
             const ilanes weights = ilanes_load(v + i * QINS_PANEL);
             const ilanes others = both ? ilanes_load(v + panel_values + i * QINS_PANEL) : weights;
-            __builtin_prefetch(next + i * product->next_bytes);
-            if (both) __builtin_prefetch(other_next + i * product->next_bytes);
+            __builtin_prefetch((const void *)(next + i * product->next_bytes));
+            if (both) __builtin_prefetch((const void *)(other_next + i * product->next_bytes));
 #pragma GCC unroll 12
             for (size_t t = 0; t < n_tokens; t++) {
                 const ilanes pair = pairs_set(x + t * product->x_stride + i);
