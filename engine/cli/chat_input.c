@@ -32,7 +32,8 @@ static bool read_line(qins_chat_input *input, const char *prompt, qins_buffer *l
     if (input->is_person) fputs(prompt, stderr);
     errno = 0;
     const ssize_t n_read = getline(&text, &capacity, stdin);
-    if (n_read < 0 && ferror(stdin)) qins_fail_errno(line->error, QINS_USAGE, "cannot read standard input");
+    if (n_read < 0 && !feof(stdin)) // there may be no memory for the line
+        qins_fail_errno(line->error, ferror(stdin) ? QINS_USAGE : QINS_FAILED, "cannot read standard input");
     if (n_read >= 0) {
         size_t size = (size_t)n_read;
         if (size > 0 && text[size - 1] == '\n') size--;

@@ -50,12 +50,12 @@ static void submit(struct batch *batch, const char *line, size_t size) {
     qins_refuse(&entry->refusal, 400, "unsupported_value", "stream", "replies of a batch come in one piece");
 }
 
-// The next line that is not blank; false at the end of the input.
+// The next line that is not blank; false at the end of the input, and at an error, such as no memory for the line.
 static bool read_line(struct batch *batch, size_t *size, qins_error *error) {
     for (;;) {
         const ssize_t length = getline(&batch->line, &batch->line_capacity, stdin);
         if (length < 0) {
-            if (ferror(stdin)) qins_fail_errno(error, QINS_FAILED, "cannot read standard input");
+            if (!feof(stdin)) qins_fail_errno(error, QINS_FAILED, "cannot read standard input");
             return false;
         }
         *size = (size_t)length;
