@@ -206,13 +206,18 @@ $(BUILD)/faults.so: tests/torture/faults.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -Wall -Wextra -Werror -O1 -fno-builtin -fPIC -shared -o $@ $< -ldl
 
+# CJSON: a folder with the source of cJSON (apt source cjson); it is compiled in, so libFuzzer sees into it, too.
+CJSON ?=
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
-fuzz: ## build the libFuzzer targets of tests/fuzz into build/fuzz (clang), and run each for T seconds (T=)
+fuzz: ## build the libFuzzer targets of tests/fuzz (clang), and run each for T seconds (T=, 0: the seeds; CJSON=)
 	@$(MAKE) config=fuzz CC=clang $(FUZZERS)
 	$(if $(T),tests/fuzz/run.sh build/fuzz $(T))
 .SECONDARY: $(call object,$(wildcard tests/fuzz/*.c))
-build/fuzz/fuzz_%: $(call object,tests/fuzz/fuzz_%.c tests/linear/readers.c $(SOURCES))
+$(FUZZERS): LIBS := $(if $(CJSON),$(filter-out -lcjson,$(LIBS)),$(LIBS))
+build/fuzz/fuzz_%: $(call object,tests/fuzz/fuzz_%.c tests/linear/readers.c $(SOURCES)) $(if $(CJSON),build/fuzz/cJSON.o)
 	$(link) -fsanitize=fuzzer
+build/fuzz/cJSON.o: $(CJSON)/cJSON.c
+	$(Q)$(CC) $(CFLAGS_fuzz) -fPIC -c -o $@ $<
 
 DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev libmicrohttpd-dev
 deps: ## install what is missing (Debian and its relatives; the README lists other systems)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run every libFuzzer target of a build for so many seconds, from the seeds in the tree, and say how many executions that
-# was. What it finds goes to BUILD_DIR/findings. Usage: tests/fuzz/run.sh BUILD_DIR SECONDS (make fuzz T=SECONDS)
+# was; for 0 seconds, the seeds only. What it finds goes to BUILD_DIR/findings.
+# Usage: tests/fuzz/run.sh BUILD_DIR SECONDS (make fuzz T=SECONDS)
 set -u
 build=$1 seconds=$2 failed=0 total=0
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:allocator_may_return_null=1}
@@ -9,10 +10,13 @@ for target in "$build"/fuzz_*; do
     name=${target##*/fuzz_}
     seeds=tests/fuzz/seeds/$name
     mkdir -p "$build/corpus/$name" "$build/findings"
-    [ -d "$seeds" ] || seeds=
-    # shellcheck disable=SC2086 # no seeds, no argument
-    "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -dict=tests/fuzz/json.dict \
-        -artifact_prefix="$build/findings/$name-" -print_final_stats=1 "$build/corpus/$name" $seeds >"$build/$name.log" 2>&1
+    if [ "$seconds" -gt 0 ]; then
+        limit=-max_total_time=$seconds corpora=("$build/corpus/$name" "$seeds")
+    else
+        limit=-runs=0 corpora=("$seeds")
+    fi
+    "$target" "$limit" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -dict=tests/fuzz/json.dict \
+        -artifact_prefix="$build/findings/$name-" -print_final_stats=1 "${corpora[@]}" >"$build/$name.log" 2>&1
     code=$?
     count=$(sed -nE 's/^stat::number_of_executed_units: *([0-9]+)/\1/p' "$build/$name.log")
     total=$((total + ${count:-0}))
