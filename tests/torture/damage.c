@@ -186,7 +186,6 @@ static bool says(const struct torture *torture, const char *wanted) {
     snprintf(path, sizeof path, "%s/err", torture->tmp);
     char *text = read_file(path, &size);
     if (text == NULL || regcomp(&pattern, wanted, REG_EXTENDED | REG_NOSUB) != 0) return false;
-    text[size] = '\0';
     const bool is_said = regexec(&pattern, text, 0, NULL, 0) == 0 && strstr(text, "made.qins") != NULL;
     regfree(&pattern);
     if (!is_said) fprintf(stderr, "torture: expected '%s' in: %s", wanted, text);
@@ -207,7 +206,7 @@ static void try_changes(struct torture *torture, const struct file *file) {
             row.wrong++;
         }
         write_bytes(path, bytes, file->size);
-        const struct outcome outcome = run_program(torture, arguments, NULL, 0);
+        const struct outcome outcome = run_program(torture, &(struct program){.arguments = arguments});
         tally_outcome(&row, &outcome);
         if (outcome.code != QINS_BAD_MODEL)
             fprintf(stderr, "torture: model %zu made by hand: code %d\n", i, outcome.code);

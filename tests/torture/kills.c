@@ -27,11 +27,13 @@ static void kill_conversions(struct torture *torture) {
     tally row = {.name = "convert, killed at random points"};
     snprintf(output, sizeof output, "%s/killed.qins", torture->tmp);
     const char *const arguments[] = {torture->convert, torture->hf, "-o", output, "--quiet", "-t", "2", NULL};
-    for (int i = 0; i < (torture->is_short ? 100 : 2000); i++) {
+    struct program program = {.arguments = arguments};
+    for (int i = 0; i < (torture->is_short ? 50 : 2000); i++) {
         const bool is_old_there = i % 2 == 0;
         unlink(output);
         if (is_old_there) write_bytes(output, "QINS\r\n\x1a\nolder", 13);
-        const struct outcome outcome = run_program(torture, arguments, NULL, 1 + random_below(20000));
+        program.kill_us = 1 + random_below(20000);
+        const struct outcome outcome = run_program(torture, &program);
         tally_outcome(&row, &outcome);
         size_t size = 0;
         char *data = read_file(output, &size);
@@ -39,7 +41,8 @@ static void kill_conversions(struct torture *torture) {
         row.wrong += !same_files(output, torture->model) && (is_old_there ? !is_old : data != NULL);
         free(data);
     }
-    run_program(torture, arguments, NULL, 0); // finds what was left between a link and a rename
+    program.kill_us = 0;
+    run_program(torture, &program); // finds what was left between a link and a rename
     row.left += count_unfinished(torture->tmp);
     tally_print(torture, &row);
 }
@@ -100,8 +103,8 @@ static void race(struct torture *torture, const char *name, bool cuts, const cha
     tally row = {.name = name};
     copy_file(torture->model, path);
     const pid_t writer = start_writer(torture, path, cuts);
-    for (int i = 0; i < (torture->is_short ? 60 : 1500); i++) {
-        const struct outcome outcome = run_program(torture, arguments, NULL, 0);
+    for (int i = 0; i < (torture->is_short ? 30 : 1500); i++) {
+        const struct outcome outcome = run_program(torture, &(struct program){.arguments = arguments});
         tally_outcome(&row, &outcome);
     }
     kill(writer, SIGKILL);

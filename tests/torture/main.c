@@ -31,7 +31,7 @@ static bool prepare(struct torture *torture) {
     snprintf(torture->faults, sizeof torture->faults, "LD_PRELOAD=%s/faults.so", torture->build);
     snprintf(torture->model, sizeof torture->model, "%s/model.qins", torture->tmp);
     const char *const arguments[] = {torture->convert, torture->hf, "-o", torture->model, "--quiet", NULL};
-    return run_program(torture, arguments, NULL, 0).code == 0;
+    return run_program(torture, &(struct program){.arguments = arguments}).code == 0;
 }
 
 int main(int argc, char **argv) {
@@ -48,6 +48,8 @@ int main(int argc, char **argv) {
     torture_damage(&torture);
     torture_faults(&torture);
     torture_kills(&torture);
+    torture_injection(&torture);
+    torture_fuzzers(&torture);
     snprintf(remove, sizeof remove, "rm -rf %s", tmp);
     if (system(remove) != 0) fprintf(stderr, "%s stays\n", tmp);
     printf(torture.n_failures == 0 ? "all as it must be\n" : "%zu failures\n", torture.n_failures);

@@ -21,12 +21,13 @@ static void redirect(const struct torture *torture, const char *name, int to, in
     close(fd);
 }
 
-static void become(const struct torture *torture, const char *const *arguments, const char *const *environment) {
-    redirect(torture, "/dev/null", STDIN_FILENO, O_RDONLY);
+static void become(const struct torture *torture, const struct program *program) {
+    redirect(torture, program->input != NULL ? program->input : "/dev/null", STDIN_FILENO, O_RDONLY);
     redirect(torture, "out", STDOUT_FILENO, O_WRONLY | O_CREAT | O_TRUNC);
     redirect(torture, "err", STDERR_FILENO, O_WRONLY | O_CREAT | O_TRUNC);
+    const char *const *environment = program->environment;
     for (; environment != NULL && *environment != NULL; environment++) putenv((char *)(uintptr_t)*environment);
-    execv(arguments[0], (char *const *)(uintptr_t)arguments);
+    execv(program->arguments[0], (char *const *)(uintptr_t)program->arguments);
     _exit(127);
 }
 
@@ -36,24 +37,43 @@ static double now(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-struct outcome run_program(const struct torture *torture, const char *const *arguments, const char *const *environment,
-                           unsigned kill_us) {
-    const double start = now(), limit = kill_us > 0 ? 1e-6 * kill_us : TIMEOUT_SECONDS;
+bool has_said(const struct torture *torture, const char *text) {
+    char path[600];
+    size_t size;
+    snprintf(path, sizeof path, "%s/err", torture->tmp);
+    char *said = read_file(path, &size);
+    const bool is_said = said != NULL && strstr(said, text) != NULL;
+    free(said);
+    return is_said;
+}
+
+// Its status at the end of a child that is ended as the program wants. *is_killed: it was not told to end, but killed.
+static int await(const struct torture *torture, const struct program *program, pid_t child, bool *is_killed) {
+    const double start = now(), limit = program->kill_us > 0 ? 1e-6 * program->kill_us : TIMEOUT_SECONDS;
+    bool is_told = program->until == NULL;
     int status = 0;
-    bool is_killed = false;
+    *is_killed = false;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        if (!*is_killed && now() - start >= limit) *is_killed = kill(child, SIGKILL) == 0;
+        if (!is_told && has_said(torture, program->until)) is_told = kill(child, SIGTERM) == 0;
+        usleep(program->kill_us > 0 ? 50 : 200);
+    }
+    return status;
+}
+
+struct outcome run_program(const struct torture *torture, const struct program *program) {
+    char errors[600];
+    bool is_killed;
+    snprintf(errors, sizeof errors, "%s/err", torture->tmp);
+    unlink(errors); // of another program, which `until` is not to find
     fflush(stdout);
     const pid_t child = fork();
-    if (child == 0) become(torture, arguments, environment);
-    while (waitpid(child, &status, WNOHANG) == 0) {
-        if (!is_killed && now() - start >= limit) is_killed = kill(child, SIGKILL) == 0;
-        usleep(kill_us > 0 ? 50 : 200);
-    }
+    if (child == 0) become(torture, program);
+    const int status = await(torture, program, child, &is_killed);
     struct stat info;
-    char errors[600];
-    snprintf(errors, sizeof errors, "%s/err", torture->tmp);
     return (struct outcome){.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
                             .signal = WIFSIGNALED(status) && !is_killed ? WTERMSIG(status) : 0,
-                            .hung = is_killed && kill_us == 0,
+                            .hung = is_killed && program->kill_us == 0,
                             .is_told = stat(errors, &info) == 0 && info.st_size > 0};
 }
 
@@ -72,6 +92,7 @@ char *read_file(const char *path, size_t *size) {
     if (fd < 0 || fstat(fd, &info) != 0) return NULL;
     char *data = malloc((size_t)info.st_size + 1);
     *size = data != NULL && read(fd, data, (size_t)info.st_size) == info.st_size ? (size_t)info.st_size : 0;
+    if (data != NULL) data[*size] = '\0';
     close(fd);
     return data;
 }

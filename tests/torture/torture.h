@@ -33,28 +33,38 @@ void tally_print(struct torture *torture, const tally *row);
 
 enum { TIMEOUT_SECONDS = 30 };
 
-// Run a program with `environment` (NAME=VALUE, NULL at the end; may be NULL) on top of ours, and take its pulse:
-// stdout and stderr are tmp/out and tmp/err. `kill_us`: SIGKILL after so many microseconds, 0: never.
+// A program to run. stdin is `input` (NULL: empty); stdout and stderr are tmp/out and tmp/err.
+struct program {
+    const char *const *arguments;   // NULL at the end
+    const char *const *environment; // NAME=VALUE, NULL at the end, on top of ours; NULL: nothing
+    const char *input;              // path
+    const char *until;              // SIGTERM ends it once this is in stderr; NULL: it ends by itself
+    unsigned kill_us;               // SIGKILL after so many microseconds, 0: never
+};
 struct outcome {
     int code;   // of exit, -1: none
     int signal; // that ended it, 0: none
     bool hung;
     bool is_told; // there is something on stderr
 };
-struct outcome run_program(const struct torture *torture, const char *const *arguments, const char *const *environment,
-                           unsigned kill_us);
+struct outcome run_program(const struct torture *torture, const struct program *program);
+
+// Is this in stderr by now?
+bool has_said(const struct torture *torture, const char *text);
 
 // Count an outcome, but for what only the caller knows: wrong and left.
 void tally_outcome(tally *row, const struct outcome *outcome);
 
 bool same_files(const char *a, const char *b);
 bool copy_file(const char *from, const char *to);
-char *read_file(const char *path, size_t *size); // released with free()
+char *read_file(const char *path, size_t *size); // and a NUL after it; released with free()
 void write_bytes(const char *path, const void *data, size_t size);
 size_t count_unfinished(const char *folder);
 
-void torture_damage(struct torture *torture); // truncated files, flipped bits, files made by hand
-void torture_faults(struct torture *torture); // one call fails
-void torture_kills(struct torture *torture);  // kills, two writers, files that change while they are opened
+void torture_damage(struct torture *torture);    // truncated files, flipped bits, files made by hand
+void torture_faults(struct torture *torture);    // one call fails
+void torture_kills(struct torture *torture);     // kills, two writers, files that change while they are opened
+void torture_injection(struct torture *torture); // control tokens spelt in text
+void torture_fuzzers(struct torture *torture);   // libFuzzer's targets, where they are built
 
 #endif
