@@ -58,25 +58,38 @@ static void fail_to_parse(const char *text, size_t size, size_t offset, bool is_
                   name[0] != '\0' ? ", which has no number " : "", name);
 }
 
+// cJSON before 1.7.18 looks at the byte after a text that ends within an object (CVE-2023-53154): it gets one.
+static char *terminated(const char *text, size_t size, qins_error *error) {
+    char *copy = qins_alloc(size + 1, 1, "JSON", error);
+    if (copy != NULL) memcpy(copy, text, size);
+    return copy;
+}
+
+// *offset: where it ends.
+static cJSON *parse(const char *text, size_t size, size_t *offset, qins_status bad, qins_error *error) {
+    char *copy = terminated(text, size, error);
+    if (copy == NULL) return NULL;
+    const char *end = copy;
+    errno = 0; // cJSON gives NULL for bad text, and for memory that it did not get: then malloc has left ENOMEM
+    cJSON *json = cJSON_ParseWithLengthOpts(copy, size, &end, false);
+    const bool is_out_of_memory = json == NULL && errno == ENOMEM;
+    *offset = end == NULL ? 0 : (size_t)(end - copy);
+    free(copy);
+    if (json == NULL) fail_to_parse(text, size, *offset, is_out_of_memory, bad, error);
+    return json;
+}
+
 qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_status bad,
                                    qins_error *error) {
     if (error->status != QINS_OK || check_text(text, size, max_values, bad, error) != QINS_OK) return NULL;
-    const char *end = text;
-    errno = 0; // cJSON gives NULL for bad text, and for memory that it did not get: then malloc has left ENOMEM
-    cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, false);
-    const bool is_out_of_memory = json == NULL && errno == ENOMEM;
-    size_t offset = end == NULL ? 0 : (size_t)(end - text);
-    if (json == NULL) {
-        fail_to_parse(text, size, offset, is_out_of_memory, bad, error);
-        return NULL;
-    }
+    size_t offset = 0;
+    cJSON *json = parse(text, size, &offset, bad, error);
+    if (json == NULL) return NULL;
     while (offset < size && strchr(" \t\r\n", text[offset]) != NULL && text[offset] != '\0') offset++;
-    if (offset < size) {
-        qins_fail(error, bad, "JSON ends at byte %zu, but %zu more bytes follow", offset, size - offset);
-        cJSON_Delete(json);
-        return NULL;
-    }
-    return json;
+    if (offset == size) return json;
+    qins_fail(error, bad, "JSON ends at byte %zu, but %zu more bytes follow", offset, size - offset);
+    cJSON_Delete(json);
+    return NULL;
 }
 
 qins_json *qins_json_parse(const char *text, size_t size, qins_status bad, qins_error *error) {
