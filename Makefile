@@ -142,7 +142,7 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 libdir = $(DESTDIR)$(PREFIX)/lib
 includedir = $(DESTDIR)$(PREFIX)/include
-VERSION = $(shell sed -nE 's/.*return "([0-9.]+) .*/\1/p' engine/runtime/version.c)
+VERSION = $(shell sed -nE 's/^#define QINS_VERSION "(.*)".*/\1/p' include/qins.h)
 install: all ## install programs, library, manual pages and completion (PREFIX=/usr/local, DESTDIR=)
 	install -d "$(bindir)" "$(man1dir)" "$(bashdir)" "$(zshdir)" "$(libdir)/pkgconfig" "$(includedir)"
 	install -m 644 include/qins.h "$(includedir)"

@@ -7,7 +7,7 @@
 #include "engine/kernels/code.h"
 #include "engine/model/header.h"
 
-#define QINS_CONVERTER "qinsconvert 0.1.0" // recorded in the file
+#define QINS_CONVERTER "qinsconvert " QINS_VERSION // recorded in the file
 
 // Told one line (no newline) of a warning, or of a problem with the checkpoint while there may be more of them.
 typedef void qins_notice(void *context, const char *line);

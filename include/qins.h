@@ -34,7 +34,9 @@
 extern "C" {
 #endif
 
-// "0.1.0 (1a2b3c4d5e)": the version and the commit it was built from.
+#define QINS_VERSION "0.1.0" // of this header
+
+// "0.1.0 (1a2b3c4d5e)": the version of the library and the commit it was built from.
 const char *qins_version(void);
 
 // --- errors ---

@@ -7,5 +7,5 @@
 #endif
 
 const char *qins_version(void) {
-    return "0.1.0 (" QINS_COMMIT ")";
+    return QINS_VERSION " (" QINS_COMMIT ")";
 }
