@@ -8,7 +8,7 @@ set -eu
 build=$1 folder=$2 text=$3 calibration=${4:-default}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-case $text in *.i32) text=(--ids-file "$text") ;; *) text=(-f "$text" --parse-special) ;; esac
+case $text in *.i32) sample=(--ids-file "$text") ;; *) sample=(-f "$text" --parse-special) ;; esac
 
 field() { grep -oE "\"$1\":[^,}]*" <<<"$2" | head -n 1 | cut -d: -f2; }
 
@@ -27,7 +27,7 @@ measure() {
         echo "not measured: $(tail -n 1 "$tmp/table")" >&2 # small matrices need more bits than planned here
         return
     fi
-    quality=$("$build/qinsrun" compare -m "$tmp/model.qins" --ref "$folder" "${text[@]}" -c 512 --max-windows 12 --json -q)
+    quality=$("$build/qinsrun" compare -m "$tmp/model.qins" --ref "$folder" "${sample[@]}" -c 512 --max-windows 12 --json -q)
     printf '{"program":"qins","name":"%s","bits":%s,"file_bytes":%s,"kld":%.3e,"kld_se":%.1e,"same_top":%.4f%s}\n' "$name" \
         "$(awk '$1 == "layers" { print $5 }' "$tmp/table")" "$(stat -c %s "$tmp/model.qins")" "$(field mean "$quality")" \
         "$(field mean_se "$quality")" "$(field same_top "$quality")" "$(speed_of "$tmp/model.qins")"

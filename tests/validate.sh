@@ -67,7 +67,7 @@ row "chi-square of $draws tokens drawn at temperature 0.7, $df degrees of freedo
 ids_of() { "$run" tokenize -m "$model" -f - ; }
 printf '%s\nWhat is the capital of France?\nThank you.\n' "$question" | "$run" chat -m "$model" -n 60 --ids-out -q >"$tmp/chat"
 end=$(printf '<|end|>' | ids_of)
-conversation= same=0
+conversation='' same=0
 while read -r message <&3 && read -r reply <&4; do
     conversation+=" $(printf '<|user|>\n%s<|end|>\n<|assistant|>\n' "$message" | ids_of)"
     whole=$(echo "$conversation" | "$run" -m "$model" --ids - -n 60 --ids-out -q)

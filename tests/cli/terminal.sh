@@ -19,8 +19,8 @@ keys() { terminal send-keys -t chat "$@" 2>/dev/null; }
 paste_in() { terminal set-buffer -- "$1" && terminal paste-buffer -p -t chat; }
 # appears COUNT TEXT: wait until TEXT (a regular expression) is on so many lines, half a minute at most.
 appears() {
-    local i text
-    for i in $(seq 300); do
+    local text
+    for _ in $(seq 300); do
         text=$(screen 2>/dev/null) || return 1
         [ "$(grep -cE -- "$2" <<<"$text")" -ge "$1" ] && return 0
         sleep 0.1

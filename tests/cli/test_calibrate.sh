@@ -50,7 +50,7 @@ expect "a model without a tokenizer" 3 'needs a tokenizer.json' "$build/qinsconv
 pid=$!
 sleep 1 # it has begun, and takes much longer; its file has no name yet
 kill -TERM $pid # in the background of a script SIGINT is ignored, and stays so
-for i in $(seq 10); do grep -q stopping "$tmp/err" && break; sleep 0.1; done
+for _ in $(seq 10); do grep -q stopping "$tmp/err" && break; sleep 0.1; done
 equal "an interruption is answered within a second" 1 "$(grep -c '^qinsconvert: stopping' "$tmp/err")"
 wait $pid
 equal "an interruption: exit code, files left" "130 0" "$? $(find "$tmp" -name 'stopped.qins*' | wc -l)"

@@ -35,6 +35,7 @@ equal "bash: the folder to convert" "models" "$(bash_offers qinsconvert m)"
 equal "bash: options of qinsconvert" "$(options qinsconvert)" "$(bash_offers qinsconvert models -)"
 equal "bash: the program by its path" "verify" "$(bash_offers "$(command -v qinsrun)" ver)"
 ln -s "$(command -v qinsrun)" "$tmp/qinsrun"
+# shellcheck disable=SC2088 # typed as it is
 equal "bash: the program below ~" "verify" "$(HOME=$tmp bash_offers '~/qinsrun' ver)"
 
 if ! command -v zsh >/dev/null; then
@@ -71,6 +72,7 @@ equal "zsh: no option of another command" "qinsrun info --repe" "$(zsh_completes
 equal "zsh: a choice" "qinsrun --kv-v f16 " "$(zsh_completes 'qinsrun --kv-v f1')"
 equal "zsh: a choice after =" "qinsrun --type=bf16 " "$(zsh_completes 'qinsrun --type=bf')"
 equal "zsh: a model" "qinsrun -m models/phi.qins " "$(zsh_completes 'qinsrun -m models/')"
+# shellcheck disable=SC2088 # typed as it is
 equal "zsh: the program by its path" "~/qinsrun verify " "$(HOME=$tmp zsh_completes '~/qinsrun ver')"
 equal "zsh: what is typed is not run" "" "$(zsh_completes 'qinsrun $(touch ran) --min' >/dev/null; ls ran 2>/dev/null)"
 equal "zsh: the folder to convert" "qinsconvert models/" "$(zsh_completes 'qinsconvert m')"

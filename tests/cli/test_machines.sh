@@ -17,14 +17,14 @@ on() {
 
 # --- a model file that shrinks ---
 shrink() { # NAME COMMAND...: "$tmp/m.qins" is cut off between two messages of a chat
-    local name=$1 i
+    local name=$1
     shift
     "$convert" tests/data/demo -o "$tmp/m.qins" --type f32 --quiet
     rm -f "$tmp/in" && mkfifo "$tmp/in"
     "$@" <"$tmp/in" >"$tmp/out" 2>"$tmp/err" &
     exec 7>"$tmp/in"
     printf 'hi\n' >&7
-    for i in $(seq 100); do [ -s "$tmp/out" ] && break; sleep 0.1; done
+    for _ in $(seq 100); do [ -s "$tmp/out" ] && break; sleep 0.1; done
     truncate -s 65536 "$tmp/m.qins"
     printf 'hi\n' >&7
     exec 7>&-

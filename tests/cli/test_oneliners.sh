@@ -12,7 +12,7 @@ printf '%s\n%s\n' "$question" "$question" >questions
 
 # What the parts of a prompt come to: the same as the text written out.
 printf 'Some notes.\n' >notes
-printf 'More of them.\n' >more
+printf 'More of them.\n' >./more
 summary=$(quiet -n 6 -p $'Summarize:\n\nSome notes.')
 equal "a prompt and a file on standard input" "$summary" "$(quiet -n 6 -p 'Summarize:' <notes)"
 equal "a prompt and a pipe" "$summary" "$(cat notes | qinsrun -q -n 6 -p 'Summarize:')"
@@ -30,7 +30,7 @@ equal "while read, from a file" "$paris
 $paris" "$(while read -r line; do quiet --newline -p "$line"; done <questions)"
 equal "while read, from a pipe" "$paris
 $paris" "$(cat questions | while read -r line; do quiet --newline -p "$line"; done)"
-equal "for" "$paris$paris" "$(for i in 1 2; do quiet -p "$question"; done)"
+equal "for" "$paris$paris" "$(for _ in 1 2; do quiet -p "$question"; done)"
 equal "xargs, a line each" "$paris
 $paris" "$(xargs -d '\n' -I{} qinsrun -q --newline -p {} <questions)"
 equal "xargs -0" "$paris

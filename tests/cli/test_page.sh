@@ -11,9 +11,9 @@ elif ! command -v "${CHROMIUM:-chromium}" >/dev/null || ! command -v "${CHROMEDR
     echo "skip - page: there is no Chromium with its driver (chromium, chromium-driver)"
 else
     case $build in
-    *asan | *tsan) tests=tests/page/test_served.py ;; # the others try the page alone
-    *) tests=tests/page/test_*.py ;;
+    *asan | *tsan) tests=(tests/page/test_served.py) ;; # the others try the page alone
+    *) tests=(tests/page/test_*.py) ;;
     esac
-    for test in $tests; do "$python" "$test" "$run" "$demo" || failed=1; done
+    for test in "${tests[@]}"; do "$python" "$test" "$run" "$demo" || failed=1; done
     exit $failed
 fi

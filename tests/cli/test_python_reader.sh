@@ -20,7 +20,7 @@ verify() { "$build/qinsrun" verify -m "$1" >"$tmp/verify" 2>&1; }
 
 # agree HF_DIR OPTION VALUE: convert, read, compare with the checkpoint, verify.
 agree() {
-    local name="python reader, $(basename "$1") $2 $3" file=$tmp/model.qins
+    local name="python reader, ${1##*/} $2 $3" file=$tmp/model.qins
     if ! "$build/qinsconvert" "$1" -o "$file" "$2" "$3" --quiet 2>"$tmp/err"; then fail "$name" "$(tail -n 1 "$tmp/err")"
     elif ! reader "$file" --against "$1"; then fail "$name" "$(tail -n 1 "$tmp/err")"
     elif ! verify "$file"; then fail "$name" "the reader accepts it, verify does not: $(tail -n 1 "$tmp/verify")"

@@ -94,7 +94,7 @@ fi
 "$run" -m "$demo" -p 'Tell me a story.' --ids "$tmp/ids" >/dev/null 2>&1; equal "prompt given twice" 2 $?
 timeout --preserve-status -s INT 1 "$run" chat -m "$demo" < <(sleep 3) >/dev/null 2>&1; equal "chat interrupted while it waits for input" 130 $?
 timeout --preserve-status -s INT 1 "$run" -m "$demo" < <(sleep 3) >/dev/null 2>&1; equal "interrupted while it waits for the prompt" 130 $?
-for i in $(seq 3000); do cat "$tmp/ids"; done >"$tmp/many_ids"
+for _ in $(seq 3000); do cat "$tmp/ids"; done >"$tmp/many_ids"
 /usr/bin/env python3 -c 'import struct,sys; sys.stdout.buffer.write(b"".join(struct.pack("<i", int(x)) for x in sys.stdin.read().split()))' <"$tmp/many_ids" >"$tmp/ids.i32" 2>/dev/null || : >"$tmp/ids.i32"
 if [ -s "$tmp/ids.i32" ]; then
     timeout --preserve-status -s INT -k 20 0.5 "$run" perplexity -m "$demo" --ids-file "$tmp/ids.i32" -c 512 -t 1 >/dev/null 2>&1
@@ -108,7 +108,7 @@ expect "ids and --raw" 2 '--raw has no meaning' "$run" -m "$demo" --ids "$tmp/id
 expect "a command after the options" 2 'a command comes first' "$run" -m "$demo" chat
 expect "score of nothing" 2 'needs --ids' "$run" score -m "$demo"
 expect "vocabularies that differ" 2 'cannot be compared' "$run" compare -m "$demo" --ref tests/data/tiny/tied-bf16 -f "$tmp/text" -c 32
-for i in $(seq 60); do echo "$question"; done | "$run" chat -m "$demo" >/dev/null 2>"$tmp/err"; equal "a piped chat that outgrows its context" 4 $?
+for _ in $(seq 60); do echo "$question"; done | "$run" chat -m "$demo" >/dev/null 2>"$tmp/err"; equal "a piped chat that outgrows its context" 4 $?
 equal "a NUL in a message is text" 2 "$(printf 'And\0 of Italy?\nHello\n' | "$run" chat -m "$demo" -n 1 2>/dev/null | wc -l)"
 equal "tokenize --decode --json" '{"text":"Hi"}' "$("$run" tokenize -m "$demo" --decode --json -p "$("$run" tokenize -m "$demo" -p Hi 2>/dev/null)" 2>/dev/null)"
 expect "no tokens: no rate" 0 'prompt [0-9]+ tokens, 0.0 tok/s; reply 0' "$run" -m "$demo" -p "$question" -n 0

@@ -21,8 +21,7 @@ esac
 # --- it is on ---
 # confined NAME PROCESS: within ten seconds the process has what only a sandbox gives it.
 confined() {
-    local i
-    for i in $(seq 100); do
+    for _ in $(seq 100); do
         grep -q '^Seccomp:[[:space:]]*2' "/proc/$2/status" 2>/dev/null && grep -q '^NoNewPrivs:[[:space:]]*1' "/proc/$2/status" && ok "$1" && return
         sleep 0.1
     done
@@ -61,7 +60,7 @@ fi
 confined "convert" $process
 kill -KILL $process
 wait $process 2>/dev/null
-for i in $(seq 50); do [ -z "$(find "$tmp" -name 'killed*')" ] && break; sleep 0.1; done
+for _ in $(seq 50); do [ -z "$(find "$tmp" -name 'killed*')" ] && break; sleep 0.1; done
 equal "a conversion that is killed leaves no file" "" "$(find "$tmp" -name 'killed*')"
 "$convert" tests/data/demo -o "$tmp/killed.qins" --calibrate "$tmp/pipe" --quiet 2>"$tmp/err" & process=$!
 confined "convert" $process
