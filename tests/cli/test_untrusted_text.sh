@@ -6,8 +6,9 @@ if ! command -v script >/dev/null; then
     echo "skip - text at a terminal: there is no script"
     exit 0
 fi
-# What a terminal gets from a command, whose stdout and stderr it is; carriage returns before newlines are the terminal's.
-at_terminal() { TERM=dumb script -qec "$*" /dev/null </dev/null 2>/dev/null | sed 's/\r$//'; }
+# What a terminal gets from a command in bash's quoting, whose stdout and stderr it is; carriage returns before newlines are
+# the terminal's.
+at_terminal() { TERM=dumb SHELL=$BASH script -qec "$*" /dev/null </dev/null 2>/dev/null | sed 's/\r$//'; }
 # harmless NAME FILE: neither control characters nor C1 ones in UTF-8 but tabs and newlines
 harmless() {
     if LC_ALL=C grep -qP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|(?<![\xc2-\xf4\x80-\xbf])[\x80-\x9f]' "$2"; then
