@@ -38,13 +38,15 @@ def lines(response):
 
 
 def ask(path, body, stream, leaves=False):
-    """The text, or the status if it is not 200, or None for a client that left."""
+    """The text, or None for a client that left, or 429, or what else the server said."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
     try:
         connection.request("POST", path, json.dumps({**body, "stream": stream}))
         response = connection.getresponse()
+        if response.status == 429:
+            return 429
         if response.status != 200:
-            return response.status
+            return response.read()
         if not stream:
             choice = json.load(response)["choices"][0]
             return choice["message"]["content"] if "message" in choice else choice["text"]

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_JOBS = 12, MOST = 256 };
+enum { N_JOBS = 12, MOST = 400 };
 
 static hf_model model;
 
@@ -129,6 +129,27 @@ Test(scheduler, replies_are_those_of_each_alone) {
         }
         qins_scheduler_free(scheduler);
     }
+}
+
+// Prompts that are longer than the rest of a step, which a reply shares: none of the steps takes more than it may.
+Test(scheduler, many_prompts_beside_a_reply) {
+    qins_scheduler *scheduler = make_scheduler(5, 0, 0);
+    struct client *clients[5];
+    for (size_t i = 0; i < 5; i++) {
+        clients[i] = make_client(scheduler, i == 0 ? 10 : 380, i == 0 ? 50 : 5, i);
+        qins_scheduler_pause(scheduler, &clients[i]->job, true); // so that they begin together
+        cr_assert_eq(qins_scheduler_submit(scheduler, &clients[i]->job), QINS_ADMITTED);
+    }
+    for (size_t i = 0; i < 5; i++) qins_scheduler_pause(scheduler, &clients[i]->job, false);
+    for (size_t i = 0; i < 5; i++) {
+        wait_for(clients[i]);
+        struct client *alone = run_alone(i == 0 ? 10 : 380, i == 0 ? 50 : 5, i);
+        cr_expect_eq(clients[i]->job.error.status, QINS_OK, "%s", clients[i]->job.error.message);
+        expect_same(clients[i], alone);
+        free_client(alone);
+        free_client(clients[i]);
+    }
+    qins_scheduler_free(scheduler);
 }
 
 Test(scheduler, a_full_queue_and_draining_refuse) {

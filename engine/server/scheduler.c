@@ -251,8 +251,9 @@ static size_t slice_tokens(const qins_scheduler *scheduler) {
 // A slice of each prompt, all of the same size.
 static void add_prompts(qins_scheduler *scheduler, struct step *step, const bool *is_prompt, size_t n_prompts) {
     if (n_prompts == 0) return;
-    const size_t all = step->n > 0 ? slice_tokens(scheduler) : QINS_STEP_TOKENS,
-                 share = all > n_prompts ? all / n_prompts : 1;
+    const size_t left = QINS_STEP_TOKENS - step->n_tokens;
+    const size_t all = step->n > 0 ? least(slice_tokens(scheduler), left) : left;
+    const size_t share = all > n_prompts ? all / n_prompts : 1;
     step->has_prompts = true;
     for (size_t i = 0; i < scheduler->n_parallel; i++) {
         struct slot *slot = &scheduler->slots[i];
