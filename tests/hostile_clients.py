@@ -7,10 +7,10 @@ import random
 import re
 import resource
 import socket
-import subprocess
 import sys
-import threading
 import time
+
+from serving import Serving
 
 program, model = sys.argv[1:3]
 n_connections = int(sys.argv[3]) if len(sys.argv) > 3 else 2000
@@ -51,7 +51,7 @@ def report(name, outcomes, wanted):
     global failed
     counts = collections.Counter(outcomes)
     alive = exchange(post(GOOD))
-    is_good = set(counts) <= set(wanted) and alive == "200" and server.poll() is None
+    is_good = set(counts) <= set(wanted) and alive == "200" and server.is_running()
     failed = failed or not is_good
     listed = ", ".join(f"{outcome}: {count}" for outcome, count in sorted(counts.items()))
     print(f"| {name} | {sum(counts.values())} | {listed} | {alive if is_good else 'FAIL, then ' + alive} |", flush=True)
@@ -156,18 +156,10 @@ def leave_midway():
 
 limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (min(limit, n_connections + 1000), limit))
-server = subprocess.Popen(
-    [program, "serve", "-m", model, "--port", "0", "-t", "2"],
-    stderr=subprocess.PIPE, text=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limit)),
+server = Serving(
+    program, model, "-t", "2", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limit))
 )
-port = None
-while port is None:
-    line = server.stderr.readline()
-    found = re.search(r"listening at http://127\.0\.0\.1:(\d+)", line)
-    port = int(found.group(1)) if found else None
-    if not line:
-        sys.exit("the server did not start")
-threading.Thread(target=server.stderr.read, daemon=True).start()
+port = server.port
 
 print("| what | how many | outcomes | a good request after it |\n| --- | ---: | --- | --- |")
 for name, bodies in bad_bodies():
@@ -185,7 +177,6 @@ report("connections at once that send nothing", crowd(n_connections, b"", 2), {"
 report("requests cut in their middle", crowd(400, post(GOOD)[:-20], 1), {"open", "closed"})
 if slow_seconds > 0:
     report("a header a byte each second", [slow_headers(slow_seconds)], {"closed"})
-server.terminate()
-code = server.wait(60)
+code = server.end()
 print(f"\nThe server ended with exit code {code} after SIGTERM.")
 sys.exit(1 if failed or code != 0 else 0)

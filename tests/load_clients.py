@@ -6,10 +6,11 @@ import http.client
 import json
 import random
 import re
-import subprocess
 import sys
 import threading
 import time
+
+from serving import Serving
 
 program, model = sys.argv[1:3]
 seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 10
@@ -91,20 +92,8 @@ def client(seed, end):
             print(f"request {place} {asked[place]}: {text!r} instead of {alone[place]!r}", file=sys.stderr)
 
 
-server = subprocess.Popen(
-    [program, "serve", "-m", model, "--port", "0", "-t", "2", "--queue", "6", "--cache-mib", "4", "-c", "400"],
-    stderr=subprocess.PIPE, text=True,
-)
-port = None
-while port is None:
-    line = server.stderr.readline()
-    found = re.search(r"listening at http://127\.0\.0\.1:(\d+)", line)
-    port = int(found.group(1)) if found else None
-    if not line:
-        sys.exit("the server did not start")
-said = []
-threading.Thread(target=lambda: said.extend(server.stderr), daemon=True).start()
-
+server = Serving(program, model, "-t", "2", "--queue", "6", "--cache-mib", "4", "-c", "400")
+port = server.port
 asked = list(requests(random.Random(1), 60))
 alone = [ask(*request, stream=False) for request in asked]
 outcomes = collections.Counter()
@@ -117,12 +106,11 @@ half = resident()
 for thread in threads:
     thread.join()
 whole = resident()
-server.terminate()
-code = server.wait(120)
+code = server.end()
 for name, count in sorted(outcomes.items()):
     print(f"{name}: {count}")
 print(f"resident memory at half time {half / 2**20:.1f} MiB, at the end {whole / 2**20:.1f} MiB; exit code {code}")
-print("".join(said), file=sys.stderr, end="")
+print("".join(server.said), file=sys.stderr, end="")
 is_steady = whole < 1.1 * half + (8 << 20) or seconds < 120  # a short run is still filling its caches
 is_good = outcomes["something else"] == 0 and outcomes["the text of the request alone"] > 0 and code == 0
 sys.exit(0 if is_good and is_steady else 1)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@ enum { PATIENCE_MS = 100, BLOCK_BYTES = 16 << 10 };
 struct server {
     const qins_mhd *mhd;
     struct MHD_Daemon *daemon;
+    int epoll; // MHD's, of the listening socket and all connections
+    int wake;  // an eventfd, raised when a connection goes on: without threads of its own, MHD does not look by itself
     qins_service *service;
     const qins_http_options *options;
     struct connection *connections; // all of them, a list
@@ -141,10 +144,11 @@ static void on_wait(void *context) {
     exchange->server->mhd->suspend_connection(exchange->connection->mhd);
 }
 
-// The answer has something: its connection goes on. By the scheduler's thread.
+// The answer has something: its connection goes on. By the scheduler's thread; the service's lock keeps the exchange.
 static void on_ready(void *context) {
     struct exchange *exchange = context;
     exchange->server->mhd->resume_connection(exchange->connection->mhd);
+    (void)eventfd_write(exchange->server->wake, 1); // fails only when 2^64 - 2 have not been read
 }
 
 // MHD calls this for the next bytes of a stream.
@@ -371,8 +375,18 @@ static qins_status start(struct server *server, qins_error *error) {
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)QINS_MAX_HEADER_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
         server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
         MHD_OPTION_END);
-    if (server->daemon == NULL) qins_fail(error, QINS_FAILED, "the HTTP library cannot start a server");
-    return error->status;
+    if (server->daemon == NULL) return qins_fail(error, QINS_FAILED, "the HTTP library cannot start a server");
+    server->epoll = server->mhd->get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    return QINS_OK;
+}
+
+// Wait until a connection, an answer or the library has something to do, or for PATIENCE_MS.
+static void wait_for_work(struct server *server) {
+    struct pollfd sources[] = {{.fd = server->epoll, .events = POLLIN}, {.fd = server->wake, .events = POLLIN}};
+    MHD_UNSIGNED_LONG_LONG timeout;
+    eventfd_t count;
+    if (server->mhd->get_timeout(server->daemon, &timeout) != MHD_YES || timeout > PATIENCE_MS) timeout = PATIENCE_MS;
+    if (poll(sources, 2, (int)timeout) > 0 && sources[1].revents != 0) (void)eventfd_read(server->wake, &count);
 }
 
 static void run(struct server *server, const volatile sig_atomic_t *stop) {
@@ -384,19 +398,22 @@ static void run(struct server *server, const volatile sig_atomic_t *stop) {
             if (fd >= 0) close(fd);
             is_draining = true;
         }
-        server->mhd->run_wait(server->daemon, PATIENCE_MS);
+        wait_for_work(server);
+        server->mhd->run(server->daemon);
         look_after_connections(server);
     }
 }
 
 qins_status qins_http_run(qins_service *service, const qins_http_options *options, const volatile sig_atomic_t *stop,
                           qins_error *error) {
-    struct server server = {.service = service, .options = options};
-    if (start(&server, error) == QINS_OK) {
+    struct server server = {.service = service, .options = options, .wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    if (server.wake < 0) qins_fail(error, QINS_FAILED, "cannot create an event: %s", strerror(errno));
+    if (error->status == QINS_OK && start(&server, error) == QINS_OK) {
         run(&server, stop);
         server.mhd->stop_daemon(server.daemon);
     } else {
         close(options->fd);
     }
+    if (server.wake >= 0) close(server.wake);
     return error->status;
 }

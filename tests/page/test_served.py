@@ -1,28 +1,21 @@
 """The page as `qinsrun serve` itself gives it, with its headers, streams and figures: test_served.py QINSRUN MODEL."""
-import subprocess
+import os
 import sys
 import threading
 
 from browser import run_checks, stored
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from serving import Serving
 
-class Served:
-    """The program at a free port, with what the checks expect of a server."""
+
+class Served(Serving):
+    """With what the checks expect of a server."""
 
     def __init__(self, program, model):
-        self.process = subprocess.Popen(
-            [program, "serve", "-m", model, "--port", "0", "-t", "2"], stderr=subprocess.PIPE, text=True
-        )
-        for line in self.process.stderr:
-            if "listening at " in line:
-                self.address = line.split("listening at ")[1].strip() + "/"
-                break
-        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        super().__init__(program, model, "-t", "2")
+        self.address += "/"
         self.requests, self.left, self.api_key = [], threading.Event(), None
-
-    def end(self):
-        self.process.terminate()
-        assert self.process.wait(30) == 0
 
 
 def talks_with_the_model(page):
@@ -44,5 +37,5 @@ def shows_what_the_server_refuses(page):
 if __name__ == "__main__":
     server = Served(sys.argv[1], sys.argv[2])
     failed = run_checks("the page, served", [talks_with_the_model, shows_what_the_server_refuses], server)
-    server.end()
-    sys.exit(failed)
+    code = server.end()
+    sys.exit(failed or code)
