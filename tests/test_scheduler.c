@@ -294,6 +294,12 @@ Test(scheduler, contexts_that_do_not_fit_are_refused) {
                                             .session = {.n_ctx = MOST, .k_type = QINS_F16, .v_type = QINS_QINS8}};
     cr_expect_null(qins_scheduler_create(model.model, &options, &error));
     expect_error(&error, QINS_CONTEXT_OVERFLOW, "--cache-mib");
+    qins_scheduler_options longest = options;
+    longest.cache_bytes = 0;
+    longest.session.n_ctx = qins_model_max_tokens(model.model) + 1;
+    error = (qins_error){0};
+    cr_expect_null(qins_scheduler_create(model.model, &longest, &error));
+    expect_error(&error, QINS_CONTEXT_OVERFLOW, "this model's maximum");
 }
 
 // Out of memory or threads at every place of a creation.

@@ -44,21 +44,18 @@ static qins_status settle_context(qins_scheduler *scheduler, const qins_model *m
     const qins_config *config = qins_model_config(model);
     qins_session_options each = options->session;
     qins_memory_plan plan;
-    each.n_ctx = 0;
     const qins_plan_request request = {.config = config,
                                        .file_bytes = qins_image_bytes(model->image),
                                        .has_engine = true,
                                        .n_threads = qins_engine_threads(scheduler->engine),
                                        .session = &each};
-    if (qins_plan_buffers(&request, &plan, error) != QINS_OK) return error->status;
-    qins_plan_memory(&request, &plan, error);
+    if (qins_plan_memory(&request, &plan, error) != QINS_OK) return error->status;
     scheduler->cache.token_bytes = plan.token_bytes;
     const size_t taken = plan.scratch + options->cache_bytes;
     const size_t left = plan.available > taken ? plan.available - taken : 0;
     const size_t fit = left / plan.token_bytes / options->n_parallel;
-    each.n_ctx = options->session.n_ctx;
     if (each.n_ctx == 0) each.n_ctx = fit / 2 < config->max_positions ? fit / 2 : config->max_positions;
-    if (error->status == QINS_OK && (each.n_ctx > fit || each.n_ctx == 0))
+    if (each.n_ctx > fit || each.n_ctx == 0)
         qins_fail(
             error, QINS_CONTEXT_OVERFLOW,
             "%zu contexts of %zu tokens and %zu MiB of idle ones (--cache-mib) do not fit into the memory that is "
