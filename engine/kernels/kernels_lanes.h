@@ -286,6 +286,7 @@ static inline __attribute__((always_inline)) void multiply_tokens(const qins_pro
 }
 
 // Runs of tokens of almost the same length, so that few tokens at the end do not cost as much as many.
+_Static_assert(PRODUCT_TOKENS <= 12, "multiply has a case for each length of a run");
 static void multiply(const qins_product *product) {
     const size_t n_runs = (product->n_tokens + PRODUCT_TOKENS - 1) / PRODUCT_TOKENS;
     for (size_t run = 0; run < n_runs; run++) {
@@ -293,7 +294,7 @@ static void multiply(const qins_product *product) {
         switch (end - token) {
 #define RUN(n)                                                                                                         \
     case n:                                                                                                            \
-        multiply_tokens(product, token, n < PRODUCT_TOKENS ? n : PRODUCT_TOKENS);                                      \
+        if (n <= PRODUCT_TOKENS) multiply_tokens(product, token, n);                                                   \
         break;
             RUN(1) RUN(2) RUN(3) RUN(4) RUN(5) RUN(6) RUN(7) RUN(8) RUN(9) RUN(10) RUN(11) RUN(12)
 #undef RUN
