@@ -116,7 +116,7 @@ static char *safetensors_header(struct export *export, size_t *size, qins_error 
         add_tensor(json, export, &header->tensors[i], export->total, error);
         export->total += tensor_bytes(export, &header->tensors[i]);
     }
-    char *text = error->status == QINS_OK ? qins_json_print(json, error) : NULL;
+    char *text = qins_json_print(json, error);
     qins_json_free(json);
     if (text == NULL) return NULL;
     const size_t length = strlen(text);

@@ -47,7 +47,7 @@ static void add_stop_ids(qins_json *json, const qins_config *config, qins_error 
 }
 
 static char *print(qins_json *json, qins_error *error) {
-    char *text = error->status == QINS_OK ? qins_json_print(json, error) : NULL;
+    char *text = qins_json_print(json, error);
     qins_json_free(json);
     return text;
 }

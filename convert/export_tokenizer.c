@@ -41,7 +41,7 @@ char *qins_export_tokenizer_config(const qins_header *header, const qins_tokeniz
     qins_json_add_number(json, "model_max_length", (double)header->config.max_positions, error);
     add_end(json, &header->config, tokenizer, error);
     add_chat(json, header, error);
-    char *text = error->status == QINS_OK ? qins_json_print(json, error) : NULL;
+    char *text = qins_json_print(json, error);
     qins_json_free(json);
     return text;
 }

@@ -237,6 +237,24 @@ Test(json, building_tolerates_failure_further_up) {
     expect_error(&error, QINS_FAILED, "out of memory");
 }
 
+Test(json, writes_to_a_buffer_until_an_error) {
+    qins_error error = {0};
+    qins_buffer out = {.error = &error};
+    qins_json *object = qins_json_new_object(&error);
+    qins_json_add_number(object, "n", 1.5, &error);
+    qins_json_write(object, &out);
+    qins_json_write(object, &out);
+    qins_buffer_u8(&out, '\0');
+    cr_expect_str_eq((char *)out.data, "{\"n\":1.5}{\"n\":1.5}");
+    qins_fail(&error, QINS_USAGE, "an earlier error");
+    cr_expect_null(qins_json_print(object, &error));
+    qins_json_write(object, &out);
+    cr_expect_eq(out.size, sizeof "{\"n\":1.5}{\"n\":1.5}");
+    expect_error(&error, QINS_USAGE, "earlier");
+    qins_json_free(object);
+    qins_buffer_free(&out);
+}
+
 Test(json, a_nul_is_refused) {
     static const char *const refused[] = {"{\"a\\u0000b\": 1}", "{\"a\": \"\\u0000\"}", "[\"\\\\\\u0000\"]"};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {

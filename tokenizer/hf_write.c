@@ -151,7 +151,7 @@ qins_status qins_tokenizer_to_hf(const qins_tokenizer *tokenizer, char **json, q
     struct writer writer = {tokenizer, error, qins_alloc(TOKENIZER_MAX_PIECE + 1, 1, "text of a token", error)};
     qins_json *root = writer.text != NULL ? qins_json_new_object(error) : NULL;
     if (root != NULL) write_root(&writer, root);
-    if (error->status == QINS_OK) *json = qins_json_print(root, error);
+    *json = qins_json_print(root, error);
     qins_json_free(root);
     free(writer.text);
     return error->status;

@@ -425,6 +425,7 @@ static char *copy_escaped(const char *text, qins_error *error) {
 }
 
 char *qins_json_print(const qins_json *json, qins_error *error) {
+    if (error->status != QINS_OK) return NULL;
     char *text = json == NULL ? NULL : cJSON_PrintUnformatted(json);
     if (text == NULL) {
         qins_fail(error, QINS_FAILED, "out of memory while writing JSON");
@@ -433,4 +434,10 @@ char *qins_json_print(const qins_json *json, qins_error *error) {
     char *copy = copy_escaped(text, error);
     cJSON_free(text);
     return copy;
+}
+
+void qins_json_write(const qins_json *json, qins_buffer *out) {
+    char *text = qins_json_print(json, out->error);
+    if (text != NULL) qins_buffer_append(out, text, strlen(text));
+    free(text);
 }

@@ -4,7 +4,7 @@
 #ifndef QINS_BASE_JSON_H
 #define QINS_BASE_JSON_H
 
-#include "engine/base/error.h"
+#include "engine/base/buffer.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -77,7 +77,9 @@ qins_json *qins_json_append_object(qins_json *array, qins_error *error);
 qins_json *qins_json_append_array(qins_json *array, qins_error *error);
 
 // Compact text, NUL-terminated, released with free(). Numbers are printed with the fewest of 15 or 17 digits that
-// read back exactly, what is not finite as null. NULL and an error when out of memory.
+// read back exactly, what is not finite as null. NULL and an error when out of memory; NULL after an earlier error.
 char *qins_json_print(const qins_json *json, qins_error *error);
+// The same text, appended to a buffer; nothing after an earlier error of the buffer.
+void qins_json_write(const qins_json *json, qins_buffer *out);
 
 #endif

@@ -200,7 +200,7 @@ qins_status qins_end_output(qins_error *error) {
 }
 
 qins_status qins_print_json(qins_json *json, qins_error *error) {
-    char *text = error->status == QINS_OK ? qins_json_print(json, error) : NULL;
+    char *text = qins_json_print(json, error);
     if (text != NULL) qins_printf(error, "%s\n", text);
     free(text);
     qins_json_free(json);

@@ -27,7 +27,7 @@ static qins_status tokenize(const qins_options *options, const qins_tokenizer *t
 static qins_status print_text_json(const char *text, size_t size, qins_error *error) {
     qins_json *object = qins_json_new_object(error);
     qins_json_add_text(object, "text", text, size, error);
-    char *printed = error->status == QINS_OK ? qins_json_print(object, error) : NULL;
+    char *printed = qins_json_print(object, error);
     if (printed != NULL) qins_printf(error, "%s", printed);
     free(printed);
     qins_json_free(object);

@@ -100,11 +100,9 @@ static void append_message(qins_buffer *out, const char *role, const char *text,
     qins_json *message = qins_json_new_object(error);
     qins_json_add_string(message, "role", role, error);
     qins_json_add_text(message, "content", text, size, error);
-    char *line = error->status == QINS_OK ? qins_json_print(message, error) : NULL;
     const char *separator = out->size > 0 ? ",\n  " : "[\n  ";
     qins_buffer_append(out, separator, strlen(separator));
-    if (line != NULL) qins_buffer_append(out, line, strlen(line));
-    free(line);
+    qins_json_write(message, out);
     qins_json_free(message);
 }
 

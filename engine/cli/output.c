@@ -103,7 +103,7 @@ qins_status qins_output_end(qins_output *output, qins_error *error) {
 qins_status qins_output_print_record(qins_output *output, qins_error *error) {
     if (!output->options->ids_out)
         qins_json_add_text(output->record, "text", (const char *)output->text.data, output->text.size, error);
-    char *printed = error->status == QINS_OK ? qins_json_print(output->record, error) : NULL;
+    char *printed = qins_json_print(output->record, error);
     if (printed != NULL && qins_printf(error, "%s\n", printed) == QINS_OK) qins_flush(error);
     free(printed);
     return error->status;

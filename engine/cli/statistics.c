@@ -120,7 +120,7 @@ void qins_statistics_print(const qins_generator *generator, const qins_reply *re
     }
     qins_json *record = qins_json_new_object(error);
     qins_statistics_add(record, generator, reply, error);
-    char *text = error->status == QINS_OK ? qins_json_print(record, error) : NULL;
+    char *text = qins_json_print(record, error);
     if (text != NULL) fprintf(stderr, "%s\n", text);
     free(text);
     qins_json_free(record);

@@ -108,7 +108,7 @@ char *qins_header_print(const qins_header *header, size_t *size, qins_error *err
     }
     qins_json *tensors = qins_json_add_array(root, "tensors", error);
     for (size_t i = 0; i < header->n_tensors; i++) add_tensor(tensors, &header->tensors[i], error);
-    char *text = error->status == QINS_OK ? qins_json_print(root, error) : NULL;
+    char *text = qins_json_print(root, error);
     qins_json_free(root);
     if (text != NULL) *size = strlen(text);
     return text;

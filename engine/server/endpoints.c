@@ -8,10 +8,8 @@
 
 // Append an object, which is released.
 static void print(qins_json *object, qins_buffer *out) {
-    char *text = out->error->status == QINS_OK ? qins_json_print(object, out->error) : NULL;
-    if (text != NULL) qins_buffer_append(out, text, strlen(text));
+    qins_json_write(object, out);
     qins_buffer_u8(out, '\n');
-    free(text);
     qins_json_free(object);
 }
 

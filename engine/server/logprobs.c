@@ -33,12 +33,8 @@ static void fill_candidate(const qins_reply *reply, qins_json *object, const qin
 
 // Append a value of `json`, which is released, to a list.
 static void append(qins_buffer *list, qins_json *json, const char *key) {
-    char *text = list->error->status == QINS_OK
-                     ? qins_json_print(key != NULL ? qins_json_get(json, key) : json, list->error)
-                     : NULL;
     if (list->size > 0) qins_buffer_u8(list, ',');
-    if (text != NULL) qins_buffer_append(list, text, strlen(text));
-    free(text);
+    qins_json_write(key != NULL ? qins_json_get(json, key) : json, list);
     qins_json_free(json);
 }
 

@@ -44,8 +44,6 @@ void qins_refusal_print(const qins_refusal *refusal, qins_buffer *out) {
     qins_json_add_string(object, "type", refusal->type, error);
     add_text_or_null(object, "param", refusal->param, error);
     add_text_or_null(object, "code", refusal->code, error);
-    char *text = error->status == QINS_OK ? qins_json_print(root, error) : NULL;
-    if (text != NULL) qins_buffer_append(out, text, strlen(text));
-    free(text);
+    qins_json_write(root, out);
     qins_json_free(root);
 }

@@ -109,7 +109,7 @@ static void append_text(qins_buffer *out, const char *text) {
 
 // Append an object, which is released.
 static void print(const qins_reply *reply, qins_json *object, qins_buffer *out) {
-    char *text = out->error->status == QINS_OK ? qins_json_print(object, out->error) : NULL;
+    char *text = qins_json_print(object, out->error);
     if (text != NULL) {
         if (reply->request->stream) append_text(out, "data: ");
         append_text(out, text);
