@@ -105,6 +105,14 @@ static void commit(qins_error *error) {
     free(answer);
 }
 
+// The outputs get their names if all went well, and go otherwise.
+static void finish(struct outputs *outputs, qins_error *error) {
+    if (error->status == QINS_OK && interrupted) qins_fail(error, QINS_INTERRUPTED, "interrupted");
+    if (error->status == QINS_OK) commit(error);
+    qins_helper_end(&finisher);
+    close_outputs(outputs);
+}
+
 static void convert(const qins_convert_settings *settings, qins_error *error) {
     const char *calibrate = settings->convert.calibrate;
     const bool is_file = calibrate != NULL && strcmp(calibrate, QINS_DEFAULT_TEXT) != 0;
@@ -126,10 +134,7 @@ static void convert(const qins_convert_settings *settings, qins_error *error) {
         qins_convert(settings->hf_dir, file->fd, settings->output, &settings->convert,
                      settings->quiet ? stop_requested : qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
-    if (error->status == QINS_OK && interrupted) qins_fail(error, QINS_INTERRUPTED, "interrupted");
-    if (error->status == QINS_OK) commit(error);
-    qins_helper_end(&finisher);
-    close_outputs(&outputs);
+    finish(&outputs, error);
     if (error->status == QINS_OK && !settings->quiet)
         qins_print_costs(stderr, &report, QINS_ESCAPED(settings->output), qins_clock() - start);
     qins_convert_report_free(&report);
@@ -184,9 +189,7 @@ static void export_onnx(const qins_convert_settings *settings, qins_meter *meter
     if (error->status == QINS_OK)
         qins_export_onnx(image, &outputs.files[1], &outputs.files[0], pool,
                          settings->quiet ? stop_requested : qins_meter_update, meter, error);
-    if (error->status == QINS_OK) commit(error);
-    qins_helper_end(&finisher);
-    close_outputs(&outputs);
+    finish(&outputs, error);
     qins_pool_free(pool);
     qins_image_close(image);
 }

@@ -53,28 +53,42 @@ static void round_file_to_q8_0(int fd, const qins_header *header) {
     }
 }
 
-hf_model hf_model_open(const char *folder, hf_mode mode) {
+static qins_image *convert(const char *folder, const qins_convert_options *options, bool q8_0) {
     qins_error error = {0};
-    qins_convert_options convert = {.weight_type = mode.weights,
-                                    .rules = {{"head", QINS_F32}},
-                                    .n_rules = mode.f32_head,
-                                    .calibrate = mode.calibrate,
-                                    .calibrate_tokens = 4096,
-                                    .n_threads = 2};
     qins_convert_report report = {0};
-    hf_model model = {0};
-    int fd = qins_memory_file("test-model", &error);
+    const int fd = qins_memory_file("test-model", &error);
     expect_ok(&error);
-    qins_convert(folder, fd, folder, &convert, NULL, NULL, &report, &error);
+    qins_convert(folder, fd, folder, options, NULL, NULL, &report, &error);
     expect_ok(&error);
-    if (mode.q8_0) round_file_to_q8_0(fd, &report.header);
+    if (q8_0) round_file_to_q8_0(fd, &report.header);
     qins_convert_report_free(&report);
-    model.model = qins_model_from_image(qins_image_from_fd(fd, folder, &error), folder, &error);
+    qins_image *image = qins_image_from_fd(fd, folder, &error);
     expect_ok(&error);
     close(fd);
-    const qins_session_options options = {.k_type = mode.k_type, .v_type = mode.v_type};
-    model.session = session_open(model.model, &options, mode.threads > 0 ? mode.threads : 2);
+    return image;
+}
+
+qins_image *hf_image_open(const char *folder, qins_type type) {
+    return convert(folder, &(qins_convert_options){.weight_type = type, .n_threads = 2}, false);
+}
+
+hf_model hf_model_open(const char *folder, hf_mode mode) {
+    qins_error error = {0};
+    const qins_convert_options options = {.weight_type = mode.weights,
+                                          .rules = {{"head", QINS_F32}},
+                                          .n_rules = mode.f32_head,
+                                          .calibrate = mode.calibrate,
+                                          .calibrate_tokens = 4096,
+                                          .n_threads = 2};
+    hf_model model = {.model = qins_model_from_image(convert(folder, &options, mode.q8_0), folder, &error)};
+    expect_ok(&error);
+    const qins_session_options session = {.k_type = mode.k_type, .v_type = mode.v_type};
+    model.session = session_open(model.model, &session, mode.threads > 0 ? mode.threads : 2);
     return model;
+}
+
+hf_model hf_model_open_demo(void) {
+    return hf_model_open("tests/data/demo", (hf_mode){.weights = QINS_QINS8, .k_type = QINS_F16, .v_type = QINS_QINS8});
 }
 
 void hf_model_close(hf_model *model) {

@@ -23,11 +23,15 @@ typedef struct hf_model {
 
 // Every failure fails the test with its message.
 hf_model hf_model_open(const char *folder, hf_mode mode);
+hf_model hf_model_open_demo(void); // as people run it: qins8, keys in FP16, values in qins8
 void hf_model_close(hf_model *model);
 
 // A session on an engine of its own; a failure fails the test. session_close releases both.
 qins_session *session_open(const qins_model *model, const qins_session_options *options, size_t n_threads);
 void session_close(qins_session *session);
+
+// The folder converted with weights of the type, as a file in memory. Every failure fails the test.
+qins_image *hf_image_open(const char *folder, qins_type type);
 
 // Logits after every token of ids[n], run as one sequence: [n, vocab_size], released with free().
 float *hf_model_score(hf_model *model, const int32_t *ids, size_t n);

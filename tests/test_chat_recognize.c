@@ -3,6 +3,7 @@
 #include "convert/export.h"
 #include "engine/base/json.h"
 #include "tests/failing_allocation.h"
+#include "tests/hf_model.h"
 #include "tests/tokenizer_support.h"
 
 #include <criterion/criterion.h>
@@ -25,18 +26,8 @@ static void recognize(const qins_json *item, qins_recognized *result, qins_error
     qins_chat_recognize(jinja, strlen(jinja), texts, n_texts, result, error);
 }
 
-static qins_json *goldens(void) {
-    size_t size;
-    qins_error error = {0};
-    char *text = support_read("tests/data/chat_templates.json", &size);
-    qins_json *json = qins_json_parse(text, size, QINS_BAD_MODEL, &error);
-    cr_assert_not_null(json, "%s", error.message);
-    free(text);
-    return json;
-}
-
 Test(chat_recognize, every_spelling) {
-    qins_json *root = goldens();
+    qins_json *root = hf_read_json("tests/data/chat_templates.json");
     size_t n = 0;
     for (const qins_json *item = qins_json_first(qins_json_get(root, "templates")); item != NULL;
          item = qins_json_next(item), n++) {
@@ -62,7 +53,7 @@ Test(chat_recognize, every_spelling) {
 // With the oracle's renderings of conversations that the engine has: the recognized template writes the same.
 Test(chat_recognize, recognized_templates_render_as_the_jinja_text) {
     static const size_t asked[] = {0, 1, 2, 3}; // the conversations that end with the user's message
-    qins_json *root = goldens();
+    qins_json *root = hf_read_json("tests/data/chat_templates.json");
     for (const qins_json *item = qins_json_first(qins_json_get(root, "templates")); item != NULL;
          item = qins_json_next(item)) {
         qins_recognized result;
@@ -99,7 +90,7 @@ static void expect_same(const char *a, const char *b, const char *name) {
 
 // An exported template is recognized as what it was made from.
 Test(chat_recognize, exported_templates) {
-    qins_json *root = goldens();
+    qins_json *root = hf_read_json("tests/data/chat_templates.json");
     for (const qins_json *item = qins_json_first(qins_json_get(root, "templates")); item != NULL;
          item = qins_json_next(item)) {
         const char *name = qins_json_text(qins_json_get(item, "name"));
@@ -155,7 +146,7 @@ Test(chat_recognize, says_why_not) {
 }
 
 Test(chat_recognize, out_of_memory) {
-    qins_json *root = goldens();
+    qins_json *root = hf_read_json("tests/data/chat_templates.json");
     for (const qins_json *item = qins_json_first(qins_json_get(root, "templates")); item != NULL;
          item = qins_json_next(item)) {
         bool hit = true;

@@ -3,6 +3,7 @@
 #include "convert/convert.h"
 #include "convert/export.h"
 #include "engine/base/map.h"
+#include "tests/hf_model.h"
 #include "tests/support.h"
 
 #include <criterion/criterion.h>
@@ -12,20 +13,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static qins_image *convert(const char *folder, qins_type type) {
-    qins_error error = {0};
-    const qins_convert_options options = {.weight_type = type, .n_threads = 2};
-    qins_convert_report report;
-    const int fd = qins_memory_file("test", &error);
-    qins_convert(folder, fd, folder, &options, NULL, NULL, &report, &error);
-    expect_ok(&error);
-    qins_convert_report_free(&report);
-    qins_image *image = qins_image_from_fd(fd, "test", &error);
-    expect_ok(&error);
-    close(fd);
-    return image;
-}
 
 static void export(const qins_image *image, const char *folder, qins_type type, qins_error *error) {
     qins_pool *pool = qins_pool_create(2, error);
@@ -69,11 +56,11 @@ static void expect_same_text(const qins_image *read, const qins_image *written) 
 static void check(const char *source, qins_type weights, qins_type type) {
     char *parent = temporary_folder(), folder[300];
     qins_error error = {0};
-    qins_image *image = convert(source, weights);
+    qins_image *image = hf_image_open(source, weights);
     snprintf(folder, sizeof folder, "%s/out", parent);
     export(image, folder, type, &error);
     expect_ok(&error);
-    qins_image *read = convert(folder, type);
+    qins_image *read = hf_image_open(folder, type);
     expect_same_config(read, image);
     expect_same_values(read, image, type == QINS_BF16);
     expect_same_text(read, image);
@@ -105,7 +92,7 @@ static bool stop(void *context, uint64_t done, uint64_t total) {
 Test(export, leaves_nothing_behind_and_takes_nothing_away) {
     char *folder = temporary_folder(), inside[300];
     qins_error error = {0};
-    qins_image *image = convert("tests/data/tiny/tied-bf16", QINS_QINS8);
+    qins_image *image = hf_image_open("tests/data/tiny/tied-bf16", QINS_QINS8);
     write_file(folder, "notes", "x", 1);
     export(image, folder, QINS_F32, &error);
     expect_error(&error, QINS_USAGE, "is not empty");

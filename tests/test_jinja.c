@@ -3,6 +3,7 @@
 #include "convert/jinja.h"
 #include "engine/base/json.h"
 #include "tests/failing_allocation.h"
+#include "tests/hf_model.h"
 #include "tests/tokenizer_support.h"
 
 #include <criterion/criterion.h>
@@ -14,16 +15,6 @@ enum { MAX_MESSAGES = 8 };
 
 static const qins_jinja_text phi3_texts[] = {
     {"bos_token", "<s>"}, {"eos_token", "<|endoftext|>"}, {"unk_token", "<unk>"}, {"pad_token", "<|endoftext|>"}};
-
-static qins_json *goldens(void) {
-    size_t size;
-    qins_error error = {0};
-    char *text = support_read("tests/data/chat_templates.json", &size);
-    qins_json *json = qins_json_parse(text, size, QINS_BAD_MODEL, &error);
-    cr_assert_not_null(json, "%s", error.message);
-    free(text);
-    return json;
-}
 
 static size_t read_messages(const qins_json *list, qins_message *messages) {
     size_t n = 0;
@@ -58,7 +49,7 @@ static qins_jinja_input told(const qins_json *root, qins_message *messages) {
 }
 
 Test(jinja, snippets_render_as_in_jinja2) {
-    qins_json *root = goldens();
+    qins_json *root = hf_read_json("tests/data/chat_templates.json");
     qins_message messages[MAX_MESSAGES];
     const qins_jinja_input input = told(root, messages);
     size_t n = 0;
@@ -77,7 +68,7 @@ static size_t read_tokens(const qins_json *object, qins_jinja_text *texts) {
 }
 
 Test(jinja, templates_render_as_in_transformers) {
-    qins_json *root = goldens();
+    qins_json *root = hf_read_json("tests/data/chat_templates.json");
     size_t n = 0;
     for (const qins_json *item = qins_json_first(qins_json_get(root, "templates")); item != NULL;
          item = qins_json_next(item)) {
@@ -106,7 +97,7 @@ static void expect_refused(const char *jinja, size_t size, const qins_jinja_inpu
 }
 
 Test(jinja, what_is_not_known_is_refused_not_guessed) {
-    qins_json *root = goldens();
+    qins_json *root = hf_read_json("tests/data/chat_templates.json");
     qins_message messages[MAX_MESSAGES];
     const qins_jinja_input input = told(root, messages);
     size_t n = 0;
@@ -181,7 +172,7 @@ Test(jinja, templates_that_do_harm_are_refused) {
 
 // Every beginning of every template: an error or a text, never a crash (the sanitizers look on).
 Test(jinja, cut_short_anywhere) {
-    qins_json *root = goldens();
+    qins_json *root = hf_read_json("tests/data/chat_templates.json");
     qins_message messages[MAX_MESSAGES];
     const qins_jinja_input input = told(root, messages);
     for (const qins_json *item = qins_json_first(qins_json_get(root, "templates")); item != NULL;

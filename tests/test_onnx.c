@@ -7,6 +7,7 @@
 #include "engine/base/file.h"
 #include "engine/base/map.h"
 #include "tests/failing_allocation.h"
+#include "tests/hf_model.h"
 #include "tests/onnx_reader.h"
 #include "tests/support.h"
 
@@ -29,20 +30,6 @@ typedef struct exported {
     onnx_bytes model, data;
     onnx_bytes graph;
 } exported;
-
-static qins_image *convert(const char *folder, qins_type type) {
-    qins_error error = {0};
-    const qins_convert_options options = {.weight_type = type, .n_threads = 2};
-    qins_convert_report report;
-    const int fd = qins_memory_file("test", &error);
-    qins_convert(folder, fd, folder, &options, NULL, NULL, &report, &error);
-    expect_ok(&error);
-    qins_convert_report_free(&report);
-    qins_image *image = qins_image_from_fd(fd, "test", &error);
-    expect_ok(&error);
-    close(fd);
-    return image;
-}
 
 static onnx_bytes read_whole(const char *path) {
     qins_error error = {0};
@@ -67,7 +54,7 @@ static qins_status export(const qins_image *image, const char *path, qins_progre
 }
 
 static exported export_new(const char *source, qins_type type) {
-    exported e = {.image = convert(source, type), .folder = temporary_folder()};
+    exported e = {.image = hf_image_open(source, type), .folder = temporary_folder()};
     char data[320];
     qins_error error = {0};
     snprintf(e.path, sizeof e.path, "%s/m.onnx", e.folder);
@@ -275,7 +262,7 @@ static bool stop(void *context, uint64_t done, uint64_t total) {
 Test(onnx, leaves_nothing_behind) {
     char *folder = temporary_folder(), path[300];
     qins_error error = {0};
-    qins_image *image = convert("tests/data/tiny/tied-bf16", QINS_QINS8);
+    qins_image *image = hf_image_open("tests/data/tiny/tied-bf16", QINS_QINS8);
     snprintf(path, sizeof path, "%s/m.onnx", folder);
     export(image, path, stop, &error);
     expect_error(&error, QINS_INTERRUPTED, "interrupted");
@@ -289,7 +276,7 @@ Test(onnx, leaves_nothing_behind) {
 
 Test(onnx, every_allocation_may_fail) {
     char *folder = temporary_folder(), path[300];
-    qins_image *image = convert("tests/data/tiny/tied-bf16", QINS_QINS8);
+    qins_image *image = hf_image_open("tests/data/tiny/tied-bf16", QINS_QINS8);
     bool failed = true;
     size_t n = 0;
     snprintf(path, sizeof path, "%s/m.onnx", folder);

@@ -12,8 +12,7 @@ static hf_model model;
 static qins_request_reader reader;
 
 static void open_model(void) {
-    model =
-        hf_model_open("tests/data/demo", (hf_mode){.weights = QINS_QINS8, .k_type = QINS_F16, .v_type = QINS_QINS8});
+    model = hf_model_open_demo();
     reader = (qins_request_reader){.model = model.model, .alias = "demo", .n_ctx = 128};
 }
 

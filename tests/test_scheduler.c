@@ -15,8 +15,7 @@ enum { N_JOBS = 12, MOST = 400 };
 static hf_model model;
 
 static void open_model(void) {
-    model =
-        hf_model_open("tests/data/demo", (hf_mode){.weights = QINS_QINS8, .k_type = QINS_F16, .v_type = QINS_QINS8});
+    model = hf_model_open_demo();
 }
 
 static void close_model(void) {
