@@ -2,6 +2,7 @@
 // take several times the memory.
 #include "engine/server/logprobs.h"
 
+#include "engine/base/utf8.h"
 #include "engine/runtime/model.h"
 
 #include <stdlib.h>
@@ -49,22 +50,44 @@ static void add_chat(qins_reply *reply, const qins_event *event, qins_error *err
     append(&reply->lists[0], object, NULL);
 }
 
+// A token's bytes as a text: themselves, or, where they are no UTF-8, as OpenAI writes them: bytes:\xf0\x9f. It ends
+// with a NUL. The texts of two tokens are the same only if their bytes are.
+static void legacy_text(const qins_reply *reply, int32_t id, qins_buffer *text) {
+    static const char digits[] = "0123456789abcdef", prefix[] = "bytes:";
+    qins_buffer bytes = {.error = text->error};
+    text->size = 0;
+    token_bytes(reply, id, &bytes);
+    const char *data = bytes.size > 0 ? (const char *)bytes.data : "";
+    if (utf8_is_valid(data, bytes.size) && memchr(data, '\0', bytes.size) == NULL) {
+        qins_buffer_append(text, data, bytes.size);
+    } else {
+        qins_buffer_append(text, prefix, sizeof prefix - 1);
+        for (size_t i = 0; i < bytes.size; i++) {
+            const char escape[] = {'\\', 'x', digits[bytes.data[i] >> 4], digits[bytes.data[i] & 15]};
+            qins_buffer_append(text, escape, sizeof escape);
+        }
+    }
+    qins_buffer_u8(text, '\0');
+    qins_buffer_free(&bytes);
+}
+
 static void add_legacy(qins_reply *reply, const qins_event *event, qins_error *error) {
     qins_json *token = qins_json_new_object(error), *number = qins_json_new_object(error),
               *top = qins_json_new_object(error), *offset = qins_json_new_object(error);
-    qins_buffer bytes = {.error = error};
+    qins_buffer bytes = {.error = error}, text = {.error = error};
     token_bytes(reply, event->token.id, &bytes);
-    qins_json_add_text(token, "", bytes.size > 0 ? (const char *)bytes.data : "", bytes.size, error);
+    legacy_text(reply, event->token.id, &text);
+    if (error->status == QINS_OK) qins_json_add_string(token, "", (const char *)text.data, error);
     qins_json_add_number(number, "", event->token.logprob, error);
     qins_json_add_number(offset, "", (double)reply->n_bytes, error);
     reply->n_bytes += bytes.size;
     for (size_t i = 0; i < event->n_top; i++) {
-        bytes.size = 0;
-        token_bytes(reply, event->top[i].id, &bytes);
-        qins_buffer_u8(&bytes, '\0');
-        if (error->status == QINS_OK) qins_json_add_number(top, (const char *)bytes.data, event->top[i].logprob, error);
+        legacy_text(reply, event->top[i].id, &text);
+        if (error->status != QINS_OK || qins_json_has(top, (const char *)text.data)) continue; // two ids, one text
+        qins_json_add_number(top, (const char *)text.data, event->top[i].logprob, error);
     }
     qins_buffer_free(&bytes);
+    qins_buffer_free(&text);
     append(&reply->lists[0], token, "");
     append(&reply->lists[1], number, "");
     append(&reply->lists[2], top, NULL);

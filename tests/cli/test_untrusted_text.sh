@@ -57,6 +57,12 @@ if command -v jq >/dev/null; then
         at_terminal "$run" -m "$tmp/evil.qins" --ids "$tmp/prompt" "$options" >"$tmp/shown"
         harmless "the reply with $options" "$tmp/shown"
     done
+    # The server's JSON is UTF-8 all the same, and log-probabilities tell the bytes.
+    jq -c '{prompt: [splits(" +") | tonumber], max_tokens: 30, temperature: 0, logprobs: 3}' -R "$tmp/prompt" |
+        "$run" batch -m "$tmp/evil.qins" -q >"$tmp/reply"
+    iconv -f UTF-8 -t UTF-16 "$tmp/reply" >/dev/null && ok "a server's reply is UTF-8" || fail "a server's reply is UTF-8" "$(cat -v "$tmp/reply")"
+    equal "a token that is no text, and its log-probability" 'bytes:\x9b true' "$(jq -r '.choices[0].logprobs |
+        (.tokens | index("bytes:\\x9b")) as $i | "\(.tokens[$i]) \(.top_logprobs[$i][.tokens[$i]] == .token_logprobs[$i])"' "$tmp/reply")"
 else
     echo "skip - replies: there is no jq"
 fi
