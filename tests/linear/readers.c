@@ -6,7 +6,7 @@
 #include "engine/cli/input.h"
 #include "engine/cli/options.h"
 #include "engine/cli/task.h"
-#include "engine/model/qinsfile.h"
+#include "engine/format/qinsfile.h"
 #include "engine/runtime/model.h"
 #include "engine/server/request.h"
 #include "tests/linear/cases.h"
