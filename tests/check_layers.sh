@@ -20,14 +20,14 @@ engine/format/{qinsfile,qinswriter}.?                      | base kernels engine
 engine/model/{weights,rope,hadamard,kvcache}.?             | base kernels format
 engine/model/attention.?                                   | base kernels format engine/model/kvcache.h
 engine/model/forward.?                                     | base kernels format engine/model/{weights,rope,hadamard,kvcache,attention}.h
-engine/runtime/{sampler,stop_text}.? engine/runtime/log_softmax.h | base
+engine/runtime/{sampler,stop_text}.? engine/runtime/logits.h | base
 engine/runtime/*                                           | include/qins.h base kernels format model runtime tokenizer/{tokenizer,chat}.h
 tokenizer/*                                                | base tokenizer/*
 convert/confine.c engine/cli/confine.c                     | base engine/kernels/blas.h
 convert/{calibrate,feedback,sensitivity}.c convert/reference.? | base kernels engine/model/forward.h convert/{calibrate,encode,feedback,reference,sensitivity}.h
 convert/onnx_graph.c                                       | base format engine/model/rope.h convert/*
 convert/*                                                  | base engine/kernels/{code,encode,tiers}.h format tokenizer/{tokenizer,chat}.h convert/*
-engine/measure/*                                           | base kernels format engine/model/kvcache.h measure
+engine/measure/*                                           | include/qins.h base kernels format engine/model/kvcache.h runtime measure tokenizer/tokenizer.h
 engine/server/*                                            | include/qins.h base runtime server tokenizer/tokenizer.h
 engine/cli/*                                               | base engine/kernels/tiers.h engine/format/{config,qinsfile}.h engine/model/rope.h runtime measure \
     tokenizer/{tokenizer,chat}.h convert/{convert,convert_arguments}.h engine/server/{http,listen,mhd,access,scheduler,service}.h cli
@@ -174,7 +174,11 @@ self_test() {
     check_sample "BLAS only in blas.h" engine/kernels/kernels.c '  #  include <cblas.h>'
     check_sample "BLAS in blas.h" engine/kernels/blas.h '#include <cblas.h>' accepted
     check_sample "no intrinsics in the scalar tier" engine/kernels/kernels_scalar.c '#include <immintrin.h>'
-    check_sample "measure may not include sessions" engine/measure/cost.c '#include "engine/runtime/session.h"'
+    check_sample "measure may include sessions" engine/measure/greedy.c '#include "engine/runtime/session.h"' accepted
+    check_sample "measure knows no command line" engine/measure/windows.c '#include "engine/cli/options.h"'
+    check_sample "measure knows no server" engine/measure/windows.c '#include "engine/server/service.h"'
+    check_sample "the runtime may not measure itself" engine/runtime/session.c '#include "engine/measure/windows.h"'
+    check_sample "the server may not measure" engine/server/service.c '#include "engine/measure/machine.h"'
     check_sample "the engine may not measure itself" engine/model/forward.c '#include "engine/measure/cost.h"'
     check_sample "intrinsics in the words of a tier" engine/kernels/lanes_avx2.h '#include <immintrin.h>' accepted
     check_sample "config may not include schema" engine/format/config.c '#include "engine/format/schema.h"'

@@ -2,7 +2,7 @@
 #include "engine/cli/cli.h"
 #include "engine/cli/confine.h"
 #include "engine/cli/input.h"
-#include "engine/runtime/log_softmax.h"
+#include "engine/runtime/logits.h"
 #include "engine/runtime/scorer.h"
 
 #include "engine/base/memory.h"

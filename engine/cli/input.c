@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_TEXT_BYTES = 1 << 28, PATIENCE_MS = 2000 };
+enum { MAX_TEXT_BYTES = 1 << 28, PATIENCE_MS = 2000, DEFAULT_WINDOW = 512 };
 
 void qins_clean_text(char *text, size_t *size) {
     static const char mark[] = "\xEF\xBB\xBF";
@@ -92,5 +92,47 @@ qins_status qins_read_ids(const char *path, qins_ids *ids, qins_error *error) {
     if (text == NULL) return error->status;
     qins_parse_ids(text, size, strcmp(path, "-") == 0 ? "standard input" : path, ids, error);
     free(text);
+    return error->status;
+}
+
+static qins_status read_raw_ids(const char *path, qins_ids *ids, qins_error *error) {
+    size_t size;
+    char *bytes = qins_file_read_all(path, (size_t)1 << 32, &size, QINS_USAGE, error);
+    if (bytes == NULL) return error->status;
+    if (size % sizeof(int32_t) != 0)
+        qins_fail(error, QINS_USAGE, "%s has %zu bytes; raw int32 ids need a multiple of 4", path, size);
+    for (size_t at = 0; at < size && error->status == QINS_OK; at += sizeof(int32_t)) {
+        int32_t id;
+        memcpy(&id, bytes + at, sizeof id);
+        qins_ids_append(ids, id, error);
+    }
+    free(bytes);
+    return error->status;
+}
+
+static qins_status read_text_ids(const qins_options *options, const qins_model *model, qins_ids *ids,
+                                 qins_error *error) {
+    const qins_tokenizer *tokenizer = qins_need_tokenizer(model, error);
+    if (tokenizer == NULL) return error->status;
+    char *text;
+    size_t size;
+    if (qins_read_prompt(options, &text, &size, error) == QINS_OK)
+        qins_tokenizer_encode(tokenizer, text, size, options->parse_special ? QINS_PARSE_SPECIAL : 0, ids, error);
+    free(text);
+    return error->status;
+}
+
+qins_status qins_read_windows(qins_windows *windows, const qins_options *options, const qins_model *model,
+                              qins_error *error) {
+    qins_ids ids = {0};
+    size_t size = options->session.n_ctx;
+    if (size == 0) size = qins_model_max_tokens(model) < DEFAULT_WINDOW ? qins_model_max_tokens(model) : DEFAULT_WINDOW;
+    if (options->ids_file != NULL)
+        read_raw_ids(options->ids_file, &ids, error);
+    else
+        read_text_ids(options, model, &ids, error);
+    if (error->status == QINS_OK)
+        return qins_windows_cut(windows, ids, size, options->bos, options->max_windows, error);
+    *windows = (qins_windows){.ids = ids};
     return error->status;
 }

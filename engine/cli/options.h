@@ -4,7 +4,7 @@
 
 #include "convert/convert.h"
 #include "engine/base/arguments.h"
-#include "engine/cli/task.h"
+#include "engine/measure/task.h"
 
 typedef enum qins_command {
     QINS_RUN,

@@ -5,7 +5,7 @@
 #include "engine/base/map.h"
 #include "engine/cli/input.h"
 #include "engine/cli/options.h"
-#include "engine/cli/task.h"
+#include "engine/measure/task.h"
 #include "engine/format/qinsfile.h"
 #include "engine/runtime/model.h"
 #include "engine/server/request.h"
