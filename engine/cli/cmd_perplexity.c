@@ -22,19 +22,19 @@ static qins_status measure(qins_options *options, const qins_model *model, qins_
     qins_perplexity perplexity;
     options->session.n_ctx = windows->size;
     if (qins_workplace_open(&place, options, model, error) == QINS_OK) {
-        qins_meter meter = qins_meter_start(options->quiet ? NULL : "perplexity", "tok", 1, &qins_interrupted);
+        qins_meter meter = qins_meter_start(options->process.quiet ? NULL : "perplexity", "tok", 1, &qins_interrupted);
         qins_perplexity_measure(place.session, windows, qins_meter_update, &meter, &perplexity, error);
         qins_meter_end(&meter);
     }
     qins_workplace_close(&place);
-    return error->status == QINS_OK ? print(&perplexity, windows, options->json, error) : error->status;
+    return error->status == QINS_OK ? print(&perplexity, windows, options->output.json, error) : error->status;
 }
 
 qins_status qins_cmd_perplexity(const qins_options *given, qins_error *error) {
     qins_options options = *given;
     qins_windows windows = {0};
     qins_model *model = NULL;
-    if (qins_confine(&options, 0, error) == QINS_OK) model = qins_open_model(options.model, &options, error);
+    if (qins_confine(&options, 0, error) == QINS_OK) model = qins_open_model(options.model.path, &options, error);
     if (model != NULL && qins_read_windows(&windows, &options, model, error) == QINS_OK)
         measure(&options, model, &windows, error);
     qins_windows_free(&windows);

@@ -32,13 +32,13 @@ static void append_part(qins_buffer *prompt, const char *text, size_t size) {
     qins_buffer_append(prompt, text, size);
 }
 
-qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error) {
+qins_status qins_read_prompt(const qins_prompt_options *options, char **text, size_t *size, qins_error *error) {
     static const char *const standard_input[] = {"-"};
-    const bool has_files = options->n_files > 0 || options->prompt != NULL;
+    const bool has_files = options->n_files > 0 || options->text != NULL;
     const char *const *files = has_files ? options->files : standard_input;
     const size_t n_files = has_files ? options->n_files : 1;
     qins_buffer prompt = {.error = error};
-    if (options->prompt != NULL) append_part(&prompt, options->prompt, strlen(options->prompt));
+    if (options->text != NULL) append_part(&prompt, options->text, strlen(options->text));
     for (size_t i = 0; i < n_files && error->status == QINS_OK; i++) {
         char *part = qins_file_read_all(files[i], MAX_TEXT_BYTES, size, QINS_USAGE, error);
         if (part != NULL) append_part(&prompt, part, *size);
@@ -110,7 +110,7 @@ static qins_status read_raw_ids(const char *path, qins_ids *ids, qins_error *err
     return error->status;
 }
 
-static qins_status read_text_ids(const qins_options *options, const qins_model *model, qins_ids *ids,
+static qins_status read_text_ids(const qins_prompt_options *options, const qins_model *model, qins_ids *ids,
                                  qins_error *error) {
     const qins_tokenizer *tokenizer = qins_need_tokenizer(model, error);
     if (tokenizer == NULL) return error->status;
@@ -127,12 +127,12 @@ qins_status qins_read_windows(qins_windows *windows, const qins_options *options
     qins_ids ids = {0};
     size_t size = options->session.n_ctx;
     if (size == 0) size = qins_model_max_tokens(model) < DEFAULT_WINDOW ? qins_model_max_tokens(model) : DEFAULT_WINDOW;
-    if (options->ids_file != NULL)
-        read_raw_ids(options->ids_file, &ids, error);
+    if (options->prompt.ids_file != NULL)
+        read_raw_ids(options->prompt.ids_file, &ids, error);
     else
-        read_text_ids(options, model, &ids, error);
+        read_text_ids(&options->prompt, model, &ids, error);
     if (error->status == QINS_OK)
-        return qins_windows_cut(windows, ids, size, options->bos, options->max_windows, error);
+        return qins_windows_cut(windows, ids, size, options->measure.bos, options->measure.max_windows, error);
     *windows = (qins_windows){.ids = ids};
     return error->status;
 }

@@ -11,7 +11,7 @@ void qins_clean_text(char *text, size_t *size);
 
 // The text of -p and of every -f, in this order, with a blank line between them; standard input when none is given.
 // *text has a NUL after it and is released with free().
-qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error);
+qins_status qins_read_prompt(const qins_prompt_options *options, char **text, size_t *size, qins_error *error);
 
 // Token ids written as text, separated by white space ("-": standard input).
 qins_status qins_read_ids(const char *path, qins_ids *ids, qins_error *error);
