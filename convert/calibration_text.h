@@ -2,7 +2,7 @@
 #ifndef QINS_CONVERT_CALIBRATION_TEXT_H
 #define QINS_CONVERT_CALIBRATION_TEXT_H
 
-#include "engine/model/header.h"
+#include "engine/format/header.h"
 #include "tokenizer/tokenizer.h"
 
 // Sequences of token ids, run one by one.

@@ -14,7 +14,7 @@
 #include "convert/plan.h"
 #include "convert/sensitivity.h"
 #include "engine/base/memory.h"
-#include "engine/model/qinswriter.h"
+#include "engine/format/qinswriter.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -4,8 +4,8 @@
 #define QINS_CONVERT_H
 
 #include "engine/base/progress.h"
+#include "engine/format/header.h"
 #include "engine/kernels/code.h"
-#include "engine/model/header.h"
 
 #define QINS_CONVERTER "qinsconvert " QINS_VERSION // recorded in the file
 

@@ -5,7 +5,7 @@
 #define QINS_CONVERT_HF_CONFIG_H
 
 #include "convert/problems.h"
-#include "engine/model/config.h"
+#include "engine/format/config.h"
 
 // `config`: config.json; `generation`: generation_config.json, NULL if there is none. The result is checked. `problems`
 // is told what is passed over.

@@ -4,7 +4,7 @@
 #define QINS_CONVERT_HF_FOLDER_H
 
 #include "engine/base/json.h"
-#include "engine/model/header.h"
+#include "engine/format/header.h"
 
 typedef struct qins_hf_folder {
     const char *path;     // not owned

@@ -3,7 +3,7 @@
 #ifndef QINS_CONVERT_ROWS_H
 #define QINS_CONVERT_ROWS_H
 
-#include "engine/model/header.h"
+#include "engine/format/header.h"
 
 // A matrix in an open file, row-major.
 typedef struct qins_stored {

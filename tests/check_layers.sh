@@ -6,13 +6,70 @@ cd "$(dirname "$0")/.." || exit 2
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# A file of engine/model may include headers of its own layer and of those before it.
-model_layer() {
-    case $(basename "$1" | sed 's/\.[ch]$//') in
-    config) echo 1 ;; schema) echo 2 ;; header) echo 3 ;; qinsfile | qinswriter) echo 4 ;; weights) echo 5 ;;
-    rope | hadamard | kvcache) echo 6 ;; attention) echo 7 ;; forward) echo 8 ;;
-    *) echo unknown ;;
-    esac
+# The order of the rooms, and within two of them that of the modules: FILES | HEADERS, of which the first row with the file
+# counts. A word without a slash is a room: engine/WORD/*. A file may always include its own header.
+order="
+include/*                                                  |
+engine/base/error.h                                        | include/qins.h
+engine/base/*                                              | base
+engine/kernels/*                                           | base kernels
+engine/format/config.?                                     | base
+engine/format/schema.?                                     | base kernels engine/format/config.h
+engine/format/header.?                                     | base kernels engine/format/{config,schema}.h
+engine/format/{qinsfile,qinswriter}.?                      | base kernels engine/format/{config,schema,header}.h
+engine/model/{weights,rope,hadamard,kvcache}.?             | base kernels format
+engine/model/attention.?                                   | base kernels format engine/model/kvcache.h
+engine/model/forward.?                                     | base kernels format engine/model/{weights,rope,hadamard,kvcache,attention}.h
+engine/runtime/{sampler,stop_text}.? engine/runtime/logits.h | base
+engine/runtime/*                                           | include/qins.h base kernels format model runtime tokenizer/{tokenizer,chat}.h
+tokenizer/*                                                | base tokenizer/*
+convert/confine.c engine/cli/confine.c                     | base engine/kernels/blas.h
+convert/{calibrate,feedback,sensitivity}.c convert/reference.? | base kernels engine/model/forward.h convert/{calibrate,encode,feedback,reference,sensitivity}.h
+convert/onnx_graph.c                                       | base format engine/model/rope.h convert/*
+convert/*                                                  | base engine/kernels/{code,encode,tiers}.h format tokenizer/{tokenizer,chat}.h convert/*
+engine/measure/*                                           | include/qins.h base kernels format engine/model/kvcache.h runtime measure tokenizer/tokenizer.h
+engine/server/*                                            | include/qins.h base runtime server tokenizer/tokenizer.h
+engine/cli/*                                               | base engine/kernels/tiers.h engine/format/{config,qinsfile}.h engine/model/rope.h runtime measure \
+    tokenizer/{tokenizer,chat}.h convert/{convert,convert_arguments}.h engine/server/{http,listen,mhd,access,scheduler,service}.h cli
+"
+
+# Headers that only some may include, whatever the order says: how a process is limited is the programs' affair.
+private="
+engine/base/sandbox_internal.h         | engine/base/sandbox*.c
+engine/base/{sandbox,helper}.h         | engine/cli/* convert/{main,confine}.c engine/base/{sandbox*.c,helper.c,sandbox_internal.h}
+"
+
+# expand WORDS...: the patterns that a cell of a table means, one a line. {a,b} as the shell expands it.
+expand() {
+    set -f # a pattern is not a file
+    local word
+    for word in $(eval "echo $*"); do
+        case $word in */*) echo "$word" ;; *) echo "engine/$word/*" ;; esac
+    done
+    set +f
+}
+
+# load TABLE PREFIX: its rows, expanded, as arrays PREFIX_files and PREFIX_headers of equal length.
+load() {
+    local -n files=$2_left headers=$2_right
+    local left right
+    while IFS='|' read -r left right; do
+        [ -n "$left" ] || continue
+        files+=("$(expand "$left")") headers+=("$(expand "$right")")
+    done <<<"$1"
+}
+order_left=() order_right=() private_left=() private_right=()
+load "$order" order
+load "$private" private
+
+# fits PATH PATTERNS: is the path one of them?
+fits() {
+    local pattern
+    while IFS= read -r pattern; do
+        # shellcheck disable=SC2254 # a pattern it is
+        case $1 in $pattern) return 0 ;; esac
+    done <<<"$2"
+    return 1
 }
 
 # Headers of the C library and of POSIX; everything else in <> must be named below.
@@ -40,7 +97,7 @@ may_include_library() { # FILE HEADER
     microhttpd.h) [ "$1" = engine/server/mhd.h ] ;;
     sys/socket.h) case $1 in engine/base/helper.c | engine/server/listen.c | engine/server/http.c) true ;; *) false ;; esac ;;
     arpa/inet.h | netdb.h | netinet/in.h | sys/un.h) [ "$1" = engine/server/listen.c ] ;;
-    xxhash.h) case $1 in engine/model/qinsfile.c | engine/model/qinswriter.c | convert/*) true ;; *) false ;; esac ;;
+    xxhash.h) case $1 in engine/format/qinsfile.c | engine/format/qinswriter.c | convert/*) true ;; *) false ;; esac ;;
     cpuid.h) [ "$1" = engine/base/cpu.c ] ;;
     *intrin.h | arm_neon.h) case $1 in engine/kernels/lanes_?*.h) true ;; *) false ;; esac ;;
     sys/auxv.h | asm/hwcap.h) [ "$1" = engine/kernels/kernels.c ] || [ "$1" = engine/base/cpu.c ] ;;
@@ -48,59 +105,16 @@ may_include_library() { # FILE HEADER
     esac
 }
 
-may_include_model() { # FILE HEADER, both in engine/model
-    local own other
-    own=$(model_layer "$1") other=$(model_layer "$2")
-    case $own$other in *unknown*) return 1 ;; esac
-    [ "$other" -lt "$own" ] || [ "$(basename "$1" .c).h" = "$(basename "$2")" ]
-}
-
 may_include_own() { # FILE HEADER
-    case $1 in
-    include/*) false ;;
-    engine/base/error.h) [ "$2" = include/qins.h ] ;;
-    engine/base/sandbox*.c) case $2 in engine/base/*) ;; *) false ;; esac ;;
-    *) case $2 in # how a process is limited is the programs' affair, and not known outside of its three files
-        engine/base/sandbox_internal.h) false ;;
-        engine/base/sandbox.h | engine/base/helper.h) case $1 in engine/cli/* | convert/main.c | convert/confine.c | engine/base/helper.c | engine/base/sandbox_internal.h) ;; *) false ;; esac ;;
-        *) may_include_layer "$1" "$2" ;;
-        esac ;;
-    esac
-}
-
-may_include_layer() { # FILE HEADER
-    case $1 in
-    engine/base/*) case $2 in engine/base/*) ;; *) false ;; esac ;;
-    engine/kernels/*) case $2 in engine/base/* | engine/kernels/*) ;; *) false ;; esac ;;
-    engine/model/*) case $2 in engine/base/* | engine/kernels/*) ;; engine/model/*) may_include_model "$1" "$2" ;; *) false ;; esac ;;
-    engine/runtime/sampler.[ch] | engine/runtime/stop_text.[ch] | engine/runtime/log_softmax.h) case $2 in # know no model
-        engine/base/*) ;; *) [ "$(basename "$1" .c).h" = "$(basename "$2")" ] ;; esac ;;
-    engine/runtime/*) case $2 in
-        include/qins.h | engine/base/* | engine/kernels/* | engine/model/* | engine/runtime/* | tokenizer/tokenizer.h | tokenizer/chat.h) ;;
-        *) false ;; esac ;;
-    engine/measure/*) case $2 in engine/base/* | engine/kernels/* | engine/measure/* | engine/model/header.h | engine/model/kvcache.h) ;; *) false ;; esac ;;
-    tokenizer/*) case $2 in engine/base/* | tokenizer/*) ;; *) false ;; esac ;;
-    convert/confine.c | engine/cli/confine.c) # what is loaded must be loaded before the sandbox is entered
-        case $2 in engine/kernels/blas.h | engine/base/* | convert/confine.h | engine/cli/confine.h) ;; *) false ;; esac ;;
-    convert/calibrate.c | convert/feedback.c | convert/reference.[ch] | convert/sensitivity.c) case $2 in # they run the model
-        engine/base/* | engine/kernels/* | engine/model/forward.h | convert/calibrate.h | convert/encode.h | convert/feedback.h | \
-            convert/reference.h | convert/sensitivity.h) ;;
-        *) false ;; esac ;;
-    convert/*) case $2 in
-        engine/base/* | engine/kernels/code.h | engine/kernels/encode.h | engine/kernels/tiers.h | tokenizer/tokenizer.h | tokenizer/chat.h | convert/*) ;;
-        engine/model/config.h | engine/model/schema.h | engine/model/header.h | engine/model/qinsfile.h | engine/model/qinswriter.h) ;;
-        engine/model/rope.h) [ "$1" = convert/onnx_graph.c ] ;;
-        *) false ;; esac ;;
-    engine/server/*) case $2 in
-        include/qins.h | engine/base/* | engine/runtime/* | engine/server/* | tokenizer/tokenizer.h) ;;
-        *) false ;; esac ;;
-    engine/cli/*) case $2 in
-        engine/server/http.h | engine/server/listen.h | engine/server/mhd.h | engine/server/access.h | engine/server/scheduler.h | engine/server/service.h) ;;
-        engine/base/* | tokenizer/tokenizer.h | tokenizer/chat.h | convert/convert.h | convert/convert_arguments.h | engine/cli/* | engine/measure/* | engine/kernels/tiers.h) ;;
-        engine/runtime/* | engine/model/config.h | engine/model/qinsfile.h | engine/model/rope.h) ;;
-        *) false ;; esac ;;
-    *) false ;;
-    esac
+    local i
+    for i in "${!private_left[@]}"; do
+        if fits "$2" "${private_left[i]}" && [ "$2" != "${1%.c}.h" ]; then fits "$1" "${private_right[i]}"; return; fi
+    done
+    [ "$2" != "${1%.c}.h" ] || return 0
+    for i in "${!order_left[@]}"; do
+        if fits "$1" "${order_left[i]}"; then fits "$2" "${order_right[i]}"; return; fi
+    done
+    return 1
 }
 
 # FILE:LINE:text of every match in the product's sources.
@@ -156,18 +170,27 @@ self_test() {
     check_sample "exit in a helper" engine/base/helper.c '    _exit(0);' accepted
     check_sample "threads only in base" engine/runtime/session.c '#include <pthread.h>'
     check_sample "no unknown library" engine/base/file.c '#include <zlib.h>'
-    check_sample "kernels may not include model" engine/kernels/linear.c '#include "engine/model/config.h"'
+    check_sample "kernels may not include model" engine/kernels/linear.c '#include "engine/model/forward.h"'
     check_sample "BLAS only in blas.h" engine/kernels/kernels.c '  #  include <cblas.h>'
     check_sample "BLAS in blas.h" engine/kernels/blas.h '#include <cblas.h>' accepted
     check_sample "no intrinsics in the scalar tier" engine/kernels/kernels_scalar.c '#include <immintrin.h>'
-    check_sample "measure may not include sessions" engine/measure/cost.c '#include "engine/runtime/session.h"'
+    check_sample "measure may include sessions" engine/measure/greedy.c '#include "engine/runtime/session.h"' accepted
+    check_sample "measure knows no command line" engine/measure/windows.c '#include "engine/cli/options.h"'
+    check_sample "measure knows no server" engine/measure/windows.c '#include "engine/server/service.h"'
+    check_sample "the runtime may not measure itself" engine/runtime/session.c '#include "engine/measure/windows.h"'
+    check_sample "the server may not measure" engine/server/service.c '#include "engine/measure/machine.h"'
     check_sample "the engine may not measure itself" engine/model/forward.c '#include "engine/measure/cost.h"'
     check_sample "intrinsics in the words of a tier" engine/kernels/lanes_avx2.h '#include <immintrin.h>' accepted
-    check_sample "config may not include schema" engine/model/config.c '#include "engine/model/schema.h"'
-    check_sample "schema may include config" engine/model/schema.h '#include "engine/model/config.h"' accepted
+    check_sample "config may not include schema" engine/format/config.c '#include "engine/format/schema.h"'
+    check_sample "schema may include config" engine/format/schema.h '#include "engine/format/config.h"' accepted
     check_sample "rope may not include kvcache" engine/model/rope.c '#include "engine/model/kvcache.h"'
+    check_sample "kernels may not include format" engine/kernels/linear.c '#include "engine/format/schema.h"'
+    check_sample "format may not include model" engine/format/header.c '#include "engine/model/weights.h"'
+    check_sample "model may include format" engine/model/weights.c '#include "engine/format/qinsfile.h"' accepted
+    check_sample "nobody may include the writer but convert" engine/cli/cmd_info.c '#include "engine/format/qinswriter.h"'
+    check_sample "convert may include the writer" convert/convert.c '#include "engine/format/qinswriter.h"' accepted
     check_sample "forward may not include session" engine/model/forward.c '#include "engine/runtime/session.h"'
-    check_sample "the sampler knows no model" engine/runtime/sampler.c '#include "engine/model/config.h"'
+    check_sample "the sampler knows no model" engine/runtime/sampler.c '#include "engine/format/config.h"'
     check_sample "the runtime may include forward" engine/runtime/engine.c '#include "engine/model/forward.h"' accepted
     check_sample "the runtime may not convert" engine/runtime/model.c '#include "convert/convert.h"'
     check_sample "the runtime knows no command line" engine/runtime/session.c '#include "engine/cli/options.h"'
@@ -175,9 +198,11 @@ self_test() {
     check_sample "the public header needs the C library" include/qins.h '#include <stddef.h>' accepted
     check_sample "errors are public" engine/base/error.h '#include "include/qins.h"' accepted
     check_sample "other files of base are not" engine/base/file.h '#include "include/qins.h"'
-    check_sample "a new file of model needs a place" engine/model/new.c '#include "engine/model/config.h"'
-    check_sample "hashes not in header.c" engine/model/header.c '#include <xxhash.h>'
-    check_sample "tokenizer may not include model" tokenizer/bpe.c '#include "engine/model/config.h"'
+    check_sample "a new file of model needs a place" engine/model/new.c '#include "engine/format/config.h"'
+    check_sample "a new file of format needs a place" engine/format/new.c '#include "engine/base/memory.h"'
+    check_sample "a new room needs a place" engine/new/file.c '#include "engine/base/memory.h"'
+    check_sample "hashes not in header.c" engine/format/header.c '#include <xxhash.h>'
+    check_sample "tokenizer may not include format" tokenizer/bpe.c '#include "engine/format/config.h"'
     check_sample "convert may not include linear.h" convert/encode.c '#include "engine/kernels/linear.h"'
     check_sample "convert runs the model to calibrate" convert/calibrate.c '#include "engine/model/forward.h"' accepted
     check_sample "convert may not include the tokenizer's inside" convert/convert.c '#include "tokenizer/tokenizer_internal.h"'

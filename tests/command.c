@@ -24,13 +24,13 @@ static qins_status run(const char *line, qins_error *error) {
         arguments[count++] = word;
     }
     qins_options options;
-    const qins_command command = qins_command_from_name(arguments[0]);
-    if (qins_options_parse(&options, QINS_COMMAND_BIT(command), count, arguments, error) != QINS_OK ||
-        qins_options_check(&options, command, error) != QINS_OK)
+    const qins_command *command = qins_command_find(arguments[0]);
+    cr_assert_not_null(command, "there is no command %s", arguments[0]);
+    if (qins_options_parse(&options, command->options, count, arguments, error) != QINS_OK ||
+        qins_options_check(&options, command->name, command->options, error) != QINS_OK)
         return error->status;
-    options.no_sandbox = true; // the tests' process goes on
-    cr_assert(command == QINS_COMPARE || command == QINS_EVAL, "no test runs %s", arguments[0]);
-    return command == QINS_COMPARE ? qins_cmd_compare(&options, error) : qins_cmd_eval(&options, error);
+    options.process.no_sandbox = true; // the tests' process goes on
+    return command->run(&options, error);
 }
 
 // Run it with stdout going to a file.

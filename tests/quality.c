@@ -2,7 +2,7 @@
 #include "tests/quality.h"
 
 #include "engine/base/file.h"
-#include "engine/runtime/log_softmax.h"
+#include "engine/runtime/logits.h"
 #include "tokenizer/tokenizer.h"
 
 #include <criterion/criterion.h>

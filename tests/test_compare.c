@@ -1,8 +1,8 @@
 // qinsrun compare: its figures against those of transformers (tests/oracle/compare_models.py), the statistics at their
 // edges, and greedy texts against plain loops.
-#include "engine/cli/comparison.h"
-#include "engine/cli/greedy.h"
-#include "engine/runtime/log_softmax.h"
+#include "engine/measure/comparison.h"
+#include "engine/measure/greedy.h"
+#include "engine/runtime/logits.h"
 #include "tests/command.h"
 #include "tests/hf_model.h"
 #include "tests/support.h"

@@ -1,5 +1,5 @@
 // The configuration: its JSON form comes back, every bound is refused by name.
-#include "engine/model/config.h"
+#include "engine/format/config.h"
 #include "tests/support.h"
 
 #include <math.h>

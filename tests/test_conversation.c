@@ -16,7 +16,7 @@ static char *folder, path[256];
 static void open_model(void) {
     qins_error error = {0};
     char *arguments[] = {"chat", "-q"};
-    qins_options_parse(&options, QINS_COMMAND_BIT(QINS_CHAT), 2, arguments, &error);
+    qins_options_parse(&options, qins_command_find("chat")->options, 2, arguments, &error);
     model = qins_open_model("tests/data/demo", &options, &error);
     expect_ok(&error);
     folder = temporary_folder();
@@ -38,7 +38,7 @@ static void add_turn(qins_conversation *conversation, const char *text, const ch
 }
 
 static qins_conversation sample(const char *system, qins_error *error) {
-    qins_conversation conversation = qins_conversation_new(&options, model);
+    qins_conversation conversation = qins_conversation_new(&options.prompt, model);
     qins_conversation_set_system(&conversation, system, error);
     add_turn(&conversation, "caf\xC3\xA9 \"quoted\"\n\ttab <|end|>", "A reply.", error);
     add_turn(&conversation, "Again?", "Another\none.", error);
@@ -68,7 +68,7 @@ Test(conversation, what_is_saved_is_loaded) {
     for (size_t i = 0; i < 2; i++) {
         qins_error error = {0};
         bool awaits_reply = true;
-        qins_conversation saved = sample(systems[i], &error), loaded = qins_conversation_new(&options, model);
+        qins_conversation saved = sample(systems[i], &error), loaded = qins_conversation_new(&options.prompt, model);
         save(&saved, path, &error);
         qins_conversation_load(&loaded, path, &awaits_reply, &error);
         expect_ok(&error);
@@ -133,7 +133,7 @@ Test(conversation, files_that_are_none_are_refused_and_never_overwritten) {
     qins_conversation conversation = sample(NULL, &error);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         bool awaits_reply;
-        qins_conversation loaded = qins_conversation_new(&options, model);
+        qins_conversation loaded = qins_conversation_new(&options.prompt, model);
         write_file(folder, "saved", files[i].text, strlen(files[i].text));
         qins_conversation_load(&loaded, path, &awaits_reply, &error);
         expect_error(&error, QINS_USAGE, files[i].message);
@@ -149,7 +149,7 @@ Test(conversation, a_last_message_of_the_user_awaits_its_reply) {
     static const char text[] = "[{\"role\":\"user\",\"content\":\"x\",\"name\":\"ignored\"}]";
     qins_error error = {0};
     bool awaits_reply = false;
-    qins_conversation conversation = qins_conversation_new(&options, model);
+    qins_conversation conversation = qins_conversation_new(&options.prompt, model);
     write_file(folder, "saved", text, sizeof text - 1);
     qins_conversation_load(&conversation, path, &awaits_reply, &error);
     expect_ok(&error);
@@ -164,7 +164,7 @@ Test(conversation, out_of_memory) {
         qins_error setup = {0}, error = {0};
         bool awaits_reply;
         qins_conversation conversation = sample(NULL, &setup), wanted = sample(NULL, &setup);
-        qins_conversation loaded = qins_conversation_new(&options, model);
+        qins_conversation loaded = qins_conversation_new(&options.prompt, model);
         expect_ok(&setup);
         failing_allocation_set(n);
         save(&conversation, path, &error);

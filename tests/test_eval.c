@@ -1,8 +1,8 @@
 // qinsrun eval: log-probabilities, answers and accuracies against those of transformers and tokenizers
 // (tests/oracle/evaluate_model.py), what a reference changes, what the cache saves, and files that are refused.
-#include "engine/cli/evaluator.h"
-#include "engine/cli/task.h"
-#include "engine/runtime/log_softmax.h"
+#include "engine/measure/choices.h"
+#include "engine/measure/task.h"
+#include "engine/runtime/logits.h"
 #include "tests/command.h"
 #include "tests/hf_model.h"
 #include "tests/support.h"
@@ -118,38 +118,38 @@ Test(eval, changes_are_counted) {
 
 // --- the cache ---
 
-static size_t score(qins_evaluator *evaluator, const qins_choice *choices, size_t n, double *log_p) {
-    const size_t before = evaluator->n_computed;
+static size_t score(qins_choice_scorer *scorer, const qins_choice *choices, size_t n, double *log_p) {
+    const size_t before = scorer->n_computed;
     qins_error error = {0};
-    qins_evaluator_score(evaluator, choices, n, log_p, &error);
+    qins_choice_scorer_score(scorer, choices, n, log_p, &error);
     expect_ok(&error);
-    return evaluator->n_computed - before;
+    return scorer->n_computed - before;
 }
 
 Test(eval, only_new_tokens_are_computed) {
     hf_model model = hf_model_open("tests/data/tiny/plain-gqa-f32", (hf_mode){0});
     qins_session *fresh_session = session_open(model.model, &(qins_session_options){0}, 1);
-    qins_evaluator evaluator;
+    qins_choice_scorer scorer;
     qins_error error = {0};
-    qins_evaluator_init(&evaluator, model.session, &error);
+    qins_choice_scorer_init(&scorer, model.session, &error);
     expect_ok(&error);
     int32_t one[] = {5, 6, 7, 8, 20}, two[] = {5, 6, 7, 8, 30, 31, 32}, next[] = {5, 6, 9, 40, 41};
     const qins_choice shared[] = {{one, 4, 1}, {two, 4, 3}, {two, 4, 2}}, other[] = {{next, 3, 2}};
     double log_p[3], again[1];
     // 4 of the context; none for one token; 30 and 31, after which 31 and 32 are predicted; 30.
-    cr_expect_eq(score(&evaluator, shared, 3, log_p), 4 + 0 + 2 + 1);
-    cr_expect_eq(evaluator.n_scored, 4 + 6 + 5);
-    cr_expect_eq(score(&evaluator, other, 1, again), 1 + 1); // 9, then 40
-    qins_evaluator fresh;
-    qins_evaluator_init(&fresh, fresh_session, &error);
+    cr_expect_eq(score(&scorer, shared, 3, log_p), 4 + 0 + 2 + 1);
+    cr_expect_eq(scorer.n_scored, 4 + 6 + 5);
+    cr_expect_eq(score(&scorer, other, 1, again), 1 + 1); // 9, then 40
+    qins_choice_scorer fresh;
+    qins_choice_scorer_init(&fresh, fresh_session, &error);
     expect_ok(&error);
     double alone;
     cr_expect_eq(score(&fresh, &shared[1], 1, &alone), 6);
     // The same sums in another order; see test_session.c.
     cr_expect_float_eq(alone, log_p[1], 3 * 2e-4);
     cr_expect_gt(fabs(log_p[1] - log_p[2]), 3 * 2e-4);
-    qins_evaluator_free(&fresh);
-    qins_evaluator_free(&evaluator);
+    qins_choice_scorer_free(&fresh);
+    qins_choice_scorer_free(&scorer);
     session_close(fresh_session);
     hf_model_close(&model);
 }
@@ -160,30 +160,30 @@ Test(eval, a_choice_across_the_switch_of_longrope_is_one_sequence) {
     qins_model *model = model_of_image(model_image(&config, 3, QINS_F32));
     qins_session *session = session_open(model, &(qins_session_options){0}, 1);
     qins_error error = {0};
-    qins_evaluator evaluator;
-    qins_evaluator_init(&evaluator, session, &error);
+    qins_choice_scorer scorer;
+    qins_choice_scorer_init(&scorer, session, &error);
     expect_ok(&error);
     int32_t ids[3][12] = {{1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13},
                           {1, 2, 3, 4, 5, 6, 8, 14, 15, 16, 17, 18},
                           {1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13}};
     const qins_choice choices[] = {{ids[0], 7, 4}, {ids[1], 7, 2}, {ids[2], 7, 5}}; // run 10, 8 and 11 tokens
     double log_p[3];
-    qins_evaluator_score(&evaluator, choices, 3, log_p, &error);
+    qins_choice_scorer_score(&scorer, choices, 3, log_p, &error);
     expect_ok(&error);
     for (size_t i = 0; i < 3; i++) {
         const size_t n = choices[i].n_context + choices[i].n_continuation - 1;
         const float *logits;
         size_t first, n_rows;
         double sum = 0;
-        qins_scorer_begin(evaluator.scorer, ids[i], n, 0, &error);
-        while (qins_scorer_next(evaluator.scorer, &logits, &first, &n_rows, &error) == QINS_OK && n_rows > 0) {
+        qins_scorer_begin(scorer.rows, ids[i], n, 0, &error);
+        while (qins_scorer_next(scorer.rows, &logits, &first, &n_rows, &error) == QINS_OK && n_rows > 0) {
             for (size_t row = 0; row < n_rows; row++, logits += config.vocab_size)
                 if (first + row + 1 >= choices[i].n_context)
                     sum += (double)logits[ids[i][first + row + 1]] - qins_log_sum_exp(logits, config.vocab_size);
         }
         cr_expect_float_eq(log_p[i], sum, 1e-12, "choice %zu: %.15g, as one sequence %.15g", i, log_p[i], sum);
     }
-    qins_evaluator_free(&evaluator);
+    qins_choice_scorer_free(&scorer);
     session_close(session);
     qins_model_close(model);
 }
@@ -193,16 +193,16 @@ Test(eval, predicted_ids_must_be_the_models) {
     qins_model *model = model_of_image(model_image(&config, 3, QINS_F32));
     qins_session *session = session_open(model, &(qins_session_options){0}, 1);
     qins_error error = {0};
-    qins_evaluator evaluator;
-    qins_evaluator_init(&evaluator, session, &error);
+    qins_choice_scorer scorer;
+    qins_choice_scorer_init(&scorer, session, &error);
     int32_t ids[] = {1, 2, 50};
     for (size_t n_context = 1; n_context <= 2; n_context++) {
         const qins_choice choice = {ids, n_context, 3 - n_context};
         double log_p;
-        qins_evaluator_score(&evaluator, &choice, 1, &log_p, &error);
+        qins_choice_scorer_score(&scorer, &choice, 1, &log_p, &error);
         expect_error(&error, QINS_USAGE, "token id 50 is outside the vocabulary of 50");
     }
-    qins_evaluator_free(&evaluator);
+    qins_choice_scorer_free(&scorer);
     session_close(session);
     qins_model_close(model);
 }

@@ -1,5 +1,5 @@
 // The header: structure to JSON and back, the layout rule, and refusal of hostile JSON by name.
-#include "engine/model/header.h"
+#include "engine/format/header.h"
 #include "tests/support.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // Options of qinsrun: each one lands in its field, ranges and misuse are refused by name.
-#include "engine/cli/options.h"
+#include "engine/cli/commands.h"
 #include "tests/support.h"
 
 #include <stdio.h>
@@ -18,9 +18,9 @@ static qins_status parse(qins_options *options, const char *line, qins_error *er
         cr_assert_lt(count, MAX_ARGUMENTS);
         arguments[count++] = strcmp(word, "''") == 0 ? "" : word;
     }
-    const qins_command named = count > 1 ? qins_command_from_name(arguments[1]) : QINS_COMMAND_COUNT;
-    const bool is_named = named != QINS_COMMAND_COUNT;
-    return qins_options_parse(options, is_named ? QINS_COMMAND_BIT(named) : QINS_DEFAULT_COMMANDS, count - is_named,
+    const qins_command *named = count > 1 ? qins_command_find(arguments[1]) : NULL;
+    const bool is_named = named != NULL;
+    return qins_options_parse(options, is_named ? named->options : qins_default_options(), count - is_named,
                               arguments + is_named, error);
 }
 
@@ -29,7 +29,7 @@ static qins_options parsed(const char *line) {
     qins_error error = {0};
     parse(&options, line, &error);
     expect_ok(&error);
-    cr_assert(!options.help);
+    cr_assert(!options.help.common);
     return options;
 }
 
@@ -42,86 +42,96 @@ static void expect_usage(const char *line, const char *message) {
 
 Test(options, defaults) {
     qins_options options = parsed("");
-    cr_expect(options.model == NULL && options.prompt == NULL && options.n_files == 0 && options.ids == NULL);
-    cr_expect(options.n_predict == SIZE_MAX && options.n_stops == 0);
-    cr_expect(options.sampler.temperature == 0 && options.sampler.top_k == 0 && options.sampler.top_p == 1);
-    cr_expect(options.sampler.min_p == 0 && options.sampler.repeat_penalty == 1 && !options.seed_given);
-    cr_expect(options.session.n_ctx == 0 && options.n_threads == 0 && !options.session.rope_long);
+    cr_expect(options.model.path == NULL && options.prompt.text == NULL && options.prompt.n_files == 0 &&
+              options.prompt.ids == NULL);
+    cr_expect(options.sampling.n_predict == SIZE_MAX && options.sampling.n_stops == 0);
+    cr_expect(options.sampling.sampler.temperature == 0 && options.sampling.sampler.top_k == 0 &&
+              options.sampling.sampler.top_p == 1);
+    cr_expect(options.sampling.sampler.min_p == 0 && options.sampling.sampler.repeat_penalty == 1 &&
+              !options.sampling.seed_given);
+    cr_expect(options.session.n_ctx == 0 && options.process.n_threads == 0 && !options.session.rope_long);
     cr_expect(options.session.k_type == QINS_F16 && options.session.v_type == QINS_QINS8);
-    cr_expect(options.convert.weight_type == QINS_QINS8 && options.convert.n_rules == 0);
-    cr_expect(options.convert.n_threads >= 1);
-    cr_expect(options.bos == -1 && options.top == 5 && options.max_windows == SIZE_MAX && !options.json);
+    cr_expect(options.model.convert.weight_type == QINS_QINS8 && options.model.convert.n_rules == 0);
+    cr_expect(options.model.convert.n_threads >= 1);
+    cr_expect(options.measure.bos == -1 && options.measure.top == 5 && options.measure.max_windows == SIZE_MAX &&
+              !options.output.json);
 }
 
 Test(options, texts_and_files) {
-    cr_expect_str_eq(parsed("-m model.qins").model, "model.qins");
-    cr_expect_str_eq(parsed("--model model.qins").model, "model.qins");
-    cr_expect_str_eq(parsed("--model=model.qins").model, "model.qins");
-    cr_expect_str_eq(parsed("-p hello").prompt, "hello");
-    cr_expect_str_eq(parsed("-p ''").prompt, "");
-    cr_expect_str_eq(parsed("--prompt hello").prompt, "hello");
-    cr_expect_str_eq(parsed("-f -").files[0], "-");
-    cr_expect_str_eq(parsed("--file text").files[0], "text");
-    cr_expect_str_eq(parsed("-p first -f second -f third").files[1], "third");
-    cr_expect_str_eq(parsed("--messages chat.json").messages, "chat.json");
+    cr_expect_str_eq(parsed("-m model.qins").model.path, "model.qins");
+    cr_expect_str_eq(parsed("--model model.qins").model.path, "model.qins");
+    cr_expect_str_eq(parsed("--model=model.qins").model.path, "model.qins");
+    cr_expect_str_eq(parsed("-p hello").prompt.text, "hello");
+    cr_expect_str_eq(parsed("-p ''").prompt.text, "");
+    cr_expect_str_eq(parsed("--prompt hello").prompt.text, "hello");
+    cr_expect_str_eq(parsed("-f -").prompt.files[0], "-");
+    cr_expect_str_eq(parsed("--file text").prompt.files[0], "text");
+    cr_expect_str_eq(parsed("-p first -f second -f third").prompt.files[1], "third");
+    cr_expect_str_eq(parsed("--messages chat.json").prompt.messages, "chat.json");
     setenv("QINS_MODEL", "usual.qins", 1);
-    cr_expect_str_eq(parsed("-p hello").model, "usual.qins");
-    cr_expect_str_eq(parsed("-m other.qins").model, "other.qins");
+    cr_expect_str_eq(parsed("-p hello").model.path, "usual.qins");
+    cr_expect_str_eq(parsed("-m other.qins").model.path, "other.qins");
     unsetenv("QINS_MODEL");
-    cr_expect_str_eq(parsed("--ids ids").ids, "ids");
-    cr_expect_str_eq(parsed("--ids-file ids").ids_file, "ids");
-    cr_expect_str_eq(parsed("--system be-kind").system, "be-kind");
-    cr_expect_str_eq(parsed("--ref other").ref, "other");
+    cr_expect_str_eq(parsed("--ids ids").prompt.ids, "ids");
+    cr_expect_str_eq(parsed("--ids-file ids").prompt.ids_file, "ids");
+    cr_expect_str_eq(parsed("--system be-kind").prompt.system, "be-kind");
+    cr_expect_str_eq(parsed("--ref other").model.ref, "other");
     qins_options options = parsed("--stop one --stop two");
-    cr_expect(options.n_stops == 2 && strcmp(options.stops[0], "one") == 0 && strcmp(options.stops[1], "two") == 0);
+    cr_expect(options.sampling.n_stops == 2 && strcmp(options.sampling.stops[0], "one") == 0 &&
+              strcmp(options.sampling.stops[1], "two") == 0);
 }
 
 Test(options, switches) {
     qins_options options = parsed("--raw --parse-special --no-special --ids-out --decode --json");
-    cr_expect(options.raw && options.parse_special && options.no_special && options.ids_out);
-    cr_expect(options.decode && options.json);
+    cr_expect(options.prompt.raw && options.prompt.parse_special && options.prompt.no_special &&
+              options.output.ids_out);
+    cr_expect(options.prompt.decode && options.output.json);
     options = parsed("");
-    cr_expect(!options.raw && !options.parse_special && !options.no_special && !options.ids_out);
-    cr_expect(!options.decode && !options.json);
+    cr_expect(!options.prompt.raw && !options.prompt.parse_special && !options.prompt.no_special &&
+              !options.output.ids_out);
+    cr_expect(!options.prompt.decode && !options.output.json);
 }
 
 Test(options, numbers) {
     qins_options options =
         parsed("-n 7 -c 300 -t 3 -s 18446744073709551615 --top-k 40 --top 9 --bos 1 --max-windows 12");
-    cr_expect(options.n_predict == 7);
+    cr_expect(options.sampling.n_predict == 7);
     cr_expect(options.session.n_ctx == 300);
-    cr_expect(options.n_threads == 3 && options.convert.n_threads == 3);
-    cr_expect(options.sampler.seed == UINT64_MAX && options.seed_given);
-    cr_expect(options.sampler.top_k == 40 && options.top == 9 && options.bos == 1 && options.max_windows == 12);
+    cr_expect(options.process.n_threads == 3 && options.model.convert.n_threads == 3);
+    cr_expect(options.sampling.sampler.seed == UINT64_MAX && options.sampling.seed_given);
+    cr_expect(options.sampling.sampler.top_k == 40 && options.measure.top == 9 && options.measure.bos == 1 &&
+              options.measure.max_windows == 12);
     options = parsed("-r 5 -d 0,16");
-    cr_expect(options.repeats == 5 && strcmp(options.depths, "0,16") == 0);
+    cr_expect(options.bench.repeats == 5 && strcmp(options.bench.depths, "0,16") == 0);
     options = parsed("--n-predict 0 --ctx-size 0 --threads 1024 --seed 0");
-    cr_expect(options.n_predict == 0 && options.session.n_ctx == 0);
-    cr_expect(options.n_threads == 1024 && options.sampler.seed == 0 && options.seed_given);
+    cr_expect(options.sampling.n_predict == 0 && options.session.n_ctx == 0);
+    cr_expect(options.process.n_threads == 1024 && options.sampling.sampler.seed == 0 && options.sampling.seed_given);
     cr_expect_eq(parsed("--window 64").session.n_ctx, 64);
     options = parsed("-n -1 --top-k -1 --seed -1"); // as other engines have it
-    cr_expect(options.n_predict == SIZE_MAX && options.sampler.top_k == 0 && !options.seed_given);
+    cr_expect(options.sampling.n_predict == SIZE_MAX && options.sampling.sampler.top_k == 0 &&
+              !options.sampling.seed_given);
     options = parsed("--max-tokens 5 --temperature 0.5 --system-prompt short --repetition-penalty 1.25");
-    cr_expect(options.n_predict == 5 && options.sampler.temperature == 0.5f && options.sampler.repeat_penalty == 1.25f);
-    cr_expect_str_eq(options.system, "short");
+    cr_expect(options.sampling.n_predict == 5 && options.sampling.sampler.temperature == 0.5f &&
+              options.sampling.sampler.repeat_penalty == 1.25f);
+    cr_expect_str_eq(options.prompt.system, "short");
     options = parsed("--temp 0.75 --top-p 0.5 --min-p 0.25 --repeat-penalty 1.5");
-    cr_expect(options.sampler.temperature == 0.75f && options.sampler.top_p == 0.5f);
-    cr_expect(options.sampler.min_p == 0.25f && options.sampler.repeat_penalty == 1.5f);
+    cr_expect(options.sampling.sampler.temperature == 0.75f && options.sampling.sampler.top_p == 0.5f);
+    cr_expect(options.sampling.sampler.min_p == 0.25f && options.sampling.sampler.repeat_penalty == 1.5f);
 }
 
 Test(options, names) {
     qins_options options = parsed("--kv-k f32 --kv-v f16 --rope long --type bf16 --lm-head qins8");
     cr_expect(options.session.k_type == QINS_F32 && options.session.v_type == QINS_F16 && options.session.rope_long);
-    cr_expect(options.convert.weight_type == QINS_BF16);
-    cr_expect(options.convert.n_rules == 1 && options.convert.rules[0].type == QINS_QINS8);
-    cr_expect_str_eq(options.convert.rules[0].pattern, "head");
+    cr_expect(options.model.convert.weight_type == QINS_BF16);
+    cr_expect(options.model.convert.n_rules == 1 && options.model.convert.rules[0].type == QINS_QINS8);
+    cr_expect_str_eq(options.model.convert.rules[0].pattern, "head");
     options = parsed("--kv-k qins8 --kv-v qins4");
     cr_expect(options.session.k_type == QINS_QINS8 && options.session.v_type == QINS_QINS4);
     options = parsed("--kv-v f32 --rope auto --type f32 --lm-head bf16");
     cr_expect(options.session.v_type == QINS_F32 && !options.session.rope_long);
-    cr_expect(options.convert.weight_type == QINS_F32);
-    cr_expect_eq(options.convert.rules[0].type, QINS_BF16);
-    cr_expect_str_eq(parsed("--embedding qins8").convert.rules[0].pattern, "embedding");
+    cr_expect(options.model.convert.weight_type == QINS_F32);
+    cr_expect_eq(options.model.convert.rules[0].type, QINS_BF16);
+    cr_expect_str_eq(parsed("--embedding qins8").model.convert.rules[0].pattern, "embedding");
 }
 
 Test(options, wrong_numbers_are_refused) {
@@ -187,34 +197,57 @@ Test(options, misuse_is_refused) {
     expect_usage("--stop a --stop b -n x", "-n takes a whole number");
 }
 
-static void expect_refused(qins_command command, const char *line, const char *message) {
+static qins_status check(const qins_options *options, const char *name, qins_error *error) {
+    return qins_options_check(options, name, qins_command_find(name)->options, error);
+}
+
+static void expect_refused(const char *command, const char *line, const char *message) {
     qins_options options;
     qins_error error = {0};
     parse(&options, line, &error);
     expect_ok(&error);
-    cr_expect_eq(qins_options_check(&options, command, &error), QINS_USAGE, "%s", line);
+    cr_expect_eq(check(&options, command, &error), QINS_USAGE, "%s", line);
     expect_error(&error, QINS_USAGE, message);
 }
 
 Test(options, what_a_command_would_ignore_is_refused) {
-    expect_refused(QINS_CHAT, "-p hello", "--prompt has no meaning for \"chat\"");
-    expect_refused(QINS_CHAT, "--raw", "--raw has no meaning for \"chat\"");
-    expect_refused(QINS_INFO, "info --stop x", "--stop has no meaning for \"info\"");
-    expect_refused(QINS_RUN, "--depth 3", "--depth has no meaning for \"run\"");
-    expect_refused(QINS_RUN, "--ids x --raw", "--raw has no meaning for --ids");
-    expect_refused(QINS_RUN, "--ids x --system y", "--system has no meaning for --ids");
-    expect_refused(QINS_RUN, "-p x --raw --system y", "--system has no meaning for --raw");
+    expect_refused("chat", "-p hello", "--prompt has no meaning for \"chat\"");
+    expect_refused("chat", "--raw", "--raw has no meaning for \"chat\"");
+    expect_refused("info", "info --stop x", "--stop has no meaning for \"info\"");
+    expect_refused("run", "--depth 3", "--depth has no meaning for \"run\"");
+    expect_refused("run", "--ids x --raw", "--raw has no meaning for --ids");
+    expect_refused("run", "--ids x --system y", "--system has no meaning for --ids");
+    expect_refused("run", "-p x --raw --system y", "--system has no meaning for --raw");
     qins_error error = {0};
     qins_options options = parsed("bench -p 1,2 -n 3 -d 0 -r 2 -t 2 --json");
-    cr_expect_eq(qins_options_check(&options, QINS_BENCH, &error), QINS_OK, "%s", error.message);
+    cr_expect_eq(check(&options, "bench", &error), QINS_OK, "%s", error.message);
     options = parsed("-m m -p x --raw -n 3 --temp 1 --json -t 2 --kv-k f32");
-    cr_expect_eq(qins_options_check(&options, QINS_RUN, &error), QINS_OK, "%s", error.message);
+    cr_expect_eq(check(&options, "run", &error), QINS_OK, "%s", error.message);
+}
+
+Test(options, each_is_listed_once_and_taken_by_some_command) {
+    for (size_t i = 0; i < qins_run_arguments.count; i++) {
+        const qins_argument *row = &qins_run_arguments.rows[i];
+        bool is_taken = false;
+        cr_expect(row->sets != 0 && (row->sets & (row->sets - 1)) == 0, "--%s is in one set", row->name);
+        for (const qins_command *command = qins_commands; command->name != NULL; command++) {
+            is_taken |= (row->sets & command->options) != 0;
+            if (row->name == NULL || (row->sets & command->options) == 0) continue;
+            for (size_t j = 0; j < i; j++) {
+                const qins_argument *other = &qins_run_arguments.rows[j];
+                cr_expect((other->sets & command->options) == 0 || (strcmp(row->name, other->name) != 0 &&
+                                                                    (row->letter == 0 || row->letter != other->letter)),
+                          "%s has --%s and --%s", command->name, row->name, other->name);
+            }
+        }
+        cr_expect(is_taken, "no command takes --%s", row->name);
+    }
 }
 
 Test(options, stop_texts_are_limited) {
     char line[512] = "";
     for (int i = 0; i < QINS_MAX_STOP_TEXTS; i++) strcat(line, "--stop=x ");
-    cr_expect_eq(parsed(line).n_stops, QINS_MAX_STOP_TEXTS);
+    cr_expect_eq(parsed(line).sampling.n_stops, QINS_MAX_STOP_TEXTS);
     strcat(line, "--stop=x");
     expect_usage(line, "--stop may be given at most 16 times");
 }
@@ -224,10 +257,10 @@ Test(options, help_and_a_second_parse) {
     qins_error error = {0};
     parse(&options, "-h", &error);
     expect_ok(&error);
-    cr_expect(options.help);
+    cr_expect(options.help.common);
     parse(&options, "-m model --help", &error);
-    cr_expect(options.help && error.status == QINS_OK);
-    cr_expect_str_eq(parsed("-m again").model, "again"); // getopt starts anew
+    cr_expect(options.help.common && error.status == QINS_OK);
+    cr_expect_str_eq(parsed("-m again").model.path, "again"); // getopt starts anew
 }
 
 static void expect_no_counts(const char *text) {

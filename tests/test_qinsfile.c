@@ -1,7 +1,7 @@
 // Reading .qins files: what the writer wrote comes back; whatever is missing, added or changed is refused by name.
 #include "engine/base/half.h"
 #include "engine/base/map.h"
-#include "engine/model/qinsfile.h"
+#include "engine/format/qinsfile.h"
 #include "tests/support.h"
 
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // The writer: the same bytes however they are handed over, the golden file, misuse.
 #include "engine/base/file.h"
 #include "engine/base/map.h"
-#include "engine/model/qinswriter.h"
+#include "engine/format/qinswriter.h"
 #include "tests/support.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // The list of tensors: Phi-3.5's names and shapes (its checkpoint's), grouped heads, a tied head.
-#include "engine/model/schema.h"
+#include "engine/format/schema.h"
 #include "tests/support.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // Trained checkpoints against numbers that others computed in float64 ($QINS_TEST_DATA/models): logits, greedy text,
 // perplexity; and the cost of the default encoding against the checkpoint itself.
 #include "engine/base/file.h"
-#include "engine/runtime/log_softmax.h"
+#include "engine/runtime/logits.h"
 #include "tests/quality.h"
 
 #include <criterion/criterion.h>

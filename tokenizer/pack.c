@@ -1,4 +1,4 @@
-// The compact form of a tokenizer that a .qins file carries: engine/model/FORMAT.md is its specification.
+// The compact form of a tokenizer that a .qins file carries: engine/format/FORMAT.md is its specification.
 // Reading it happens at every start of a program, so lists are read as blocks, not value by value.
 #include "engine/base/buffer.h"
 #include "engine/base/cursor.h"

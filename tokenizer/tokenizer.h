@@ -21,7 +21,7 @@ qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, const char
 // packs to is what this packs to. *json is NUL-terminated, released with free().
 qins_status qins_tokenizer_to_hf(const qins_tokenizer *tokenizer, char **json, qins_error *error);
 
-// The compact form that a .qins file carries (engine/model/FORMAT.md, "Tokenizer section"). *data is released with
+// The compact form that a .qins file carries (engine/format/FORMAT.md, "Tokenizer section"). *data is released with
 // free(). The same tokenizer always packs to the same bytes.
 qins_status qins_tokenizer_pack(const qins_tokenizer *tokenizer, uint8_t **data, size_t *size, qins_error *error);
 

@@ -105,9 +105,8 @@ static const qins_argument *find_closest(const qins_arguments *arguments, const 
     return closest;
 }
 
-// The row that this letter or name (the other is 0 or NULL) means to the commands; failing that, to other ones.
-static const qins_argument *find_row(const qins_arguments *arguments, unsigned commands, char letter,
-                                     const char *name) {
+// The row that this letter or name (the other is 0 or NULL) means in these sets; failing that, in others.
+static const qins_argument *find_row(const qins_arguments *arguments, unsigned sets, char letter, const char *name) {
     const qins_argument *elsewhere = NULL;
     for (const qins_alias *alias = arguments->aliases; alias != NULL && alias->name != NULL && name != NULL; alias++)
         if (strcmp(alias->alias, name) == 0) name = alias->name;
@@ -115,7 +114,7 @@ static const qins_argument *find_row(const qins_arguments *arguments, unsigned c
         const qins_argument *row = &arguments->rows[i];
         const bool same = name != NULL ? row->name != NULL && strcmp(row->name, name) == 0
                                        : row->letter != 0 && row->letter == letter;
-        if (same && (row->commands & commands) != 0) return row;
+        if (same && (row->sets & sets) != 0) return row;
         if (same) elsewhere = row;
     }
     return elsewhere;
@@ -125,7 +124,7 @@ static const qins_argument *find_row(const qins_arguments *arguments, unsigned c
 
 struct parser {
     const qins_arguments *arguments;
-    unsigned commands;
+    unsigned sets;
     int argc, next; // argv[next] is to be read
     char **argv;
     void *values;
@@ -157,7 +156,7 @@ static void parse_name(struct parser *parser, const char *text) { // "--name" or
     const size_t length = value != NULL ? (size_t)(value - text) : strlen(text);
     if (length < sizeof given.name) {
         memcpy(given.name, text, length);
-        given.argument = find_row(parser->arguments, parser->commands, 0, given.name + 2);
+        given.argument = find_row(parser->arguments, parser->sets, 0, given.name + 2);
     }
     if (given.argument == NULL) {
         const qins_argument *closest = find_closest(parser->arguments, given.name + 2);
@@ -176,7 +175,7 @@ static void parse_name(struct parser *parser, const char *text) { // "--name" or
 static void parse_letters(struct parser *parser, const char *text) { // "-x", "-xy" for switches, "-x value", "-xvalue"
     for (size_t at = 1; text[at] != '\0' && parser->error->status == QINS_OK; at++) {
         qins_given given = {.name = {'-', text[at]}};
-        given.argument = find_row(parser->arguments, parser->commands, text[at], NULL);
+        given.argument = find_row(parser->arguments, parser->sets, text[at], NULL);
         if (given.argument == NULL) {
             refuse(parser, given.name, "is not an option");
         } else if (given.argument->value == NULL) {
@@ -199,9 +198,9 @@ static void parse_operand(struct parser *parser, const char *text) {
     qins_fail(parser->error, QINS_USAGE, "\"%s\" is no option (see %s --help)", text, parser->arguments->program);
 }
 
-qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned commands, int argc, char **argv,
-                                 void *values, bool given[QINS_MAX_ARGUMENTS], qins_error *error) {
-    struct parser parser = {arguments, commands, argc, 1, argv, values, given, error};
+qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned sets, int argc, char **argv, void *values,
+                                 bool given[QINS_MAX_ARGUMENTS], qins_error *error) {
+    struct parser parser = {arguments, sets, argc, 1, argv, values, given, error};
     memset(given, 0, QINS_MAX_ARGUMENTS * sizeof *given);
     bool options_over = false;
     while (parser.next < argc && error->status == QINS_OK) {
@@ -218,9 +217,9 @@ qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned comma
     return error->status;
 }
 
-qins_status qins_arguments_set(const qins_arguments *arguments, unsigned commands, const char *name, const char *value,
+qins_status qins_arguments_set(const qins_arguments *arguments, unsigned sets, const char *name, const char *value,
                                void *values, qins_error *error) {
-    qins_given given = {.argument = find_row(arguments, commands, 0, name), .value = value};
+    qins_given given = {.argument = find_row(arguments, sets, 0, name), .value = value};
     if (given.argument == NULL || given.argument->value == NULL || strlen(name) >= sizeof given.name)
         return qins_fail(error, QINS_USAGE, "%s is not an option with a value", name);
     strcpy(given.name, name);
@@ -230,11 +229,11 @@ qins_status qins_arguments_set(const qins_arguments *arguments, unsigned command
 
 // --- help ---
 
-void qins_arguments_print(const qins_arguments *arguments, unsigned commands, bool common_only, FILE *file) {
+void qins_arguments_print(const qins_arguments *arguments, unsigned sets, bool common_only, FILE *file) {
     const char *group = "";
     for (size_t i = 0; i < arguments->count; i++) {
         const qins_argument *row = &arguments->rows[i];
-        if (row->name == NULL || (row->commands & commands) == 0 || (common_only && !row->common)) continue;
+        if (row->name == NULL || (row->sets & sets) == 0 || (common_only && !row->common)) continue;
         if (strcmp(group, row->group) != 0) fprintf(file, "%s\n", row->group);
         group = row->group;
         char spelling[64], letter[] = {'-', row->letter, ',', '\0'};
@@ -244,10 +243,10 @@ void qins_arguments_print(const qins_arguments *arguments, unsigned commands, bo
     }
 }
 
-void qins_arguments_list(const qins_arguments *arguments, unsigned commands, FILE *file) {
+void qins_arguments_list(const qins_arguments *arguments, unsigned sets, FILE *file) {
     for (size_t i = 0; i < arguments->count; i++) {
         const qins_argument *row = &arguments->rows[i];
-        if (row->name == NULL || (row->commands & commands) == 0) continue;
+        if (row->name == NULL || (row->sets & sets) == 0) continue;
         const char *value = row->value != NULL ? row->value : "";
         if (row->letter != 0) fprintf(file, "-%c\t%s\t%s\n", row->letter, value, row->help);
         fprintf(file, "--%s\t%s\t%s\n", row->name, value, row->help);

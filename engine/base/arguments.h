@@ -26,7 +26,7 @@ struct qins_argument {
     char letter;       // 0: none
     const char *name;  // without its dashes; NULL: the row takes what is no option
     const char *value; // what its value is called, or its choices "f16|f32"; NULL: a switch
-    unsigned commands; // bit mask of the commands that take it; a name may come twice for different ones
+    unsigned sets;     // bit mask: it belongs to these; a name may come twice in different ones
     bool common;       // part of the short help
     qins_argument_setter *set;
     size_t offset; // of the field, for the setters below
@@ -48,20 +48,20 @@ typedef struct qins_arguments {
 
 enum { QINS_MAX_ARGUMENTS = 96 };
 
-// Parse argv[1..] into *values. `commands`: those that may be meant. given[i] becomes true
+// Parse argv[1..] into *values. `sets`: those that may be meant. given[i] becomes true
 // where row i was given. QINS_USAGE otherwise, with the closest name when there is none like it.
-qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned commands, int argc, char **argv,
-                                 void *values, bool given[QINS_MAX_ARGUMENTS], qins_error *error);
+qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned sets, int argc, char **argv, void *values,
+                                 bool given[QINS_MAX_ARGUMENTS], qins_error *error);
 
-// Set one option of `commands` by its name, without dashes; messages call it that.
-qins_status qins_arguments_set(const qins_arguments *arguments, unsigned commands, const char *name, const char *value,
+// Set one option of `sets` by its name, without dashes; messages call it that.
+qins_status qins_arguments_set(const qins_arguments *arguments, unsigned sets, const char *name, const char *value,
                                void *values, qins_error *error);
 
-// The options of `commands` under their groups' headings; `common_only`: those of the short help.
-void qins_arguments_print(const qins_arguments *arguments, unsigned commands, bool common_only, FILE *file);
+// The options of `sets` under their groups' headings; `common_only`: those of the short help.
+void qins_arguments_print(const qins_arguments *arguments, unsigned sets, bool common_only, FILE *file);
 
-// For completion: a line "SPELLING<tab>VALUE<tab>HELP" for each spelling of the options of `commands`.
-void qins_arguments_list(const qins_arguments *arguments, unsigned commands, FILE *file);
+// For completion: a line "SPELLING<tab>VALUE<tab>HELP" for each spelling of the options of `sets`.
+void qins_arguments_list(const qins_arguments *arguments, unsigned sets, FILE *file);
 
 // Setters for a field of the type bool, const char * (any text, one of the row's choices), size_t (within min and max)
 // and float.

@@ -225,7 +225,7 @@ qins_status qins_bench_report(const qins_bench *bench, qins_error *error) {
     }
     warn_when_busy(&spread);
     compare_to_depth_0(bench, results, machine.read.median);
-    if (bench->options->json)
+    if (bench->options->output.json)
         print_json(bench, results, &machine, error);
     else
         print_table(bench, results, &machine, error);

@@ -140,7 +140,7 @@ static void undo(qins_chat *chat, const char *argument, qins_error *error) {
 // Without a temperature of its own, greedy decoding gives the same reply again.
 static void regenerate(qins_chat *chat, const char *argument, qins_error *error) {
     if (!has_turn(chat, error)) return;
-    qins_sampler_options *sampling = &chat->options->sampler;
+    qins_sampler_options *sampling = &chat->options->sampling.sampler;
     const qins_sampler_options before = *sampling;
     if (argument[0] != '\0') {
         char *end;
@@ -235,7 +235,7 @@ static bool is_farewell(const char *text) {
 
 // Letters only: /etc/hosts is a message, and so are several lines that begin like an unknown command.
 bool qins_chat_is_command(const qins_chat *chat, const char *text) {
-    if (chat->options->lines) return false;
+    if (chat->options->prompt.lines) return false;
     if (chat->desk.is_person && is_farewell(text)) return true;
     if (text[0] != '/') return false;
     if (find_command(text) != NULL) return true;

@@ -15,7 +15,7 @@ static const struct {
     const char *name, *option;
 } aliases[] = {{"temperature", "temp"}, {"n", "n-predict"}, {"max-tokens", "n-predict"}, {"num-predict", "n-predict"}};
 
-static void show_settings(const qins_options *options) {
+static void show_settings(const qins_sampling_options *options) {
     const qins_sampler_options *sampler = &options->sampler;
     fprintf(stderr, "qinsrun: temp %g, top-k %zu, top-p %g, min-p %g, repeat-penalty %g, seed %" PRIu64 ", n-predict ",
             (double)sampler->temperature, sampler->top_k, (double)sampler->top_p, (double)sampler->min_p,
@@ -40,7 +40,7 @@ static const char *find_option(const char *text, size_t size) {
 
 void qins_chat_set(qins_chat *chat, const char *argument, qins_error *error) {
     if (argument[0] == '\0') {
-        show_settings(chat->options);
+        show_settings(&chat->options->sampling);
         return;
     }
     static const char word[] = "parameter "; // as in ollama
@@ -55,9 +55,10 @@ void qins_chat_set(qins_chat *chat, const char *argument, qins_error *error) {
     else if (value[0] == '\0')
         qins_fail(error, QINS_USAGE, "/set %s takes a value", name);
     else
-        qins_arguments_set(&qins_run_arguments, QINS_COMMAND_BIT(QINS_CHAT), name, value, &changed, error);
-    if (error->status != QINS_OK || qins_sampler_check(&changed.sampler, error) != QINS_OK) return;
-    if (changed.sampler.seed != chat->options->sampler.seed) chat->generator.n_replies = 0;
+        qins_arguments_set(&qins_run_arguments, QINS_GENERATION_OPTIONS | QINS_LENGTH_OPTIONS, name, value, &changed,
+                           error);
+    if (error->status != QINS_OK || qins_sampler_check(&changed.sampling.sampler, error) != QINS_OK) return;
+    if (changed.sampling.sampler.seed != chat->options->sampling.sampler.seed) chat->generator.n_replies = 0;
     *chat->options = changed;
     qins_chat_say(chat, "%s is %s from now on", name, value);
 }

@@ -59,7 +59,7 @@ static qins_status check_memory(const qins_convert_report *report, const qins_op
     const qins_plan_request request = {.config = &report->header.config,
                                        .file_bytes = report->file_bytes,
                                        .is_converted = true,
-                                       .n_threads = options->n_threads,
+                                       .n_threads = options->process.n_threads,
                                        .session = &options->session};
     qins_memory_plan plan;
     return qins_plan_memory(&request, &plan, error);
@@ -67,14 +67,14 @@ static qins_status check_memory(const qins_convert_report *report, const qins_op
 
 // Convert a folder into a file in memory and open that.
 static qins_image *convert_in_memory(const char *path, const qins_options *options, qins_error *error) {
-    qins_convert_options convert = options->convert;
+    qins_convert_options convert = options->model.convert;
     qins_convert_report report = {0};
     if (qins_convert_plan(path, &convert, NULL, NULL, &report, error) == QINS_OK) check_memory(&report, options, error);
     qins_convert_report_free(&report);
     int fd = error->status == QINS_OK ? qins_memory_file("qins-model", error) : -1;
     if (fd < 0) return NULL;
-    convert.notice = options->quiet ? NULL : print_notice;
-    qins_meter meter = qins_meter_start(options->quiet ? NULL : "converting", "MB", 1e6, &qins_interrupted);
+    convert.notice = options->process.quiet ? NULL : print_notice;
+    qins_meter meter = qins_meter_start(options->process.quiet ? NULL : "converting", "MB", 1e6, &qins_interrupted);
     qins_convert(path, fd, path, &convert, qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
     qins_convert_report_free(&report);
@@ -103,16 +103,16 @@ qins_model *qins_open_model(const char *path, const qins_options *options, qins_
     qins_model *model = look.kind == QINS_FOLDER
                             ? qins_model_from_image(convert_in_memory(path, options, error), path, error)
                             : qins_model_open(path, error);
-    if (model != NULL && !options->quiet) warn_of_ids_without_text(model);
+    if (model != NULL && !options->process.quiet) warn_of_ids_without_text(model);
     return model;
 }
 
 qins_model *qins_open_reference(qins_options *options, const qins_model *model, qins_error *error) {
-    options->convert.weight_type = QINS_F32;
-    options->convert.n_rules = 0;
+    options->model.convert.weight_type = QINS_F32;
+    options->model.convert.n_rules = 0;
     options->session.k_type = options->session.v_type = QINS_F32;
     options->session.matmul = QINS_MATMUL_SGEMM;
-    qins_model *reference = qins_open_model(options->ref, options, error);
+    qins_model *reference = qins_open_model(options->model.ref, options, error);
     if (reference == NULL) return NULL;
     const size_t vocab_size = qins_model_vocab_size(model), ref_vocab_size = qins_model_vocab_size(reference);
     if (ref_vocab_size == vocab_size) return reference;
@@ -132,7 +132,7 @@ const qins_tokenizer *qins_need_tokenizer(const qins_model *model, qins_error *e
 
 qins_status qins_workplace_open(qins_workplace *place, const qins_options *options, const qins_model *model,
                                 qins_error *error) {
-    *place = (qins_workplace){.engine = qins_engine_create(&model, 1, options->n_threads, error)};
+    *place = (qins_workplace){.engine = qins_engine_create(&model, 1, options->process.n_threads, error)};
     if (place->engine != NULL) place->session = qins_session_create(place->engine, model, &options->session, error);
     qins_sandbox_tighten();
     return error->status;

@@ -3,7 +3,7 @@
 #define QINS_CLI_H
 
 #include "engine/base/json.h"
-#include "engine/cli/options.h"
+#include "engine/cli/commands.h"
 #include "engine/runtime/session.h"
 
 #include <signal.h>
@@ -23,7 +23,7 @@ extern const char qins_stopping[]; // the answer of long jobs
 // opens that. NULL and an error otherwise. Release with qins_model_close.
 qins_model *qins_open_model(const char *path, const qins_options *options, qins_error *error);
 
-// Open options->ref, what `model` is set against: as its file has it (a folder's weights in FP32), K and V
+// Open options->model.ref, what `model` is set against: as its file has it (a folder's weights in FP32), K and V
 // uncompressed, for which *options are changed. Models of different vocabularies are refused.
 qins_model *qins_open_reference(qins_options *options, const qins_model *model, qins_error *error);
 
@@ -63,20 +63,5 @@ typedef struct qins_watch {
 void qins_watch_session(qins_watch *watch, qins_session *session, bool quiet);
 void qins_watch_begin(qins_watch *watch, const char *label); // measure what comes now under this label
 void qins_watch_end(qins_watch *watch);                      // it is over
-
-// The commands: run with parsed options, return the exit code's status.
-qins_status qins_cmd_run(const qins_options *options, qins_error *error);
-qins_status qins_cmd_plan(const qins_options *options, qins_error *error);
-qins_status qins_cmd_chat(const qins_options *options, qins_error *error);
-qins_status qins_cmd_score(const qins_options *options, qins_error *error);
-qins_status qins_cmd_perplexity(const qins_options *options, qins_error *error);
-qins_status qins_cmd_compare(const qins_options *options, qins_error *error);
-qins_status qins_cmd_eval(const qins_options *options, qins_error *error);
-qins_status qins_cmd_bench(const qins_options *options, qins_error *error);
-qins_status qins_cmd_tokenize(const qins_options *options, qins_error *error);
-qins_status qins_cmd_info(const qins_options *options, qins_error *error);
-qins_status qins_cmd_verify(const qins_options *options, qins_error *error);
-qins_status qins_cmd_serve(const qins_options *options, qins_error *error);
-qins_status qins_cmd_batch(const qins_options *options, qins_error *error);
 
 #endif

@@ -118,7 +118,7 @@ static size_t count_lines(const char *path, qins_error *error) {
 }
 
 static qins_status run(struct batch *batch, const qins_options *options, qins_error *error) {
-    size_t size, n_skip = options->skip_done != NULL ? count_lines(options->skip_done, error) : 0;
+    size_t size, n_skip = options->server.skip_done != NULL ? count_lines(options->server.skip_done, error) : 0;
     while (error->status == QINS_OK && read_line(batch, &size, error)) {
         if (batch->n_skipped < n_skip) {
             batch->n_skipped++;
@@ -134,22 +134,22 @@ static qins_status run(struct batch *batch, const qins_options *options, qins_er
         batch->count--;
     }
     if (error->status == QINS_OK && batch->n_skipped < n_skip)
-        return qins_fail(error, QINS_USAGE, "%s has %zu replies, but there are only %zu requests", options->skip_done,
-                         n_skip, batch->n_skipped);
+        return qins_fail(error, QINS_USAGE, "%s has %zu replies, but there are only %zu requests",
+                         options->server.skip_done, n_skip, batch->n_skipped);
     return error->status;
 }
 
 qins_status qins_cmd_batch(const qins_options *options, qins_error *error) {
     qins_serving serving = {0};
     qins_options own = *options;
-    own.queue = options->parallel; // so that nobody waits for a request
+    own.server.queue = options->server.parallel; // so that nobody waits for a request
     if (qins_confine(options, 0, error) == QINS_OK && qins_serving_open(&serving, &own, error) == QINS_OK) {
-        struct batch batch = {.service = serving.service, .capacity = own.parallel + own.queue};
+        struct batch batch = {.service = serving.service, .capacity = own.server.parallel + own.server.queue};
         batch.ring = qins_alloc(batch.capacity, sizeof *batch.ring, "batch", error);
-        batch.meter = qins_meter_start(options->quiet ? NULL : "replies", "", 1, &qins_interrupted);
+        batch.meter = qins_meter_start(options->process.quiet ? NULL : "replies", "", 1, &qins_interrupted);
         if (batch.ring != NULL) run(&batch, options, error);
         qins_meter_end(&batch.meter);
-        if (!options->quiet && error->status == QINS_OK)
+        if (!options->process.quiet && error->status == QINS_OK)
             fprintf(stderr, "qinsrun: %zu replies, %zu of them errors\n", batch.n_done, batch.n_refused);
         free(batch.line);
         free(batch.ring);

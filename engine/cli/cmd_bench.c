@@ -22,13 +22,14 @@ static void add_test(qins_bench *bench, bool is_prompt, size_t n, size_t depth) 
 static qins_status plan_tests(qins_bench *bench, qins_error *error) {
     const qins_options *options = bench->options;
     size_t prompts[BENCH_MAX_LIST] = {DEFAULT_PROMPT}, depths[BENCH_MAX_LIST] = {0}, n_prompts = 1, n_depths = 1;
-    const size_t n_generated = options->n_predict != SIZE_MAX ? options->n_predict : DEFAULT_GENERATED;
-    if (options->prompt != NULL)
-        n_prompts = qins_options_counts("-p", options->prompt, MAX_TOKENS, prompts, BENCH_MAX_LIST, error);
-    if (options->depths != NULL)
-        n_depths = qins_options_counts("-d", options->depths, MAX_TOKENS, depths, BENCH_MAX_LIST, error);
+    const size_t n_generated =
+        options->sampling.n_predict != SIZE_MAX ? options->sampling.n_predict : DEFAULT_GENERATED;
+    if (options->bench.prompts != NULL)
+        n_prompts = qins_options_counts("-p", options->bench.prompts, MAX_TOKENS, prompts, BENCH_MAX_LIST, error);
+    if (options->bench.depths != NULL)
+        n_depths = qins_options_counts("-d", options->bench.depths, MAX_TOKENS, depths, BENCH_MAX_LIST, error);
     if (error->status != QINS_OK) return error->status;
-    bench->repeats = options->repeats > 0 ? options->repeats : DEFAULT_REPEATS;
+    bench->repeats = options->bench.repeats > 0 ? options->bench.repeats : DEFAULT_REPEATS;
     bench->tests = qins_alloc(BENCH_MAX_TESTS, sizeof *bench->tests, "tests", error);
     if (bench->tests == NULL) return error->status;
     for (size_t depth = 0; depth < n_depths; depth++) {
@@ -181,7 +182,7 @@ static qins_status prepare_machine(qins_bench *bench, qins_error *error) {
 static qins_status first_token(qins_bench *bench, struct chunk_clock *clock, qins_error *error) {
     const double start = qins_clock();
     qins_options options = *bench->options;
-    bench->model = qins_open_model(options.model, &options, error);
+    bench->model = qins_open_model(options.model.path, &options, error);
     if (bench->model == NULL) return error->status;
     const qins_config *config = qins_model_config(bench->model);
     const size_t longest = longest_sequence(bench);
@@ -190,7 +191,7 @@ static qins_status first_token(qins_bench *bench, struct chunk_clock *clock, qin
     if (longest > config->original_positions) options.session.rope_long = true;
     if (qins_workplace_open(&bench->place, &options, bench->model, error) != QINS_OK) return error->status;
     qins_session_observe(bench->place.session, &(qins_observer){mark_chunks, NULL, clock});
-    qins_sampler *sampler = qins_sampler_create(&options.sampler, NULL, 0, config->vocab_size, error);
+    qins_sampler *sampler = qins_sampler_create(&options.sampling.sampler, NULL, 0, config->vocab_size, error);
     bench->open = qins_clock() - start;
     if (error->status == QINS_OK && make_ids(bench, longest, error) == QINS_OK) {
         const double pass = qins_clock();

@@ -14,7 +14,7 @@
 enum { LITTLE_ROOM = 8 }; // a warning comes when less than 1 / LITTLE_ROOM of the context is left
 
 void qins_chat_say(const qins_chat *chat, const char *format, ...) {
-    if (chat->options->quiet) return;
+    if (chat->options->process.quiet) return;
     qins_error ignored = {0};
     qins_buffer shown = {.error = &ignored};
     qins_visible visible = {.n_held = 0};
@@ -39,7 +39,7 @@ static void warn_of_little_room(const qins_chat *chat) {
 }
 
 static void print_statistics(const qins_chat *chat, qins_error *error) {
-    if (chat->desk.is_person && !chat->options->verbose && !chat->options->stats_json)
+    if (chat->desk.is_person && !chat->options->process.verbose && !chat->options->output.stats_json)
         qins_statistics_print_short(&chat->generator, &chat->last);
     else
         qins_statistics_print(&chat->generator, &chat->last, error);
@@ -121,8 +121,8 @@ static void forgive(const qins_chat *chat, qins_error *error) {
 
 static void greet(const qins_chat *chat) {
     if (!chat->desk.is_person) return;
-    const char *slash = strrchr(chat->options->model, '/');
-    const char *name = slash != NULL && slash[1] != '\0' ? slash + 1 : chat->options->model;
+    const char *slash = strrchr(chat->options->model.path, '/');
+    const char *name = slash != NULL && slash[1] != '\0' ? slash + 1 : chat->options->model.path;
     const double bytes = (double)qins_image_bytes(chat->generator.model->image);
     qins_chat_say(chat, "%s, %.*f %s, context of %zu tokens; /help lists the commands, Ctrl-D ends the chat", name,
                   bytes < 1e10 ? 1 : 0, bytes < 1e9 ? bytes / 1e6 : bytes / 1e9, bytes < 1e9 ? "MB" : "GB",
@@ -172,10 +172,11 @@ qins_status qins_cmd_chat(const qins_options *given, qins_error *error) {
     qins_chat chat = {.options = &options,
                       .desk.helper.fd = -1,
                       .attached.error = error,
-                      .conversation = qins_conversation_new(&options, NULL)};
-    if (qins_conversation_set_system(&chat.conversation, options.system, error) == QINS_OK &&
-        qins_chat_desk_open(&chat.desk, options.lines, error) == QINS_OK && qins_confine(&options, 0, error) == QINS_OK)
-        model = qins_open_model(options.model, &options, error);
+                      .conversation = qins_conversation_new(&options.prompt, NULL)};
+    if (qins_conversation_set_system(&chat.conversation, options.prompt.system, error) == QINS_OK &&
+        qins_chat_desk_open(&chat.desk, options.prompt.lines, error) == QINS_OK &&
+        qins_confine(&options, 0, error) == QINS_OK)
+        model = qins_open_model(options.model.path, &options, error);
     if (model != NULL) chat_with(&chat, model, error);
     qins_chat_desk_close(&chat.desk);
     qins_conversation_free(&chat.conversation);

@@ -87,7 +87,7 @@ static void print_sources(const qins_header *header, qins_error *error) {
 
 static qins_status print_info(const qins_model *model, const qins_options *options, qins_error *error) {
     const qins_header *header = qins_image_header(model->image);
-    if (options->json) {
+    if (options->output.json) {
         size_t size;
         char *text = qins_header_print(header, &size, error);
         if (text != NULL) {
@@ -97,7 +97,7 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
         free(text);
         return error->status;
     }
-    qins_printf(error, "file       %s, %.1f MiB, written by %s\n", QINS_ESCAPED(options->model),
+    qins_printf(error, "file       %s, %.1f MiB, written by %s\n", QINS_ESCAPED(options->model.path),
                 mib((double)qins_image_bytes(model->image)), QINS_ESCAPED(header->converter));
     if (header->calibration_tokens > 0)
         qins_printf(error, "calibrated with %" PRIu64 " tokens of %s by %s\n", header->calibration_tokens,
@@ -111,7 +111,7 @@ static qins_status print_info(const qins_model *model, const qins_options *optio
 
 qins_status qins_cmd_info(const qins_options *options, qins_error *error) {
     qins_model *model = NULL;
-    if (qins_confine(options, 0, error) == QINS_OK) model = qins_open_model(options->model, options, error);
+    if (qins_confine(options, 0, error) == QINS_OK) model = qins_open_model(options->model.path, options, error);
     if (model != NULL) print_info(model, options, error);
     qins_model_close(model);
     return error->status == QINS_OK ? qins_flush(error) : error->status;
@@ -119,19 +119,19 @@ qins_status qins_cmd_info(const qins_options *options, qins_error *error) {
 
 qins_status qins_cmd_verify(const qins_options *options, qins_error *error) {
     qins_pool *pool = NULL;
-    size_t n_threads = options->n_threads > 0 ? options->n_threads : qins_default_threads();
+    size_t n_threads = options->process.n_threads > 0 ? options->process.n_threads : qins_default_threads();
     qins_model *model = NULL;
-    if (qins_confine(options, 0, error) == QINS_OK) model = qins_open_model(options->model, options, error);
+    if (qins_confine(options, 0, error) == QINS_OK) model = qins_open_model(options->model.path, options, error);
     qins_release_interrupts(); // nothing is lost
     if (model != NULL) pool = qins_pool_create(n_threads, error);
     qins_sandbox_tighten();
     if (pool != NULL && qins_image_verify(model->image, pool, error) == QINS_OK) {
         const qins_header *header = qins_image_header(model->image);
-        if (options->json)
+        if (options->output.json)
             qins_printf(error, "{\"ok\":true,\"tensors\":%zu,\"bytes\":%zu}\n", header->n_tensors,
                         qins_image_bytes(model->image));
         else
-            qins_printf(error, "%s is intact: %zu tensors, %zu bytes\n", options->model, header->n_tensors,
+            qins_printf(error, "%s is intact: %zu tensors, %zu bytes\n", options->model.path, header->n_tensors,
                         qins_image_bytes(model->image));
     }
     qins_pool_free(pool);

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 // The ids of --messages, which end with a question.
-static qins_status message_ids(const qins_options *options, const qins_model *model, qins_ids *ids, qins_error *error) {
+static qins_status message_ids(const qins_prompt_options *options, const qins_model *model, qins_ids *ids,
+                               qins_error *error) {
     bool awaits_reply;
     qins_conversation conversation = qins_conversation_new(options, model);
     if (qins_conversation_load(&conversation, options->messages, &awaits_reply, error) == QINS_OK && !awaits_reply)
@@ -22,8 +23,8 @@ static qins_status message_ids(const qins_options *options, const qins_model *mo
 }
 
 // The prompt's token ids: --ids as they are, --raw text encoded, otherwise a conversation of one turn.
-static qins_status prompt_ids(const qins_options *options, const qins_model *model, const char *text, size_t size,
-                              qins_ids *ids, qins_error *error) {
+static qins_status prompt_ids(const qins_prompt_options *options, const qins_model *model, const char *text,
+                              size_t size, qins_ids *ids, qins_error *error) {
     const qins_tokenizer *tokenizer = qins_need_tokenizer(model, error);
     if (tokenizer == NULL) return error->status;
     if (options->messages != NULL) return message_ids(options, model, ids, error);
@@ -36,7 +37,8 @@ static qins_status prompt_ids(const qins_options *options, const qins_model *mod
 
 static qins_status run(qins_options *options, const qins_model *model, const char *text, size_t size, qins_ids *ids,
                        qins_error *error) {
-    if (options->ids == NULL && prompt_ids(options, model, text, size, ids, error) != QINS_OK) return error->status;
+    if (options->prompt.ids == NULL && prompt_ids(&options->prompt, model, text, size, ids, error) != QINS_OK)
+        return error->status;
     if (ids->count == 0) return qins_fail(error, QINS_USAGE, "the prompt is empty; give some text");
     qins_watch watch;
     qins_generator generator;
@@ -59,21 +61,24 @@ qins_status qins_cmd_run(const qins_options *given, qins_error *error) {
     char *text = NULL;
     size_t size = 0;
     // The prompt comes first: a mistake in it should not wait for the model to load.
-    if (options.prompt != NULL && options.n_files == 0 && qins_input_is_given()) {
-        options.files[options.n_files++] = "-";
-        qins_input_wait(options.quiet);
+    if (options.prompt.text != NULL && options.prompt.n_files == 0 && qins_input_is_given()) {
+        options.prompt.files[options.prompt.n_files++] = "-";
+        qins_input_wait(options.process.quiet);
     }
-    if (options.ids != NULL)
-        qins_read_ids(options.ids, &ids, error);
-    else if (options.messages == NULL)
-        qins_read_prompt(&options, &text, &size, error);
-    if (text != NULL && !options.raw) qins_clean_text(text, &size);
+    if (options.prompt.ids != NULL)
+        qins_read_ids(options.prompt.ids, &ids, error);
+    else if (options.prompt.messages == NULL)
+        qins_read_prompt(&options.prompt, &text, &size, error);
+    if (text != NULL && !options.prompt.raw) qins_clean_text(text, &size);
     // echo and editors end a text with a newline that is no part of the message
-    if ((options.prompt == NULL || options.n_files > 0) && !options.raw && size > 0 && text[size - 1] == '\n') size--;
-    if (error->status == QINS_OK && options.ids == NULL && options.messages == NULL && size == 0 && !options.raw)
+    if ((options.prompt.text == NULL || options.prompt.n_files > 0) && !options.prompt.raw && size > 0 &&
+        text[size - 1] == '\n')
+        size--;
+    if (error->status == QINS_OK && options.prompt.ids == NULL && options.prompt.messages == NULL && size == 0 &&
+        !options.prompt.raw)
         qins_fail(error, QINS_USAGE, "the prompt is empty; use -p TEXT, -f FILE, or write it to standard input");
     if (error->status == QINS_OK && qins_confine(&options, 0, error) == QINS_OK)
-        model = qins_open_model(options.model, &options, error);
+        model = qins_open_model(options.model.path, &options, error);
     if (model != NULL) run(&options, model, text, size, &ids, error);
     qins_model_close(model);
     qins_ids_free(&ids);

@@ -2,7 +2,7 @@
 #include "engine/cli/cli.h"
 #include "engine/cli/confine.h"
 #include "engine/cli/input.h"
-#include "engine/runtime/log_softmax.h"
+#include "engine/runtime/logits.h"
 #include "engine/runtime/scorer.h"
 
 #include "engine/base/memory.h"
@@ -50,10 +50,10 @@ static qins_status score_model(const qins_options *options, qins_model *model, s
     qins_workplace place = {0};
     qins_scorer *scorer = NULL;
     printer->vocab_size = qins_model_vocab_size(model);
-    printer->top = options->top < printer->vocab_size ? options->top : printer->vocab_size;
+    printer->top = options->measure.top < printer->vocab_size ? options->measure.top : printer->vocab_size;
     printer->best = qins_alloc(printer->top, sizeof *printer->best, "list of the best tokens", error);
     if (error->status == QINS_OK && qins_workplace_open(&place, options, model, error) == QINS_OK) {
-        qins_watch_session(&watch, place.session, options->quiet);
+        qins_watch_session(&watch, place.session, options->process.quiet);
         scorer = qins_scorer_create(place.session, error);
     }
     if (scorer != NULL) score(scorer, printer, error);
@@ -66,10 +66,11 @@ static qins_status score_model(const qins_options *options, qins_model *model, s
 qins_status qins_cmd_score(const qins_options *options, qins_error *error) {
     qins_ids ids = {0};
     struct printer printer = {.ids = &ids};
-    if (options->ids == NULL) return qins_fail(error, QINS_USAGE, "score needs --ids FILE (- for standard input)");
-    qins_read_ids(options->ids, &ids, error);
+    if (options->prompt.ids == NULL)
+        return qins_fail(error, QINS_USAGE, "score needs --ids FILE (- for standard input)");
+    qins_read_ids(options->prompt.ids, &ids, error);
     qins_confine(options, 0, error);
-    qins_model *model = error->status == QINS_OK ? qins_open_model(options->model, options, error) : NULL;
+    qins_model *model = error->status == QINS_OK ? qins_open_model(options->model.path, options, error) : NULL;
     if (model != NULL) score_model(options, model, &printer, error);
     qins_model_close(model);
     qins_ids_free(&ids);

@@ -13,7 +13,7 @@
 
 static const char draining[] = "\nqinsrun: finishing the replies that have begun; once more ends at once\n";
 
-static qins_status prepare(const qins_options *options, qins_http_options *http, qins_error *error) {
+static qins_status prepare(const qins_server_options *options, qins_http_options *http, qins_error *error) {
     *http = (qins_http_options){.fd = -1, .host = options->host, .cors = options->cors, .has_page = !options->no_ui};
     if (options->api_key_file != NULL && qins_keys_read(&http->keys, options->api_key_file, error) != QINS_OK)
         return error->status;
@@ -26,7 +26,8 @@ static qins_status prepare(const qins_options *options, qins_http_options *http,
 }
 
 // Listen, and load what must be loaded before the sandbox is entered. Clients that come early wait for the model.
-static qins_status open_door(const qins_options *options, qins_http_options *http, uint16_t *port, qins_error *error) {
+static qins_status open_door(const qins_server_options *options, qins_http_options *http, uint16_t *port,
+                             qins_error *error) {
     if (qins_mhd_open(error) == NULL) return error->status;
     *port = (uint16_t)options->port;
     http->fd = options->unix_path != NULL ? qins_listen_unix(options->unix_path, error)
@@ -48,7 +49,7 @@ static void remove_path(int fd, void *context) {
     unlink(door->path);
 }
 
-static void tell_address(const qins_options *options, uint16_t port) {
+static void tell_address(const qins_server_options *options, uint16_t port) {
     const bool is_v6 = strchr(options->host, ':') != NULL;
     if (options->unix_path != NULL)
         fprintf(stderr, "qinsrun: listening at %s\n", QINS_ESCAPED(options->unix_path));
@@ -59,9 +60,9 @@ static void tell_address(const qins_options *options, uint16_t port) {
 
 static void tell_setup(const qins_options *options, qins_service *service) {
     const qins_scheduler *scheduler = qins_service_scheduler(service);
-    if (!options->quiet)
+    if (!options->process.quiet)
         fprintf(stderr, "qinsrun: model \"%s\"; %zu replies at a time, %zu tokens of context each; %zu threads\n",
-                QINS_ESCAPED(qins_service_alias(service)), options->parallel, qins_scheduler_n_ctx(scheduler),
+                QINS_ESCAPED(qins_service_alias(service)), options->server.parallel, qins_scheduler_n_ctx(scheduler),
                 qins_scheduler_threads(scheduler));
 }
 
@@ -69,8 +70,8 @@ static void serve(const qins_options *options, const qins_http_options *http, ui
     qins_serving serving;
     if (qins_serving_open(&serving, options, error) == QINS_OK) {
         tell_setup(options, serving.service);
-        qins_catch_interrupts(options->quiet ? NULL : draining);
-        if (!options->quiet) tell_address(options, port);
+        qins_catch_interrupts(options->process.quiet ? NULL : draining);
+        if (!options->process.quiet) tell_address(&options->server, port);
         qins_http_run(serving.service, http, &qins_interrupted, error);
         qins_model_check(serving.model, error);
     } else {
@@ -83,11 +84,12 @@ qins_status qins_cmd_serve(const qins_options *options, qins_error *error) {
     qins_helper remover = {.fd = -1};
     qins_http_options http;
     uint16_t port;
-    if (prepare(options, &http, error) != QINS_OK || open_door(options, &http, &port, error) != QINS_OK)
+    if (prepare(&options->server, &http, error) != QINS_OK ||
+        open_door(&options->server, &http, &port, error) != QINS_OK)
         return error->status;
     signal(SIGPIPE, SIG_IGN); // clients may leave
-    struct door door = {options->unix_path, http.fd};
-    if ((options->unix_path == NULL || qins_helper_start(&remover, remove_path, &door, error) == QINS_OK) &&
+    struct door door = {options->server.unix_path, http.fd};
+    if ((options->server.unix_path == NULL || qins_helper_start(&remover, remove_path, &door, error) == QINS_OK) &&
         qins_confine(options, QINS_SERVES, error) == QINS_OK)
         serve(options, &http, port, error);
     qins_helper_end(&remover);

@@ -17,9 +17,9 @@ static qins_status print_ids(const qins_ids *ids, bool json, qins_error *error) 
 static qins_status tokenize(const qins_options *options, const qins_tokenizer *tokenizer, const char *text, size_t size,
                             qins_error *error) {
     qins_ids ids = {0};
-    unsigned flags = options->no_special ? 0 : QINS_PARSE_SPECIAL | QINS_ADD_PREFIX;
+    unsigned flags = options->prompt.no_special ? 0 : QINS_PARSE_SPECIAL | QINS_ADD_PREFIX;
     if (qins_tokenizer_encode(tokenizer, text, size, flags, &ids, error) == QINS_OK)
-        print_ids(&ids, options->json, error);
+        print_ids(&ids, options->output.json, error);
     qins_ids_free(&ids);
     return error->status;
 }
@@ -40,14 +40,15 @@ static qins_status decode(const qins_options *options, const qins_tokenizer *tok
     qins_ids ids = {0};
     char *decoded = NULL;
     size_t decoded_size = 0;
-    if (options->ids != NULL)
-        qins_read_ids(options->ids, &ids, error);
+    if (options->prompt.ids != NULL)
+        qins_read_ids(options->prompt.ids, &ids, error);
     else
         qins_parse_ids(text, size, "the prompt", &ids, error);
     if (error->status == QINS_OK)
-        qins_tokenizer_decode(tokenizer, ids.data, ids.count, options->no_special, &decoded, &decoded_size, error);
-    if (error->status == QINS_OK && options->json) print_text_json(decoded, decoded_size, error);
-    if (error->status == QINS_OK && !options->json) qins_print(decoded, decoded_size, error);
+        qins_tokenizer_decode(tokenizer, ids.data, ids.count, options->prompt.no_special, &decoded, &decoded_size,
+                              error);
+    if (error->status == QINS_OK && options->output.json) print_text_json(decoded, decoded_size, error);
+    if (error->status == QINS_OK && !options->output.json) qins_print(decoded, decoded_size, error);
     if (error->status == QINS_OK) qins_print("\n", 1, error);
     free(decoded);
     qins_ids_free(&ids);
@@ -58,13 +59,13 @@ qins_status qins_cmd_tokenize(const qins_options *options, qins_error *error) {
     qins_model *model = NULL;
     char *text = NULL;
     size_t size = 0;
-    if (options->ids != NULL && !options->decode)
+    if (options->prompt.ids != NULL && !options->prompt.decode)
         return qins_fail(error, QINS_USAGE, "--ids holds ids already; add --decode to get their text");
-    if (options->ids == NULL) qins_read_prompt(options, &text, &size, error);
+    if (options->prompt.ids == NULL) qins_read_prompt(&options->prompt, &text, &size, error);
     if (error->status == QINS_OK && qins_confine(options, 0, error) == QINS_OK)
-        model = qins_open_model(options->model, options, error);
+        model = qins_open_model(options->model.path, options, error);
     const qins_tokenizer *tokenizer = model != NULL ? qins_need_tokenizer(model, error) : NULL;
-    if (tokenizer != NULL && options->decode)
+    if (tokenizer != NULL && options->prompt.decode)
         decode(options, tokenizer, text, size, error);
     else if (tokenizer != NULL)
         tokenize(options, tokenizer, text, size, error);

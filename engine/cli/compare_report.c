@@ -1,31 +1,11 @@
-// The report of qinsrun compare; see compare.h.
-#include "engine/cli/compare.h"
+// The report of qinsrun compare; see compare_report.h.
+#include "engine/cli/compare_report.h"
 
 #include "engine/base/json.h"
 #include "engine/cli/cli.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-// Over all prompts.
-struct greedy_summary {
-    double forced, free;     // shares of steps with the same token
-    double first_difference; // mean step
-    size_t n_same;           // prompts without a difference
-};
-
-static struct greedy_summary summarize_greedy(const qins_greedy_report *report) {
-    struct greedy_summary summary = {0};
-    const double n_prompts = (double)report->n_prompts, n = n_prompts * (double)report->n_steps;
-    for (size_t i = 0; i < report->n_prompts; i++) {
-        const qins_greedy_match *match = &report->matches[i];
-        summary.forced += (double)match->n_forced / n;
-        summary.free += (double)match->n_free / n;
-        summary.first_difference += (double)match->first_difference / n_prompts;
-        summary.n_same += match->first_difference == report->n_steps;
-    }
-    return summary;
-}
 
 static void add_divergence(qins_json *root, const qins_comparison *comparison, const qins_comparison_summary *summary,
                            qins_error *error) {
@@ -52,8 +32,8 @@ static void add_curve(qins_json *root, const qins_comparison *comparison, qins_e
         qins_json_append_number(means, comparison->curve_sum[i] / (double)comparison->curve_count[i], error);
 }
 
-static void add_greedy(qins_json *root, const qins_greedy_report *report, qins_error *error) {
-    const struct greedy_summary summary = summarize_greedy(report);
+static void add_greedy(qins_json *root, const qins_greedy *report, qins_error *error) {
+    const qins_greedy_summary summary = qins_greedy_summarize(report);
     qins_json *greedy = qins_json_add_object(root, "greedy", error);
     qins_json_add_number(greedy, "steps", (double)report->n_steps, error);
     qins_json_add_number(greedy, "teacher_forced", summary.forced, error);
@@ -74,7 +54,7 @@ static void add_greedy(qins_json *root, const qins_greedy_report *report, qins_e
 }
 
 static qins_status print_json(const qins_comparison *comparison, const qins_comparison_summary *summary,
-                              const qins_greedy_report *greedy, qins_error *error) {
+                              const qins_greedy *greedy, qins_error *error) {
     qins_json *root = qins_json_new_object(error);
     add_divergence(root, comparison, summary, error);
     qins_json_add_number(root, "same_top", summary->same_top, error);
@@ -90,8 +70,8 @@ static qins_status print_json(const qins_comparison *comparison, const qins_comp
     return qins_print_json(root, error);
 }
 
-static void print_greedy(const qins_greedy_report *report, qins_error *error) {
-    const struct greedy_summary summary = summarize_greedy(report);
+static void print_greedy(const qins_greedy *report, qins_error *error) {
+    const qins_greedy_summary summary = qins_greedy_summarize(report);
     qins_printf(error,
                 "greedy, %zu steps after %zu prompts: %.3f %% of choices are the same after the reference's text;\n"
                 "  running freely %.3f %% of tokens, %zu texts to their end, the first difference at step %.0f on "
@@ -107,7 +87,7 @@ static void print_greedy(const qins_greedy_report *report, qins_error *error) {
 }
 
 static qins_status print_text(const qins_comparison *comparison, const qins_comparison_summary *summary,
-                              const qins_greedy_report *greedy, qins_error *error) {
+                              const qins_greedy *greedy, qins_error *error) {
     const qins_position *at = &comparison->max_at;
     qins_printf(error,
                 "KL divergence from the reference, nats: mean %.3e +- %.1e  median %.3e\n"
@@ -125,8 +105,7 @@ static qins_status print_text(const qins_comparison *comparison, const qins_comp
     return qins_flush(error);
 }
 
-qins_status qins_compare_report(qins_comparison *comparison, const qins_greedy_report *greedy, bool json,
-                                qins_error *error) {
+qins_status qins_compare_report(qins_comparison *comparison, const qins_greedy *greedy, bool json, qins_error *error) {
     const qins_comparison_summary summary = qins_comparison_summarize(comparison);
     if (json) return print_json(comparison, &summary, greedy, error);
     return print_text(comparison, &summary, greedy, error);

@@ -11,7 +11,7 @@
 
 enum { MAX_FILE_BYTES = 1 << 28 };
 
-qins_conversation qins_conversation_new(const qins_options *options, const qins_model *model) {
+qins_conversation qins_conversation_new(const qins_prompt_options *options, const qins_model *model) {
     return (qins_conversation){.options = options, .model = model};
 }
 

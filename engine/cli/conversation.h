@@ -15,7 +15,7 @@ typedef struct qins_turn {
 } qins_turn;
 
 typedef struct qins_conversation {
-    const qins_options *options;
+    const qins_prompt_options *options;
     const qins_model *model;
     char *system; // owned; NULL: none
     qins_ids ids;
@@ -24,7 +24,7 @@ typedef struct qins_conversation {
 } qins_conversation;
 
 // Release with qins_conversation_free. Each function below leaves the conversation as it was when it fails.
-qins_conversation qins_conversation_new(const qins_options *options, const qins_model *model);
+qins_conversation qins_conversation_new(const qins_prompt_options *options, const qins_model *model);
 void qins_conversation_free(qins_conversation *conversation);
 
 // Begin a turn: the ids end with what asks the model for its reply.

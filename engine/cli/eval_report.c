@@ -1,5 +1,5 @@
-// The report of qinsrun eval; see eval.h.
-#include "engine/cli/eval.h"
+// The report of qinsrun eval; see eval_report.h.
+#include "engine/cli/eval_report.h"
 
 #include "engine/cli/cli.h"
 
@@ -36,7 +36,7 @@ struct changes {
     size_t n_lost, n_gained; // of the first: the reference was right; the model is
 };
 
-static struct changes changes_of(const qins_eval_result *result) {
+static struct changes changes_of(const qins_evaluation *result) {
     struct changes changes = {0};
     for (size_t i = 0; i < result->task.n_questions; i++) {
         const qins_answer *own = &result->answers[i], *ref = &result->ref_answers[i];
@@ -59,7 +59,7 @@ static void add_accuracy(qins_json *object, const struct accuracy *accuracy, qin
     qins_json_add_number(object, "acc_norm_se", accuracy->norm_se, error);
 }
 
-static void add_reference(qins_json *object, const qins_eval_result *result, qins_error *error) {
+static void add_reference(qins_json *object, const qins_evaluation *result, qins_error *error) {
     const struct accuracy accuracy = accuracy_of(&result->task, result->ref_answers);
     const struct changes changes = changes_of(result);
     qins_json *ref = qins_json_add_object(object, "ref", error);
@@ -77,7 +77,7 @@ static void add_answer(qins_json *object, const qins_answer *answer, size_t n_ch
     for (size_t i = 0; i < n_choices; i++) qins_json_append_number(log_p, answer->log_p[i], error);
 }
 
-static void add_question(qins_json *list, const qins_eval_result *result, size_t index, qins_error *error) {
+static void add_question(qins_json *list, const qins_evaluation *result, size_t index, qins_error *error) {
     const qins_question *question = &result->task.questions[index];
     qins_json *object = qins_json_append_object(list, error);
     qins_json_add_number(object, "line", (double)question->line, error);
@@ -88,7 +88,7 @@ static void add_question(qins_json *list, const qins_eval_result *result, size_t
     add_answer(ref, &result->ref_answers[index], question->n_choices, error);
 }
 
-static void add_result(qins_json *list, const qins_eval_result *result, qins_error *error) {
+static void add_result(qins_json *list, const qins_evaluation *result, qins_error *error) {
     const struct accuracy accuracy = accuracy_of(&result->task, result->answers);
     qins_json *object = qins_json_append_object(list, error);
     qins_json_add_string(object, "task", result->path, error);
@@ -104,7 +104,7 @@ static void add_result(qins_json *list, const qins_eval_result *result, qins_err
     for (size_t i = 0; i < result->task.n_questions; i++) add_question(answers, result, i, error);
 }
 
-static qins_status print_json(const qins_eval_result *results, size_t n_results, qins_error *error) {
+static qins_status print_json(const qins_evaluation *results, size_t n_results, qins_error *error) {
     qins_json *root = qins_json_new_object(error);
     qins_json *list = qins_json_add_array(root, "tasks", error);
     for (size_t i = 0; i < n_results; i++) add_result(list, &results[i], error);
@@ -126,7 +126,7 @@ static char letter(size_t choice) {
     return (char)('A' + choice);
 }
 
-static void print_changes(const qins_eval_result *result, qins_error *error) {
+static void print_changes(const qins_evaluation *result, qins_error *error) {
     const struct accuracy accuracy = accuracy_of(&result->task, result->ref_answers);
     const struct changes changes = changes_of(result);
     print_accuracy("reference", &accuracy, error);
@@ -141,7 +141,7 @@ static void print_changes(const qins_eval_result *result, qins_error *error) {
     }
 }
 
-static void print_result(const qins_eval_result *result, qins_error *error) {
+static void print_result(const qins_evaluation *result, qins_error *error) {
     const struct accuracy accuracy = accuracy_of(&result->task, result->answers);
     qins_printf(error, "%s (%s): %zu questions, %zu shots\n", result->path, qins_task_format_names[result->task.format],
                 result->task.n_questions, result->n_shots);
@@ -154,7 +154,7 @@ static void print_result(const qins_eval_result *result, qins_error *error) {
                     result->n_truncated);
 }
 
-qins_status qins_eval_report(const qins_eval_result *results, size_t n_results, bool json, qins_error *error) {
+qins_status qins_eval_report(const qins_evaluation *results, size_t n_results, bool json, qins_error *error) {
     if (json) return print_json(results, n_results, error);
     for (size_t i = 0; i < n_results; i++) print_result(&results[i], error);
     return qins_flush(error);

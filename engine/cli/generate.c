@@ -16,7 +16,7 @@
 static void show_setup(const qins_options *options, const qins_model *model, qins_error *error) {
     const qins_plan_request request = {.config = qins_model_config(model),
                                        .file_bytes = qins_image_bytes(model->image),
-                                       .n_threads = options->n_threads,
+                                       .n_threads = options->process.n_threads,
                                        .session = &options->session};
     qins_memory_plan plan;
     if (qins_plan_memory(&request, &plan, error) == QINS_OK)
@@ -26,12 +26,13 @@ static void show_setup(const qins_options *options, const qins_model *model, qin
 qins_status qins_generator_open(qins_generator *generator, qins_options *options, const qins_model *model,
                                 qins_watch *watch, qins_error *error) {
     *generator = (qins_generator){.options = options, .model = model, .watch = watch};
-    if (!options->seed_given && getrandom(&options->sampler.seed, sizeof(uint32_t), 0) != sizeof(uint32_t))
+    if (!options->sampling.seed_given &&
+        getrandom(&options->sampling.sampler.seed, sizeof(uint32_t), 0) != sizeof(uint32_t))
         return qins_fail_errno(error, QINS_FAILED, "cannot get a random seed; give one with --seed");
-    if (qins_sampler_check(&options->sampler, error) != QINS_OK) return error->status;
-    if (options->verbose) show_setup(options, model, error);
+    if (qins_sampler_check(&options->sampling.sampler, error) != QINS_OK) return error->status;
+    if (options->process.verbose) show_setup(options, model, error);
     if (error->status == QINS_OK && qins_workplace_open(&generator->place, options, model, error) == QINS_OK)
-        qins_watch_session(watch, generator->place.session, options->quiet);
+        qins_watch_session(watch, generator->place.session, options->process.quiet);
     qins_catch_interrupts(NULL); // a reply stops within a token
     return error->status;
 }
@@ -41,8 +42,8 @@ void qins_generator_close(qins_generator *generator) {
     *generator = (qins_generator){0};
 }
 
-qins_status qins_encode_turn(const qins_options *options, const qins_model *model, bool begins, const char *system,
-                             const char *text, size_t size, qins_ids *ids, qins_error *error) {
+qins_status qins_encode_turn(const qins_prompt_options *options, const qins_model *model, bool begins,
+                             const char *system, const char *text, size_t size, qins_ids *ids, qins_error *error) {
     const qins_tokenizer *tokenizer = qins_need_tokenizer(model, error);
     if (tokenizer == NULL) return error->status;
     if (model->chat_template.format == NULL)
@@ -60,7 +61,7 @@ qins_status qins_encode_turn(const qins_options *options, const qins_model *mode
 
 void qins_show_prompt(const qins_generator *generator, const qins_ids *ids, size_t first) {
     const qins_tokenizer *tokenizer = generator->model->tokenizer;
-    for (size_t i = first; generator->options->verbose_prompt && i < ids->count; i++) {
+    for (size_t i = first; generator->options->output.verbose_prompt && i < ids->count; i++) {
         size_t size = 0;
         char text[256];
         const char *piece = tokenizer != NULL ? qins_tokenizer_piece(tokenizer, ids->data[i], &size) : NULL;
@@ -69,11 +70,12 @@ void qins_show_prompt(const qins_generator *generator, const qins_ids *ids, size
 }
 
 qins_status qins_check_room(const qins_generator *generator, size_t n_tokens, qins_error *error) {
-    return qins_generation_check_room(generator->place.session, n_tokens, generator->options->n_predict, error);
+    return qins_generation_check_room(generator->place.session, n_tokens, generator->options->sampling.n_predict,
+                                      error);
 }
 
 static qins_generation *begin(qins_generator *generator, const qins_ids *ids, qins_error *error) {
-    const qins_options *given = generator->options;
+    const qins_sampling_options *given = &generator->options->sampling;
     qins_generation_options options = qins_generation_defaults();
     options.ids = ids->data;
     options.n_ids = ids->count;
@@ -82,8 +84,8 @@ static qins_generation *begin(qins_generator *generator, const qins_ids *ids, qi
     options.sampler.seed += generator->n_replies++;
     options.stops = given->stops;
     options.n_stops = given->n_stops;
-    options.wants_logprobs = given->logprobs > 0;
-    options.n_top = given->logprobs;
+    options.wants_logprobs = generator->options->output.logprobs > 0;
+    options.n_top = generator->options->output.logprobs;
     return qins_generation_create(generator->place.session, &options, error);
 }
 
@@ -93,13 +95,13 @@ static bool tells_of_prompt(const qins_event *event) {
            event->finish == QINS_FINISH_CONTEXT;
 }
 
-static const char *find_stop(const qins_options *options, const char *text) {
+static const char *find_stop(const qins_sampling_options *options, const char *text) {
     size_t i = 0;
     while (strcmp(options->stops[i], text) != 0) i++;
     return options->stops[i];
 }
 
-static void note_end(const qins_options *options, const qins_event *event, qins_ids *ids, qins_reply *reply,
+static void note_end(const qins_sampling_options *options, const qins_event *event, qins_ids *ids, qins_reply *reply,
                      qins_error *error) {
     reply->finish = event->finish;
     reply->stop_id = event->stop_id;
@@ -122,7 +124,7 @@ static void take_events(qins_generator *generator, qins_generation *generation, 
         }
         if (event.kind == QINS_EVENT_TOKEN) qins_ids_append(ids, event.token.id, error);
         if (event.kind == QINS_EVENT_END)
-            note_end(generator->options, &event, ids, reply, error);
+            note_end(&generator->options->sampling, &event, ids, reply, error);
         else if (error->status == QINS_OK)
             qins_output_push(output, &event, error);
     }
@@ -163,7 +165,7 @@ qins_status qins_generate(qins_generator *generator, qins_ids *ids, qins_reply *
     *reply = (qins_reply){.n_prompt = ids->count, .n_computed = ids->count, .finish = QINS_FINISH_FAILED};
     qins_output output;
     qins_generation *generation = NULL;
-    if (qins_output_open(&output, generator->options, generator->model, generator->is_chat, error) == QINS_OK)
+    if (qins_output_open(&output, &generator->options->output, generator->model, generator->is_chat, error) == QINS_OK)
         generation = begin(generator, ids, error);
     if (generation != NULL) run(generator, generation, &output, ids, reply, error);
     qins_generation_free(generation);

@@ -32,8 +32,8 @@ void qins_generator_close(qins_generator *generator);
 
 // Append the ids of a turn: the system message (NULL: none), the user's text, and the marker that asks for a reply.
 // `begins`: it is the conversation's first.
-qins_status qins_encode_turn(const qins_options *options, const qins_model *model, bool begins, const char *system,
-                             const char *text, size_t size, qins_ids *ids, qins_error *error);
+qins_status qins_encode_turn(const qins_prompt_options *options, const qins_model *model, bool begins,
+                             const char *system, const char *text, size_t size, qins_ids *ids, qins_error *error);
 
 // With --verbose-prompt: a line on stderr for each token from position `first` on.
 void qins_show_prompt(const qins_generator *generator, const qins_ids *ids, size_t first);

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_TEXT_BYTES = 1 << 28, PATIENCE_MS = 2000 };
+enum { MAX_TEXT_BYTES = 1 << 28, PATIENCE_MS = 2000, DEFAULT_WINDOW = 512 };
 
 void qins_clean_text(char *text, size_t *size) {
     static const char mark[] = "\xEF\xBB\xBF";
@@ -32,13 +32,13 @@ static void append_part(qins_buffer *prompt, const char *text, size_t size) {
     qins_buffer_append(prompt, text, size);
 }
 
-qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error) {
+qins_status qins_read_prompt(const qins_prompt_options *options, char **text, size_t *size, qins_error *error) {
     static const char *const standard_input[] = {"-"};
-    const bool has_files = options->n_files > 0 || options->prompt != NULL;
+    const bool has_files = options->n_files > 0 || options->text != NULL;
     const char *const *files = has_files ? options->files : standard_input;
     const size_t n_files = has_files ? options->n_files : 1;
     qins_buffer prompt = {.error = error};
-    if (options->prompt != NULL) append_part(&prompt, options->prompt, strlen(options->prompt));
+    if (options->text != NULL) append_part(&prompt, options->text, strlen(options->text));
     for (size_t i = 0; i < n_files && error->status == QINS_OK; i++) {
         char *part = qins_file_read_all(files[i], MAX_TEXT_BYTES, size, QINS_USAGE, error);
         if (part != NULL) append_part(&prompt, part, *size);
@@ -92,5 +92,47 @@ qins_status qins_read_ids(const char *path, qins_ids *ids, qins_error *error) {
     if (text == NULL) return error->status;
     qins_parse_ids(text, size, strcmp(path, "-") == 0 ? "standard input" : path, ids, error);
     free(text);
+    return error->status;
+}
+
+static qins_status read_raw_ids(const char *path, qins_ids *ids, qins_error *error) {
+    size_t size;
+    char *bytes = qins_file_read_all(path, (size_t)1 << 32, &size, QINS_USAGE, error);
+    if (bytes == NULL) return error->status;
+    if (size % sizeof(int32_t) != 0)
+        qins_fail(error, QINS_USAGE, "%s has %zu bytes; raw int32 ids need a multiple of 4", path, size);
+    for (size_t at = 0; at < size && error->status == QINS_OK; at += sizeof(int32_t)) {
+        int32_t id;
+        memcpy(&id, bytes + at, sizeof id);
+        qins_ids_append(ids, id, error);
+    }
+    free(bytes);
+    return error->status;
+}
+
+static qins_status read_text_ids(const qins_prompt_options *options, const qins_model *model, qins_ids *ids,
+                                 qins_error *error) {
+    const qins_tokenizer *tokenizer = qins_need_tokenizer(model, error);
+    if (tokenizer == NULL) return error->status;
+    char *text;
+    size_t size;
+    if (qins_read_prompt(options, &text, &size, error) == QINS_OK)
+        qins_tokenizer_encode(tokenizer, text, size, options->parse_special ? QINS_PARSE_SPECIAL : 0, ids, error);
+    free(text);
+    return error->status;
+}
+
+qins_status qins_read_windows(qins_windows *windows, const qins_options *options, const qins_model *model,
+                              qins_error *error) {
+    qins_ids ids = {0};
+    size_t size = options->session.n_ctx;
+    if (size == 0) size = qins_model_max_tokens(model) < DEFAULT_WINDOW ? qins_model_max_tokens(model) : DEFAULT_WINDOW;
+    if (options->prompt.ids_file != NULL)
+        read_raw_ids(options->prompt.ids_file, &ids, error);
+    else
+        read_text_ids(&options->prompt, model, &ids, error);
+    if (error->status == QINS_OK)
+        return qins_windows_cut(windows, ids, size, options->measure.bos, options->measure.max_windows, error);
+    *windows = (qins_windows){.ids = ids};
     return error->status;
 }

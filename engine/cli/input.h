@@ -2,7 +2,8 @@
 #ifndef QINS_CLI_INPUT_H
 #define QINS_CLI_INPUT_H
 
-#include "engine/cli/options.h"
+#include "engine/cli/cli.h"
+#include "engine/measure/windows.h"
 #include "tokenizer/tokenizer.h"
 
 // Text from elsewhere becomes a message: without a byte order mark, and with LF line ends. In place.
@@ -10,13 +11,19 @@ void qins_clean_text(char *text, size_t *size);
 
 // The text of -p and of every -f, in this order, with a blank line between them; standard input when none is given.
 // *text has a NUL after it and is released with free().
-qins_status qins_read_prompt(const qins_options *options, char **text, size_t *size, qins_error *error);
+qins_status qins_read_prompt(const qins_prompt_options *options, char **text, size_t *size, qins_error *error);
 
 // Token ids written as text, separated by white space ("-": standard input).
 qins_status qins_read_ids(const char *path, qins_ids *ids, qins_error *error);
 
 // As above from text in memory; `name` stands for the file in messages.
 qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins_ids *ids, qins_error *error);
+
+// The text of perplexity and compare: that of qins_read_prompt, encoded as plain text or with --parse-special, or
+// --ids-file (raw little-endian int32). A window has -c tokens, by default 512, or the model's maximum if that is less.
+// Release with qins_windows_free, also after a failure.
+qins_status qins_read_windows(qins_windows *windows, const qins_options *options, const qins_model *model,
+                              qins_error *error);
 
 // Was standard input meant for this program? A file that was read from already and a pipe that the calling program has
 // too are not: they are those of a shell's "while read".

@@ -13,8 +13,8 @@ static void open_record(qins_output *output, qins_error *error) {
     if (output->options->logprobs > 0) output->logprobs = qins_json_add_array(output->record, "logprobs", error);
 }
 
-qins_status qins_output_open(qins_output *output, const qins_options *options, const qins_model *model, bool is_chat,
-                             qins_error *error) {
+qins_status qins_output_open(qins_output *output, const qins_output_options *options, const qins_model *model,
+                             bool is_chat, qins_error *error) {
     *output = (qins_output){.options = options, .tokenizer = model->tokenizer};
     output->is_terminal = isatty(STDOUT_FILENO) != 0;
     output->ends_line = !options->json && (is_chat || options->ids_out || options->newline || output->is_terminal);

@@ -8,7 +8,7 @@
 #include "engine/cli/wrap.h"
 
 typedef struct qins_output {
-    const qins_options *options;
+    const qins_output_options *options;
     const qins_tokenizer *tokenizer; // NULL: the model has none
     bool ends_line;                  // a newline follows the reply
     bool is_terminal;                // stdout is one
@@ -24,8 +24,8 @@ typedef struct qins_output {
 
 // `is_chat`: the reply ends with a newline even if stdout is not a terminal, and on a terminal lines are broken between
 // words. Release with qins_output_close, also after a failure.
-qins_status qins_output_open(qins_output *output, const qins_options *options, const qins_model *model, bool is_chat,
-                             qins_error *error);
+qins_status qins_output_open(qins_output *output, const qins_output_options *options, const qins_model *model,
+                             bool is_chat, qins_error *error);
 void qins_output_close(qins_output *output);
 
 // A token, or text.

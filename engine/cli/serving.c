@@ -21,15 +21,15 @@ static void name_model(char *name, size_t capacity, const char *path) {
 }
 
 qins_status qins_serving_open(qins_serving *serving, const qins_options *options, qins_error *error) {
-    const qins_scheduler_options how = {.n_threads = options->n_threads,
-                                        .n_parallel = options->parallel,
-                                        .n_queued = options->queue,
-                                        .cache_bytes = options->cache_mib << 20,
+    const qins_scheduler_options how = {.n_threads = options->process.n_threads,
+                                        .n_parallel = options->server.parallel,
+                                        .n_queued = options->server.queue,
+                                        .cache_bytes = options->server.cache_mib << 20,
                                         .session = options->session};
-    *serving = (qins_serving){.model = qins_open_model(options->model, options, error)};
+    *serving = (qins_serving){.model = qins_open_model(options->model.path, options, error)};
     if (serving->model == NULL || qins_need_tokenizer(serving->model, error) == NULL) return error->status;
-    name_model(serving->name, sizeof serving->name, options->model);
-    const char *alias = options->alias != NULL ? options->alias : serving->name;
+    name_model(serving->name, sizeof serving->name, options->model.path);
+    const char *alias = options->server.alias != NULL ? options->server.alias : serving->name;
     serving->service = qins_service_open(serving->model, alias, &how, error);
     qins_sandbox_tighten();
     return error->status;

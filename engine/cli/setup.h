@@ -9,4 +9,7 @@
 
 void qins_print_setup(const qins_options *options, const qins_config *config, const qins_memory_plan *plan, FILE *file);
 
+// To stdout.
+qins_status qins_print_setup_json(const qins_options *options, const qins_memory_plan *plan, qins_error *error);
+
 #endif

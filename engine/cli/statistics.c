@@ -64,8 +64,8 @@ static void print_line(const qins_generator *generator, const qins_reply *reply)
     fprintf(stderr, ", %.1f tok/s; reply %zu tokens, %.1f tok/s; %s; context %zu of %zu; %zu threads",
             prompt_rate(reply), reply->n_generated, generation_rate(reply), end_text(generator, reply, end, sizeof end),
             reply->n_prompt + reply->n_generated, qins_session_n_ctx(session), qins_session_threads(session));
-    if (generator->options->sampler.temperature > 0)
-        fprintf(stderr, "; seed %" PRIu64, generator->options->sampler.seed);
+    if (generator->options->sampling.sampler.temperature > 0)
+        fprintf(stderr, "; seed %" PRIu64, generator->options->sampling.sampler.seed);
     const size_t saturated = qins_session_saturated(session);
     if (saturated > 0)
         fprintf(stderr, "; %zu cached values clamped to FP16's range (--kv-k f32 and --kv-v f32 keep them)", saturated);
@@ -73,7 +73,7 @@ static void print_line(const qins_generator *generator, const qins_reply *reply)
 }
 
 void qins_statistics_print_short(const qins_generator *generator, const qins_reply *reply) {
-    if (generator->options->quiet) return;
+    if (generator->options->process.quiet) return;
     const char *kind = getenv("TERM"), *no_color = getenv("NO_COLOR");
     const bool is_dim = kind != NULL && strcmp(kind, "dumb") != 0 && (no_color == NULL || no_color[0] == '\0');
     fprintf(stderr, "%s%.1f tok/s, %zu of %zu tokens of context%s%s\n", is_dim ? "\033[2m" : "", generation_rate(reply),
@@ -105,16 +105,16 @@ void qins_statistics_add(qins_json *record, const qins_generator *generator, con
     if (reply->finish == QINS_FINISH_STOP_TEXT) qins_json_add_string(record, "stop_text", reply->stop_text, error);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         qins_json_add_number(record, numbers[i].key, numbers[i].value, error);
-    if (generator->options->sampler.temperature > 0) { // 64 bits, which not every reader's numbers hold
+    if (generator->options->sampling.sampler.temperature > 0) { // 64 bits, which not every reader's numbers hold
         char seed[24];
-        snprintf(seed, sizeof seed, "%" PRIu64, generator->options->sampler.seed);
+        snprintf(seed, sizeof seed, "%" PRIu64, generator->options->sampling.sampler.seed);
         qins_json_add_string(record, "seed", seed, error);
     }
 }
 
 void qins_statistics_print(const qins_generator *generator, const qins_reply *reply, qins_error *error) {
-    if (generator->options->quiet) return;
-    if (!generator->options->stats_json) {
+    if (generator->options->process.quiet) return;
+    if (!generator->options->output.stats_json) {
         print_line(generator, reply);
         return;
     }

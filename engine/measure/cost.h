@@ -2,7 +2,7 @@
 #ifndef QINS_MEASURE_COST_H
 #define QINS_MEASURE_COST_H
 
-#include "engine/model/header.h"
+#include "engine/format/header.h"
 
 typedef struct qins_cost {
     // A multiplication and an addition count as two; only products: no softmax, norm, decoding.

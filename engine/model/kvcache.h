@@ -14,8 +14,8 @@
 #define QINS_MODEL_KVCACHE_H
 
 #include "engine/base/pool.h"
+#include "engine/format/config.h"
 #include "engine/kernels/encode.h"
-#include "engine/model/config.h"
 
 #include <stdatomic.h>
 

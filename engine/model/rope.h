@@ -16,7 +16,7 @@
 #ifndef QINS_MODEL_ROPE_H
 #define QINS_MODEL_ROPE_H
 
-#include "engine/model/config.h"
+#include "engine/format/config.h"
 
 // Which factors a sequence uses: all its positions the same (plain RoPE knows one set only, SHORT).
 typedef enum qins_rope_set { QINS_ROPE_SHORT_SET, QINS_ROPE_LONG_SET } qins_rope_set;

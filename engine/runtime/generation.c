@@ -3,7 +3,7 @@
 #include "engine/runtime/generation.h"
 
 #include "engine/base/memory.h"
-#include "engine/runtime/log_softmax.h"
+#include "engine/runtime/logits.h"
 #include "engine/runtime/sampler.h"
 #include "engine/runtime/stop_text.h"
 

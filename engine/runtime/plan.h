@@ -2,7 +2,7 @@
 #ifndef QINS_RUNTIME_PLAN_H
 #define QINS_RUNTIME_PLAN_H
 
-#include "engine/model/config.h"
+#include "engine/format/config.h"
 
 // What is planned for.
 typedef struct qins_plan_request {

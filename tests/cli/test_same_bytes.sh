@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 folders=("$@" tests/data/tiny/*/)
 [ -n "${QINS_TEST_DATA:-}" ] && folders+=("$QINS_TEST_DATA"/models/*/)
 
-sources=$(ls engine/base/*.c engine/kernels/*.c engine/model/*.c tokenizer/*.c convert/*.c | grep -v '/kernels_avx')
+sources=$(ls engine/base/*.c engine/kernels/*.c engine/format/*.c engine/model/*.c tokenizer/*.c convert/*.c | grep -v '/kernels_avx')
 
 # build COMPILER FLAGS...: $work/program; the files of a tier get its flags on top.
 build() {

@@ -4,9 +4,9 @@
 #include "convert/lora.h"
 #include "engine/base/map.h"
 #include "engine/cli/input.h"
-#include "engine/cli/options.h"
-#include "engine/cli/task.h"
-#include "engine/model/qinsfile.h"
+#include "engine/cli/commands.h"
+#include "engine/measure/task.h"
+#include "engine/format/qinsfile.h"
 #include "engine/runtime/model.h"
 #include "engine/server/request.h"
 #include "tests/linear/cases.h"
@@ -252,7 +252,7 @@ void read_arguments(const char *text, size_t size) {
     copy[size] = '\0';
     for (char *line = strtok(copy, "\n"); line != NULL; line = strtok(NULL, "\n")) arguments[count++] = line;
     arguments[count] = NULL;
-    qins_options_parse(&parsed, QINS_DEFAULT_COMMANDS, count, arguments, &error);
+    qins_options_parse(&parsed, qins_default_options(), count, arguments, &error);
     free(arguments);
     free(copy);
 }

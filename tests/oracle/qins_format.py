@@ -1,4 +1,4 @@
-"""The .qins format as engine/model/FORMAT.md describes it: QinsFile refuses everything else.
+"""The .qins format as engine/format/FORMAT.md describes it: QinsFile refuses everything else.
 
 Knows nothing of checkpoints. Called by read_qins.py and qins_checkpoint.py.
 """

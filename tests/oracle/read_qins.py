@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A second reader of .qins files, written only from engine/model/FORMAT.md.
+"""A second reader of .qins files, written only from engine/format/FORMAT.md.
 
 It shares no code with the engine and was written without reading it, so that a
 file on which both agree is a file that the specification describes. It refuses

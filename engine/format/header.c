@@ -1,5 +1,5 @@
 // Header of a .qins file: JSON both ways and the layout rule; see header.h and FORMAT.md.
-#include "engine/model/header.h"
+#include "engine/format/header.h"
 
 #include "engine/base/memory.h"
 

@@ -1,6 +1,6 @@
 // Sums over a row of logits, in double, and its largest ones.
-#ifndef QINS_RUNTIME_LOG_SOFTMAX_H
-#define QINS_RUNTIME_LOG_SOFTMAX_H
+#ifndef QINS_RUNTIME_LOGITS_H
+#define QINS_RUNTIME_LOGITS_H
 
 #include <math.h>
 #include <stddef.h>

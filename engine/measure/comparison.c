@@ -1,8 +1,9 @@
 // Statistics over pairs of predictions; see comparison.h.
-#include "engine/cli/comparison.h"
+#include "engine/measure/comparison.h"
 
 #include "engine/base/memory.h"
-#include "engine/runtime/log_softmax.h"
+#include "engine/runtime/logits.h"
+#include "engine/runtime/scorer.h"
 
 #include <stdlib.h>
 
@@ -101,4 +102,43 @@ qins_comparison_summary qins_comparison_summarize(qins_comparison *comparison) {
         .ppl_ratio_se = exp(log_ratio) *
                         standard_error(log_ratio, comparison->log_ratio_squared / predicted, comparison->n_predicted),
     };
+}
+
+static qins_status add_window(qins_comparison *comparison, qins_scorer *scorer, qins_scorer *ref_scorer,
+                              const int32_t *ids, size_t n, size_t window, qins_error *error) {
+    const size_t vocab_size = comparison->vocab_size;
+    const float *logits, *ref;
+    size_t first, n_rows;
+    qins_scorer_begin(scorer, ids, n, 0, error);
+    if (error->status != QINS_OK || qins_scorer_begin(ref_scorer, ids, n, 0, error) != QINS_OK) return error->status;
+    for (;;) { // both hand over the same number of rows: it depends only on the sequence's length
+        qins_scorer_next(scorer, &logits, &first, &n_rows, error);
+        if (error->status != QINS_OK || qins_scorer_next(ref_scorer, &ref, &first, &n_rows, error) != QINS_OK)
+            return error->status;
+        if (n_rows == 0) return QINS_OK;
+        for (size_t i = 0; i < n_rows && error->status == QINS_OK; i++) {
+            const size_t index = first + i;
+            const qins_position at = {window, index, ids[index], index + 1 < n ? ids[index + 1] : -1};
+            qins_comparison_add(comparison, ref + i * vocab_size, logits + i * vocab_size, &at, error);
+        }
+    }
+}
+
+qins_status qins_comparison_run(qins_comparison *comparison, qins_session *session, qins_session *reference,
+                                qins_windows *windows, qins_progress *progress, void *context, qins_error *error) {
+    qins_windows_watch watch = {progress, context, 0, (uint64_t)windows->count * windows->size};
+    qins_scorer *scorer = qins_scorer_create(session, error);
+    qins_scorer *ref_scorer = scorer != NULL ? qins_scorer_create(reference, error) : NULL;
+    qins_windows_observe(&watch, session);
+    qins_windows_observe(&watch, reference);
+    for (size_t i = 0; i < windows->count && error->status == QINS_OK; i++) {
+        const size_t n = qins_windows_load(windows, i);
+        add_window(comparison, scorer, ref_scorer, windows->window, n, i, error);
+        watch.before += n;
+    }
+    qins_session_observe(session, &(qins_observer){0});
+    qins_session_observe(reference, &(qins_observer){0});
+    qins_scorer_free(ref_scorer);
+    qins_scorer_free(scorer);
+    return error->status;
 }

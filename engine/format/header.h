@@ -1,9 +1,9 @@
 // The header of a .qins file as a structure: everything but the payload. FORMAT.md is the specification; this is its
 // reading (JSON to structure, all bounds checked), its writing, and the layout rule that both sides share.
-#ifndef QINS_MODEL_HEADER_H
-#define QINS_MODEL_HEADER_H
+#ifndef QINS_FORMAT_HEADER_H
+#define QINS_FORMAT_HEADER_H
 
-#include "engine/model/schema.h"
+#include "engine/format/schema.h"
 
 #define QINS_MAGIC "QINS\r\n\x1a\n" // 8 bytes; the line ends reveal a transfer in text mode
 enum {

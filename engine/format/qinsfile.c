@@ -1,5 +1,5 @@
 // Reading of .qins files; see qinsfile.h and FORMAT.md.
-#include "engine/model/qinsfile.h"
+#include "engine/format/qinsfile.h"
 
 #include "engine/base/cursor.h"
 #include "engine/base/file.h"

@@ -1,10 +1,10 @@
 // A .qins file, mapped and validated. Opening checks the preamble, the header's hash, the header and that the sections
 // cover the file exactly; qins_image_verify checks the payload as well.
-#ifndef QINS_MODEL_QINSFILE_H
-#define QINS_MODEL_QINSFILE_H
+#ifndef QINS_FORMAT_QINSFILE_H
+#define QINS_FORMAT_QINSFILE_H
 
 #include "engine/base/pool.h"
-#include "engine/model/header.h"
+#include "engine/format/header.h"
 
 typedef struct qins_image qins_image;
 

@@ -1,12 +1,9 @@
 // How far a model's predictions are from a reference's. Gathers pairs of rows of logits, then sums them up; keeps 8
 // bytes a position, so that quantiles are exact, and never a row.
-#ifndef QINS_CLI_COMPARISON_H
-#define QINS_CLI_COMPARISON_H
+#ifndef QINS_MEASURE_COMPARISON_H
+#define QINS_MEASURE_COMPARISON_H
 
-#include "engine/base/error.h"
-
-#include <stddef.h>
-#include <stdint.h>
+#include "engine/measure/windows.h"
 
 // Where a prediction was made: after `token`, the token at `index` of a window; `next` is the true next one, -1 at the
 // end of the window.
@@ -41,6 +38,11 @@ void qins_comparison_free(qins_comparison *comparison);
 // ref[vocab_size], logits[vocab_size]: finite rows for the same position.
 qins_status qins_comparison_add(qins_comparison *comparison, const float *ref, const float *logits,
                                 const qins_position *at, qins_error *error);
+
+// Add every position of all windows, which both sessions run side by side; they must fit into the contexts. `progress`
+// is told of tokens.
+qins_status qins_comparison_run(qins_comparison *comparison, qins_session *session, qins_session *reference,
+                                qins_windows *windows, qins_progress *progress, void *context, qins_error *error);
 
 // Standard errors are those of a mean of independent values; NAN for a single one.
 typedef struct qins_comparison_summary {

@@ -1,5 +1,5 @@
 // The list of tensors; see schema.h.
-#include "engine/model/schema.h"
+#include "engine/format/schema.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 // The model's dimensions and constants for the Phi3ForCausalLM family, and their JSON form in the .qins header.
 // Hugging Face's config.json is read in convert/hf_config.c; here are only our own names.
-#ifndef QINS_MODEL_CONFIG_H
-#define QINS_MODEL_CONFIG_H
+#ifndef QINS_FORMAT_CONFIG_H
+#define QINS_FORMAT_CONFIG_H
 
 #include "engine/base/error.h"
 #include "engine/base/json.h"

@@ -1,10 +1,10 @@
 // Greedy text of a model beside a reference's, after the same prompt. Two questions: given the reference's text so
 // far, does the model choose the same next token (teacher-forced); and does it write the same text by itself (free
 // running), where one different choice, perhaps between equals, lets all that follows differ.
-#ifndef QINS_CLI_GREEDY_H
-#define QINS_CLI_GREEDY_H
+#ifndef QINS_MEASURE_GREEDY_H
+#define QINS_MEASURE_GREEDY_H
 
-#include "engine/runtime/session.h"
+#include "engine/measure/windows.h"
 
 typedef struct qins_greedy_match {
     size_t window, n_prompt; // which window's first tokens were the prompt
@@ -23,5 +23,28 @@ size_t qins_greedy_tokens(size_t n_prompt, size_t n_steps);
 qins_status qins_greedy_compare(qins_session *session, qins_session *reference, int32_t *text, int32_t *own,
                                 size_t n_steps, qins_progress *progress, void *context, qins_greedy_match *match,
                                 qins_error *error);
+
+// After the first halves of windows.
+typedef struct qins_greedy {
+    size_t n_steps, n_prompts;  // no prompts: nothing was compared
+    qins_greedy_match *matches; // owned, [n_prompts]
+} qins_greedy;
+
+// Tokens of context that windows of a size and n_steps steps take.
+size_t qins_greedy_context(size_t window_size, size_t n_steps);
+
+// Compare greedy->n_steps steps after each of the first `n_prompts` windows' halves, or of as many as there are.
+// `progress` is told of tokens. Release with qins_greedy_free, also after a failure.
+qins_status qins_greedy_run(qins_greedy *greedy, qins_session *session, qins_session *reference, qins_windows *windows,
+                            size_t n_prompts, qins_progress *progress, void *context, qins_error *error);
+void qins_greedy_free(qins_greedy *greedy);
+
+// Over all prompts, of which there is one at least.
+typedef struct qins_greedy_summary {
+    double forced, free;     // shares of steps with the same token
+    double first_difference; // mean step
+    size_t n_same;           // prompts without a difference
+} qins_greedy_summary;
+qins_greedy_summary qins_greedy_summarize(const qins_greedy *greedy);
 
 #endif

@@ -1,5 +1,5 @@
 // Questions and their prompts; see task.h.
-#include "engine/cli/task.h"
+#include "engine/measure/task.h"
 
 #include "engine/base/file.h"
 #include "engine/base/memory.h"

@@ -11,8 +11,8 @@
 //                                                                 the same for all choices, is what is scored
 //
 // Examples come first (after MMLU's first line) as they would be answered, with an empty line after each.
-#ifndef QINS_CLI_TASK_H
-#define QINS_CLI_TASK_H
+#ifndef QINS_MEASURE_TASK_H
+#define QINS_MEASURE_TASK_H
 
 #include "engine/base/buffer.h"
 #include "engine/base/json.h"

@@ -1,5 +1,5 @@
 // Configuration: bounds and JSON form; see config.h.
-#include "engine/model/config.h"
+#include "engine/format/config.h"
 
 #include <string.h>
 

@@ -1,10 +1,10 @@
 // The one list of tensors of the model, in the order in which a .qins file holds them. The converter writes by it, the
 // engine binds and checks by it. Names are Hugging Face's (phi35/MODEL.md, section 2, or any Phi-3 checkpoint).
-#ifndef QINS_MODEL_SCHEMA_H
-#define QINS_MODEL_SCHEMA_H
+#ifndef QINS_FORMAT_SCHEMA_H
+#define QINS_FORMAT_SCHEMA_H
 
+#include "engine/format/config.h"
 #include "engine/kernels/matrix.h"
-#include "engine/model/config.h"
 
 typedef enum qins_role {
     QINS_ROLE_EMBEDDING, // [vocab_size, hidden_dim]; the head, too, when that is tied to it

@@ -1,8 +1,8 @@
 // Writing of .qins files, front to back with bounded memory: the converter's side of FORMAT.md.
-#ifndef QINS_MODEL_QINSWRITER_H
-#define QINS_MODEL_QINSWRITER_H
+#ifndef QINS_FORMAT_QINSWRITER_H
+#define QINS_FORMAT_QINSWRITER_H
 
-#include "engine/model/header.h"
+#include "engine/format/header.h"
 
 typedef struct qins_writer qins_writer;
 
