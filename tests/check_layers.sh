@@ -95,6 +95,7 @@ may_include_library() { # FILE HEADER
     dlfcn.h) [ "$1" = engine/kernels/blas.c ] || [ "$1" = engine/server/mhd.c ] ;;
     semaphore.h) [ "$1" = engine/kernels/blas.c ] ;;
     microhttpd.h) [ "$1" = engine/server/mhd.h ] ;;
+    sys/eventfd.h) [ "$1" = engine/server/http.c ] ;;
     sys/socket.h) case $1 in engine/base/helper.c | engine/server/listen.c | engine/server/http.c) true ;; *) false ;; esac ;;
     arpa/inet.h | netdb.h | netinet/in.h | sys/un.h) [ "$1" = engine/server/listen.c ] ;;
     xxhash.h) case $1 in engine/format/qinsfile.c | engine/format/qinswriter.c | convert/*) true ;; *) false ;; esac ;;
