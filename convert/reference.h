@@ -2,7 +2,7 @@
 #ifndef QINS_CONVERT_REFERENCE_H
 #define QINS_CONVERT_REFERENCE_H
 
-#include "convert/encode.h"
+#include "convert/encode_tensor.h"
 #include "engine/model/forward.h"
 
 enum { QINS_PRODUCTS = 4 }; // of a layer: with qkv, output, gate_up, down
