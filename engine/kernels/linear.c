@@ -229,6 +229,7 @@ static void multiply_exactly(struct linear_job *job) {
 }
 
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w) {
+    if (compute->on_linear != NULL && !compute->on_linear(compute->context, w, x, n)) return;
     struct linear_job job = {.compute = compute, .w = w, .x = x, .y = y, .n = n, .n_panels = qins_panels(w->rows)};
     if (qins_compute_matmul(compute) == QINS_MATMUL_SGEMM) {
         qins_pool_run(compute->pool, (w->rows + QINS_TILE_ROWS - 1) / QINS_TILE_ROWS, sgemm_item, &job);

@@ -5,6 +5,10 @@
 #include "engine/base/pool.h"
 #include "engine/kernels/kernels.h"
 
+// Told of a product with W before it is computed: x[n, cols]. It may put another matrix of that shape in its place;
+// with false y stays as it is.
+typedef bool qins_on_linear(void *context, const qins_matrix *w, const float *x, size_t n);
+
 // What a forward pass computes with: threads, kernels, and scratch.
 typedef struct qins_compute {
     qins_pool *pool;             // owned
@@ -13,6 +17,8 @@ typedef struct qins_compute {
     float *tiles;                // reserved, [threads, QINS_TILE_FLOATS]: decoded weights and unfinished outputs
     int16_t *x;                  // reserved, [QINS_X_VALUES]: activations in block floating point
     float *x_scales;             // reserved, [QINS_X_VALUES / QINS_UNIT]
+    qins_on_linear *on_linear;   // who watches from outside; NULL: nobody
+    void *context;               // of on_linear
 } qins_compute;
 
 enum {
