@@ -45,7 +45,7 @@ endif
 LIBRARIES := $(addprefix $(BUILD)/,libqins.a libqins.so.0 libqins.so)
 LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/fault.c engine/base/guard.c engine/base/helper.c \
                      engine/base/leftovers.c engine/base/output_file.c engine/base/progress.c engine/base/sandbox%.c \
-                     engine/base/thread.c engine/format/qinswriter.c, \
+                     engine/base/thread.c engine/format/writer.c, \
                      $(wildcard engine/base/*.c engine/kernels/*.c engine/format/*.c engine/model/*.c engine/runtime/*.c tokenizer/*.c))
 
 .PHONY: torture validate figures always all install uninstall dist test test-emulated demo bench deps fuzz format clean help

@@ -3,7 +3,7 @@
 #define QINS_CONVERT_BUDGET_H
 
 #include "convert/convert.h"
-#include "convert/encode.h"
+#include "convert/encode_tensor.h"
 
 // Choose the types of the layers' matrices, but for those that a rule of the options has fixed, so that all of them
 // together take at most options->plan_bits a weight, scales and padding included. rows[n_tensors]: the header's tensors

@@ -18,13 +18,15 @@ struct calibration {
     bool is_search;       // the model of coded weights does not run
     const qins_calibration_calls *calls;
     float *x;                     // owned, [n, hidden_dim]: the residual stream of the model as it is in the checkpoint
-    float *inputs[QINS_PRODUCTS]; // owned, [n, cols]: what its matrices of one layer were multiplied with
+    size_t layer;                 // that runs
+    float *inputs[QINS_PRODUCTS]; // owned, [n, cols]: what its matrices of that layer were multiplied with
     qins_error *error;
 };
 
-static size_t product_of(size_t tensor) {
+// Which product of the layer that was read is with this matrix.
+static size_t product_of(struct calibration *calibration, const qins_matrix *w) {
     size_t product = 0;
-    while (qins_products[product] != tensor) product++;
+    while (qins_reference_matrix(&calibration->model, product) != w) product++;
     return product;
 }
 
@@ -35,27 +37,26 @@ static void free_inputs(struct calibration *calibration) {
     }
 }
 
-static void read_layer(struct calibration *calibration, size_t layer) {
+static void read_layer(struct calibration *calibration) {
     qins_reference *model = &calibration->model;
     free_inputs(calibration);
-    qins_reference_read(model, layer, calibration->error);
+    qins_reference_read(model, calibration->layer, calibration->error);
     for (size_t i = 0; i < QINS_PRODUCTS && calibration->error->status == QINS_OK; i++)
-        calibration->inputs[i] = qins_alloc(model->n, qins_reference_matrix(model, layer, i)->cols * sizeof(float),
+        calibration->inputs[i] = qins_alloc(model->n, qins_reference_matrix(model, i)->cols * sizeof(float),
                                             "inputs of a layer", calibration->error);
 }
 
 static bool goes_on(struct calibration *calibration) {
+    if (calibration->error->status != QINS_OK) return false;
     if (calibration->calls->goes_on(calibration->calls->context)) return true;
     qins_fail(calibration->error, QINS_INTERRUPTED, "interrupted");
     return false;
 }
 
-// qins_on_product of the model as it is in the checkpoint
-static bool keep_inputs(void *context, size_t layer, size_t tensor, const float *x, size_t n) {
+// Watches the model as it is in the checkpoint.
+static bool keep_inputs(void *context, const qins_matrix *w, const float *x, size_t n) {
     struct calibration *calibration = context;
-    const size_t product = product_of(tensor);
-    memcpy(calibration->inputs[product], x,
-           n * qins_reference_matrix(&calibration->model, layer, product)->cols * sizeof *x);
+    memcpy(calibration->inputs[product_of(calibration, w)], x, n * w->cols * sizeof *x);
     return goes_on(calibration);
 }
 
@@ -105,13 +106,13 @@ static bool search(struct calibration *calibration, size_t index, const float *x
     return calibration->error->status == QINS_OK;
 }
 
-// qins_on_product of the coded model
-static bool encode_for_product(void *context, size_t layer, size_t tensor, const float *x, size_t n) {
+// Watches the coded model: codes each matrix just before it is multiplied with.
+static bool encode_for_product(void *context, const qins_matrix *w, const float *x, size_t n) {
     (void)n;
     struct calibration *calibration = context;
-    const size_t product = product_of(tensor);
-    return encode(calibration, qins_reference_tensor(layer, product), x, calibration->inputs[product],
-                  qins_reference_matrix(&calibration->model, layer, product));
+    const size_t product = product_of(calibration, w);
+    return encode(calibration, qins_reference_tensor(calibration->layer, product), x, calibration->inputs[product],
+                  qins_reference_matrix(&calibration->model, product));
 }
 
 static void swap_streams(struct calibration *calibration) {
@@ -120,23 +121,32 @@ static void swap_streams(struct calibration *calibration) {
     calibration->x = x;
 }
 
-// One layer of the model as it is in the checkpoint.
-static bool run_reference(struct calibration *calibration, size_t layer) {
+// Run the layer that was read, with somebody who watches its products.
+static bool run_watched(struct calibration *calibration, qins_on_linear *watcher) {
+    qins_compute *compute = &calibration->model.compute;
+    compute->on_linear = watcher;
+    compute->context = calibration;
+    qins_reference_run(&calibration->model);
+    compute->on_linear = NULL;
+    return calibration->error->status == QINS_OK;
+}
+
+// The layer of the model as it is in the checkpoint.
+static bool run_reference(struct calibration *calibration) {
     swap_streams(calibration);
     calibration->model.compute.matmul = QINS_MATMUL_SGEMM;
-    const bool is_done = qins_pass_layer(&calibration->model.pass, layer, keep_inputs, calibration);
+    const bool is_done = run_watched(calibration, keep_inputs);
     calibration->model.compute.matmul = QINS_MATMUL_EXACT; // coded weights are faster so
     swap_streams(calibration);
     return is_done;
 }
 
-static bool run_layer(struct calibration *calibration, size_t layer) {
-    read_layer(calibration, layer);
-    if (calibration->error->status != QINS_OK || !run_reference(calibration, layer)) return false;
-    if (!calibration->is_search)
-        return qins_pass_layer(&calibration->model.pass, layer, encode_for_product, calibration);
+static bool run_layer(struct calibration *calibration) {
+    read_layer(calibration);
+    if (calibration->error->status != QINS_OK || !run_reference(calibration)) return false;
+    if (!calibration->is_search) return run_watched(calibration, encode_for_product);
     for (size_t i = 0; i < QINS_PRODUCTS; i++)
-        if (!search(calibration, qins_reference_tensor(layer, i), calibration->inputs[i])) return false;
+        if (!search(calibration, qins_reference_tensor(calibration->layer, i), calibration->inputs[i])) return false;
     return true;
 }
 
@@ -175,8 +185,8 @@ static void run(struct calibration *calibration) {
     const qins_tensor *last = &header->tensors[header->n_tensors - 1];
     embed(calibration);
     if (calibration->error->status != QINS_OK) return;
-    for (size_t layer = 0; layer < header->config.n_layers; layer++)
-        if (!run_layer(calibration, layer)) return;
+    for (; calibration->layer < header->config.n_layers; calibration->layer++)
+        if (!run_layer(calibration)) return;
     if (last->spec.role == QINS_ROLE_HEAD && qins_type_is_coded(last->type)) encode_head(calibration);
 }
 

@@ -5,7 +5,7 @@
 #define QINS_CONVERT_CALIBRATE_H
 
 #include "convert/calibration_text.h"
-#include "convert/encode.h"
+#include "convert/encode_tensor.h"
 
 // The converter's side.
 typedef struct qins_calibration_calls {

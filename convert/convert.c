@@ -5,7 +5,7 @@
 #include "convert/budget.h"
 #include "convert/calibrate.h"
 #include "convert/checkpoint.h"
-#include "convert/encode.h"
+#include "convert/encode_tensor.h"
 #include "convert/estimate.h"
 #include "convert/hf_chat.h"
 #include "convert/hf_config.h"
@@ -14,7 +14,7 @@
 #include "convert/plan.h"
 #include "convert/sensitivity.h"
 #include "engine/base/memory.h"
-#include "engine/format/qinswriter.h"
+#include "engine/format/writer.h"
 
 #include <math.h>
 #include <stdio.h>

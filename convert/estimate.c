@@ -2,7 +2,7 @@
 #include "convert/estimate.h"
 
 #include "engine/base/memory.h"
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 #include "engine/kernels/tiers.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 #ifndef QINS_CONVERT_ESTIMATE_H
 #define QINS_CONVERT_ESTIMATE_H
 
-#include "convert/encode.h"
+#include "convert/encode_tensor.h"
 
 enum { QINS_SAMPLE_ROWS = 32 }; // of each tensor, evenly spread
 

@@ -5,7 +5,7 @@
 
 #include "engine/base/pool.h"
 #include "engine/base/progress.h"
-#include "engine/format/qinsfile.h"
+#include "engine/format/image.h"
 #include "tokenizer/chat.h"
 
 typedef struct qins_export_options {

@@ -4,7 +4,7 @@
 
 #include "engine/base/memory.h"
 #include "engine/kernels/blas.h"
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 #include "engine/kernels/linear.h"
 
 #include <math.h>
@@ -92,8 +92,8 @@ static void product_item(void *context, size_t item, size_t worker) {
     size_t i = 0;
     while ((i + 1) * (i + 2) / 2 <= item) i++;
     const size_t row = i * TILE, col = (item - i * (i + 1) / 2) * TILE;
-    qins_sgemm(f->h + row * f->cols + col, f->cols, f->x + row, f->cols, f->x + col, f->cols, tile_rows(f, row),
-               tile_rows(f, col), f->n, (qins_sgemm_form){.a_is_transposed = true, .alpha = 1.0f / (float)f->n});
+    qins_blas_sgemm(f->h + row * f->cols + col, f->cols, f->x + row, f->cols, f->x + col, f->cols, tile_rows(f, row),
+                    tile_rows(f, col), f->n, (qins_blas_form){.a_is_transposed = true, .alpha = 1.0f / (float)f->n});
 }
 
 static size_t panel_cols(const struct factoring *f) {
@@ -105,9 +105,9 @@ static void update_item(void *context, size_t item, size_t worker) {
     (void)worker;
     const struct factoring *f = context;
     const size_t row = f->panel + item * TILE;
-    qins_sgemm(f->h + row * f->cols + f->panel, f->cols, f->h + row * f->cols, f->cols, f->h + f->panel * f->cols,
-               f->cols, tile_rows(f, row), panel_cols(f), f->panel,
-               (qins_sgemm_form){.b_is_transposed = true, .alpha = -1.0f, .beta = 1.0f});
+    qins_blas_sgemm(f->h + row * f->cols + f->panel, f->cols, f->h + row * f->cols, f->cols, f->h + f->panel * f->cols,
+                    f->cols, tile_rows(f, row), panel_cols(f), f->panel,
+                    (qins_blas_form){.b_is_transposed = true, .alpha = -1.0f, .beta = 1.0f});
 }
 
 // The panel's own triangle. False when H is not positive definite (its numbers are not finite, then).
@@ -190,8 +190,8 @@ static void drift_item(void *context, size_t item, size_t worker) {
     (void)worker;
     const struct factoring *f = context;
     const size_t row = item * TILE;
-    qins_sgemm(f->drift + row * f->cols, f->cols, f->moved + row, f->cols, f->x, f->cols, tile_rows(f, row), f->cols,
-               f->n, (qins_sgemm_form){.a_is_transposed = true, .alpha = CORRECTION / (float)f->n});
+    qins_blas_sgemm(f->drift + row * f->cols, f->cols, f->moved + row, f->cols, f->x, f->cols, tile_rows(f, row),
+                    f->cols, f->n, (qins_blas_form){.a_is_transposed = true, .alpha = CORRECTION / (float)f->n});
 }
 
 // Solve the drift for all rows of the matrix in advance, a tile of its rows an item.
@@ -199,7 +199,7 @@ static void solve_drift_item(void *context, size_t item, size_t worker) {
     (void)worker;
     const struct factoring *f = context;
     const size_t row = item * TILE;
-    qins_cholesky_solve(f->drift + row * f->cols, tile_rows(f, row), f->h, f->cols);
+    qins_blas_cholesky_solve(f->drift + row * f->cols, tile_rows(f, row), f->h, f->cols);
 }
 
 // Put a tile of the tokens' inputs in order.
@@ -392,12 +392,13 @@ size_t qins_feedback_scratch(const qins_feedback *feedback, size_t n_rows) {
 static void find_change(const qins_feedback *feedback, float *change, const float *w, size_t n_rows, float *outputs) {
     const size_t cols = feedback->cols, n = feedback->n;
     if (feedback->drift != NULL) {
-        qins_sgemm(change, cols, w, cols, feedback->drift, cols, n_rows, cols, cols, (qins_sgemm_form){.alpha = 1.0f});
+        qins_blas_sgemm(change, cols, w, cols, feedback->drift, cols, n_rows, cols, cols,
+                        (qins_blas_form){.alpha = 1.0f});
         return;
     }
-    qins_sgemm(outputs, n, w, cols, feedback->moved, cols, n_rows, n, cols,
-               (qins_sgemm_form){.b_is_transposed = true, .alpha = CORRECTION / (float)n});
-    qins_sgemm(change, cols, outputs, n, feedback->x, cols, n_rows, cols, n, (qins_sgemm_form){.alpha = 1.0f});
+    qins_blas_sgemm(outputs, n, w, cols, feedback->moved, cols, n_rows, n, cols,
+                    (qins_blas_form){.b_is_transposed = true, .alpha = CORRECTION / (float)n});
+    qins_blas_sgemm(change, cols, outputs, n, feedback->x, cols, n_rows, cols, n, (qins_blas_form){.alpha = 1.0f});
 }
 
 // ordered[n_rows, cols] = w in order, with what makes up for the drift of the inputs. change: scratch after it
@@ -405,7 +406,7 @@ static void take_rows(const qins_feedback *feedback, float *ordered, const float
     const size_t cols = feedback->cols;
     put_in_order(feedback, ordered, w, n_rows);
     find_change(feedback, change, ordered, n_rows, change + n_rows * cols);
-    if (!feedback->is_solved) qins_cholesky_solve(change, n_rows, feedback->factor, cols);
+    if (!feedback->is_solved) qins_blas_cholesky_solve(change, n_rows, feedback->factor, cols);
     for (size_t i = 0; i < n_rows * cols; i++) ordered[i] += change[i];
 }
 
@@ -445,8 +446,8 @@ static void ask(const qins_feedback *feedback, float *asked, const float *errors
                 size_t end, size_t from, size_t to) {
     const size_t cols = feedback->cols;
     if (from == to) return;
-    qins_sgemm(asked + begin, cols, errors + from, cols, feedback->factor + from * cols + begin, cols, n_rows,
-               end - begin, to - from, (qins_sgemm_form){.alpha = 1.0f, .beta = 1.0f});
+    qins_blas_sgemm(asked + begin, cols, errors + from, cols, feedback->factor + from * cols + begin, cols, n_rows,
+                    end - begin, to - from, (qins_blas_form){.alpha = 1.0f, .beta = 1.0f});
 }
 
 void qins_feedback_encode(const qins_feedback *feedback, const qins_encoder *encoder, const float *w, size_t n_rows,

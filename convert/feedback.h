@@ -11,7 +11,7 @@
 #define QINS_CONVERT_FEEDBACK_H
 
 #include "engine/base/pool.h"
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 
 // What the inputs of one matrix say. The columns of each block, and the blocks, stand in another order than in the
 // matrix: those with the largest inputs come last, so that they are rounded first and all others can make up for them.

@@ -6,7 +6,7 @@
 #include "engine/base/output_file.h"
 #include "engine/base/pool.h"
 #include "engine/base/progress.h"
-#include "engine/format/qinsfile.h"
+#include "engine/format/image.h"
 
 // Is it the name of an ONNX model: does it end in .onnx?
 bool qins_is_onnx_name(const char *path);

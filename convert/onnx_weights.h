@@ -13,7 +13,7 @@
 #include "convert/onnx_writer.h"
 #include "engine/base/pool.h"
 #include "engine/base/progress.h"
-#include "engine/format/qinsfile.h"
+#include "engine/format/image.h"
 
 enum { QINS_ONNX_CODES, QINS_ONNX_K, QINS_ONNX_D, QINS_ONNX_PARTS, QINS_ONNX_VALUES = 0 }; // the order of parts
 typedef struct qins_onnx_weight {

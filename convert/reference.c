@@ -42,14 +42,12 @@ static void read_norm(const qins_rows *rows, float *norm, qins_error *error) {
 static void read_weights(qins_reference *reference, qins_error *error) {
     const qins_config *config = &reference->header->config;
     qins_weights *weights = &reference->network.weights;
-    weights->layers = qins_alloc(config->n_layers, sizeof *weights->layers, "list of layers", error);
+    weights->layers = qins_alloc(1, sizeof *weights->layers, "a layer", error);
     weights->norms = qins_alloc((2 * config->n_layers + 1) * config->hidden_dim, sizeof(float), "norms", error);
     if (error->status != QINS_OK) return;
     float *norm = weights->norms;
     const qins_rows *rows = reference->rows + QINS_LAYER_INDEX;
     for (size_t i = 0; i < config->n_layers; i++, rows += QINS_TENSORS_PER_LAYER, norm += 2 * config->hidden_dim) {
-        weights->layers[i].input_norm = norm;
-        weights->layers[i].post_norm = norm + config->hidden_dim;
         read_norm(rows + QINS_INPUT_NORM, norm, error);
         read_norm(rows + QINS_POST_NORM, norm + config->hidden_dim, error);
     }
@@ -59,26 +57,30 @@ static void read_weights(qins_reference *reference, qins_error *error) {
 }
 
 static qins_status make_spans(qins_reference *reference, const qins_sequences *sequences, qins_error *error) {
-    reference->n = sequences->n_sequences * sequences->length;
-    reference->n_spans = sequences->n_sequences;
-    reference->spans = qins_alloc(reference->n_spans, sizeof *reference->spans, "sequences", error);
-    for (size_t i = 0; i < reference->n_spans && error->status == QINS_OK; i++)
-        reference->spans[i] = (qins_span){.cache = &reference->cache,
-                                          .ids = sequences->ids + i * sequences->length,
-                                          .n = sequences->length,
-                                          .set = qins_rope_set_for(&reference->header->config, sequences->length)};
+    const size_t n = sequences->n_sequences, length = sequences->length;
+    reference->n = n * length;
+    reference->n_spans = n;
+    reference->spans = qins_alloc(n, sizeof *reference->spans, "sequences", error);
+    reference->caches = qins_alloc(n, sizeof *reference->caches, "caches of sequences", error);
+    for (size_t i = 0; i < n && error->status == QINS_OK; i++) {
+        qins_kvcache_init(&reference->caches[i], &reference->config, reference->compute.kernels, QINS_F32, QINS_F32,
+                          length, error);
+        reference->spans[i] = (qins_span){.cache = &reference->caches[i],
+                                          .ids = sequences->ids + i * length,
+                                          .n = length,
+                                          .set = qins_rope_set_for(&reference->config, length)};
+    }
     return error->status;
 }
 
 qins_status qins_reference_init(qins_reference *reference, const qins_header *header, const qins_rows *rows,
                                 const qins_sequences *sequences, size_t n_threads, qins_error *error) {
-    const qins_config *config = &header->config;
-    *reference = (qins_reference){.header = header, .rows = rows, .network.config = config};
+    *reference = (qins_reference){.header = header, .rows = rows, .config = header->config};
+    const qins_config *config = reference->network.config = &reference->config;
+    reference->config.n_layers = 1;
     qins_rope_init(&reference->network.rope, config);
-    if (make_spans(reference, sequences, error) != QINS_OK ||
-        qins_compute_init(&reference->compute, n_threads, error) != QINS_OK ||
-        qins_kvcache_init(&reference->cache, config, reference->compute.kernels, QINS_F32, QINS_F32, sequences->length,
-                          error) != QINS_OK ||
+    if (qins_compute_init(&reference->compute, n_threads, error) != QINS_OK ||
+        make_spans(reference, sequences, error) != QINS_OK ||
         qins_pass_init(&reference->pass, &reference->compute, &config, 1, reference->n, error) != QINS_OK)
         return error->status;
     read_weights(reference, error);
@@ -100,22 +102,32 @@ void qins_reference_free(qins_reference *reference) {
     free_layer(reference);
     free(reference->embedding);
     qins_pass_free(&reference->pass);
-    qins_kvcache_free(&reference->cache);
-    qins_network_free(&reference->network);
+    for (size_t i = 0; reference->caches != NULL && i < reference->n_spans; i++)
+        qins_kvcache_free(&reference->caches[i]);
+    free(reference->caches);
     free(reference->spans);
+    qins_network_free(&reference->network);
     qins_compute_free(&reference->compute);
 }
 
 qins_status qins_reference_read(qins_reference *reference, size_t layer, qins_error *error) {
+    const qins_weights *weights = &reference->network.weights;
+    const size_t dim = reference->config.hidden_dim;
+    weights->layers->input_norm = weights->norms + 2 * layer * dim;
+    weights->layers->post_norm = weights->norms + (2 * layer + 1) * dim;
     free_layer(reference);
     for (size_t i = 0; i < QINS_PRODUCTS && error->status == QINS_OK; i++)
-        *qins_reference_matrix(reference, layer, i) =
+        *qins_reference_matrix(reference, i) =
             read_panels(&reference->rows[qins_reference_tensor(layer, i)], &reference->weights[i], error);
     return error->status;
 }
 
-qins_matrix *qins_reference_matrix(qins_reference *reference, size_t layer, size_t product) {
-    qins_layer *weights = &reference->network.weights.layers[layer];
+void qins_reference_run(qins_reference *reference) {
+    qins_pass_layer(&reference->pass, 0);
+}
+
+qins_matrix *qins_reference_matrix(qins_reference *reference, size_t product) {
+    qins_layer *weights = reference->network.weights.layers;
     qins_matrix *const matrices[QINS_PRODUCTS] = {&weights->qkv, &weights->output, &weights->gate_up, &weights->down};
     return matrices[product];
 }

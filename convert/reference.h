@@ -1,8 +1,9 @@
-// The model as it is in the checkpoint, run over sequences layer by layer: no weights but one layer's need memory.
+// The model as it is in the checkpoint, run over sequences layer by layer: no weights and no keys and values but one
+// layer's need memory.
 #ifndef QINS_CONVERT_REFERENCE_H
 #define QINS_CONVERT_REFERENCE_H
 
-#include "convert/encode.h"
+#include "convert/encode_tensor.h"
 #include "engine/model/forward.h"
 
 enum { QINS_PRODUCTS = 4 }; // of a layer: with qkv, output, gate_up, down
@@ -23,8 +24,9 @@ typedef struct qins_reference {
     qins_span *spans;      // owned, a sequence each
     size_t n_spans;
     qins_compute compute;
-    qins_network network;         // the layers' matrices are those of the layer that was read last
-    qins_kvcache cache;           // of the sequence that attends
+    qins_config config;           // the header's, with one layer: the one that was read last
+    qins_network network;         // of that configuration; its norms are those of all layers
+    qins_kvcache *caches;         // owned, a sequence each
     qins_pass pass;               // qins_pass_begin has run
     void *embedding;              // owned, as in the checkpoint
     void *weights[QINS_PRODUCTS]; // owned, of that layer: the checkpoint's values in panels
@@ -39,11 +41,15 @@ void qins_reference_free(qins_reference *reference);
 // Begin the pass of the sequences: its x becomes their embedding.
 void qins_reference_begin(qins_reference *reference);
 
-// Read the matrices of a layer in place of those before.
+// Read a layer in place of the one before.
 qins_status qins_reference_read(qins_reference *reference, size_t layer, qins_error *error);
 
-// The matrix of a product in the forward pass of a layer, and its place among the header's tensors.
-qins_matrix *qins_reference_matrix(qins_reference *reference, size_t layer, size_t product);
+// Run the layer that was read: x becomes what it makes of it.
+void qins_reference_run(qins_reference *reference);
+
+// The matrix of a product in the forward pass of the layer that was read, and a layer's place for it among the header's
+// tensors.
+qins_matrix *qins_reference_matrix(qins_reference *reference, size_t product);
 size_t qins_reference_tensor(size_t layer, size_t product);
 
 #endif

@@ -63,19 +63,20 @@ static double change(const struct measurement *measurement) {
     return mean;
 }
 
-static bool run_layer(struct measurement *measurement, size_t layer, qins_error *error) {
+static bool run_layer(struct measurement *measurement, qins_error *error) {
     qins_reference *model = &measurement->model;
     if (measurement->progress != NULL && !measurement->progress(measurement->context, 0, 1)) {
         qins_fail(error, QINS_INTERRUPTED, "interrupted");
         return false;
     }
-    return qins_pass_layer(&model->pass, layer, NULL, NULL);
+    qins_reference_run(model);
+    return true;
 }
 
 // The layer with noise in one of its matrices; its sensitivity.
-static double measure_matrix(struct measurement *measurement, size_t layer, size_t product, qins_error *error) {
+static double measure_matrix(struct measurement *measurement, size_t product, qins_error *error) {
     qins_reference *model = &measurement->model;
-    qins_matrix *matrix = qins_reference_matrix(model, layer, product);
+    qins_matrix *matrix = qins_reference_matrix(model, product);
     const qins_matrix source = *matrix;
     measurement->source = &source;
     measurement->noisy =
@@ -85,7 +86,7 @@ static double measure_matrix(struct measurement *measurement, size_t layer, size
         matrix->type = QINS_F32;
         matrix->data = measurement->noisy;
         memcpy(model->pass.x, measurement->before, model->n * model->header->config.hidden_dim * sizeof(float));
-        run_layer(measurement, layer, error);
+        run_layer(measurement, error);
     }
     free(measurement->noisy);
     *matrix = source;
@@ -96,10 +97,10 @@ static void measure_layer(struct measurement *measurement, size_t layer, double 
     qins_reference *model = &measurement->model;
     const size_t bytes = model->n * model->header->config.hidden_dim * sizeof(float);
     memcpy(measurement->before, model->pass.x, bytes);
-    if (qins_reference_read(model, layer, error) != QINS_OK || !run_layer(measurement, layer, error)) return;
+    if (qins_reference_read(model, layer, error) != QINS_OK || !run_layer(measurement, error)) return;
     memcpy(measurement->after, model->pass.x, bytes);
     for (size_t i = 0; i < QINS_PRODUCTS && error->status == QINS_OK; i++) {
-        const double sensitivity = measure_matrix(measurement, layer, i, error);
+        const double sensitivity = measure_matrix(measurement, i, error);
         if (!isfinite(sensitivity))
             qins_fail(error, QINS_BAD_MODEL, "the text to plan by leads to activations that are not finite");
         sensitivities[qins_reference_tensor(layer, i)] = sensitivity;

@@ -4,7 +4,7 @@
 #define QINS_CONVERT_SENSITIVITY_H
 
 #include "convert/calibration_text.h"
-#include "convert/encode.h"
+#include "convert/encode_tensor.h"
 #include "engine/base/progress.h"
 
 enum { QINS_SENSITIVITY_TOKENS = 4096 }; // of a text, so that what it takes comes from all of it

@@ -16,7 +16,7 @@ engine/kernels/*                                           | base kernels
 engine/format/config.?                                     | base
 engine/format/schema.?                                     | base kernels engine/format/config.h
 engine/format/header.?                                     | base kernels engine/format/{config,schema}.h
-engine/format/{qinsfile,qinswriter}.?                      | base kernels engine/format/{config,schema,header}.h
+engine/format/{image,writer}.?                      | base kernels engine/format/{config,schema,header}.h
 engine/model/{weights,rope,hadamard,kvcache}.?             | base kernels format
 engine/model/attention.?                                   | base kernels format engine/model/kvcache.h
 engine/model/forward.?                                     | base kernels format engine/model/{weights,rope,hadamard,kvcache,attention}.h
@@ -24,12 +24,12 @@ engine/runtime/{sampler,stop_text}.? engine/runtime/logits.h | base
 engine/runtime/*                                           | include/qins.h base kernels format model runtime tokenizer/{tokenizer,chat}.h
 tokenizer/*                                                | base tokenizer/*
 convert/confine.c engine/cli/confine.c                     | base engine/kernels/blas.h
-convert/{calibrate,feedback,sensitivity}.c convert/reference.? | base kernels engine/model/forward.h convert/{calibrate,encode,feedback,reference,sensitivity}.h
+convert/{calibrate,feedback,sensitivity}.c convert/reference.? | base kernels engine/model/forward.h convert/{calibrate,encode_tensor,feedback,reference,sensitivity}.h
 convert/onnx_graph.c                                       | base format engine/model/rope.h convert/*
-convert/*                                                  | base engine/kernels/{code,encode,tiers}.h format tokenizer/{tokenizer,chat}.h convert/*
+convert/*                                                  | base engine/kernels/{code,encoder,tiers}.h format tokenizer/{tokenizer,chat}.h convert/*
 engine/measure/*                                           | include/qins.h base kernels format engine/model/kvcache.h runtime measure tokenizer/tokenizer.h
 engine/server/*                                            | include/qins.h base runtime server tokenizer/tokenizer.h
-engine/cli/*                                               | base engine/kernels/tiers.h engine/format/{config,qinsfile}.h engine/model/rope.h runtime measure \
+engine/cli/*                                               | base engine/kernels/tiers.h engine/format/{config,image}.h engine/model/rope.h runtime measure \
     tokenizer/{tokenizer,chat}.h convert/{convert,convert_arguments}.h engine/server/{http,listen,mhd,access,scheduler,service}.h cli
 "
 
@@ -91,14 +91,14 @@ may_include_library() { # FILE HEADER
     sys/prctl.h) [ "$1" = engine/base/sandbox_files.c ] || [ "$1" = engine/base/helper.c ] ;;
     pthread.h) case $1 in engine/base/pool.c | engine/base/lock.c | engine/base/thread.c) true ;; *) false ;; esac ;;
     sys/wait.h) [ "$1" = engine/base/helper.c ] ;;
-    cblas.h) [ "$1" = engine/kernels/blas.h ] ;;
+    cblas.h) [ "$1" = engine/kernels/blas.c ] ;;
     dlfcn.h) [ "$1" = engine/kernels/blas.c ] || [ "$1" = engine/server/mhd.c ] ;;
     semaphore.h) [ "$1" = engine/kernels/blas.c ] ;;
     microhttpd.h) [ "$1" = engine/server/mhd.h ] ;;
     sys/eventfd.h) [ "$1" = engine/server/http.c ] ;;
     sys/socket.h) case $1 in engine/base/helper.c | engine/server/listen.c | engine/server/http.c) true ;; *) false ;; esac ;;
     arpa/inet.h | netdb.h | netinet/in.h | sys/un.h) [ "$1" = engine/server/listen.c ] ;;
-    xxhash.h) case $1 in engine/format/qinsfile.c | engine/format/qinswriter.c | convert/*) true ;; *) false ;; esac ;;
+    xxhash.h) case $1 in engine/format/image.c | engine/format/writer.c | convert/*) true ;; *) false ;; esac ;;
     cpuid.h) [ "$1" = engine/base/cpu.c ] ;;
     *intrin.h | arm_neon.h) case $1 in engine/kernels/lanes_?*.h) true ;; *) false ;; esac ;;
     sys/auxv.h | asm/hwcap.h) [ "$1" = engine/kernels/kernels.c ] || [ "$1" = engine/base/cpu.c ] ;;
@@ -172,8 +172,8 @@ self_test() {
     check_sample "threads only in base" engine/runtime/session.c '#include <pthread.h>'
     check_sample "no unknown library" engine/base/file.c '#include <zlib.h>'
     check_sample "kernels may not include model" engine/kernels/linear.c '#include "engine/model/forward.h"'
-    check_sample "BLAS only in blas.h" engine/kernels/kernels.c '  #  include <cblas.h>'
-    check_sample "BLAS in blas.h" engine/kernels/blas.h '#include <cblas.h>' accepted
+    check_sample "BLAS only in blas.c" engine/kernels/kernels.c '  #  include <cblas.h>'
+    check_sample "BLAS in blas.c" engine/kernels/blas.c '#include <cblas.h>' accepted
     check_sample "no intrinsics in the scalar tier" engine/kernels/kernels_scalar.c '#include <immintrin.h>'
     check_sample "measure may include sessions" engine/measure/greedy.c '#include "engine/runtime/session.h"' accepted
     check_sample "measure knows no command line" engine/measure/windows.c '#include "engine/cli/options.h"'
@@ -187,9 +187,9 @@ self_test() {
     check_sample "rope may not include kvcache" engine/model/rope.c '#include "engine/model/kvcache.h"'
     check_sample "kernels may not include format" engine/kernels/linear.c '#include "engine/format/schema.h"'
     check_sample "format may not include model" engine/format/header.c '#include "engine/model/weights.h"'
-    check_sample "model may include format" engine/model/weights.c '#include "engine/format/qinsfile.h"' accepted
-    check_sample "nobody may include the writer but convert" engine/cli/cmd_info.c '#include "engine/format/qinswriter.h"'
-    check_sample "convert may include the writer" convert/convert.c '#include "engine/format/qinswriter.h"' accepted
+    check_sample "model may include format" engine/model/weights.c '#include "engine/format/image.h"' accepted
+    check_sample "nobody may include the writer but convert" engine/cli/cmd_info.c '#include "engine/format/writer.h"'
+    check_sample "convert may include the writer" convert/convert.c '#include "engine/format/writer.h"' accepted
     check_sample "forward may not include session" engine/model/forward.c '#include "engine/runtime/session.h"'
     check_sample "the sampler knows no model" engine/runtime/sampler.c '#include "engine/format/config.h"'
     check_sample "the runtime may include forward" engine/runtime/engine.c '#include "engine/model/forward.h"' accepted
@@ -204,7 +204,7 @@ self_test() {
     check_sample "a new room needs a place" engine/new/file.c '#include "engine/base/memory.h"'
     check_sample "hashes not in header.c" engine/format/header.c '#include <xxhash.h>'
     check_sample "tokenizer may not include format" tokenizer/bpe.c '#include "engine/format/config.h"'
-    check_sample "convert may not include linear.h" convert/encode.c '#include "engine/kernels/linear.h"'
+    check_sample "convert may not include linear.h" convert/encode_tensor.c '#include "engine/kernels/linear.h"'
     check_sample "convert runs the model to calibrate" convert/calibrate.c '#include "engine/model/forward.h"' accepted
     check_sample "convert may not include the tokenizer's inside" convert/convert.c '#include "tokenizer/tokenizer_internal.h"'
     check_sample "cli may not include forward" engine/cli/cmd_run.c '#include "engine/model/forward.h"'

@@ -3,7 +3,7 @@
 #ifndef QINS_TESTS_SUPPORT_H
 #define QINS_TESTS_SUPPORT_H
 
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 #include "engine/runtime/model.h"
 
 #include <criterion/criterion.h>

@@ -1,8 +1,8 @@
 // Small random models; see support.h.
 #include "engine/base/half.h"
 #include "engine/base/map.h"
-#include "engine/format/qinswriter.h"
-#include "engine/kernels/encode.h"
+#include "engine/format/writer.h"
+#include "engine/kernels/encoder.h"
 #include "tests/support.h"
 
 #include "engine/base/memory.h"

@@ -1,7 +1,7 @@
 // Whole conversions: what the file holds, and that it depends on folder and options alone.
 #include "convert/convert.h"
 #include "engine/base/map.h"
-#include "engine/format/qinsfile.h"
+#include "engine/format/image.h"
 #include "tests/hf_fixture.h"
 
 #include <criterion/criterion.h>

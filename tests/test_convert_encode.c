@@ -1,5 +1,5 @@
 // One tensor from file to payload: every pair of types, the errors, and independence of the number of threads.
-#include "convert/encode.h"
+#include "convert/encode_tensor.h"
 #include "engine/base/buffer.h"
 #include "engine/base/half.h"
 

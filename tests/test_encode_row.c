@@ -1,6 +1,6 @@
 // The data-free encoder for every coded type of the table: rows of all kinds at every tier, the search of a block
 // against brute force, and what an outlier costs.
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 #include "tests/support.h"
 
 #include <float.h>

@@ -4,7 +4,7 @@
 #include "engine/base/buffer.h"
 #include "engine/base/file.h"
 #include "engine/base/map.h"
-#include "engine/format/qinswriter.h"
+#include "engine/format/writer.h"
 #include "engine/measure/machine.h"
 #include "engine/model/attention.h"
 #include "engine/runtime/sampler.h"

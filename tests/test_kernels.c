@@ -1,6 +1,6 @@
 // The scalar tier against plain arithmetic in double, or in integers, that shares nothing with it.
 #include "engine/base/half.h"
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 #include "tests/support.h"
 
 #include <math.h>

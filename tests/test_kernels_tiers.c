@@ -1,7 +1,7 @@
 // Every tier of kernels that this machine has equals the scalar one bit for bit: odd sizes, arrays that end at a page
 // which may not be touched, zeros, subnormal and huge numbers, NaN, the extremes of codes, scale bytes and activations.
 #include "engine/base/half.h"
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 #include "engine/kernels/tiers.h"
 #include "tests/support.h"
 

@@ -1,6 +1,6 @@
 // The KV cache: what is stored comes back as its type says, positions do not touch each other, sizes are those of the
 // model.
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 #include "engine/kernels/tiers.h"
 #include "engine/model/kvcache.h"
 #include "tests/support.h"

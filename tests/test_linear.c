@@ -143,8 +143,8 @@ static void multiply_all_at_once(void *context, size_t item, size_t worker) {
     crowd->n_ready++;
     while (crowd->n_ready < CROWD) sched_yield();
     for (int i = 0; i < ROUNDS; i++)
-        qins_sgemm(crowd->y + item * SIDE * SIDE, SIDE, crowd->a, SIDE, crowd->a, SIDE, SIDE, SIDE, SIDE,
-                   (qins_sgemm_form){.alpha = 1.0f});
+        qins_blas_sgemm(crowd->y + item * SIDE * SIDE, SIDE, crowd->a, SIDE, crowd->a, SIDE, SIDE, SIDE, SIDE,
+                        (qins_blas_form){.alpha = 1.0f});
 }
 
 Test(linear, sgemm_by_more_threads_than_openblas_has_buffers_for) {

@@ -1,6 +1,6 @@
 // Opening of a model: its file and its tokenizer must belong together.
 #include "engine/base/memory.h"
-#include "engine/format/qinswriter.h"
+#include "engine/format/writer.h"
 #include "engine/runtime/model.h"
 #include "tests/support.h"
 #include "tests/tokenizer_support.h"

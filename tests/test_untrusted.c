@@ -1,7 +1,7 @@
 // A model file that somebody else writes to while it is open: what was checked stays as it was checked, and weights may
 // be any bytes. Run with config=asan, these find any access outside.
 #include "engine/base/map.h"
-#include "engine/format/qinsfile.h"
+#include "engine/format/image.h"
 #include "tests/hf_model.h"
 #include "tests/support.h"
 

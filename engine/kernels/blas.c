@@ -1,9 +1,10 @@
-// Loading OpenBLAS; see blas.h.
+// OpenBLAS; see blas.h.
 #define _POSIX_C_SOURCE 200809L // setenv
 #include "engine/kernels/blas.h"
 
 #include "engine/base/memory.h"
 
+#include <cblas.h>
 #include <dlfcn.h>
 #include <semaphore.h>
 #include <stdint.h>
@@ -11,7 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static qins_blas blas;
+static struct functions {
+    __typeof__(cblas_sgemm) *sgemm;
+    __typeof__(cblas_strsm) *strsm;
+    __typeof__(openblas_get_config) *get_config;
+} functions;
 static sem_t free_buffers;
 
 // The names that distributions give it; "so" comes with its development files.
@@ -72,30 +77,50 @@ static unsigned count_buffers(const char *config) {
 }
 
 qins_status qins_blas_open(size_t n_threads, qins_error *error) {
-    if (blas.sgemm != NULL) return QINS_OK;
+    if (functions.sgemm != NULL) return QINS_OK;
     check_room(n_threads, error);
     void *library = error->status == QINS_OK ? load_library(error) : NULL;
     if (library == NULL) return error->status;
     limit_threads(library, error);
-    const qins_blas found = {(__typeof__(cblas_sgemm) *)function(library, "cblas_sgemm", error),
-                             (__typeof__(cblas_strsm) *)function(library, "cblas_strsm", error),
-                             (__typeof__(openblas_get_config) *)function(library, "openblas_get_config", error)};
+    const struct functions found = {(__typeof__(cblas_sgemm) *)function(library, "cblas_sgemm", error),
+                                    (__typeof__(cblas_strsm) *)function(library, "cblas_strsm", error),
+                                    (__typeof__(openblas_get_config) *)function(library, "openblas_get_config", error)};
     if (error->status == QINS_OK && sem_init(&free_buffers, 0, count_buffers(found.get_config())) != 0)
         qins_fail_errno(error, QINS_FAILED, "cannot prepare for calls of OpenBLAS");
-    if (error->status == QINS_OK) blas = found; // the library stays loaded
+    if (error->status == QINS_OK) functions = found; // the library stays loaded
     return error->status;
 }
 
-const qins_blas *qins_blas_get(void) {
-    return &blas;
+const char *qins_blas_config(void) {
+    return functions.get_config();
 }
 
-const qins_blas *qins_blas_enter(void) {
+// --- calls, for which the library has so many buffers: it ends the program for a thread that finds none ---
+
+static const struct functions *enter(void) {
     while (sem_wait(&free_buffers) != 0) { // a signal came
     }
-    return &blas;
+    return &functions;
 }
 
-void qins_blas_leave(void) {
+static void leave(void) {
     sem_post(&free_buffers);
+}
+
+void qins_blas_sgemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
+                     size_t m, size_t n, size_t k, qins_blas_form form) {
+    const struct functions *blas = enter();
+    blas->sgemm(CblasRowMajor, form.a_is_transposed ? CblasTrans : CblasNoTrans,
+                form.b_is_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, form.alpha, a,
+                (blasint)a_stride, b, (blasint)b_stride, form.beta, c, (blasint)c_stride);
+    leave();
+}
+
+void qins_blas_cholesky_solve(float *y, size_t n, const float *factor, size_t cols) {
+    const CBLAS_TRANSPOSE order[] = {CblasTrans, CblasNoTrans}; // y = y L^-T, then y = y L^-1
+    const struct functions *blas = enter();
+    for (int i = 0; i < 2; i++)
+        blas->strsm(CblasRowMajor, CblasRight, CblasLower, order[i], CblasNonUnit, (blasint)n, (blasint)cols, 1.0f,
+                    factor, (blasint)cols, y, (blasint)cols);
+    leave();
 }

@@ -6,23 +6,27 @@
 
 #include "engine/base/error.h"
 
-#include <cblas.h>
 #include <stddef.h>
 
-typedef struct qins_blas {
-    __typeof__(cblas_sgemm) *sgemm;
-    __typeof__(cblas_strsm) *strsm;
-    __typeof__(openblas_get_config) *get_config;
-} qins_blas;
-
 // Load it, once, from the main thread, for calls by so many threads. QINS_FAILED if there is none, it keeps threads of
-// its own, or there is no room for its buffers, for which it would wait forever.
+// its own, or there is no room for its buffers, for which it would wait forever. The rest comes after it.
 qins_status qins_blas_open(size_t n_threads, qins_error *error);
 
-// Its functions, once qins_blas_open has succeeded. Calls of sgemm and strsm stand between enter and leave, which let
-// in as many threads as the library has buffers for: it ends the program for one that finds none.
-const qins_blas *qins_blas_get(void);
-const qins_blas *qins_blas_enter(void);
-void qins_blas_leave(void);
+const char *qins_blas_config(void); // its version and kernels
+
+// How qins_blas_sgemm reads a and b, and its factors.
+typedef struct qins_blas_form {
+    bool a_is_transposed; // a[k, m]; otherwise a[m, k]
+    bool b_is_transposed; // b[n, k]; otherwise b[k, n]
+    float alpha, beta;
+} qins_blas_form;
+
+// c[m, n] = alpha a b + beta c, for rows that lie a_stride, b_stride and c_stride floats apart; with beta = 0 c may
+// hold anything.
+void qins_blas_sgemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride,
+                     size_t m, size_t n, size_t k, qins_blas_form form);
+
+// y[n, cols] = y (L L^T)^-1, for the lower triangle of factor[cols, cols], rows cols floats apart.
+void qins_blas_cholesky_solve(float *y, size_t n, const float *factor, size_t cols);
 
 #endif

@@ -1,6 +1,6 @@
 // The kernels of every tier on vector instructions, in the words of a lanes_*.h that the tier includes first: sixteen
 // lanes, the rows of a panel. Formulas and orders are those of kernels.h.
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 #include "engine/kernels/kernels.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 // The scalar tier: the definition of every kernel, as the plainest loops there are. See kernels.h.
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 #include "engine/kernels/kernels.h"
 
 #include <math.h>

@@ -51,15 +51,6 @@ qins_matmul qins_compute_matmul(const qins_compute *compute) {
     return compute->matmul == QINS_MATMUL_SGEMM ? QINS_MATMUL_SGEMM : QINS_MATMUL_EXACT;
 }
 
-void qins_sgemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride, size_t m,
-                size_t n, size_t k, qins_sgemm_form form) {
-    const qins_blas *blas = qins_blas_enter();
-    blas->sgemm(CblasRowMajor, form.a_is_transposed ? CblasTrans : CblasNoTrans,
-                form.b_is_transposed ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, form.alpha, a,
-                (blasint)a_stride, b, (blasint)b_stride, form.beta, c, (blasint)c_stride);
-    qins_blas_leave();
-}
-
 struct linear_job {
     qins_compute *compute;
     float *y;       // [n, rows]
@@ -210,8 +201,8 @@ static void sgemm_item(void *context, size_t item, size_t worker) {
     for (size_t col = 0; col < w->cols; col += QINS_TILE_COLS) {
         const size_t n_cols = w->cols - col < QINS_TILE_COLS ? w->cols - col : QINS_TILE_COLS;
         decode_tile(job->compute->kernels, tile, w, row, padded, col, n_cols);
-        qins_sgemm(job->y + row, w->rows, job->x + col, w->cols, tile, padded, job->n, n_rows, n_cols,
-                   (qins_sgemm_form){.alpha = 1.0f, .beta = col == 0 ? 0.0f : 1.0f});
+        qins_blas_sgemm(job->y + row, w->rows, job->x + col, w->cols, tile, padded, job->n, n_rows, n_cols,
+                        (qins_blas_form){.alpha = 1.0f, .beta = col == 0 ? 0.0f : 1.0f});
     }
 }
 
@@ -238,6 +229,7 @@ static void multiply_exactly(struct linear_job *job) {
 }
 
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w) {
+    if (compute->on_linear != NULL && !compute->on_linear(compute->context, w, x, n)) return;
     struct linear_job job = {.compute = compute, .w = w, .x = x, .y = y, .n = n, .n_panels = qins_panels(w->rows)};
     if (qins_compute_matmul(compute) == QINS_MATMUL_SGEMM) {
         qins_pool_run(compute->pool, (w->rows + QINS_TILE_ROWS - 1) / QINS_TILE_ROWS, sgemm_item, &job);
@@ -252,13 +244,4 @@ void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, cons
         job.y = y + done * w->rows;
         multiply_exactly(&job);
     }
-}
-
-void qins_cholesky_solve(float *y, size_t n, const float *factor, size_t cols) {
-    const CBLAS_TRANSPOSE order[] = {CblasTrans, CblasNoTrans}; // y = y L^-T, then y = y L^-1
-    const qins_blas *blas = qins_blas_enter();
-    for (int i = 0; i < 2; i++)
-        blas->strsm(CblasRowMajor, CblasRight, CblasLower, order[i], CblasNonUnit, (blasint)n, (blasint)cols, 1.0f,
-                    factor, (blasint)cols, y, (blasint)cols);
-    qins_blas_leave();
 }

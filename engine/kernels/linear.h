@@ -5,6 +5,10 @@
 #include "engine/base/pool.h"
 #include "engine/kernels/kernels.h"
 
+// Told of a product with W before it is computed: x[n, cols]. It may put another matrix of that shape in its place;
+// with false y stays as it is.
+typedef bool qins_on_linear(void *context, const qins_matrix *w, const float *x, size_t n);
+
 // What a forward pass computes with: threads, kernels, and scratch.
 typedef struct qins_compute {
     qins_pool *pool;             // owned
@@ -13,6 +17,8 @@ typedef struct qins_compute {
     float *tiles;                // reserved, [threads, QINS_TILE_FLOATS]: decoded weights and unfinished outputs
     int16_t *x;                  // reserved, [QINS_X_VALUES]: activations in block floating point
     float *x_scales;             // reserved, [QINS_X_VALUES / QINS_UNIT]
+    qins_on_linear *on_linear;   // who watches from outside; NULL: nobody
+    void *context;               // of on_linear
 } qins_compute;
 
 enum {
@@ -39,21 +45,5 @@ qins_matmul qins_compute_matmul(const qins_compute *compute);
 // y[n, rows] = x[n, cols] W^T for W[rows, cols] in panels, cols <= QINS_X_VALUES. No result depends on the number of
 // threads, and with exact products no row of y depends on n.
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w);
-
-// How qins_sgemm reads a and b, and its factors.
-typedef struct qins_sgemm_form {
-    bool a_is_transposed; // a[k, m]; otherwise a[m, k]
-    bool b_is_transposed; // b[n, k]; otherwise b[k, n]
-    float alpha, beta;
-} qins_sgemm_form;
-
-// Both after qins_blas_open. c[m, n] = alpha a b + beta c in the calling thread, for rows that lie a_stride, b_stride
-// and c_stride floats apart; with beta = 0 c may hold anything.
-void qins_sgemm(float *c, size_t c_stride, const float *a, size_t a_stride, const float *b, size_t b_stride, size_t m,
-                size_t n, size_t k, qins_sgemm_form form);
-
-// y[n, cols] = y (L L^T)^-1 in the calling thread, for the lower triangle of factor[cols, cols], rows cols floats
-// apart.
-void qins_cholesky_solve(float *y, size_t n, const float *factor, size_t cols);
 
 #endif

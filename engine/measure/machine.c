@@ -88,8 +88,8 @@ static void sgemm_item(void *context, size_t item, size_t worker) {
     const size_t n_rows = left < job->item_rows ? left : job->item_rows;
     const float *x = gauge->block, *w = x + gauge->x_floats;
     float *y = gauge->block + gauge->x_floats + gauge->w_floats;
-    qins_sgemm(y + row, job->shape.rows, x, cols, w + row * cols, cols, gauge->n, n_rows, cols,
-               (qins_sgemm_form){.b_is_transposed = true, .alpha = 1.0f});
+    qins_blas_sgemm(y + row, job->shape.rows, x, cols, w + row * cols, cols, gauge->n, n_rows, cols,
+                    (qins_blas_form){.b_is_transposed = true, .alpha = 1.0f});
 }
 
 void qins_sgemm_gauge_run(const qins_sgemm_gauge *gauge, double rates[QINS_SGEMM_SPLITS]) {
@@ -155,5 +155,5 @@ double qins_machine_integer(qins_pool *pool, const qins_kernels *kernels) {
 
 const char *qins_blas_name(void) {
     qins_error error = {0};
-    return qins_blas_open(1, &error) == QINS_OK ? qins_blas_get()->get_config() : "none that can be loaded";
+    return qins_blas_open(1, &error) == QINS_OK ? qins_blas_config() : "none that can be loaded";
 }

@@ -71,45 +71,64 @@ void qins_pass_free(qins_pass *pass) {
     *pass = (qins_pass){0};
 }
 
-// --- steps: items of the jobs are rows, if nothing else is said; the job of a single one runs on the calling thread
-// ---
+// --- steps ---
 
-static void each_row(qins_pass *pass, qins_pool_job *job) {
-    qins_pool_run(pass->compute->pool, pass->n, job, pass);
+// What a step makes of each row: out[n, ...] of x[n, ...].
+struct rows {
+    const qins_pass *pass;
+    float *out;
+    const float *x, *weight;
+};
+
+// Items of the job are rows; the job of a single one runs on the calling thread.
+static void each_row(const qins_pass *pass, qins_pool_job *job, float *out, const float *x, const float *weight) {
+    struct rows rows = {pass, out, x, weight};
+    qins_pool_run(pass->compute->pool, pass->n, job, &rows);
 }
 
 static void embed_row(void *context, size_t row, size_t worker) {
     (void)worker;
-    const qins_pass *pass = context;
+    const struct rows *rows = context;
+    const qins_pass *pass = rows->pass;
     const qins_network *network = pass->network;
     const qins_span *span = pass->rows[row].span;
-    const size_t index = pass->rows[row].index, half = network->rope.half;
-    qins_decode_rows(pass->x + row * network->config->hidden_dim, &network->weights.embedding, (size_t)span->ids[index],
-                     1);
+    const size_t index = pass->rows[row].index, dim = network->config->hidden_dim, half = network->rope.half;
+    qins_decode_rows(rows->out + row * dim, &network->weights.embedding, (size_t)span->ids[index], 1);
     qins_rope_angles(&network->rope, span->set, span->position + index, pass->cos_a + row * half,
                      pass->sin_a + row * half);
 }
 
-static void norm_row(void *context, size_t row, size_t worker) {
-    (void)worker;
-    const qins_pass *pass = context;
-    const size_t dim = pass->network->config->hidden_dim;
-    pass->compute->kernels->rmsnorm(pass->normed + row * dim, pass->x + row * dim, pass->norm, dim,
-                                    (float)pass->network->config->rms_eps);
+// The rows of the embedding, and the angles of the positions.
+static void embed(const qins_pass *pass, float *x) {
+    each_row(pass, embed_row, x, NULL, NULL);
 }
 
-static void rmsnorm(qins_pass *pass, const float *weight) {
-    pass->norm = weight;
-    each_row(pass, norm_row);
+static void rmsnorm_row(void *context, size_t row, size_t worker) {
+    (void)worker;
+    const struct rows *rows = context;
+    const qins_config *config = rows->pass->network->config;
+    const size_t dim = config->hidden_dim;
+    rows->pass->compute->kernels->rmsnorm(rows->out + row * dim, rows->x + row * dim, rows->weight, dim,
+                                          (float)config->rms_eps);
+}
+
+static void rmsnorm(const qins_pass *pass, float *normed, const float *x, const float *weight) {
+    each_row(pass, rmsnorm_row, normed, x, weight);
+}
+
+// y[n, rows] = x[n, cols] W^T
+static void linear(const qins_pass *pass, float *y, const float *x, const qins_matrix *w) {
+    qins_linear(pass->compute, y, x, pass->n, w);
 }
 
 static void rope_row(void *context, size_t row, size_t worker) {
     (void)worker;
-    const qins_pass *pass = context;
+    const struct rows *rows = context;
+    const qins_pass *pass = rows->pass;
     const qins_network *network = pass->network;
     const qins_config *config = network->config;
     const bool is_turned = qins_type_is_coded(pass->rows[row].span->cache->k_type);
-    float *heads = pass->qkv + row * qins_config_qkv_dim(config); // [n_heads + n_kv_heads, head_dim]: q, k
+    float *heads = rows->out + row * qins_config_qkv_dim(config); // [n_heads + n_kv_heads, head_dim]: q, k
     for (size_t head = 0; head < config->n_heads + config->n_kv_heads; head++, heads += config->head_dim) {
         qins_rope_rotate(&network->rope, heads, pass->cos_a + row * network->rope.half,
                          pass->sin_a + row * network->rope.half);
@@ -117,131 +136,124 @@ static void rope_row(void *context, size_t row, size_t worker) {
     }
 }
 
-static void rope(qins_pass *pass) {
-    each_row(pass, rope_row);
+static void rope(const qins_pass *pass, float *qkv) {
+    each_row(pass, rope_row, qkv, NULL, NULL);
 }
+
+// The keys and values of a span, on their way into its cache.
+struct append {
+    const qins_config *config;
+    const qins_span *span;
+    size_t layer;
+    const float *qkv; // [span->n, qkv_dim]
+};
 
 // An item is the positions of one tile of the cache, whose keys share lines of memory.
 static void append_tile(void *context, size_t item, size_t worker) {
     (void)worker;
-    const qins_pass *pass = context;
-    const qins_config *config = pass->network->config;
-    const qins_span *span = pass->span;
+    const struct append *append = context;
+    const qins_config *config = append->config;
+    const qins_span *span = append->span;
     const size_t dim = config->head_dim, end = span->position + span->n;
     size_t position = (span->position / QINS_PANEL + item) * QINS_PANEL;
     const size_t tile_end = position + QINS_PANEL < end ? position + QINS_PANEL : end;
     if (position < span->position) position = span->position;
     for (; position < tile_end; position++) {
-        const size_t row = pass->first + position - span->position;
-        const float *k = pass->qkv + row * qins_config_qkv_dim(config) + qins_config_q_dim(config);
+        const size_t row = position - span->position;
+        const float *k = append->qkv + row * qins_config_qkv_dim(config) + qins_config_q_dim(config);
         const float *v = k + qins_config_kv_dim(config);
         for (size_t head = 0; head < config->n_kv_heads; head++)
-            qins_kvcache_store(span->cache, pass->layer, head, position, k + head * dim, v + head * dim);
+            qins_kvcache_store(span->cache, append->layer, head, position, k + head * dim, v + head * dim);
     }
 }
 
-// The keys and values of pass->span go into its cache.
-static void kv_append(qins_pass *pass) {
-    const size_t end = pass->span->position + pass->span->n;
-    qins_pool_run(pass->compute->pool, qins_panels(end) - pass->span->position / QINS_PANEL, append_tile, pass);
+static void kv_append(const qins_pass *pass, size_t layer, const float *qkv) {
+    const qins_config *config = pass->network->config;
+    for (size_t i = 0; i < pass->n_spans; i++) {
+        const qins_span *span = &pass->spans[i];
+        struct append append = {config, span, layer, qkv};
+        const size_t n_tiles = qins_panels(span->position + span->n) - span->position / QINS_PANEL;
+        qins_pool_run(pass->compute->pool, n_tiles, append_tile, &append);
+        qkv += span->n * qins_config_qkv_dim(config);
+    }
 }
 
-// heads[n, q_dim] from q, k and v, span by span.
-static void attention(qins_pass *pass) {
-    const qins_config *config = pass->network->config;
-    const size_t q_dim = qins_config_q_dim(config), qkv_dim = qins_config_qkv_dim(config);
-    pass->first = 0;
+// Of each span's queries, the first q_dim of a row of qkv, over its cache.
+static void attention(qins_pass *pass, float *heads, const float *qkv, size_t layer) {
+    const size_t q_dim = qins_config_q_dim(pass->network->config), qkv_dim = qins_config_qkv_dim(pass->network->config);
     for (size_t i = 0; i < pass->n_spans; i++) {
-        const qins_span *span = pass->span = &pass->spans[i];
-        kv_append(pass);
-        qins_attention_run(&pass->attention, pass->heads + pass->first * q_dim, pass->qkv + pass->first * qkv_dim,
-                           qkv_dim, span->cache, pass->layer, span->n, span->position);
-        pass->first += span->n;
+        const qins_span *span = &pass->spans[i];
+        qins_attention_run(&pass->attention, heads, qkv, qkv_dim, span->cache, layer, span->n, span->position);
+        heads += span->n * q_dim;
+        qkv += span->n * qkv_dim;
     }
 }
 
 static void swiglu_row(void *context, size_t row, size_t worker) {
     (void)worker;
-    const qins_pass *pass = context;
-    const size_t ffn = pass->network->config->ffn_dim;
-    const float *gate = pass->gate_up + row * 2 * ffn;
-    pass->compute->kernels->swiglu(pass->act + row * ffn, gate, gate + ffn, ffn);
+    const struct rows *rows = context;
+    const size_t ffn = rows->pass->network->config->ffn_dim;
+    const float *gate = rows->x + row * 2 * ffn;
+    rows->pass->compute->kernels->swiglu(rows->out + row * ffn, gate, gate + ffn, ffn);
 }
 
-static void swiglu(qins_pass *pass) {
-    each_row(pass, swiglu_row);
+static void swiglu(const qins_pass *pass, float *act, const float *gate_up) {
+    each_row(pass, swiglu_row, act, gate_up, NULL);
 }
 
 static void add_row(void *context, size_t row, size_t worker) {
     (void)worker;
-    const qins_pass *pass = context;
-    const size_t dim = pass->network->config->hidden_dim;
-    float *x = pass->x + row * dim;
-    const float *branch = pass->branch + row * dim;
+    const struct rows *rows = context;
+    const size_t dim = rows->pass->network->config->hidden_dim;
+    float *x = rows->out + row * dim;
+    const float *branch = rows->x + row * dim;
     for (size_t i = 0; i < dim; i++) x[i] += branch[i];
 }
 
-static void add(qins_pass *pass) {
-    each_row(pass, add_row);
+static void add(const qins_pass *pass, float *x, const float *branch) {
+    each_row(pass, add_row, x, branch, NULL);
 }
 
 // --- the pass ---
 
-void qins_pass_begin(qins_pass *pass, const qins_network *network, const qins_span *spans, size_t n_spans) {
-    pass->network = network;
-    pass->spans = spans;
-    pass->n_spans = n_spans;
-    pass->n = 0;
+void qins_pass_begin(qins_pass *p, const qins_network *network, const qins_span *spans, size_t n_spans) {
+    p->network = network;
+    p->spans = spans;
+    p->n_spans = n_spans;
+    p->n = 0;
     for (size_t i = 0; i < n_spans; i++)
-        for (size_t index = 0; index < spans[i].n; index++) pass->rows[pass->n++] = (qins_pass_row){&spans[i], index};
-    place_buffers(pass, network->config, pass->n_rows, qins_pool_threads(pass->compute->pool), pass->block);
-    each_row(pass, embed_row); // x[n, hidden_dim], and the angles of the positions
+        for (size_t index = 0; index < spans[i].n; index++) p->rows[p->n++] = (qins_pass_row){&spans[i], index};
+    place_buffers(p, network->config, p->n_rows, qins_pool_threads(p->compute->pool), p->block);
+    embed(p, p->x); // x[n, hidden_dim]
 }
 
-// Who looks at the products of a layer.
-struct onlooker {
-    qins_on_product *on_product; // NULL: nobody
-    void *context;
-};
-
-// y[n, rows] = x[n, cols] W^T for a matrix of the layer; false when the onlooker stops the pass.
-static bool linear(const qins_pass *pass, const struct onlooker *onlooker, float *y, const float *x, size_t tensor,
-                   const qins_matrix *w) {
-    if (onlooker->on_product != NULL && !onlooker->on_product(onlooker->context, pass->layer, tensor, x, pass->n))
-        return false;
-    qins_linear(pass->compute, y, x, pass->n, w);
-    return true;
-}
-
-bool qins_pass_layer(qins_pass *p, size_t layer, qins_on_product *on_product, void *context) {
+void qins_pass_layer(qins_pass *p, size_t layer) {
     const qins_layer *w = &p->network->weights.layers[layer];
-    const struct onlooker o = {on_product, context};
-    p->layer = layer;
 
-    rmsnorm(p, w->input_norm);                                              // normed[n, hidden_dim]
-    if (!linear(p, &o, p->qkv, p->normed, QINS_QKV, &w->qkv)) return false; // qkv[n, qkv_dim]
-    rope(p);                                                                // q and k rotated in place
-    attention(p);                                                           // k, v to the caches; heads[n, q_dim]
-    if (!linear(p, &o, p->branch, p->heads, QINS_OUTPUT, &w->output)) return false; // branch[n, hidden_dim]
-    add(p);                                                                         // x[n, hidden_dim]
+    rmsnorm(p, p->normed, p->x, w->input_norm); // normed[n, hidden_dim]
+    linear(p, p->qkv, p->normed, &w->qkv);      // qkv[n, qkv_dim]
+    rope(p, p->qkv);                            // q and k rotated in place
+    kv_append(p, layer, p->qkv);                // k and v into the caches
+    attention(p, p->heads, p->qkv, layer);      // heads[n, q_dim]
+    linear(p, p->branch, p->heads, &w->output); // branch[n, hidden_dim]
+    add(p, p->x, p->branch);                    // x[n, hidden_dim]
 
-    rmsnorm(p, w->post_norm);                                                           // normed[n, hidden_dim]
-    if (!linear(p, &o, p->gate_up, p->normed, QINS_GATE_UP, &w->gate_up)) return false; // gate_up[n, 2 * ffn_dim]
-    swiglu(p);                                                                          // act[n, ffn_dim]
-    if (!linear(p, &o, p->branch, p->act, QINS_DOWN, &w->down)) return false;           // branch[n, hidden_dim]
-    add(p);                                                                             // x[n, hidden_dim]
-    return true;
+    rmsnorm(p, p->normed, p->x, w->post_norm);     // normed[n, hidden_dim]
+    linear(p, p->gate_up, p->normed, &w->gate_up); // gate_up[n, 2 * ffn_dim]
+    swiglu(p, p->act, p->gate_up);                 // act[n, ffn_dim]
+    linear(p, p->branch, p->act, &w->down);        // branch[n, hidden_dim]
+    add(p, p->x, p->branch);                       // x[n, hidden_dim]
 }
 
-void qins_pass_norm(qins_pass *pass) {
-    rmsnorm(pass, pass->network->weights.final_norm); // normed[n, hidden_dim]
+void qins_pass_norm(qins_pass *p) {
+    rmsnorm(p, p->normed, p->x, p->network->weights.final_norm); // normed[n, hidden_dim]
 }
 
 bool qins_forward(qins_pass *pass, const qins_network *network, const qins_span *spans, size_t n_spans,
                   qins_on_layer *on_layer, void *context) {
     qins_pass_begin(pass, network, spans, n_spans);
     for (size_t layer = 0; layer < network->config->n_layers; layer++) {
-        qins_pass_layer(pass, layer, NULL, NULL);
+        qins_pass_layer(pass, layer);
         if (on_layer != NULL && !on_layer(context, layer)) return false;
     }
     qins_pass_norm(pass);

@@ -22,9 +22,8 @@ typedef struct qins_network {
 qins_status qins_network_init(qins_network *network, const qins_image *image, qins_error *error);
 void qins_network_free(qins_network *network);
 
-// New tokens of one sequence, n >= 1, each below vocab_size. The cache must hold the tokens before them, rotated with
-// the same set, and have room. Spans of a pass may share a cache if all of them begin at position 0: each then
-// overwrites what the one before it left there.
+// New tokens of one sequence, n >= 1, each below vocab_size. The cache, one for each span of a pass, must hold the
+// tokens before them, rotated with the same set, and have room.
 typedef struct qins_span {
     qins_kvcache *cache;
     const int32_t *ids; // [n], at position, position + 1, ...
@@ -37,10 +36,6 @@ typedef struct qins_pass_row {
     const qins_span *span;
     size_t index;
 } qins_pass_row;
-
-// Called before every product with a matrix of a layer (`tensor`: QINS_QKV, ...) with what it is multiplied by,
-// x[n, cols]; it may put another matrix of that shape into the network's weights. False stops the pass.
-typedef bool qins_on_product(void *context, size_t layer, size_t tensor, const float *x, size_t n);
 
 // Called after every layer of a pass; false stops it.
 typedef bool qins_on_layer(void *context, size_t layer);
@@ -67,11 +62,6 @@ typedef struct qins_pass {
     float *cos_a;   // [n, rope_dim / 2]
     float *sin_a;   // [n, rope_dim / 2]
     float *logits;  // [QINS_LOGIT_ROWS, vocab_size], for the caller's use
-    // Of the step that runs.
-    size_t layer;
-    const float *norm; // its weight
-    const qins_span *span;
-    size_t first; // row of that span's first token
 } qins_pass;
 
 // Bytes that a pass of at most n_rows rows reserves for this configuration.
@@ -93,7 +83,7 @@ bool qins_forward(qins_pass *pass, const qins_network *network, const qins_span 
 // The same layer by layer: x becomes the embedding, then what each layer makes of it, and `normed` what the head is
 // multiplied by.
 void qins_pass_begin(qins_pass *pass, const qins_network *network, const qins_span *spans, size_t n_spans);
-bool qins_pass_layer(qins_pass *pass, size_t layer, qins_on_product *on_product, void *context);
+void qins_pass_layer(qins_pass *pass, size_t layer);
 void qins_pass_norm(qins_pass *pass);
 
 // logits[n, vocab_size] of hidden[n, hidden_dim], rows of `normed`; n <= QINS_LOGIT_ROWS.

@@ -15,7 +15,7 @@
 
 #include "engine/base/pool.h"
 #include "engine/format/config.h"
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 
 #include <stdatomic.h>
 

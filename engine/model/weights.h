@@ -2,7 +2,7 @@
 #ifndef QINS_MODEL_WEIGHTS_H
 #define QINS_MODEL_WEIGHTS_H
 
-#include "engine/format/qinsfile.h"
+#include "engine/format/image.h"
 
 // One decoder layer. Widths as in qins_config; q_dim = n_heads * head_dim, qkv_dim = q_dim + 2 * kv_dim.
 typedef struct qins_layer {

@@ -22,5 +22,5 @@ $cc -std=c11 -D_POSIX_C_SOURCE=200809L -I. -MM -MP -MT "$object" -MF "${object%.
 touch "$tmp/fuzz/libraries" "$object"
 compiled() { run_make -n config=fuzz BUILD="$tmp/fuzz" "$@" "$object" | grep -c 'CC tests/fuzz/fuzz_qinsfile.c'; }
 equal "a fuzzer that is up to date" 0 "$(compiled)"
-equal "a fuzzer after a change of a header" 1 "$(compiled -W engine/format/qinsfile.h)"
+equal "a fuzzer after a change of a header" 1 "$(compiled -W engine/format/image.h)"
 exit $failed

@@ -1,7 +1,7 @@
 // One tensor from its rows in open files to the bytes of its type, in pieces of rows on all threads. Knows no folder
 // and no .qins file: where the bytes go is the caller's business. The result does not depend on the number of threads.
-#ifndef QINS_CONVERT_ENCODE_H
-#define QINS_CONVERT_ENCODE_H
+#ifndef QINS_CONVERT_ENCODE_TENSOR_H
+#define QINS_CONVERT_ENCODE_TENSOR_H
 
 #include "convert/feedback.h"
 #include "convert/rows.h"

@@ -1,7 +1,7 @@
 // A .qins file, mapped and validated. Opening checks the preamble, the header's hash, the header and that the sections
 // cover the file exactly; qins_image_verify checks the payload as well.
-#ifndef QINS_FORMAT_QINSFILE_H
-#define QINS_FORMAT_QINSFILE_H
+#ifndef QINS_FORMAT_IMAGE_H
+#define QINS_FORMAT_IMAGE_H
 
 #include "engine/base/pool.h"
 #include "engine/format/header.h"

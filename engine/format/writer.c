@@ -1,6 +1,6 @@
-// Writing of .qins files; see qinswriter.h. The header comes first in the file but is known last: its room is set aside
+// Writing of .qins files; see writer.h. The header comes first in the file but is known last: its room is set aside
 // from a print with every number at its widest, and the final text is padded with spaces.
-#include "engine/format/qinswriter.h"
+#include "engine/format/writer.h"
 
 #include "engine/base/buffer.h"
 #include "engine/base/file.h"

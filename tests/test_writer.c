@@ -1,7 +1,7 @@
 // The writer: the same bytes however they are handed over, the golden file, misuse.
 #include "engine/base/file.h"
 #include "engine/base/map.h"
-#include "engine/format/qinswriter.h"
+#include "engine/format/writer.h"
 #include "tests/support.h"
 
 #include <fcntl.h>
@@ -67,7 +67,7 @@ static void check_golden(const struct golden *golden) {
     free(bytes);
 }
 
-Test(qinswriter, writes_the_golden_files) {
+Test(writer, writes_the_golden_files) {
     for (size_t i = 0; i < N_GOLDENS; i++) check_golden(&goldens[i]);
 }
 
@@ -94,7 +94,7 @@ static void check_golden_is_read(const struct golden *golden) {
     qins_image_close(image);
 }
 
-Test(qinswriter, the_golden_files_are_read) {
+Test(writer, the_golden_files_are_read) {
     for (size_t i = 0; i < N_GOLDENS; i++) check_golden_is_read(&goldens[i]);
 }
 
@@ -130,7 +130,7 @@ static char *written_in_pieces(const qins_config *config, size_t piece, size_t *
     return file;
 }
 
-Test(qinswriter, pieces_do_not_matter) {
+Test(writer, pieces_do_not_matter) {
     const qins_config config = golden_config();
     size_t size, first_size;
     char *first = written_in_pieces(&config, 1000, &first_size);
@@ -142,7 +142,7 @@ Test(qinswriter, pieces_do_not_matter) {
     free(first);
 }
 
-Test(qinswriter, the_layout_is_known_before_anything_is_written) {
+Test(writer, the_layout_is_known_before_anything_is_written) {
     const qins_config config = tiny_config();
     qins_error error = {0};
     qins_header planned, written;
@@ -167,7 +167,7 @@ Test(qinswriter, the_layout_is_known_before_anything_is_written) {
     close(fd);
 }
 
-Test(qinswriter, too_many_and_too_few_bytes_are_refused) {
+Test(writer, too_many_and_too_few_bytes_are_refused) {
     const qins_config config = golden_config();
     qins_error error = {0};
     qins_header header;
@@ -194,7 +194,7 @@ Test(qinswriter, too_many_and_too_few_bytes_are_refused) {
     close(fd);
 }
 
-Test(qinswriter, a_file_that_cannot_be_written_is_named) {
+Test(writer, a_file_that_cannot_be_written_is_named) {
     const qins_config config = golden_config();
     qins_error error = {0};
     qins_header header;

@@ -3,8 +3,8 @@
 // How far a weight is from the nearest code depends only on w / (d k), and on the sign of k and the shift t. So these
 // distances are tabulated, and a scale byte is judged by sums over the table: a block of 32 weights under k, -k, and
 // both shifts takes 32 look-ups of four numbers. The codes of the best one are then found exactly.
-#ifndef QINS_KERNELS_ENCODE_H
-#define QINS_KERNELS_ENCODE_H
+#ifndef QINS_KERNELS_ENCODER_H
+#define QINS_KERNELS_ENCODER_H
 
 #include "engine/kernels/kernels.h"
 

@@ -1,6 +1,6 @@
 // Writing of .qins files, front to back with bounded memory: the converter's side of FORMAT.md.
-#ifndef QINS_FORMAT_QINSWRITER_H
-#define QINS_FORMAT_QINSWRITER_H
+#ifndef QINS_FORMAT_WRITER_H
+#define QINS_FORMAT_WRITER_H
 
 #include "engine/format/header.h"
 

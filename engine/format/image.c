@@ -1,5 +1,5 @@
-// Reading of .qins files; see qinsfile.h and FORMAT.md.
-#include "engine/format/qinsfile.h"
+// Reading of .qins files; see image.h and FORMAT.md.
+#include "engine/format/image.h"
 
 #include "engine/base/cursor.h"
 #include "engine/base/file.h"

@@ -1,5 +1,5 @@
-// The encoder; see encode.h.
-#include "engine/kernels/encode.h"
+// The encoder; see encoder.h.
+#include "engine/kernels/encoder.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,10 +1,10 @@
-// Encoding of one tensor; see encode.h. A piece of rows is read and encoded by all threads while one of them hands the
-// piece before it to the hash and to the sink, so there are two sets of buffers.
-#include "convert/encode.h"
+// Encoding of one tensor; see encode_tensor.h. A piece of rows is read and encoded by all threads while one of them
+// hands the piece before it to the hash and to the sink, so there are two sets of buffers.
+#include "convert/encode_tensor.h"
 
 #include "engine/base/half.h"
 #include "engine/base/memory.h"
-#include "engine/kernels/encode.h"
+#include "engine/kernels/encoder.h"
 #include "engine/kernels/tiers.h"
 
 #include <math.h>

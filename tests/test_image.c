@@ -1,7 +1,7 @@
 // Reading .qins files: what the writer wrote comes back; whatever is missing, added or changed is refused by name.
 #include "engine/base/half.h"
 #include "engine/base/map.h"
-#include "engine/format/qinsfile.h"
+#include "engine/format/image.h"
 #include "tests/support.h"
 
 #include <fcntl.h>
@@ -50,7 +50,7 @@ static void expect_refused(const uint8_t *bytes, size_t size, const char *messag
     guards_free(&guards);
 }
 
-Test(qinsfile, comes_back_as_written) {
+Test(image, comes_back_as_written) {
     const qins_type types[] = {QINS_F32, QINS_F16, QINS_BF16, QINS_QINS8};
     for (size_t t = 0; t < 4; t++) {
         const qins_config config = tiny_config();
@@ -87,7 +87,7 @@ Test(qinsfile, comes_back_as_written) {
     }
 }
 
-Test(qinsfile, every_truncation_is_refused) {
+Test(image, every_truncation_is_refused) {
     sample made = make_sample(QINS_QINS8);
     for (size_t size = 0; size < made.size; size++) {
         expect_refused(made.bytes, size, size < 8 ? "not a .qins file" : size < 40 ? "bytes needed" : "it was cut off");
@@ -103,7 +103,7 @@ Test(qinsfile, every_truncation_is_refused) {
     free_sample(&made);
 }
 
-Test(qinsfile, one_extra_byte_is_refused) {
+Test(image, one_extra_byte_is_refused) {
     sample made = make_sample(QINS_QINS8);
     uint8_t *longer = calloc(made.size + 1, 1);
     cr_assert_not_null(longer);
@@ -115,7 +115,7 @@ Test(qinsfile, one_extra_byte_is_refused) {
     free_sample(&made);
 }
 
-Test(qinsfile, every_flipped_byte_of_preamble_and_header_is_refused) {
+Test(image, every_flipped_byte_of_preamble_and_header_is_refused) {
     sample made = make_sample(QINS_QINS8);
     for (size_t i = 0; i < 64 + made.header_bytes; i++) {
         made.bytes[i] ^= (uint8_t)(1 << i % 8);
@@ -158,7 +158,7 @@ static void expect_header_refused(const char *from, const char *to, const char *
     free_sample(&made);
 }
 
-Test(qinsfile, hostile_headers_are_refused) {
+Test(image, hostile_headers_are_refused) {
     sample made = make_sample(QINS_QINS8);
     const qins_header *header = qins_image_header(made.image);
     char first[40], second[40], moved[40], tokenizer[40];
@@ -190,7 +190,7 @@ Test(qinsfile, hostile_headers_are_refused) {
 
 // The specification pads the header to a multiple of 64: otherwise bytes between it and the first section would belong
 // to nobody.
-Test(qinsfile, a_header_that_is_not_padded_is_refused) {
+Test(image, a_header_that_is_not_padded_is_refused) {
     sample made = make_sample(QINS_QINS8);
     size_t used = made.header_bytes;
     while (made.bytes[64 + used - 1] == ' ') used--;
@@ -203,7 +203,7 @@ Test(qinsfile, a_header_that_is_not_padded_is_refused) {
     free_sample(&made);
 }
 
-Test(qinsfile, hostile_header_lengths_are_refused) {
+Test(image, hostile_header_lengths_are_refused) {
     sample made = make_sample(QINS_QINS8);
     const uint64_t lengths[] = {0, made.size, made.size - 63, UINT64_MAX, UINT64_MAX - 63, INT64_MAX};
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
@@ -214,7 +214,7 @@ Test(qinsfile, hostile_header_lengths_are_refused) {
 }
 
 // A sparse file costs nothing to make, whatever its size.
-Test(qinsfile, a_header_beyond_the_bound_is_not_read) {
+Test(image, a_header_beyond_the_bound_is_not_read) {
     qins_error error = {0};
     uint8_t preamble[64] = QINS_MAGIC;
     const uint64_t size = UINT64_C(8) << 30;
@@ -229,14 +229,14 @@ Test(qinsfile, a_header_beyond_the_bound_is_not_read) {
     close(fd);
 }
 
-Test(qinsfile, a_damaged_tokenizer_is_found_at_opening) {
+Test(image, a_damaged_tokenizer_is_found_at_opening) {
     sample made = make_sample(QINS_QINS8);
     made.bytes[qins_image_header(made.image)->tokenizer_offset] ^= 1;
     expect_refused(made.bytes, made.size, "the tokenizer is damaged (its hash differs)");
     free_sample(&made);
 }
 
-Test(qinsfile, the_first_version_is_refused_with_what_to_do) {
+Test(image, the_first_version_is_refused_with_what_to_do) {
     sample made = make_sample(QINS_QINS8);
     made.bytes[8] = 1;
     expect_refused(made.bytes, made.size,
@@ -258,7 +258,7 @@ static void expect_damaged(sample *made, qins_pool *pool, size_t offset, const c
     made->bytes[offset] ^= 0x10;
 }
 
-Test(qinsfile, verify_names_what_is_damaged) {
+Test(image, verify_names_what_is_damaged) {
     for (size_t n_threads = 1; n_threads <= 3; n_threads++) {
         sample made = make_sample(QINS_QINS8);
         qins_error error = {0};
@@ -313,7 +313,7 @@ static void check_changed(qins_type type, size_t tensor_index, size_t offset, ui
 
 static const size_t gate_up = QINS_LAYER_INDEX + QINS_GATE_UP, down = QINS_LAYER_INDEX + QINS_DOWN;
 
-Test(qinsfile, verify_refuses_what_is_no_number) {
+Test(image, verify_refuses_what_is_no_number) {
     check_changed(QINS_BF16, down, 0, 0x3F81, 2, true);
     check_changed(QINS_BF16, down, 0, 0x7F80, 2, false); // infinity
     check_changed(QINS_BF16, down, 2, 0xFFC0, 2, false); // NaN
@@ -324,7 +324,7 @@ Test(qinsfile, verify_refuses_what_is_no_number) {
     check_changed(QINS_QINS8, QINS_EMBEDDING_INDEX, 4, 0xFF80, 2, false);
 }
 
-Test(qinsfile, verify_refuses_a_d_that_no_writer_makes) {
+Test(image, verify_refuses_a_d_that_no_writer_makes) {
     static const uint16_t sound[] = {0, 0x0080, 0x3F80, 0x7F7F};
     static const uint16_t unsound[] = {0x0001, 0x007F, 0x7F80, 0x7FC0, 0x8000, 0x8001, 0x8080, 0xBF80, 0xFF80, 0xFFFF};
     for (size_t i = 0; i < sizeof sound / sizeof *sound; i++) check_changed(QINS_QINS8, down, 2 * i, sound[i], 2, true);
@@ -335,7 +335,7 @@ Test(qinsfile, verify_refuses_a_d_that_no_writer_makes) {
 // A panel of down_proj has 32 bytes of d, 64 of scales, 32 zeros, and two units of codes; in columns 70 .. 127 is
 // padding. The last panel of gate_up_proj, at byte 8 * 1088, has 32 bytes of d, 32 of scales, and a unit; rows 12 .. 15
 // are padding.
-Test(qinsfile, verify_refuses_codes_and_padding_that_no_writer_makes) {
+Test(image, verify_refuses_codes_and_padding_that_no_writer_makes) {
     enum { CODES = 128, UNIT = 1024, LAST = 8 * 1088 };
     check_changed(QINS_QINS8, down, CODES + 5, 0x80, 1, false);           // code -128
     check_changed(QINS_QINS8, down, CODES + UNIT + 64 + 1, 127, 1, true); // row 0, column 69
@@ -354,7 +354,7 @@ Test(qinsfile, verify_refuses_codes_and_padding_that_no_writer_makes) {
 }
 
 // Without codes: [cols][16 rows].
-Test(qinsfile, verify_refuses_rows_after_the_last_that_are_not_zero) {
+Test(image, verify_refuses_rows_after_the_last_that_are_not_zero) {
     const size_t last = 8 * 48 * 16, head = QINS_LAYER_INDEX + 2 * QINS_TENSORS_PER_LAYER + 1;
     check_changed(QINS_F32, gate_up, (last + 11) * 4, 0x3F80, 2, true);
     check_changed(QINS_F32, gate_up, (last + 12) * 4, 1, 1, false);
@@ -363,7 +363,7 @@ Test(qinsfile, verify_refuses_rows_after_the_last_that_are_not_zero) {
     check_changed(QINS_QINS8, head, (3 * 48 * 16 + 47 * 16 + 2) * 2, 1, 1, false);
 }
 
-Test(qinsfile, a_long_list_of_damage_is_cut) {
+Test(image, a_long_list_of_damage_is_cut) {
     qins_config config = tiny_config();
     qins_error error = {0};
     size_t size;
@@ -383,7 +383,7 @@ Test(qinsfile, a_long_list_of_damage_is_cut) {
 
 // --- opening ---
 
-Test(qinsfile, opens_files_and_names_their_paths) {
+Test(image, opens_files_and_names_their_paths) {
     char *folder = temporary_folder();
     sample made = make_sample(QINS_BF16);
     qins_error error = {0};
@@ -412,7 +412,7 @@ Test(qinsfile, opens_files_and_names_their_paths) {
     remove_folder(folder);
 }
 
-Test(qinsfile, a_file_without_tokenizer_says_so) {
+Test(image, a_file_without_tokenizer_says_so) {
     const qins_config config = tiny_config();
     qins_error error = {0};
     qins_image *image = model_image(&config, 1, QINS_BF16);
