@@ -48,7 +48,7 @@ LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/fault.c engi
                      engine/base/thread.c engine/model/qinswriter.c, \
                      $(wildcard engine/base/*.c engine/kernels/*.c engine/model/*.c engine/runtime/*.c tokenizer/*.c))
 
-.PHONY: torture validate figures always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
+.PHONY: torture validate figures always all install uninstall dist test test-all test-emulated demo bench deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert $(LIBRARIES) ## build programs and library (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -164,8 +164,11 @@ uninstall: ## remove what install has put there (with the same PREFIX and DESTDI
 dist: $(PORTABLE)/qinsrun $(PORTABLE)/qinsconvert all ## make a tarball that runs on a bare Debian 12 (build/release/qins-*.tar.gz)
 	share/make_tarball.sh $(BUILD) "$(CC)" $(ARCHIVES) $(SHARED) $(LOADED)
 
-test: all $(BUILD)/qinstests $(TORTURE) ## build and run every test (QINS_TEST_DATA: more data, if you have it)
-	tests/run.sh $(BUILD)
+# T: the beginning of names of suites and scripts, or several.
+test: all $(BUILD)/qinstests $(TORTURE) ## build and run the tests, but for the slow ones (T=kernels: only those of a part)
+	tests/run.sh $(BUILD) $(T)
+test-all: all $(BUILD)/qinstests $(TORTURE) ## run every test (QINS_TEST_DATA: more data, if you have it)
+	tests/run.sh $(BUILD) all
 
 SUITES ?= *
 test-emulated: ## run the Criterion tests on an emulated AVX-512 tier (x86-64 with AVX2; libsimde-dev)
