@@ -229,10 +229,15 @@ deps: ## install what is missing (Debian and its relatives; the README lists oth
 format: ## put the sources into the project's form (clang-format)
 	clang-format -i $(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard include/*.h engine/*/*.h tokenizer/*.h convert/*.h tests/*.h)
 
+# For editors and clang-tidy: the command that compiles each source, as make would run it.
+compile_commands.json: always ## write it, for editors and clang-tidy
+	@$(MAKE) -Bn all $(BUILD)/qinstests | sed -nE -e '/ -c -o [^ ]+ [^ ]+\.c$$/!d' -e 's/[\"]/\\&/g' \
+	    -e 's|.* ([^ ]+)$$|{"directory": "$(CURDIR)", "file": "\1", "command": "&"}|p' | sed '1s/^/[/; $$!s/$$/,/; $$s/$$/]/' >$@
+
 clean: ## remove everything built
 	rm -rf build
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z_.-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
 
 -include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard tests/fuzz/*.c tests/linear/*.c tests/torture/*.c))
