@@ -12,9 +12,10 @@ CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 # AVX-512 on machines without it: SIMDe in place of the instructions, and the answer yes to every question for one.
 CFLAGS_emulated := -O2 -g -Wno-psabi -Itests/emulated '-D__builtin_cpu_supports(feature)=1'
 CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_coverage := -O0 -g --coverage -fprofile-update=atomic
 CFLAGS_counted := -O1 -fno-builtin
 ifeq ($(CFLAGS_$(config)),)
-$(error config=$(config) is unknown; use release, debug, asan, tsan, emulated, counted or fuzz)
+$(error config=$(config) is unknown; use release, debug, asan, tsan, emulated, coverage, counted or fuzz)
 endif
 
 # No FMA contraction and no fast-math: the bytes of the codes and the logits must not depend on the compiler.
@@ -48,7 +49,7 @@ LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/fault.c engi
                      engine/base/thread.c engine/model/qinswriter.c, \
                      $(wildcard engine/base/*.c engine/kernels/*.c engine/model/*.c engine/runtime/*.c tokenizer/*.c))
 
-.PHONY: torture validate figures always all install uninstall dist test test-all test-emulated demo bench deps fuzz format clean help
+.PHONY: torture validate figures always all install uninstall dist deb test test-all test-emulated demo bench deps fuzz format clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert $(LIBRARIES) ## build programs and library (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -163,6 +164,9 @@ uninstall: ## remove what install has put there (with the same PREFIX and DESTDI
 
 dist: $(PORTABLE)/qinsrun $(PORTABLE)/qinsconvert all ## make a tarball that runs on a bare Debian 12 (build/release/qins-*.tar.gz)
 	share/make_tarball.sh $(BUILD) "$(CC)" $(ARCHIVES) $(SHARED) $(LOADED)
+
+deb: all ## make a Debian package (build/release/qins_*.deb; dpkg-dev)
+	share/make_deb.sh $(BUILD) $(VERSION)
 
 # T: the beginning of names of suites and scripts, or several.
 test: all $(BUILD)/qinstests $(TORTURE) ## build and run the tests, but for the slow ones (T=kernels: only those of a part)
