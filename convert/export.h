@@ -19,7 +19,8 @@ typedef struct qins_export_options {
 qins_status qins_export_make_folder(const char *folder, bool force, bool *is_new, qins_error *error);
 
 // Write config.json, generation_config.json, model.safetensors and, where the file has a tokenizer, tokenizer.json and
-// tokenizer_config.json. They appear together, when all are complete; a failure leaves nothing in the folder. Progress is counted in bytes of weights.
+// tokenizer_config.json. They appear together, when all are complete; a failure leaves nothing in the folder. Progress
+// is counted in bytes of weights.
 qins_status qins_export_folder(const qins_image *image, const qins_export_options *options, qins_pool *pool,
                                qins_progress *progress, void *context, qins_error *error);
 
