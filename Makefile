@@ -49,7 +49,7 @@ LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/fault.c engi
                      engine/base/thread.c engine/model/qinswriter.c, \
                      $(wildcard engine/base/*.c engine/kernels/*.c engine/model/*.c engine/runtime/*.c tokenizer/*.c))
 
-.PHONY: torture validate figures always all install uninstall dist deb test test-all test-emulated demo bench deps fuzz format clean help
+.PHONY: torture validate figures always all install uninstall dist deb test test-all test-emulated demo bench deps fuzz format lint coverage clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert $(LIBRARIES) ## build programs and library (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -232,6 +232,14 @@ deps: ## install what is missing (Debian and its relatives; the README lists oth
 
 format: ## put the sources into the project's form (clang-format)
 	clang-format -i $(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard include/*.h engine/*/*.h tokenizer/*.h convert/*.h tests/*.h)
+
+lint: ## form and static analysis (LINT="format shellcheck": only these)
+	tests/lint.sh $(LINT)
+
+# With T= as for make test.
+coverage: ## run the tests and print which part of the sources they execute (gcov)
+	@$(MAKE) config=coverage all build/coverage/qinstests
+	tests/coverage/run.sh build/coverage $(T)
 
 # For editors and clang-tidy: the command that compiles each source, as make would run it.
 compile_commands.json: always ## write it, for editors and clang-tidy
