@@ -23,11 +23,16 @@ function flush_file() {
 }
 # "Lines executed:95.00% of 100"
 function read_percent() { split($0, part, /[:%]| of /); return part[2] }
-/^File / { file = $2; gsub(/'/, "", file); n_lines = n_branches = lines_percent = branches_percent = 0 }
-/^Lines executed:/ && file != "" { n_lines = $NF; lines_percent = read_percent() }
-/^Taken at least once:/ && file != "" { n_branches = $NF; branches_percent = read_percent() }
-/^$/ && file != "" { flush_file(); file = "" } # the sum over an object's files follows, without a name
+/^File / {
+    flush_file()
+    file = $2
+    gsub(/'/, "", file)
+    n_lines = n_branches = lines_percent = branches_percent = 0
+}
+/^Lines executed:/ && n_lines == 0 { n_lines = $NF; lines_percent = read_percent() } # at the end comes a sum over all
+/^Taken at least once:/ { n_branches = $NF; branches_percent = read_percent() }
 END {
+    flush_file()
     print "| what | lines | executed | branches | taken |\n| --- | ---: | ---: | ---: | ---: |"
     for (i = 1; i <= n_rows; i++) {
         name = order[i]
