@@ -12,7 +12,7 @@ CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 # AVX-512 on machines without it: SIMDe in place of the instructions, and the answer yes to every question for one.
 CFLAGS_emulated := -O2 -g -Wno-psabi -Itests/emulated '-D__builtin_cpu_supports(feature)=1'
 CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-CFLAGS_coverage := -O0 -g --coverage -fprofile-update=atomic
+CFLAGS_coverage := -O1 -g --coverage -fprofile-update=prefer-atomic
 CFLAGS_counted := -O1 -fno-builtin
 ifeq ($(CFLAGS_$(config)),)
 $(error config=$(config) is unknown; use release, debug, asan, tsan, emulated, coverage, counted or fuzz)

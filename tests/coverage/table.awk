@@ -3,8 +3,8 @@
 # of the lines and 90 % of the branches.
 BEGIN {
     parsers = "engine/base/json.c engine/model/config.c engine/model/header.c engine/model/qinsfile.c engine/server/fields.c " \
-              "engine/server/request.c convert/hf_config.c convert/hf_tokenizer.c convert/jinja_lexer.c convert/jinja_parser.c " \
-              "convert/safetensors.c tokenizer/pack.c"
+              "engine/server/request.c convert/hf_config.c convert/jinja_expression.c convert/jinja_lexer.c convert/jinja_parser.c " \
+              "convert/safetensors.c tokenizer/hf_tokenizer.c tokenizer/pack.c"
     n = split(parsers, list, " ")
     for (i = 1; i <= n; i++) is_parser[list[i]] = 1
 }
