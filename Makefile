@@ -12,9 +12,10 @@ CFLAGS_tsan := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 # AVX-512 on machines without it: SIMDe in place of the instructions, and the answer yes to every question for one.
 CFLAGS_emulated := -O2 -g -Wno-psabi -Itests/emulated '-D__builtin_cpu_supports(feature)=1'
 CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_coverage := -O1 -g --coverage -fprofile-update=prefer-atomic
 CFLAGS_counted := -O1 -fno-builtin
 ifeq ($(CFLAGS_$(config)),)
-$(error config=$(config) is unknown; use release, debug, asan, tsan, emulated, counted or fuzz)
+$(error config=$(config) is unknown; use release, debug, asan, tsan, emulated, coverage, counted or fuzz)
 endif
 
 # No FMA contraction and no fast-math: the bytes of the codes and the logits must not depend on the compiler.
@@ -48,7 +49,7 @@ LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/fault.c engi
                      engine/base/thread.c engine/format/writer.c, \
                      $(wildcard engine/base/*.c engine/kernels/*.c engine/format/*.c engine/model/*.c engine/runtime/*.c tokenizer/*.c))
 
-.PHONY: torture validate figures always all install uninstall dist test test-emulated demo bench deps fuzz format clean help
+.PHONY: torture validate figures always all install uninstall dist deb test test-all test-emulated demo bench deps fuzz format lint coverage clean help
 all: $(BUILD)/qinsrun $(BUILD)/qinsconvert $(LIBRARIES) ## build programs and library (config=release|debug|asan|tsan)
 
 # V=1 shows whole commands.
@@ -164,8 +165,14 @@ uninstall: ## remove what install has put there (with the same PREFIX and DESTDI
 dist: $(PORTABLE)/qinsrun $(PORTABLE)/qinsconvert all ## make a tarball that runs on a bare Debian 12 (build/release/qins-*.tar.gz)
 	share/make_tarball.sh $(BUILD) "$(CC)" $(ARCHIVES) $(SHARED) $(LOADED)
 
-test: all $(BUILD)/qinstests $(TORTURE) ## build and run every test (QINS_TEST_DATA: more data, if you have it)
-	tests/run.sh $(BUILD)
+deb: all ## make a Debian package (build/release/qins_*.deb; dpkg-dev)
+	share/make_deb.sh $(BUILD) $(VERSION)
+
+# T: the beginning of names of suites and scripts, or several.
+test: all $(BUILD)/qinstests $(TORTURE) ## build and run the tests, but for the slow ones (T=kernels: only those of a part)
+	tests/run.sh $(BUILD) $(T)
+test-all: all $(BUILD)/qinstests $(TORTURE) ## run every test (QINS_TEST_DATA: more data, if you have it)
+	tests/run.sh $(BUILD) all
 
 SUITES ?= *
 test-emulated: ## run the Criterion tests on an emulated AVX-512 tier (x86-64 with AVX2; libsimde-dev)
@@ -226,10 +233,23 @@ deps: ## install what is missing (Debian and its relatives; the README lists oth
 format: ## put the sources into the project's form (clang-format)
 	clang-format -i $(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard include/*.h engine/*/*.h tokenizer/*.h convert/*.h tests/*.h)
 
+lint: ## form and static analysis (LINT="format shellcheck": only these)
+	tests/lint.sh $(LINT)
+
+# With T= as for make test.
+coverage: ## run the tests and print which part of the sources they execute (gcov)
+	@$(MAKE) config=coverage all build/coverage/qinstests
+	tests/coverage/run.sh build/coverage $(T)
+
+# For editors and clang-tidy: the command that compiles each source, as make would run it.
+compile_commands.json: always ## write it, for editors and clang-tidy
+	@$(MAKE) -Bn all $(BUILD)/qinstests | sed -nE -e '/ -c -o [^ ]+ [^ ]+\.c$$/!d' -e 's/[\"]/\\&/g' \
+	    -e 's|.* ([^ ]+)$$|{"directory": "$(CURDIR)", "file": "\1", "command": "&"}|p' | sed '1s/^/[/; $$!s/$$/,/; $$s/$$/]/' >$@
+
 clean: ## remove everything built
 	rm -rf build
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z_.-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | expand -t 16
 
 -include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard tests/fuzz/*.c tests/linear/*.c tests/torture/*.c))

@@ -34,7 +34,8 @@ int fsync(int fd) {
     return is_refused("fsync") ? refuse(ENOTSUP) : is_refused("disk") ? refuse(EIO) : (int)syscall(SYS_fsync, fd);
 }
 
-// A connection to a process that cuts the file when it gets a byte, for in the sandbox none can; -1: nothing is to be cut.
+// A connection to a process that cuts the file when it gets a byte, for in the sandbox none can; -1: nothing is to be
+// cut.
 static int cutter = -1;
 
 __attribute__((constructor)) static void start_cutter(void) {
@@ -44,7 +45,8 @@ __attribute__((constructor)) static void start_cutter(void) {
     if (cut == NULL || bytes == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return;
     if (fork() == 0) {
         close(pair[0]);
-        while (read(pair[1], &byte, 1) == 1 && truncate(cut, atol(bytes)) == 0 && write(pair[1], &byte, 1) == 1) {}
+        while (read(pair[1], &byte, 1) == 1 && truncate(cut, atol(bytes)) == 0 && write(pair[1], &byte, 1) == 1) {
+        }
         _exit(0);
     }
     close(pair[1]);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tarball of make dist: the same bytes every time, and its programs run in a root with the C library and nothing
 # else. Usage: test_dist.sh BUILD_DIR
+# Slow: the sources are built once more.
 . "$(dirname "$0")/report.sh"
 
 if [ "$(basename "$build")" != release ]; then

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Every parser on input of n and of 2n parts, by counted operations (tests/linear). Usage: test_linear.sh BUILD_DIR
+# Slow: the sources are built once more.
 . "$(dirname "$0")/report.sh"
 case $(basename "$build") in
 asan | tsan)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The server's page in Chromium: against a mock server (tests/page), and as the program serves it. Usage: test_page.sh BUILD_DIR
 # PYTHON: an interpreter with selenium, python3 by default; CHROMIUM, CHROMEDRIVER: the programs, those in PATH by default.
+# Slow: a browser starts for each of its tests.
 . "$(dirname "$0")/demo.sh"
 case $(basename "$build") in
 asan | tsan)

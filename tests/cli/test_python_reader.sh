@@ -2,6 +2,7 @@
 # What qinsconvert writes, read back by the reader that was written only from FORMAT.md, and compared with the
 # checkpoint; and damaged files, which it and `qinsrun verify` both refuse. Usage: test_python_reader.sh BUILD_DIR
 # PYTHON: the interpreter, python3 by default; with the module xxhash it checks hashes too.
+# Slow: a hundred files are read by plain Python.
 set -u
 case $(basename "$1") in
 asan | tsan)

@@ -165,24 +165,14 @@ stop_server
 equal "a batch" "0 qinsrun: 4 replies, 1 of them errors" "$? $(tail -n 1 "$tmp/err")"
 equal "its replies in order" "$text|typo|text_completion" "$(jq -rs '[.[0].choices[0].message.content, .[2].error.param, .[3].object] | join("|")' "$tmp/replies")"
 head -n 2 "$tmp/replies" >"$tmp/some"
+# shellcheck disable=SC2094 # it reads the file before it writes
 "$run" batch -m "$demo" -t 2 -q --skip-done "$tmp/some" <"$tmp/requests" >>"$tmp/some"
 texts() { jq -c '.choices[0].message.content // .choices[0].text // .error.param' "$1"; }
 equal "a batch that goes on" "$(texts "$tmp/replies")" "$(texts "$tmp/some")"
 printf '{"half' >>"$tmp/some"
 expect "a line that was cut" 2 'ends within a line' "$run" batch -m "$demo" --skip-done "$tmp/some"
 
-# --- crowds and hostile clients ---
-
-stop_server
-if command -v "${PYTHON:=python3}" >/dev/null; then
-    for clients in "load_clients.py 5" "hostile_clients.py 700 0"; do
-        # shellcheck disable=SC2086 # words
-        "$PYTHON" tests/${clients%% *} "$run" "$demo" ${clients#* } >"$tmp/out" 2>"$tmp/err" && ok "${clients%%.*}" ||
-            fail "${clients%%.*}" "$(tail -n 30 "$tmp/out" "$tmp/err")"
-    done
-else
-    echo "skip - server: crowds and hostile clients: there is no $PYTHON"
-fi
+# --- the client of others ---
 
 if [ -n "${OPENAI_PYTHON-}" ]; then
     start
