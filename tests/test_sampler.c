@@ -4,6 +4,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_VOCAB = 8, DRAWS = 20000 };
@@ -149,6 +150,40 @@ Test(sampler, equal_logits_are_cut_in_the_order_of_ids) {
     options.top_k = 2;
     const double equal[] = {0.25, 0.25, 0.25, 0.25};
     expect_distribution("ties", &options, equal, 4, (double[]){0.5, 0.5, 0, 0});
+}
+
+struct ranked {
+    float logit;
+    int32_t id;
+};
+
+static int by_rank(const void *a, const void *b) {
+    const struct ranked *x = a, *y = b;
+    return x->logit != y->logit ? (x->logit < y->logit) - (x->logit > y->logit) : (x->id > y->id) - (x->id < y->id);
+}
+
+// Of many tokens with many ties, the first k of the sorted ones are drawn, and no others.
+Test(sampler, the_first_tokens_are_those_of_a_sort) {
+    enum { VOCAB = 1000 };
+    float logits[VOCAB];
+    struct ranked sorted[VOCAB];
+    test_random random = {11};
+    for (int32_t id = 0; id < VOCAB; id++) {
+        logits[id] = (float)random_below(&random, 300) / 100;
+        sorted[id] = (struct ranked){logits[id], id};
+    }
+    qsort(sorted, VOCAB, sizeof *sorted, by_rank);
+    for (size_t k = 1; k <= 40; k += 3) {
+        qins_sampler_options options = defaults;
+        options.temperature = 100; // almost all the same
+        options.top_k = k;
+        qins_sampler *sampler = make(&options, VOCAB);
+        bool is_drawn[VOCAB] = {false};
+        for (int i = 0; i < 2000; i++) is_drawn[next(sampler, logits, NULL, 0)] = true;
+        for (size_t rank = 0; rank < VOCAB; rank++)
+            cr_expect_eq(is_drawn[sorted[rank].id], rank < k, "k %zu, rank %zu", k, rank);
+        qins_sampler_free(sampler);
+    }
 }
 
 Test(sampler, the_lowest_temperatures_are_greedy) {

@@ -16,10 +16,11 @@ struct qins_sampler {
     qins_sampler_options options;
     size_t vocab_size;
     uint64_t state;               // of the random numbers
-    struct candidate *candidates; // [vocab_size]
-    float *logits;                // [vocab_size], penalized
-    bool *seen;                   // [vocab_size], all false between calls
-    qins_bias *biases;            // [n_biases]
+    struct candidate *candidates; // [vocab_size], of which n_ordered are in order
+    size_t n_ordered;
+    float *logits;     // [vocab_size], penalized
+    bool *seen;        // [vocab_size], all false between calls
+    qins_bias *biases; // [n_biases]
     size_t n_biases;
 };
 
@@ -137,33 +138,86 @@ static int32_t arg_max(const float *logits, size_t n) {
     return (int32_t)best;
 }
 
-// Most probable first; equal logits in the order of their ids, so that the order is complete.
-static int by_logit(const void *a, const void *b) {
-    const struct candidate *x = a, *y = b;
-    if (x->logit != y->logit) return x->logit > y->logit ? -1 : 1;
-    return (x->id > y->id) - (x->id < y->id);
+// --- candidates in their order: most probable first, as far as anyone asks ---
+
+// Equal logits are in the order of their ids, so that the order is complete.
+static bool comes_before(const struct candidate *x, const struct candidate *y) {
+    return x->logit != y->logit ? x->logit > y->logit : x->id < y->id;
 }
 
-// Probability relative to the first one's. The temperature divides the difference: dividing logits by a tiny one would
-// overflow.
-static double probability_weight(const qins_sampler_options *options, const struct candidate *candidates, size_t i) {
-    return exp(((double)candidates[i].logit - (double)candidates[0].logit) / (double)options->temperature);
+static void swap(struct candidate *x, struct candidate *y) {
+    const struct candidate old = *x;
+    *x = *y;
+    *y = old;
 }
 
-// How many of the sorted candidates survive top-k, top-p and min-p; at least one.
-static size_t count_kept(const qins_sampler_options *options, const struct candidate *candidates, size_t n) {
+// Make a heap of heap[n] again, in which only the candidate at i may be too high up.
+static void sift_down(struct candidate *heap, size_t n, size_t i) {
+    for (size_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && comes_before(&heap[child + 1], &heap[child])) child++;
+        if (comes_before(&heap[i], &heap[child])) return;
+        swap(&heap[i], &heap[child]);
+    }
+}
+
+static void begin_order(qins_sampler *sampler) {
+    struct candidate *candidates = sampler->candidates;
+    const size_t n = sampler->vocab_size;
+    for (size_t i = 0; i < n; i++) candidates[i] = (struct candidate){sampler->logits[i], (int32_t)i};
+    for (size_t i = n / 2; i-- > 0;) sift_down(candidates, n, i);
+    sampler->n_ordered = 0;
+}
+
+// The candidate at `rank`: heapsort, which goes on only as far as it must. Its results lie at the end, the first one
+// last.
+static const struct candidate *candidate_at(qins_sampler *sampler, size_t rank) {
+    struct candidate *candidates = sampler->candidates;
+    while (sampler->n_ordered <= rank) {
+        const size_t last = sampler->vocab_size - ++sampler->n_ordered;
+        swap(&candidates[0], &candidates[last]);
+        sift_down(candidates, last, 0);
+    }
+    return &candidates[sampler->vocab_size - 1 - rank];
+}
+
+// --- the draw ---
+
+// Probability relative to the first candidate's. The temperature divides the difference: dividing logits by a tiny one
+// would overflow.
+static double weight_of(qins_sampler *sampler, float logit) {
+    const double best = candidate_at(sampler, 0)->logit;
+    return exp(((double)logit - best) / (double)sampler->options.temperature);
+}
+
+static double weight_at(qins_sampler *sampler, size_t rank) {
+    return weight_of(sampler, candidate_at(sampler, rank)->logit);
+}
+
+// Of the first n candidates. All of them are added in the order of their ids.
+static double total_weight(qins_sampler *sampler, size_t n) {
+    double total = 0.0;
+    if (n == sampler->vocab_size)
+        for (size_t id = 0; id < n; id++) total += weight_of(sampler, sampler->logits[id]);
+    else
+        for (size_t rank = 0; rank < n; rank++) total += weight_at(sampler, rank);
+    return total;
+}
+
+// How many candidates survive top-k, top-p and min-p; at least one.
+static size_t count_kept(qins_sampler *sampler) {
+    const qins_sampler_options *options = &sampler->options;
+    const size_t n = sampler->vocab_size;
     size_t kept = options->top_k > 0 && options->top_k < n ? options->top_k : n;
     if (options->top_p < 1.0f) {
-        double total = 0.0, sum = 0.0;
-        for (size_t i = 0; i < kept; i++) total += probability_weight(options, candidates, i);
+        const double enough = (double)options->top_p * total_weight(sampler, kept);
+        double sum = 0.0;
         size_t count = 0;
-        while (count < kept && sum < (double)options->top_p * total)
-            sum += probability_weight(options, candidates, count++);
+        while (count < kept && sum < enough) sum += weight_at(sampler, count++);
         kept = count;
     }
     if (options->min_p > 0.0f) {
         size_t count = 1;
-        while (count < kept && probability_weight(options, candidates, count) >= (double)options->min_p) count++;
+        while (count < kept && weight_at(sampler, count) >= (double)options->min_p) count++;
         kept = count;
     }
     return kept == 0 ? 1 : kept;
@@ -172,19 +226,11 @@ static size_t count_kept(const qins_sampler_options *options, const struct candi
 int32_t qins_sampler_next(qins_sampler *sampler, const float *logits, const qins_text_so_far *text) {
     adjust(sampler, logits, text);
     if (sampler->options.temperature == 0.0f) return arg_max(sampler->logits, sampler->vocab_size);
-
-    const qins_sampler_options *options = &sampler->options;
-    struct candidate *candidates = sampler->candidates;
-    for (size_t i = 0; i < sampler->vocab_size; i++) candidates[i] = (struct candidate){sampler->logits[i], (int32_t)i};
-    qsort(candidates, sampler->vocab_size, sizeof *candidates, by_logit);
-    size_t kept = count_kept(options, candidates, sampler->vocab_size);
-
-    double total = 0.0;
-    for (size_t i = 0; i < kept; i++) total += probability_weight(options, candidates, i);
-    double target = next_uniform(sampler) * total, sum = 0.0;
-    for (size_t i = 0; i + 1 < kept; i++) {
-        sum += probability_weight(options, candidates, i);
-        if (target < sum) return candidates[i].id;
-    }
-    return candidates[kept - 1].id;
+    begin_order(sampler);
+    const size_t kept = count_kept(sampler);
+    const double target = next_uniform(sampler) * total_weight(sampler, kept);
+    double sum = 0.0;
+    size_t rank = 0;
+    while (rank + 1 < kept && (sum += weight_at(sampler, rank)) <= target) rank++;
+    return candidate_at(sampler, rank)->id;
 }
