@@ -22,6 +22,11 @@ typedef struct qins_eval_result {
     qins_answer *ref_answers;    // owned, [n]; NULL without a reference
 } qins_eval_result;
 
+// McNemar's exact test of the answers that only one of two models has right: how probable it is that they are divided
+// at least this unevenly if each is as likely to be the one's as the other's, which is that of n = lost + gained fair
+// coins: min(1, 2 sum_(k <= min(lost, gained)) C(n, k) / 2^n).
+double qins_mcnemar(size_t lost, size_t gained);
+
 // Print the figures of all tasks, or JSON.
 qins_status qins_eval_report(const qins_eval_result *results, size_t n_results, bool json, qins_error *error);
 

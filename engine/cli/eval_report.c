@@ -50,6 +50,16 @@ static struct changes changes_of(const qins_eval_result *result) {
     return changes;
 }
 
+double qins_mcnemar(size_t lost, size_t gained) {
+    const size_t n = lost + gained, few = lost < gained ? lost : gained;
+    double log_term = -(double)n * log(2), sum = 0; // logarithms: 2^n may be beyond a double
+    for (size_t k = 0; k <= few; k++) {
+        sum += exp(log_term);
+        log_term += log((double)(n - k) / (double)(k + 1));
+    }
+    return fmin(1, 2 * sum);
+}
+
 // --- JSON ---
 
 static void add_accuracy(qins_json *object, const struct accuracy *accuracy, qins_error *error) {
@@ -68,6 +78,7 @@ static void add_reference(qins_json *object, const qins_eval_result *result, qin
     qins_json_add_number(ref, "changed_norm", (double)changes.n_norm, error);
     qins_json_add_number(ref, "lost", (double)changes.n_lost, error);
     qins_json_add_number(ref, "gained", (double)changes.n_gained, error);
+    qins_json_add_number(ref, "mcnemar_p", qins_mcnemar(changes.n_lost, changes.n_gained), error);
 }
 
 static void add_answer(qins_json *object, const qins_answer *answer, size_t n_choices, qins_error *error) {
@@ -130,8 +141,11 @@ static void print_changes(const qins_eval_result *result, qins_error *error) {
     const struct accuracy accuracy = accuracy_of(&result->task, result->ref_answers);
     const struct changes changes = changes_of(result);
     print_accuracy("reference", &accuracy, error);
-    qins_printf(error, "  %zu answers changed: %zu no longer right, %zu now right (per character: %zu changed)\n",
-                changes.n, changes.n_lost, changes.n_gained, changes.n_norm);
+    qins_printf(error,
+                "  %zu answers changed: %zu no longer right, %zu now right (McNemar's p = %.2g); "
+                "per character: %zu changed\n",
+                changes.n, changes.n_lost, changes.n_gained, qins_mcnemar(changes.n_lost, changes.n_gained),
+                changes.n_norm);
     for (size_t i = 0; i < result->task.n_questions; i++) {
         const qins_question *question = &result->task.questions[i];
         const size_t pick = result->answers[i].pick, ref_pick = result->ref_answers[i].pick;
