@@ -30,7 +30,7 @@ typedef struct bpe_work {
     size_t word;      // where the current word's symbols begin
     symbol *symbols;
     size_t n_symbols, symbol_capacity;
-    merge_list queue, heap; // candidates: those of the start in order, and those that merges make
+    merge_list queue, heap; // candidates: in order, those of the start first; and those that merges make out of order
     size_t next;            // of the queue
     qins_error *error;
 } bpe_work;
@@ -175,25 +175,39 @@ static bool pop(bpe_work *work, uint64_t *candidate) {
     return true;
 }
 
-// Put the candidate at the end of the list; false if these two symbols do not merge (or memory is out).
-static bool append(bpe_work *work, merge_list *list, uint32_t left, uint32_t right) {
+// The candidate of two neighbours; false if they do not merge.
+static bool find_candidate(const bpe_work *work, uint32_t left, uint32_t right, uint64_t *candidate) {
     const qins_tokenizer *tokenizer = work->tokenizer;
     uint32_t entry = tokenizer->merge_slots[find_slot(tokenizer, work->symbols[left].id, work->symbols[right].id)];
-    if (entry == 0 || !is_usable(work, (int32_t)tokenizer->merges[entry - 1].result)) return false;
-    void *items = list->items;
-    if (qins_grow(&items, &list->capacity, list->count + 1, sizeof *list->items, work->error) != QINS_OK) return false;
-    list->items = items;
-    list->items[list->count++] = (uint64_t)(entry - 1) << 32 | left;
-    return true;
+    *candidate = (uint64_t)(entry - 1) << 32 | left;
+    return entry != 0 && is_usable(work, (int32_t)tokenizer->merges[entry - 1].result);
 }
 
-static void heap_push(bpe_work *work, uint32_t left, uint32_t right) {
-    if (left == NONE || right == NONE || !append(work, &work->heap, left, right)) return;
+static void append(bpe_work *work, merge_list *list, uint64_t candidate) {
+    void *items = list->items;
+    if (qins_grow(&items, &list->capacity, list->count + 1, sizeof *list->items, work->error) != QINS_OK) return;
+    list->items = items;
+    list->items[list->count++] = candidate;
+}
+
+static void heap_push(bpe_work *work, uint64_t value) {
+    append(work, &work->heap, value);
+    if (work->error->status != QINS_OK) return;
     uint64_t *heap = work->heap.items;
     size_t at = work->heap.count - 1;
-    uint64_t value = heap[at];
     for (size_t parent; at > 0 && value < heap[parent = (at - 1) / 4]; at = parent) heap[at] = heap[parent];
     heap[at] = value;
+}
+
+// A long run of one character merges from left to right, rank after rank: most of its candidates come in order.
+static void push(bpe_work *work, uint32_t left, uint32_t right) {
+    const merge_list *queue = &work->queue;
+    uint64_t candidate;
+    if (left == NONE || right == NONE || !find_candidate(work, left, right, &candidate)) return;
+    if (work->next == queue->count || candidate > queue->items[queue->count - 1])
+        append(work, &work->queue, candidate);
+    else
+        heap_push(work, candidate);
 }
 
 static int compare_candidates(const void *a, const void *b) {
@@ -226,8 +240,10 @@ static void merge_run(bpe_work *work, size_t start, size_t end) {
     symbol *symbols = work->symbols;
     symbols[start].prev = symbols[end - 1].next = NONE;
     work->queue.count = work->next = 0;
-    for (size_t i = start; i + 1 < end && work->error->status == QINS_OK; i++)
-        append(work, &work->queue, (uint32_t)i, (uint32_t)i + 1);
+    for (size_t i = start; i + 1 < end && work->error->status == QINS_OK; i++) {
+        uint64_t candidate;
+        if (find_candidate(work, (uint32_t)i, (uint32_t)i + 1, &candidate)) append(work, &work->queue, candidate);
+    }
     sort(&work->queue);
     for (uint64_t top; work->error->status == QINS_OK && pop(work, &top);) {
         const bpe_merge *merge = &work->tokenizer->merges[top >> 32];
@@ -239,8 +255,8 @@ static void merge_run(bpe_work *work, size_t start, size_t end) {
         left->next = symbols[gone].next;
         symbols[gone].id = NONE;
         if (left->next != NONE) symbols[left->next].prev = index;
-        heap_push(work, left->prev, index);
-        heap_push(work, index, left->next);
+        push(work, left->prev, index);
+        push(work, index, left->next);
     }
 }
 
