@@ -37,14 +37,17 @@ typedef struct bpe_work {
 
 // --- merges ---
 
-static size_t find_slot(const qins_tokenizer *tokenizer, uint32_t left, uint32_t right) {
-    const uint64_t pair = (uint64_t)left << 32 | right;
-    size_t slot = qins_hash(&tokenizer->hash_key, &pair, sizeof pair) & tokenizer->merge_mask;
-    for (uint32_t entry; (entry = tokenizer->merge_slots[slot]) != 0; slot = (slot + 1) & tokenizer->merge_mask) {
-        const bpe_merge *merge = &tokenizer->merges[entry - 1];
+// The slot of this merge, or the free one where it would go; *tag is the upper half of its hash, in place.
+static uint64_t *find_slot(const qins_tokenizer *tokenizer, uint32_t left, uint32_t right, uint64_t *tag) {
+    const uint64_t pair = (uint64_t)left << 32 | right, hash = qins_hash(&tokenizer->hash_key, &pair, sizeof pair);
+    size_t slot = hash & tokenizer->merge_mask;
+    *tag = hash >> 32 << 32;
+    for (uint64_t entry; (entry = tokenizer->merge_slots[slot]) != 0; slot = (slot + 1) & tokenizer->merge_mask) {
+        if (entry >> 32 != hash >> 32) continue;
+        const bpe_merge *merge = &tokenizer->merges[(uint32_t)entry - 1];
         if (merge->left == left && merge->right == right) break;
     }
-    return slot;
+    return &tokenizer->merge_slots[slot];
 }
 
 // A merge must name model pieces and result in their concatenation.
@@ -69,17 +72,18 @@ static unsigned last_byte(const qins_tokenizer *tokenizer, uint32_t id) {
 }
 
 qins_status bpe_index(qins_tokenizer *tokenizer, qins_error *error) {
-    tokenizer->merge_slots =
-        tokenizer_create_slots(tokenizer->n_merges, "table of merges", &tokenizer->merge_mask, error);
+    tokenizer->merge_slots = tokenizer_create_slots(tokenizer->n_merges, sizeof *tokenizer->merge_slots,
+                                                    "table of merges", &tokenizer->merge_mask, error);
     if (tokenizer->merge_slots == NULL) return error->status;
     for (size_t rank = 0; rank < tokenizer->n_merges; rank++) {
         const bpe_merge *merge = &tokenizer->merges[rank];
         if (!is_consistent(tokenizer, merge))
             return qins_fail(error, QINS_BAD_MODEL, "merge %zu: tokens %u and %u do not make token %u", rank,
                              merge->left, merge->right, merge->result);
-        uint32_t *slot = &tokenizer->merge_slots[find_slot(tokenizer, merge->left, merge->right)];
-        if (*slot != 0) return qins_fail(error, QINS_BAD_MODEL, "merges %u and %zu are the same", *slot - 1, rank);
-        *slot = (uint32_t)rank + 1;
+        uint64_t tag, *slot = find_slot(tokenizer, merge->left, merge->right, &tag);
+        if (*slot != 0)
+            return qins_fail(error, QINS_BAD_MODEL, "merges %u and %zu are the same", (uint32_t)*slot - 1, rank);
+        *slot = tag | (uint32_t)(rank + 1);
         unsigned first = first_byte(tokenizer, merge->right);
         tokenizer->joins[last_byte(tokenizer, merge->left)][first / 8] |= (uint8_t)(1u << first % 8);
     }
@@ -178,7 +182,8 @@ static bool pop(bpe_work *work, uint64_t *candidate) {
 // The candidate of two neighbours; false if they do not merge.
 static bool find_candidate(const bpe_work *work, uint32_t left, uint32_t right, uint64_t *candidate) {
     const qins_tokenizer *tokenizer = work->tokenizer;
-    uint32_t entry = tokenizer->merge_slots[find_slot(tokenizer, work->symbols[left].id, work->symbols[right].id)];
+    uint64_t tag;
+    const uint32_t entry = (uint32_t)*find_slot(tokenizer, work->symbols[left].id, work->symbols[right].id, &tag);
     *candidate = (uint64_t)(entry - 1) << 32 | left;
     return entry != 0 && is_usable(work, (int32_t)tokenizer->merges[entry - 1].result);
 }
