@@ -110,7 +110,8 @@ def compare_perplexity(reference, build, model, path, n_windows):
     windows = [window for window in windows if len(window) >= 2]
     predicted = sum(len(window) - 1 for window in windows)
     expected = math.exp(sum(map(reference.nll, windows)) / predicted)
-    found = qins(build, "perplexity", "-m", model, "-f", path, "--window", WINDOW, "--max-windows", n_windows)
+    found = qins(build, "perplexity", "-m", model, "-f", path, "--parse-special", "--window", WINDOW,
+                 "--max-windows", n_windows)
     if found["predicted"] != predicted: sys.exit(f"{found['predicted']} tokens are predicted, not {predicted}")
     difference = abs(found["ppl"] / expected - 1)
     print(f"perplexity {found['ppl']:.6f}, transformers {expected:.6f}: {difference:.1e} apart, {predicted} tokens")
