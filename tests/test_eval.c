@@ -1,6 +1,7 @@
 // qinsrun eval: log-probabilities, answers and accuracies against those of transformers and tokenizers
 // (tests/oracle/evaluate_model.py), what a reference changes, what the cache saves, and files that are refused.
 #include "engine/measure/choices.h"
+#include "engine/measure/evaluation.h"
 #include "engine/measure/task.h"
 #include "engine/runtime/logits.h"
 #include "tests/command.h"
@@ -109,11 +110,30 @@ Test(eval, changes_are_counted) {
         cr_expect_eq(json_number_at(task, "ref.changed"), n);
         cr_expect_eq(json_number_at(task, "ref.lost"), lost);
         cr_expect_eq(json_number_at(task, "ref.gained"), gained);
+        cr_expect_eq(json_number_at(task, "ref.mcnemar_p"), qins_mcnemar((size_t)lost, (size_t)gained));
         cr_expect_float_eq(json_number_at(task, "ref.acc"), ref_right / json_number_at(task, "questions"), 1e-12);
         n_changed += (size_t)n;
     }
     cr_expect_gt(n_changed, 0, "the models agree, so the test shows nothing");
     qins_json_free(json);
+}
+
+// The formula in Python's integers and fractions.
+Test(eval, mcnemar) {
+    static const struct {
+        size_t lost, gained;
+        double p;
+    } cases[] = {{0, 0, 1},
+                 {1, 0, 1},
+                 {0, 10, 0.001953125},
+                 {9, 3, 0.14599609375},
+                 {19, 19, 1},
+                 {20, 18, 0.8714146793645341},
+                 {900, 1100, 8.457089535503927e-06}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        cr_expect_float_eq(qins_mcnemar(cases[i].lost, cases[i].gained), cases[i].p, 1e-9 * cases[i].p,
+                           "%zu and %zu: %.9g", cases[i].lost, cases[i].gained,
+                           qins_mcnemar(cases[i].lost, cases[i].gained));
 }
 
 // --- the cache ---

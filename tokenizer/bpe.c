@@ -30,21 +30,24 @@ typedef struct bpe_work {
     size_t word;      // where the current word's symbols begin
     symbol *symbols;
     size_t n_symbols, symbol_capacity;
-    merge_list queue, heap; // candidates: those of the start in order, and those that merges make
+    merge_list queue, heap; // candidates: in order, those of the start first; and those that merges make out of order
     size_t next;            // of the queue
     qins_error *error;
 } bpe_work;
 
 // --- merges ---
 
-static size_t find_slot(const qins_tokenizer *tokenizer, uint32_t left, uint32_t right) {
-    const uint64_t pair = (uint64_t)left << 32 | right;
-    size_t slot = qins_hash(&tokenizer->hash_key, &pair, sizeof pair) & tokenizer->merge_mask;
-    for (uint32_t entry; (entry = tokenizer->merge_slots[slot]) != 0; slot = (slot + 1) & tokenizer->merge_mask) {
-        const bpe_merge *merge = &tokenizer->merges[entry - 1];
+// The slot of this merge, or the free one where it would go; *tag is the upper half of its hash, in place.
+static uint64_t *find_slot(const qins_tokenizer *tokenizer, uint32_t left, uint32_t right, uint64_t *tag) {
+    const uint64_t pair = (uint64_t)left << 32 | right, hash = qins_hash(&tokenizer->hash_key, &pair, sizeof pair);
+    size_t slot = hash & tokenizer->merge_mask;
+    *tag = hash >> 32 << 32;
+    for (uint64_t entry; (entry = tokenizer->merge_slots[slot]) != 0; slot = (slot + 1) & tokenizer->merge_mask) {
+        if (entry >> 32 != hash >> 32) continue;
+        const bpe_merge *merge = &tokenizer->merges[(uint32_t)entry - 1];
         if (merge->left == left && merge->right == right) break;
     }
-    return slot;
+    return &tokenizer->merge_slots[slot];
 }
 
 // A merge must name model pieces and result in their concatenation.
@@ -69,17 +72,18 @@ static unsigned last_byte(const qins_tokenizer *tokenizer, uint32_t id) {
 }
 
 qins_status bpe_index(qins_tokenizer *tokenizer, qins_error *error) {
-    tokenizer->merge_slots =
-        tokenizer_create_slots(tokenizer->n_merges, "table of merges", &tokenizer->merge_mask, error);
+    tokenizer->merge_slots = tokenizer_create_slots(tokenizer->n_merges, sizeof *tokenizer->merge_slots,
+                                                    "table of merges", &tokenizer->merge_mask, error);
     if (tokenizer->merge_slots == NULL) return error->status;
     for (size_t rank = 0; rank < tokenizer->n_merges; rank++) {
         const bpe_merge *merge = &tokenizer->merges[rank];
         if (!is_consistent(tokenizer, merge))
             return qins_fail(error, QINS_BAD_MODEL, "merge %zu: tokens %u and %u do not make token %u", rank,
                              merge->left, merge->right, merge->result);
-        uint32_t *slot = &tokenizer->merge_slots[find_slot(tokenizer, merge->left, merge->right)];
-        if (*slot != 0) return qins_fail(error, QINS_BAD_MODEL, "merges %u and %zu are the same", *slot - 1, rank);
-        *slot = (uint32_t)rank + 1;
+        uint64_t tag, *slot = find_slot(tokenizer, merge->left, merge->right, &tag);
+        if (*slot != 0)
+            return qins_fail(error, QINS_BAD_MODEL, "merges %u and %zu are the same", (uint32_t)*slot - 1, rank);
+        *slot = tag | (uint32_t)(rank + 1);
         unsigned first = first_byte(tokenizer, merge->right);
         tokenizer->joins[last_byte(tokenizer, merge->left)][first / 8] |= (uint8_t)(1u << first % 8);
     }
@@ -175,25 +179,40 @@ static bool pop(bpe_work *work, uint64_t *candidate) {
     return true;
 }
 
-// Put the candidate at the end of the list; false if these two symbols do not merge (or memory is out).
-static bool append(bpe_work *work, merge_list *list, uint32_t left, uint32_t right) {
+// The candidate of two neighbours; false if they do not merge.
+static bool find_candidate(const bpe_work *work, uint32_t left, uint32_t right, uint64_t *candidate) {
     const qins_tokenizer *tokenizer = work->tokenizer;
-    uint32_t entry = tokenizer->merge_slots[find_slot(tokenizer, work->symbols[left].id, work->symbols[right].id)];
-    if (entry == 0 || !is_usable(work, (int32_t)tokenizer->merges[entry - 1].result)) return false;
-    void *items = list->items;
-    if (qins_grow(&items, &list->capacity, list->count + 1, sizeof *list->items, work->error) != QINS_OK) return false;
-    list->items = items;
-    list->items[list->count++] = (uint64_t)(entry - 1) << 32 | left;
-    return true;
+    uint64_t tag;
+    const uint32_t entry = (uint32_t)*find_slot(tokenizer, work->symbols[left].id, work->symbols[right].id, &tag);
+    *candidate = (uint64_t)(entry - 1) << 32 | left;
+    return entry != 0 && is_usable(work, (int32_t)tokenizer->merges[entry - 1].result);
 }
 
-static void heap_push(bpe_work *work, uint32_t left, uint32_t right) {
-    if (left == NONE || right == NONE || !append(work, &work->heap, left, right)) return;
+static void append(bpe_work *work, merge_list *list, uint64_t candidate) {
+    void *items = list->items;
+    if (qins_grow(&items, &list->capacity, list->count + 1, sizeof *list->items, work->error) != QINS_OK) return;
+    list->items = items;
+    list->items[list->count++] = candidate;
+}
+
+static void heap_push(bpe_work *work, uint64_t value) {
+    append(work, &work->heap, value);
+    if (work->error->status != QINS_OK) return;
     uint64_t *heap = work->heap.items;
     size_t at = work->heap.count - 1;
-    uint64_t value = heap[at];
     for (size_t parent; at > 0 && value < heap[parent = (at - 1) / 4]; at = parent) heap[at] = heap[parent];
     heap[at] = value;
+}
+
+// A long run of one character merges from left to right, rank after rank: most of its candidates come in order.
+static void push(bpe_work *work, uint32_t left, uint32_t right) {
+    const merge_list *queue = &work->queue;
+    uint64_t candidate;
+    if (left == NONE || right == NONE || !find_candidate(work, left, right, &candidate)) return;
+    if (work->next == queue->count || candidate > queue->items[queue->count - 1])
+        append(work, &work->queue, candidate);
+    else
+        heap_push(work, candidate);
 }
 
 static int compare_candidates(const void *a, const void *b) {
@@ -226,8 +245,10 @@ static void merge_run(bpe_work *work, size_t start, size_t end) {
     symbol *symbols = work->symbols;
     symbols[start].prev = symbols[end - 1].next = NONE;
     work->queue.count = work->next = 0;
-    for (size_t i = start; i + 1 < end && work->error->status == QINS_OK; i++)
-        append(work, &work->queue, (uint32_t)i, (uint32_t)i + 1);
+    for (size_t i = start; i + 1 < end && work->error->status == QINS_OK; i++) {
+        uint64_t candidate;
+        if (find_candidate(work, (uint32_t)i, (uint32_t)i + 1, &candidate)) append(work, &work->queue, candidate);
+    }
     sort(&work->queue);
     for (uint64_t top; work->error->status == QINS_OK && pop(work, &top);) {
         const bpe_merge *merge = &work->tokenizer->merges[top >> 32];
@@ -239,8 +260,8 @@ static void merge_run(bpe_work *work, size_t start, size_t end) {
         left->next = symbols[gone].next;
         symbols[gone].id = NONE;
         if (left->next != NONE) symbols[left->next].prev = index;
-        heap_push(work, left->prev, index);
-        heap_push(work, index, left->next);
+        push(work, left->prev, index);
+        push(work, index, left->next);
     }
 }
 

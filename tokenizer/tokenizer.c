@@ -68,11 +68,11 @@ qins_status tokenizer_allocate_pieces(qins_tokenizer *tokenizer, const uint32_t 
     return QINS_OK;
 }
 
-uint32_t *tokenizer_create_slots(size_t count, const char *what, size_t *mask, qins_error *error) {
+void *tokenizer_create_slots(size_t count, size_t size, const char *what, size_t *mask, qins_error *error) {
     size_t n_slots = 16;
     while (n_slots / 2 < count) n_slots *= 2;
     *mask = n_slots - 1;
-    return qins_alloc(n_slots, sizeof(uint32_t), what, error);
+    return qins_alloc(n_slots, size, what, error);
 }
 
 // The slot that holds the piece with this text, or the free one where it would go.
@@ -100,7 +100,8 @@ qins_status tokenizer_index_pieces(qins_tokenizer *tokenizer, qins_error *error)
             return qins_fail(error, QINS_BAD_MODEL, "the text of token %zu is not valid UTF-8", id);
         n_pieces += (tokenizer->token_flags[id] & TOKEN_IN_MODEL) != 0;
     }
-    tokenizer->piece_slots = tokenizer_create_slots(n_pieces, "vocabulary table", &tokenizer->piece_mask, error);
+    tokenizer->piece_slots = tokenizer_create_slots(n_pieces, sizeof *tokenizer->piece_slots, "vocabulary table",
+                                                    &tokenizer->piece_mask, error);
     if (tokenizer->piece_slots == NULL) return error->status;
     for (size_t id = 0; id < tokenizer->n_ids; id++) {
         if (!(tokenizer->token_flags[id] & TOKEN_IN_MODEL)) continue;

@@ -61,7 +61,8 @@ struct qins_tokenizer {
     // Derived by tokenizer_index(). Slots are open-addressing hash tables of index + 1, 0 is free; masks are size - 1.
     uint32_t *piece_slots; // ids of pieces that are in the model, by text
     size_t piece_mask;
-    uint32_t *merge_slots; // ranks of merges, by (left, right)
+    uint64_t *merge_slots; // ranks of merges, by (left, right); above them the upper half of the hash, so that a pair
+                           // that does not merge is told from others without a look at their merges
     size_t merge_mask;
     uint8_t joins[256][32]; // bit b % 8 of [a][b / 8]: some merge joins a piece that ends with byte a and one that
                             // begins with b
@@ -79,8 +80,8 @@ qins_status tokenizer_allocate_pieces(qins_tokenizer *tokenizer, const uint32_t 
 qins_status tokenizer_index_pieces(qins_tokenizer *tokenizer, qins_error *error); // first, needs flags and text
 qins_status tokenizer_index(qins_tokenizer *tokenizer, qins_error *error);        // the rest, then all is ready
 int32_t tokenizer_find_piece(const qins_tokenizer *tokenizer, const char *text, size_t size); // in the model; or -1
-// Slots for `count` entries, at most half full. *mask: number of slots - 1.
-uint32_t *tokenizer_create_slots(size_t count, const char *what, size_t *mask, qins_error *error);
+// Slots of `size` bytes for `count` entries, at most half full. *mask: number of slots - 1.
+void *tokenizer_create_slots(size_t count, size_t size, const char *what, size_t *mask, qins_error *error);
 
 static inline const char *tokenizer_piece_text(const qins_tokenizer *tokenizer, size_t id, size_t *size) {
     *size = tokenizer->piece_starts[id + 1] - tokenizer->piece_starts[id];

@@ -68,6 +68,7 @@ static void add_reference(qins_json *object, const qins_evaluation *result, qins
     qins_json_add_number(ref, "changed_norm", (double)changes.n_norm, error);
     qins_json_add_number(ref, "lost", (double)changes.n_lost, error);
     qins_json_add_number(ref, "gained", (double)changes.n_gained, error);
+    qins_json_add_number(ref, "mcnemar_p", qins_mcnemar(changes.n_lost, changes.n_gained), error);
 }
 
 static void add_answer(qins_json *object, const qins_answer *answer, size_t n_choices, qins_error *error) {
@@ -130,8 +131,11 @@ static void print_changes(const qins_evaluation *result, qins_error *error) {
     const struct accuracy accuracy = accuracy_of(&result->task, result->ref_answers);
     const struct changes changes = changes_of(result);
     print_accuracy("reference", &accuracy, error);
-    qins_printf(error, "  %zu answers changed: %zu no longer right, %zu now right (per character: %zu changed)\n",
-                changes.n, changes.n_lost, changes.n_gained, changes.n_norm);
+    qins_printf(error,
+                "  %zu answers changed: %zu no longer right, %zu now right (McNemar's p = %.2g); "
+                "per character: %zu changed\n",
+                changes.n, changes.n_lost, changes.n_gained, qins_mcnemar(changes.n_lost, changes.n_gained),
+                changes.n_norm);
     for (size_t i = 0; i < result->task.n_questions; i++) {
         const qins_question *question = &result->task.questions[i];
         const size_t pick = result->answers[i].pick, ref_pick = result->ref_answers[i].pick;

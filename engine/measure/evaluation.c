@@ -3,6 +3,7 @@
 
 #include "engine/base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 void qins_evaluation_free(qins_evaluation *evaluation) {
@@ -187,4 +188,14 @@ qins_status qins_evaluator_run(qins_evaluator *evaluator, qins_evaluation *evalu
     for (size_t i = 0; i < n && error->status == QINS_OK; i++) run_task(evaluator, &evaluations[i], &watch, error);
     observe(evaluator, &(qins_observer){0});
     return error->status;
+}
+
+double qins_mcnemar(size_t lost, size_t gained) {
+    const size_t n = lost + gained, few = lost < gained ? lost : gained;
+    double log_term = -(double)n * log(2), sum = 0; // logarithms: 2^n may be beyond a double
+    for (size_t k = 0; k <= few; k++) {
+        sum += exp(log_term);
+        log_term += log((double)(n - k) / (double)(k + 1));
+    }
+    return fmin(1, 2 * sum);
 }

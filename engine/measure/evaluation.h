@@ -50,4 +50,9 @@ qins_status qins_evaluator_check(qins_evaluator *evaluator, qins_evaluation *eva
 qins_status qins_evaluator_run(qins_evaluator *evaluator, qins_evaluation *evaluations, size_t n,
                                qins_progress *progress, void *context, qins_error *error);
 
+// McNemar's exact test of the answers that only one of two models has right: how probable it is that they are divided
+// at least this unevenly if each is as likely to be the one's as the other's, which is that of n = lost + gained fair
+// coins: min(1, 2 sum_(k <= min(lost, gained)) C(n, k) / 2^n).
+double qins_mcnemar(size_t lost, size_t gained);
+
 #endif
