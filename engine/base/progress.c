@@ -4,11 +4,18 @@
 #include "engine/base/clock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const double QUIET_SECONDS = 1.0, TERMINAL_SECONDS = 0.2, LOG_SECONDS = 10.0;
 
 static const double TELLING_SHARE = 0.02; // of the whole: before that, the time left would be a guess
+
+bool qins_can_redraw(int fd) {
+    const char *kind = getenv("TERM");
+    return kind != NULL && strcmp(kind, "dumb") != 0 && isatty(fd);
+}
 
 qins_meter qins_meter_start(const char *label, const char *unit, double unit_size, const volatile sig_atomic_t *stop) {
     double now = qins_clock();
@@ -18,7 +25,7 @@ qins_meter qins_meter_start(const char *label, const char *unit, double unit_siz
                         .stop = stop,
                         .start = now,
                         .shown = now,
-                        .terminal = isatty(STDERR_FILENO) != 0};
+                        .terminal = qins_can_redraw(STDERR_FILENO)};
 }
 
 bool qins_meter_update(void *context, uint64_t done, uint64_t total) {

@@ -10,8 +10,11 @@
 // function is allowed wherever one is taken and means that nobody watches.
 typedef bool qins_progress(void *context, uint64_t done, uint64_t total);
 
+// Is it a terminal that takes lines back? One whose TERM is unset or dumb does not.
+bool qins_can_redraw(int fd);
+
 // Shows "LABEL  42 %  310 MB/s  12 s left" (the time once 2 % are done) on stderr: one line rewritten in place on a
-// terminal, a line every ten seconds of work otherwise, nothing for work that is over within a second.
+// terminal that can, a line every ten seconds of work otherwise, nothing for work that is over within a second.
 typedef struct qins_meter {
     const char *label;                 // NULL: nothing is shown
     const char *unit;                  // shown as UNIT/s
@@ -23,6 +26,6 @@ typedef struct qins_meter {
 
 qins_meter qins_meter_start(const char *label, const char *unit, double unit_size, const volatile sig_atomic_t *stop);
 bool qins_meter_update(void *meter, uint64_t done, uint64_t total); // a qins_progress
-void qins_meter_end(qins_meter *meter);                             // clear the line on a terminal
+void qins_meter_end(qins_meter *meter);                             // clear a line that can be rewritten
 
 #endif

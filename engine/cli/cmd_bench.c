@@ -5,6 +5,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/memory.h"
+#include "engine/base/progress.h"
 #include "engine/kernels/tiers.h"
 #include "engine/runtime/sampler.h"
 
@@ -123,7 +124,7 @@ static void measure_integer(qins_bench *bench) {
 
 // "qinsrun: WHAT" on a line of a terminal that the next one replaces; NULL clears it.
 static void show(const char *what, size_t round, size_t n_rounds) {
-    if (!isatty(STDERR_FILENO)) return;
+    if (!qins_can_redraw(STDERR_FILENO)) return;
     fputs("\r\033[K", stderr);
     if (what != NULL) fprintf(stderr, "qinsrun: round %zu of %zu: %s", round + 1, n_rounds, what);
     fflush(stderr);

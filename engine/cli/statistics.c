@@ -3,11 +3,13 @@
 
 #include "engine/base/escape.h"
 #include "engine/base/memory.h"
+#include "engine/base/progress.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // What ended the reply, for messages; valid until the next call.
 static const char *end_text(const qins_generator *generator, const qins_reply *reply, char *text, size_t capacity) {
@@ -74,8 +76,8 @@ static void print_line(const qins_generator *generator, const qins_reply *reply)
 
 void qins_statistics_print_short(const qins_generator *generator, const qins_reply *reply) {
     if (generator->options->process.quiet) return;
-    const char *kind = getenv("TERM"), *no_color = getenv("NO_COLOR");
-    const bool is_dim = kind != NULL && strcmp(kind, "dumb") != 0 && (no_color == NULL || no_color[0] == '\0');
+    const char *no_color = getenv("NO_COLOR");
+    const bool is_dim = qins_can_redraw(STDERR_FILENO) && (no_color == NULL || no_color[0] == '\0');
     fprintf(stderr, "%s%.1f tok/s, %zu of %zu tokens of context%s%s\n", is_dim ? "\033[2m" : "", generation_rate(reply),
             reply->n_prompt + reply->n_generated, qins_session_n_ctx(generator->place.session),
             reply->finish == QINS_FINISH_CANCELLED ? ", stopped" : "", is_dim ? "\033[0m" : "");
