@@ -141,7 +141,18 @@ Test(request, fields_out_of_range_are_named) {
     refuse_field("\"logit_bias\": {\"999999\": 1}", 400, "logit_bias", "token id");
     refuse_field("\"logit_bias\": {\"1\": 101}", 400, "logit_bias", "-100 to 100");
     refuse_field("\"logit_bias\": {\"1\": 1, \"01\": 2}", 400, "logit_bias", "different");
+    refuse_field("\"logit_bias\": {\"+1\": 1}", 400, "logit_bias", "token id");
+    refuse_field("\"logit_bias\": {\"1x\": 1}", 400, "logit_bias", "token id");
+    refuse_field("\"logit_bias\": {\"99999999999999999999\": 1}", 400, "logit_bias", "token id");
+    refuse_field("\"logit_bias\": {\"1\": \"x\"}", 400, "logit_bias", "-100 to 100");
+    refuse_field("\"logit_bias\": [1]", 400, "logit_bias", "an object");
+    refuse_field("\"stream\": true, \"stream_options\": 1", 400, "stream_options", "an object");
+    refuse_field("\"stream\": true, \"stream_options\": {\"include_usage\": 1}", 400, "stream_options",
+                 "true or false");
+    refuse_field("\"response_format\": {}", 400, "response_format", "not supported");
+    refuse_field("\"response_format\": {\"type\": \"text\", \"more\": 1}", 400, "more", "not known");
     refuse_field("\"user\": 5", 400, "user", "a string");
+    refuse_field("\"model\": 5", 400, "model", "a string");
     refuse_field("\"model\": \"gpt-4\"", 404, "model", "only \"demo\"");
 }
 
@@ -153,6 +164,9 @@ Test(request, what_is_not_known_or_not_there_yet_is_named) {
     refuse_field("\"prompt\": \"x\"", 400, "prompt", "not known");
     refuse(QINS_TEXT_REQUEST, "{" HELLO "}", 400, "messages", "not known");
     refuse(QINS_TEXT_REQUEST, "{\"prompt\": [\"a\", \"b\"]}", 400, "prompt", "one prompt at a time");
+    refuse(QINS_TEXT_REQUEST, "{\"prompt\": [-1]}", 400, "prompt", "not a token id");
+    refuse(QINS_TEXT_REQUEST, "{\"prompt\": 5}", 400, "prompt", "a string or an array");
+    refuse(QINS_TEXT_REQUEST, "{\"prompt\": []}", 400, "prompt", "at least one token");
     refuse(QINS_TEXT_REQUEST, "{}", 400, "prompt", "missing");
     refuse(QINS_CHAT_REQUEST, "{}", 400, "messages", "missing");
 }
@@ -283,4 +297,41 @@ Test(access, keys) {
     qins_keys_read(&keys, write_file(folder, "keys", line, sizeof line), &error);
     expect_error(&error, QINS_USAGE, "at most 255 bytes");
     remove_folder(folder);
+}
+
+// All log-probabilities of a reply in one piece are in memory together.
+Test(request, too_many_log_probabilities_need_a_stream) {
+    reader.n_ctx = 1 << 20;
+    refuse_field("\"logprobs\": true, \"top_logprobs\": 20", 400, "top_logprobs", "too many for a reply in one piece");
+    refuse(QINS_TEXT_REQUEST, "{\"prompt\": [1], \"logprobs\": 20}", 400, "logprobs", "too many");
+    static const char *const bodies[] = {"{" HELLO ", \"logprobs\": true, \"top_logprobs\": 20, \"stream\": true}",
+                                         "{" HELLO ", \"logprobs\": true, \"top_logprobs\": 20, \"max_tokens\": 9}"};
+    for (size_t i = 0; i < 2; i++) {
+        qins_request request = take(QINS_CHAT_REQUEST, bodies[i]);
+        qins_request_free(&request);
+    }
+}
+
+static void refuse_ids(bool is_text, const char *body, const char *param, const char *text) {
+    qins_ids ids = {0};
+    qins_refusal refusal = {0};
+    const bool is_taken =
+        (is_text ? qins_tokenize_read : qins_detokenize_read)(&ids, body, strlen(body), model.model, &refusal);
+    cr_expect(!is_taken && refusal.status == 400, "%s: %u %s", body, refusal.status, refusal.message);
+    cr_expect_str_eq(refusal.param, param, "%s", body);
+    cr_expect(strstr(refusal.message, text) != NULL, "%s: %s", body, refusal.message);
+    qins_ids_free(&ids);
+}
+
+Test(request, texts_and_ids_to_convert) {
+    refuse_ids(true, "x", "", "not valid JSON");
+    refuse_ids(true, "{}", "", "content");
+    refuse_ids(true, "{\"content\": 5}", "", "content");
+    refuse_ids(true, "{\"content\": \"x\", \"add_special\": 1}", "", "add_special");
+    refuse_ids(true, "{\"content\": \"x\", \"more\": 1}", "more", "not known");
+    refuse_ids(false, "x", "", "not valid JSON");
+    refuse_ids(false, "{}", "tokens", "must be an array");
+    refuse_ids(false, "{\"tokens\": 5}", "tokens", "must be an array");
+    refuse_ids(false, "{\"tokens\": [\"x\"]}", "tokens", "not a token id");
+    refuse_ids(false, "{\"tokens\": [1], \"more\": 1}", "more", "not known");
 }
