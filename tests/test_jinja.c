@@ -192,21 +192,31 @@ Test(jinja, cut_short_anywhere) {
     qins_json_free(root);
 }
 
+// At every allocation. Texts before the template move its parts over the edge of the arena's blocks.
 Test(jinja, out_of_memory) {
-    static const char jinja[] = "{% set x %}a{% endset %}{% for m in messages %}{{ m.content ~ x }}{% endfor %}";
+    enum { MOST = 60 };
+    static const char text[] = "{{ 1 }}",
+                      jinja[] = "{% set x %}a{% endset %}{% set y = namespace(z=0) %}{% set y.z = 1 %}"
+                                "{% for (k, v) in [('a', 'b')] %}{{ k if v else (x, y.z) }}{% endfor %}"
+                                "{% for m in messages %}{% if m %}{{ m.content ~ x }}{% endif %}{% endfor %}";
     const qins_message message = {"user", "Hello", 5};
     const qins_jinja_input input = {&message, 1, true, NULL, 0};
-    bool hit = true;
-    size_t n = 0;
-    while (hit) {
-        qins_jinja_result result;
-        qins_error error = {0};
-        failing_allocation_set(++n);
-        qins_jinja_render(jinja, strlen(jinja), &input, &result, &error);
-        hit = failing_allocation_hit();
-        failing_allocation_set(0);
-        cr_expect_eq(error.status, hit ? QINS_FAILED : QINS_OK, "allocation %zu: %s", n, error.message);
-        free(result.text);
+    char template[MOST * (sizeof text - 1) + sizeof jinja] = "";
+    for (size_t n_before = 0; n_before < MOST; n_before++) {
+        memmove(template + sizeof text - 1, template, strlen(template) + 1);
+        memcpy(template, n_before == 0 ? jinja : text, n_before == 0 ? sizeof jinja : sizeof text - 1);
+        bool hit = true;
+        size_t n = 0;
+        while (hit) {
+            qins_jinja_result result;
+            qins_error error = {0};
+            failing_allocation_set(++n);
+            qins_jinja_render(template, strlen(template), &input, &result, &error);
+            hit = failing_allocation_hit();
+            failing_allocation_set(0);
+            cr_expect_eq(error.status, hit ? QINS_FAILED : QINS_OK, "allocation %zu: %s", n, error.message);
+            free(result.text);
+        }
+        cr_expect_gt(n, 3u);
     }
-    cr_expect_gt(n, 3u);
 }
