@@ -3,6 +3,7 @@
 
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
+#include "engine/base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -48,11 +49,19 @@ static void cut(qins_calibration_text *text, const qins_ids *prefix, const qins_
     }
 }
 
+// The header is UTF-8, which names of files need not be: it has a question mark for each byte of anything else.
 static void record_source(qins_source *source, const char *path, const char *bytes, size_t size) {
     const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
-    const size_t length = strnlen(name, sizeof source->name - 1);
+    const size_t length = strlen(name);
+    uint32_t code_point;
     *source = (qins_source){.bytes = size, .hash = XXH3_64bits(bytes, size)};
-    memcpy(source->name, name, length);
+    for (size_t at = 0, n; at < length; at += n) {
+        n = utf8_decode(name + at, length - at, &code_point);
+        const char *character = n > 0 ? name + at : "?";
+        if (n == 0) n = 1;
+        if (at + n >= sizeof source->name) return;
+        memcpy(source->name + at, character, n);
+    }
 }
 
 static void take(qins_calibration_text *text, const char *path, const char *bytes, size_t size,

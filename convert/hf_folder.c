@@ -4,6 +4,7 @@
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
 #include "engine/base/recognize.h"
+#include "engine/base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,8 +90,9 @@ char *qins_hf_read(qins_hf_folder *folder, const char *name, size_t limit, size_
     if (look.kind == QINS_FOLDER || look.kind == QINS_SPECIAL)
         qins_fail(error, QINS_BAD_MODEL, "%s is not a regular file", path);
     if (error->status == QINS_OK) text = qins_file_read_all(path, limit, size, QINS_BAD_MODEL, error);
-    if (text != NULL && qins_recognize_file(path, text, *size, error) == QINS_OK)
-        qins_hf_record(folder, name, *size, XXH3_64bits(text, *size), error);
+    if (text != NULL && qins_recognize_file(path, text, *size, error) == QINS_OK && !utf8_is_valid(text, *size))
+        qins_fail(error, QINS_BAD_MODEL, "%s is not text in UTF-8", path);
+    if (text != NULL && error->status == QINS_OK) qins_hf_record(folder, name, *size, XXH3_64bits(text, *size), error);
     free(path);
     if (error->status == QINS_OK) return text;
     free(text);

@@ -1,4 +1,5 @@
 // Hints about folders; see hints.h.
+#define _GNU_SOURCE // strverscmp
 #include "convert/hints.h"
 
 #include <dirent.h>
@@ -57,10 +58,10 @@ static bool find(const char *path, const struct sign *sign, name *found) {
     return is_found;
 }
 
-static bool has_config(const char *folder) {
+static bool has_file(const char *folder, const char *file) {
     char path[4096];
     struct stat info;
-    const int length = snprintf(path, sizeof path, "%s/config.json", folder);
+    const int length = snprintf(path, sizeof path, "%s/%s", folder, file);
     return length > 0 && (size_t)length < sizeof path && stat(path, &info) == 0;
 }
 
@@ -86,25 +87,24 @@ static void check_snapshots(const char *path, qins_error *error) {
     if (stat(folder, &info) != 0 || !S_ISDIR(info.st_mode)) return;
     bool has_one = read_main(path, &revision);
     snprintf(chosen, sizeof chosen, "%s/%s", folder, has_one ? revision.text : "");
-    if (!has_one || !has_config(chosen)) has_one = find(folder, &any, &revision);
+    if (!has_one || !has_file(chosen, "config.json")) has_one = find(folder, &any, &revision);
     qins_fail(error, QINS_BAD_MODEL, "%s belongs to the cache of Hugging Face's hub; give the folder in it: %s/%s",
               path, folder, has_one ? revision.text : "REVISION");
 }
 
-// A folder in it may be the one that is meant: a snapshot, or a checkpoint of a training run. The last in alphabetical
-// order is told.
-static void check_folders(const char *path, qins_error *error) {
+// A folder in it may be the one that is meant: a snapshot, or a checkpoint of a training run. The last is told, in an
+// order in which checkpoint-1000 comes after checkpoint-500.
+static void check_folders(const char *path, const char *file, qins_error *error) {
     char inner[4096], last[4096] = "";
     DIR *folder = opendir(path);
     for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
         const int length = snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
-        if (entry->d_name[0] == '.' || length < 0 || (size_t)length >= sizeof inner || !has_config(inner)) continue;
-        if (strcmp(inner, last) > 0) memcpy(last, inner, sizeof last);
+        if (entry->d_name[0] == '.' || length < 0 || (size_t)length >= sizeof inner || !has_file(inner, file)) continue;
+        if (strverscmp(inner, last) > 0) memcpy(last, inner, sizeof last);
     }
     if (folder != NULL) closedir(folder);
     if (last[0] != '\0')
-        qins_fail(error, QINS_BAD_MODEL, "%s has no config.json, but a folder in it has one; give that: %s", path,
-                  last);
+        qins_fail(error, QINS_BAD_MODEL, "%s has no %s, but a folder in it has one; give that: %s", path, file, last);
 }
 
 static void check_signs(const char *path, const struct sign *signs, int n_signs, qins_error *error) {
@@ -118,7 +118,7 @@ static void check_signs(const char *path, const struct sign *signs, int n_signs,
 qins_status qins_hint_no_config(const char *path, qins_error *error) {
     check_snapshots(path, error);
     check_signs(path, model_signs, N_SIGNS_WITHOUT_CONFIG, error);
-    check_folders(path, error);
+    check_folders(path, "config.json", error);
     return qins_fail(error, QINS_BAD_MODEL, "%s has no config.json; is it a Hugging Face model folder?", path);
 }
 
@@ -135,6 +135,7 @@ qins_status qins_hint_no_adapter(const char *path, qins_error *error) {
         {"config.json", "", "a whole model; --lora takes an adapter's folder, which peft saves"},
     };
     check_signs(path, signs, sizeof signs / sizeof *signs, error);
+    if (!has_file(path, "adapter_config.json")) check_folders(path, "adapter_config.json", error);
     return qins_fail(error, QINS_BAD_MODEL,
                      "%s has no adapter_config.json with an adapter_model.safetensors; is it a LoRA adapter of peft?",
                      path);

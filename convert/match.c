@@ -1,6 +1,7 @@
 // Matching of tensors by their names; see match.h.
 #include "convert/match.h"
 
+#include "engine/base/file.h"
 #include "engine/base/memory.h"
 
 #include <stdio.h>
@@ -143,6 +144,36 @@ static void report_unknown(struct match *match) {
     qins_kinds_report(kinds, n_kinds, match->problems);
 }
 
+enum { COMPARED_BYTES = 1 << 20 }; // at a time
+
+static bool has_same_values(const qins_checkpoint *checkpoint, const qins_source_tensor *left,
+                            const qins_source_tensor *right, qins_error *error) {
+    const qins_stored a = qins_checkpoint_place(checkpoint, left), b = qins_checkpoint_place(checkpoint, right);
+    bool same = left->dtype == right->dtype && left->bytes == right->bytes;
+    uint8_t *bytes = qins_alloc(2, COMPARED_BYTES, "part of a tensor", error);
+    for (uint64_t at = 0; same && at < left->bytes && bytes != NULL; at += COMPARED_BYTES) {
+        const size_t n = left->bytes - at < COMPARED_BYTES ? (size_t)(left->bytes - at) : COMPARED_BYTES;
+        same = qins_file_read_at(a.fd, a.path, bytes, n, a.offset + at, error) == QINS_OK &&
+               qins_file_read_at(b.fd, b.path, bytes + n, n, b.offset + at, error) == QINS_OK &&
+               memcmp(bytes, bytes + n, n) == 0;
+    }
+    free(bytes);
+    return same;
+}
+
+// A tied head is the embedding, whatever is stored for it. One with a training of its own must not get lost in silence.
+static void check_tied_head(const struct match *match, qins_error *error) {
+    const qins_source_tensor *head = qins_checkpoint_find(match->checkpoint, "lm_head.weight");
+    const qins_source_tensor *embedding = qins_checkpoint_find(match->checkpoint, "model.embed_tokens.weight");
+    if (!match->header->config.tied_head || head == NULL || embedding == NULL) return;
+    const bool is_copy = has_same_values(match->checkpoint, head, embedding, error);
+    if (!is_copy && error->status == QINS_OK)
+        qins_problems_warn(match->problems,
+                           "%s differs from %s, but config.json makes them one, so it is passed over; if it was "
+                           "trained, set \"tie_word_embeddings\" to false",
+                           head->stored, embedding->stored);
+}
+
 // Are the layers there under other names altogether? One line says so, in place of one for every tensor.
 static bool report_strangers(struct match *match) {
     static const char first_norm[] = "layers.0.input_layernorm.weight";
@@ -175,5 +206,6 @@ void qins_match_tensors(const qins_header *header, qins_rows *rows, const qins_c
     if (match.used == NULL) return;
     for (size_t i = 0; i < header->n_tensors; i++) match_tensor(&match, &rows[i], &header->tensors[i].spec);
     report_unknown(&match);
+    check_tied_head(&match, error);
     free(match.used);
 }

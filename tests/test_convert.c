@@ -304,6 +304,23 @@ Test(convert, finds_the_chat_template_in_all_its_places) {
     hf_fixture_remove(&fixture);
 }
 
+// As Python does, which reads these files as UTF-8.
+Test(convert, refuses_text_that_is_not_utf8) {
+    static const char *const names[] = {"generation_config.json", "tokenizer_config.json", "chat_template.jinja"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        hf_fixture fixture;
+        struct result result;
+        qins_error error = {0};
+        hf_fixture_make(&fixture, QINS_BF16);
+        hf_fixture_write(&fixture, 1);
+        hf_fixture_text(&fixture, names[i], "{\"name\": \"caf\xE9\"}");
+        cr_expect_eq(convert_with(fixture.path, &coded, &result, &error), QINS_BAD_MODEL);
+        cr_expect_not_null(strstr(error.message, names[i]), "%s", error.message);
+        cr_expect_not_null(strstr(error.message, "is not text in UTF-8"), "%s", error.message);
+        hf_fixture_remove(&fixture);
+    }
+}
+
 Test(convert, converts_trained_models) {
     const char *data = getenv("QINS_TEST_DATA");
     if (data == NULL || data[0] == '\0') cr_skip_test("QINS_TEST_DATA is not set");

@@ -166,6 +166,36 @@ Test(match, widens_parts_of_different_types) {
     hf_fixture_remove(&fixture);
 }
 
+// Is there a warning about a tied head in the last row of which one value is changed, or of another type?
+static void expect_warning_of_head(bool is_changed, const char *dtype, bool is_warned) {
+    char config[1024];
+    hf_fixture fixture;
+    struct result result;
+    qins_error error = {0};
+    hf_fixture_make(&fixture, QINS_BF16);
+    snprintf(config, sizeof config, "%s", fixture_config);
+    memcpy(strstr(config, "false,\"eos"), " true", 5);
+    hf_fixture_text(&fixture, "config.json", config);
+    fixture_tensor *head = hf_fixture_find(&fixture, "lm_head.weight");
+    const fixture_tensor *embedding = hf_fixture_find(&fixture, "model.embed_tokens.weight");
+    memcpy(head->data, embedding->data, embedding->bytes);
+    if (is_changed) hf_fixture_set(head, 96 * 80 - 1, 2 * hf_fixture_value(head, 96 * 80 - 1) + 1);
+    head->dtype = dtype;
+    hf_fixture_write(&fixture, 2);
+    cr_assert_eq(convert(&fixture, &result, &error), QINS_OK, "%s", error.message);
+    const char *warning = strstr(result.lines, "lm_head.weight differs from model.embed_tokens.weight");
+    cr_expect_eq(warning != NULL, is_warned, "%s", result.lines);
+    cr_expect_eq(result.n_lines, 1 + is_warned, "%s", result.lines); // and the missing tokenizer
+    release(&result);
+    hf_fixture_remove(&fixture);
+}
+
+Test(match, tells_of_a_tied_head_that_is_not_the_embedding) {
+    expect_warning_of_head(false, "BF16", false);
+    expect_warning_of_head(true, "BF16", true);
+    expect_warning_of_head(false, "F16", true);
+}
+
 Test(match, names_the_part_and_its_row_of_nan) {
     hf_fixture fixture;
     hf_fixture_make(&fixture, QINS_F32);

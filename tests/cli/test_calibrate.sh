@@ -28,6 +28,10 @@ case $(table) in
 esac
 equal "a file without calibration names none" 0 "$("$run" info -m "$demo" --json | grep -c calibration)"
 
+cp $text "$tmp/"$'caf\xe9 \xc3\xa9.txt'
+convert -o "$tmp/more.qins" --calibrate "$tmp/"$'caf\xe9 \xc3\xa9.txt' --calibrate-tokens 512
+equal "a name that is not UTF-8" $'calibrated with 512 tokens of caf? \xc3\xa9.txt by feedback' "$("$run" info -m "$tmp/more.qins" | grep -a calibrated)"
+
 echo "Too short." >"$tmp/short"
 expect "a text that is too short" 2 'must have at least [0-9]+ tokens, it has' convert -o "$tmp/x.qins" --calibrate "$tmp/short"
 expect "a text that is not there" 1 'missing' convert -o "$tmp/x.qins" --calibrate "$tmp/missing"

@@ -38,6 +38,14 @@ refused "the folder of snapshots" 'a folder in it has one; give that: .*/snapsho
 rm -r "$tmp/cache/models--me--demo/snapshots/xyz789" "$tmp/cache/models--me--demo/snapshots/zzz"
 refused "the hub's cache" "has models--me--demo: this is the cache of Hugging Face's hub" "$tmp/cache"
 expect "a snapshot of the hub's cache" 0 '' "$convert" "$tmp/cache/models--me--demo/snapshots/abc123" -o "$tmp/m.qins" --quiet
+for n in 500 1000; do
+    folder run/checkpoint-$n config.json
+    mkdir -p "$tmp/adapters/checkpoint-$n"
+    touch "$tmp/adapters/checkpoint-$n/adapter_config.json"
+done
+refused "the folder of a training run" 'a folder in it has one; give that: .*/run/checkpoint-1000' "$tmp/run"
+expect "the folder of a training run of adapters" 3 'a folder in it has one; give that: .*/adapters/checkpoint-1000' \
+    "$convert" "$source" --lora "$tmp/adapters" -o "$tmp/m.qins"
 folder gguf
 touch "$tmp/gguf/phi-q4.gguf"
 refused "a folder with a GGUF file" 'has phi-q4.gguf: a GGUF file' "$tmp/gguf"
