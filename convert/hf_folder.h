@@ -25,8 +25,8 @@ char *qins_hf_path(const qins_hf_folder *folder, const char *name, qins_error *e
 // that cannot be told.
 bool qins_hf_has(const qins_hf_folder *folder, const char *name, qins_error *error);
 
-// The whole file, NUL-terminated UTF-8, released with free(), and recorded as a source. NULL and an error that names the
-// path for more than `limit` bytes, a git-lfs pointer, a web page, an empty file or other bytes than UTF-8.
+// The whole file, NUL-terminated UTF-8, released with free(), and recorded as a source. NULL and an error that names
+// the path for more than `limit` bytes, a git-lfs pointer, a web page, an empty file or other bytes than UTF-8.
 char *qins_hf_read(qins_hf_folder *folder, const char *name, size_t limit, size_t *size, qins_error *error);
 
 // As qins_hf_read, parsed, and an object at its top. Release with qins_json_free.

@@ -15,8 +15,8 @@ typedef struct qins_part {
 size_t qins_match_parts(qins_part parts[QINS_MAX_PIECES], const qins_config *config, const qins_tensor_spec *spec);
 
 // Fill in rows[n_tensors], for each of the header's tensors a piece per part. What is missing, misshaped, of an
-// unreadable dtype or unknown goes to `problems`; then rows[i].n_pieces may be 0. A tied head that is not the embedding's
-// copy is warned of.
+// unreadable dtype or unknown goes to `problems`; then rows[i].n_pieces may be 0. A tied head that is not the
+// embedding's copy is warned of.
 void qins_match_tensors(const qins_header *header, qins_rows *rows, const qins_checkpoint *checkpoint,
                         qins_problems *problems, qins_error *error);
 
