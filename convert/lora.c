@@ -119,13 +119,13 @@ static qins_update find_update(struct merge *merge, const char *weight, size_t r
     return update;
 }
 
-// The weights that the module had in training, which peft saves beside an update of the head: they count.
+// The weights that the module had in training, which peft saves beside an update of the head: they count. Those of a
+// tensor in several pieces nobody saves; they are left to be refused.
 static void replace_base(struct merge *merge, qins_rows *rows, const qins_tensor_spec *spec) {
     const qins_source_tensor *tensor = qins_checkpoint_find(&merge->lora->weights, spec->name);
-    if (tensor == NULL || strstr(tensor->stored, ".base_layer.") == NULL) return;
+    if (tensor == NULL || strstr(tensor->stored, ".base_layer.") == NULL || rows->n_pieces != 1) return;
     merge->used[tensor - merge->lora->weights.tensors] = true;
-    if (rows->n_pieces == 1 && check_matrix(merge, tensor, spec->rows, spec->cols))
-        rows->pieces[0].weights = place(merge, tensor);
+    if (check_matrix(merge, tensor, spec->rows, spec->cols)) rows->pieces[0].weights = place(merge, tensor);
 }
 
 // A tensor's updates: of the whole, or of its parts.

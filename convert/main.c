@@ -166,7 +166,10 @@ static void export_folder(const qins_convert_settings *settings, qins_meter *met
     qins_pool *pool = NULL;
     bool is_new;
     const bool is_made = qins_export_make_folder(folder, settings->force, &is_new, &refusal) == QINS_OK;
-    if (is_new && qins_helper_start(&finisher, remove_empty, folder, error) != QINS_OK) return;
+    if (is_new && qins_helper_start(&finisher, remove_empty, folder, error) != QINS_OK) {
+        rmdir(folder);
+        return;
+    }
     qins_image *image = open_image(settings, is_made ? folder : NULL, &pool, error);
     if (error->status == QINS_OK) *error = refusal;
     if (error->status == QINS_OK)

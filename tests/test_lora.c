@@ -195,6 +195,8 @@ Test(lora, refuses_tensors_by_name) {
         {"base_model.model.model.layers.0.mlp.up_proj.lora_magnitude_vector", 0, 72, "DoRA is not supported"},
         {"base_model.model.model.embed_tokens.lora_embedding_A", 4, 96, "an update of the embedding is not supported"},
         {"base_model.model.lm_head.weight", 96, 80, "a whole tensor in place of the model's is not supported"},
+        {"base_model.model.model.layers.0.self_attn.qkv_proj.base_layer.weight", 160, 80,
+         "a whole tensor in place of the model's is not supported"},
         {"base_model.model.model.layers.0.mlp.up_proj.lora_B.bias", 0, 72, "a bias, which this model does not have"},
         {"base_model.model.model.layers.2.mlp.up_proj.lora_A.weight", 4, 80, "changes no matrix of this model"},
         {"base_model.model.model.layers.1.mlp.up_proj.lora_A.weight", 4, 80, "up_proj.lora_B.weight: missing"},

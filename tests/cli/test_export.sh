@@ -18,6 +18,13 @@ printf 'QINS\r\n\x1a\nnonsense' >"$tmp/bad.qins"
 expect "a damaged file" 3 'bad.qins' "$convert" "$tmp/bad.qins" -o "$tmp/other"
 head -c -1 "$tmp/model.qins" >"$tmp/cut.qins"
 expect "a file that was cut off" 3 'cut.qins' "$convert" "$tmp/cut.qins" -o "$tmp/other"
+left=
+for n in $(seq 3 16); do # whichever descriptor is the one too many
+    (ulimit -n "$n" && "$convert" "$tmp/model.qins" -o "$tmp/few" --quiet) >"$tmp/err" 2>&1
+    rmdir "$tmp/few" 2>"$tmp/err" && left="$left $n"
+    rm -rf "$tmp/few"
+done
+equal "no empty folder is left by a failure" "" "$left"
 equal "nothing is left behind" "" "$(ls -d "$tmp/other" 2>/dev/null)"
 
 if ! "$python" -c 'import torch, transformers' 2>/dev/null; then
