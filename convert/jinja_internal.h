@@ -1,5 +1,5 @@
 // The interpreter's insides, shared by convert/jinja_*.c: text to tokens (lexer), tokens to a tree (expression,
-// parser), the tree to values and text (evaluate, operators, methods, filters, jinja.c). All memory is in one arena.
+// parser), the tree to values and text (evaluate, operators, call, filters, jinja.c). All memory is in one arena.
 #ifndef QINS_CONVERT_JINJA_INTERNAL_H
 #define QINS_CONVERT_JINJA_INTERNAL_H
 

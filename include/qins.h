@@ -1,8 +1,8 @@
 // libqins: text generation on the CPU with Phi-3.5 and its family, from .qins files. This header is the whole
 // interface.
 //
-//     qins_model       an open file: weights, tokenizer, chat format. It never changes; any number of threads may use
-//     it qins_engine      threads and scratch. One is enough for a process, for all its models and sessions
+//     qins_model       an open file: weights, tokenizer, chat format; immutable, for any number of threads
+//     qins_engine      threads and scratch. One is enough for a process, for all its models and sessions
 //     qins_session     one sequence of tokens with its KV cache
 //     qins_generation  a reply in the making: prompt, sampling, stop texts and limits in, events out
 //

@@ -29,7 +29,7 @@ static int64_t scaled(int64_t t, int k, int bits) {
     return bits == 0 ? t * k : floor_divide(t * k + (1 << (bits - 1)), (int64_t)1 << bits);
 }
 
-// The narrow codes by numerics.md's table, A and B typed in once more.
+// The narrow codes by the table in FORMAT.md, A and B typed in once more.
 Test(code, narrow_codes_are_their_formulas) {
     static const int a[16] = {-63, -51, -40, -32, -24, -17, -11, -5, 1, 6, 12, 19, 25, 33, 42, 58};
     static const int b[32] = {-127, -113, -102, -92, -82, -73, -65, -57, -49, -42, -35, -28, -22, -16, -10, -5,

@@ -1,5 +1,5 @@
 // The one list of tensors of the model, in the order in which a .qins file holds them. The converter writes by it, the
-// engine binds and checks by it. Names are Hugging Face's (phi35/MODEL.md, section 2, or any Phi-3 checkpoint).
+// engine binds and checks by it. Names are Hugging Face's, as in any Phi-3 checkpoint.
 #ifndef QINS_FORMAT_SCHEMA_H
 #define QINS_FORMAT_SCHEMA_H
 

@@ -7,9 +7,9 @@
 //                m' = max(m, its scores); o *= exp(m - m'); s *= exp(m - m'); m = m'
 //                s += sum of p = exp(score - m)
 //                o += chained sum over positions of (p * d) * v, v being a value of scale d, or of none
-//     the row  = the parts in order, from M = -infinity, S = 0, O = 0: M' = max(M, m), a = exp(M - M'), b = exp(m -
-//     M'),
-//                O = O * a + o * b, S = S * a + s * b; in the end O / S
+//     the row  = the parts in order, from M = -infinity, S = 0, O = 0:
+//                M' = max(M, m), a = exp(M - M'), b = exp(m - M'), O = O * a + o * b, S = S * a + s * b;
+//                in the end O / S
 //
 // Parts and tiles of which a row sees nothing take no part in any of this; positions before the window in the tile
 // where it begins have the score -infinity.

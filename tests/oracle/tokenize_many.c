@@ -1,8 +1,7 @@
 // Encodes and decodes many texts in one process, for compare_tokenizers.py, which builds it. The tokenizer is packed
 // and unpacked first, as a model file does. Records on standard input and output, integers in the machine's order:
 //   in   u32 what (0 encode, 1 encode with what the post-processor adds, 2 decode, 3 decode without special tokens),
-//   u32 n,
-//        then n bytes of text, or n ids of 32 bits
+//        u32 n, then n bytes of text, or n ids of 32 bits
 //   out  u32 n, then n ids or n bytes
 #include "tokenizer/tokenizer.h"
 
