@@ -186,7 +186,7 @@ demo: all ## convert the demo model that comes with the sources and let it answe
 # MODEL: a .qins file or a Hugging Face folder; ARGS: more options of qinsrun bench.
 MODEL ?= tests/data/demo
 ARGS ?= -p 256 -n 64
-bench: all ## speed of MODEL (default: the demo model) beside the machine's
+bench: all ## speed of MODEL (default: the demo model), compared with the machine's limits
 	$(BUILD)/qinsrun bench -m $(MODEL) $(ARGS)
 
 # MODEL: a Hugging Face folder; TEXT: what it did not see in training; PLOT: where the picture goes.
@@ -204,7 +204,7 @@ figures: all ## quality, size and speed of MODEL in every code: JSON, a picture,
 	$(if $(filter docs/figures,$(FIGURES)),tests/figures_tables.sh README.md docs/quality.md)
 
 TORTURE := $(BUILD)/torture $(BUILD)/faults.so
-torture: all $(TORTURE) ## damage files, fail calls, kill programs: a table with zeros on the right (about 10 minutes)
+torture: all $(TORTURE) ## damage files, fail calls, kill programs: a table of failures, all zero (about 10 minutes)
 	$(BUILD)/torture $(BUILD)
 $(BUILD)/torture: $(call object,$(SOURCES) $(filter-out tests/torture/faults.c,$(wildcard tests/torture/*.c)))
 	$(link)

@@ -104,13 +104,14 @@ static void check_range(const struct budget *budget, double bits, qins_error *er
         most += (double)budget->candidates[i].bytes[N_STEPS - 1] - (double)budget->candidates[i].bytes[0];
     const double lowest = 8 * budget->bytes / budget->weights, highest = 8 * most / budget->weights;
     if (bits < lowest)
-        qins_fail(error, QINS_USAGE,
-                  "--plan-bits %.6g: the matrices of this model's layers take at least %.3f bits a weight, scales and "
-                  "padding included",
-                  bits, lowest);
+        qins_fail(
+            error, QINS_USAGE,
+            "--plan-bits %.6g: the matrices of this model's layers take at least %.3f bits per weight, scales and "
+            "padding included",
+            bits, lowest);
     else if (bits > highest)
         qins_fail(error, QINS_USAGE,
-                  "--plan-bits %.6g: at most %.3f bits a weight can be used; convert with --type qins8 instead", bits,
+                  "--plan-bits %.6g: at most %.3f bits per weight can be used; convert with --type qins8 instead", bits,
                   highest);
 }
 

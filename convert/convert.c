@@ -135,7 +135,7 @@ static void add_end_of_turn(const struct conversion *conversion, const qins_toke
         if (config->stop_ids[i] == id) return;
     if (id < 0) return;
     qins_problems_warn(&conversion->problems,
-                       "%s, the chat template's end of turn, is no stop id (eos_token_id); it becomes one",
+                       "%s, the chat template's end of turn, is not a stop id (eos_token_id); it becomes one",
                        format->end);
     if (config->n_stop_ids == QINS_MAX_STOP_IDS) config->n_stop_ids--;
     config->stop_ids[config->n_stop_ids++] = id;

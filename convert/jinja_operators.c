@@ -169,7 +169,7 @@ jinja_value jinja_item(jinja *j, const jinja_value *of, const jinja_value *index
 static int64_t bound(jinja *j, const jinja_value *given, int64_t count, int64_t step, bool is_start) {
     const int64_t low = step < 0 ? -1 : 0, high = step < 0 ? count - 1 : count;
     if (given->kind == JINJA_NONE) return is_start == (step > 0) ? low : high;
-    if (!jinja_is_number(given)) return jinja_refuse(j, "a bound that is no number"), 0;
+    if (!jinja_is_number(given)) return jinja_refuse(j, "a bound that is not a number"), 0;
     int64_t value = given->integer < 0 ? given->integer + count : given->integer;
     return value < low ? low : value > high ? high : value;
 }

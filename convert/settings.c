@@ -45,11 +45,11 @@ static const qins_argument rows[] = {
     {WEIGHTS, 0, "embedding", "bf16|qins8|qins6", ONE, true, qins_set_embedding_type, FIELD(convert), 0, 0,
      "of the embedding (default: as in the checkpoint; one that is the output matrix, too, as that)"},
     {WEIGHTS, 0, "plan-bits", "X", ONE, true, set_plan_bits, 0, 0, 0,
-     "instead: coded types that take X bits a weight on average"},
+     "instead: coded types that take X bits per weight on average"},
     {WEIGHTS, 0, "tensor", "PATTERN=TYPE", ONE, true, qins_add_type_rule, FIELD(convert), 0, 0,
      "of the tensors with such names, 'qkv' or '*.layers.0.*'; may be repeated"},
     {WEIGHTS, 0, "calibrate", "FILE", ONE, true, qins_set_text, FIELD(convert.calibrate), 0, 0,
-     "choose codes by what they do to the model on this text; \"default\": the one that is built in"},
+     "choose codes that least change the model's output on this text; \"default\": the built-in one"},
     {WEIGHTS, 0, "calibrate-method", "feedback|search", ONE, true, set_method, FIELD(convert.calibrate_search), 0, 0,
      "how: errors make up for each other (default), or only weigh by the inputs, in a fifth of the time"},
     {WEIGHTS, 0, "calibrate-tokens", "N", ONE, true, qins_set_count, FIELD(convert.calibrate_tokens), 1,
@@ -61,12 +61,12 @@ static const qins_argument rows[] = {
     {WORK, 'o', "output", "FILE", ONE, true, qins_set_text, FIELD(output), 0, 0,
      "the file or folder to write; it appears when it is complete"},
     {WORK, 't', "threads", "N", ONE, true, qins_set_count, FIELD(convert.n_threads), 1, MAX_THREADS,
-     "threads (default: all processors; the result is the same)"},
+     "threads (default: all available cores; the result is the same)"},
     {WORK, 0, "force", NULL, ONE, true, qins_set_switch, FIELD(force), 0, 0,
      "replace the output even if it is not a .qins file, or is one of the files read; write into a folder in use"},
     {WORK, 0, "dry-run", NULL, ONE, true, qins_set_switch, FIELD(dry_run), 0, 0,
-     "print what would be done with each tensor and write nothing"},
-    {WORK, 'v', "verbose", NULL, ONE, true, qins_set_switch, FIELD(verbose), 0, 0, "say which sandbox is in force"},
+     "print each tensor's type, size and expected error, and write nothing"},
+    {WORK, 'v', "verbose", NULL, ONE, true, qins_set_switch, FIELD(verbose), 0, 0, "report the sandbox in force"},
     {WORK, 0, "no-sandbox", NULL, ONE, true, qins_set_switch, FIELD(no_sandbox), 0, 0,
      "do not limit what files and system calls the program may use"},
     {WORK, 0, "quiet", NULL, ONE, true, qins_set_switch, FIELD(quiet), 0, 0, "no progress and no table"},
@@ -141,8 +141,8 @@ void qins_convert_print_help(void) {
            "(config.json, safetensors, tokenizer.json), to one file for qinsrun; and back, with the weights that\n"
            "its codes stand for; or to an ONNX model, with the codes and the operators that decode them.\n\n");
     qins_arguments_print(&arguments, ONE, false, stdout);
-    printf(
-        "\nExit codes: 0 done, 1 failure (such as a full disk), 2 wrong usage, 3 bad checkpoint, 130 interrupted.\n");
+    printf("\nExit codes: 0 success, 1 failure (such as a full disk), 2 wrong usage, 3 bad checkpoint, 130 "
+           "interrupted.\n");
 }
 
 void qins_convert_list_options(void) {

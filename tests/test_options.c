@@ -180,12 +180,12 @@ Test(options, misuse_is_refused) {
     expect_usage("--raw=yes", "--raw takes no value");
     expect_usage("-m", "-m needs a value");
     expect_usage("-p hello --model", "--model needs a value");
-    expect_usage("stray", "\"stray\" is no option");
-    expect_usage("-p x stray", "\"stray\" is no option");
-    expect_usage("-- --raw", "\"--raw\" is no option");
+    expect_usage("stray", "\"stray\" is not an option");
+    expect_usage("-p x stray", "\"stray\" is not an option");
+    expect_usage("-- --raw", "\"--raw\" is not an option");
     expect_usage("-m x chat", "a command comes first: qinsrun chat");
-    expect_usage("scroe", "\"scroe\" is no command; did you mean score?");
-    expect_usage("stray --frobnicate", "\"stray\" is no option");
+    expect_usage("scroe", "\"scroe\" is not a command; did you mean score?");
+    expect_usage("stray --frobnicate", "\"stray\" is not an option");
     expect_usage("-p -x --frobnicate", "--frobnicate is not an option");
     expect_usage("-p x -p y", "-p: the prompt was given already");
     expect_usage("--messages x -f y", "-f: the prompt was given already");

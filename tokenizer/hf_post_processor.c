@@ -19,7 +19,7 @@ static void append_special(const qins_json *item, const qins_json *special_token
     for (const qins_json *id = qins_json_first(list); id != NULL && error->status == QINS_OK; id = qins_json_next(id)) {
         int64_t value;
         if (!qins_json_integer(id, &value) || value < 0 || value >= (int64_t)TOKENIZER_MAX_IDS)
-            hf_refuse(id, "post_processor.special_tokens id", "it is no token id", error);
+            hf_refuse(id, "post_processor.special_tokens id", "it is not a token id", error);
         else
             qins_ids_append(ids, (int32_t)value, error);
     }

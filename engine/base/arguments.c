@@ -195,7 +195,7 @@ static void parse_operand(struct parser *parser, const char *text) {
         set(parser, &given);
         return;
     }
-    qins_fail(parser->error, QINS_USAGE, "\"%s\" is no option (see %s --help)", text, parser->arguments->program);
+    qins_fail(parser->error, QINS_USAGE, "\"%s\" is not an option (see %s --help)", text, parser->arguments->program);
 }
 
 qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned sets, int argc, char **argv, void *values,

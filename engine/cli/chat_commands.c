@@ -178,15 +178,15 @@ static const struct command {
     bool needs_argument;
     void (*run)(qins_chat *chat, const char *argument, qins_error *error);
 } commands[] = {
-    {"/help", "", "this list, as /?", false, show_help},
-    {"/clear", "", "forget the conversation", false, clear},
+    {"/help", "", "list these commands, as /?", false, show_help},
+    {"/clear", "", "start a new conversation", false, clear},
     {"/system", "TEXT", "set the system message, \"\" for none; without TEXT show it", false, set_system},
-    {"/read", "FILE", "put the text of a file before the next message", true, read_file},
+    {"/read", "FILE", "prepend a file's text to the next message", true, read_file},
     {"/save", "FILE", "write the conversation to a file (JSON)", true, save},
-    {"/load", "FILE", "go on with the conversation in a file", true, load},
+    {"/load", "FILE", "continue the conversation in a file", true, load},
     {"/set", "NAME VALUE", "change an option, such as temp 0.7; without NAME show them", false, qins_chat_set},
-    {"/stats", "", "what the last reply took, and how full the context is", false, show_statistics},
-    {"/undo", "", "take the last message and its reply back", false, undo},
+    {"/stats", "", "statistics of the last reply, and how full the context is", false, show_statistics},
+    {"/undo", "", "remove the last message and its reply", false, undo},
     {"/regen", "TEMP", "reply to the last message again, at this temperature if given", false, regenerate},
     {"/quit", "", "end, as /exit, /bye and Ctrl-D do", false, quit},
 };
@@ -252,7 +252,7 @@ void qins_chat_run_command(qins_chat *chat, const char *text, qins_error *error)
                 "qinsrun: there is no %.*s; /help lists the commands, a space before it makes the line a message\n",
                 (int)name_length(text), text);
     else if (argument[0] != '\0' && command->argument[0] == '\0')
-        qins_fail(error, QINS_USAGE, "%s takes nothing after it; a space in front makes the line a message",
+        qins_fail(error, QINS_USAGE, "%s takes nothing after it; a leading space makes the line a message",
                   command->name);
     else if (argument[0] == '\0' && command->needs_argument)
         qins_fail(error, QINS_USAGE, "%s takes a %s", command->name, command->argument);

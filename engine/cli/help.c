@@ -12,7 +12,7 @@ static const char examples[] = "Examples\n"
                                "  qinsrun chat -m model.qins --temp 0.7 --top-p 0.9\n";
 
 static const char exit_codes[] =
-    "Exit codes: 0 ok, 1 run-time failure, 2 usage, 3 bad model file, 4 context overflow, 130 interrupted.\n";
+    "Exit codes: 0 success, 1 run-time failure, 2 usage, 3 bad model file, 4 context overflow, 130 interrupted.\n";
 
 static void print_usage(const qins_command *command) {
     printf("%-46s %s\n", command->usage, command->help);

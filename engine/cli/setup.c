@@ -32,7 +32,7 @@ static void print_total(const qins_config *config, const qins_memory_plan *plan,
     const size_t n_tokens = tokens_beside_weights(config, plan);
     fprintf(file, "at most   %9.1f MiB", mib(total(plan)));
     if (room(plan) == SIZE_MAX)
-        fprintf(file, "; the system does not say what is available\n");
+        fprintf(file, "; the system does not report the available memory\n");
     else if (total(plan) <= room(plan))
         fprintf(file, "  of %.1f MiB available%s; up to %zu tokens fit\n", mib(room(plan)),
                 plan->is_limited ? " (ulimit -v)" : "", n_tokens);

@@ -1,4 +1,4 @@
-// The avx2 tier: kernels_lanes.h in the words of lanes_avx2.h.
+// The avx2 tier: the kernels of kernels_lanes.h on the primitives of lanes_avx2.h.
 #ifdef __x86_64__
 #include "engine/kernels/lanes_avx2.h"
 

@@ -1,4 +1,4 @@
-// The avx512 tier: kernels_lanes.h in the words of lanes_avx512.h.
+// The avx512 tier: the kernels of kernels_lanes.h on the primitives of lanes_avx512.h.
 #ifdef __x86_64__
 #include "engine/kernels/lanes_avx512.h"
 

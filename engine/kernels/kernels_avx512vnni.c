@@ -1,4 +1,4 @@
-// The avx512vnni tier: kernels_lanes.h in the words of lanes_avx512.h, with VNNI's products.
+// The avx512vnni tier: the kernels of kernels_lanes.h on the primitives of lanes_avx512.h, with VNNI's products.
 #ifdef __x86_64__
 #define LANES_VNNI
 #include "engine/kernels/lanes_avx512.h"

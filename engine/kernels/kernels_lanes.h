@@ -1,5 +1,6 @@
-// The kernels of every tier on vector instructions, in the words of a lanes_*.h that the tier includes first: sixteen
-// lanes, the rows of a panel. Formulas and orders are those of kernels.h.
+// The kernels of every tier on vector instructions, the decoding of all codes among them, written in the primitives of
+// a lanes_*.h that the tier includes first: sixteen lanes, the rows of a panel. Formulas and orders are those of
+// kernels.h.
 #include "engine/kernels/encoder.h"
 #include "engine/kernels/kernels.h"
 

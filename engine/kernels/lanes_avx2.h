@@ -1,4 +1,4 @@
-// Sixteen lanes on AVX2, FMA and F16C, as two halves: the words that kernels_lanes.h is written in.
+// Sixteen lanes on AVX2, FMA and F16C, as two halves: the primitives that kernels_lanes.h is written in.
 #ifndef QINS_KERNELS_LANES_AVX2_H
 #define QINS_KERNELS_LANES_AVX2_H
 

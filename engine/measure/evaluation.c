@@ -52,7 +52,7 @@ static qins_status encode_choice(qins_evaluator *evaluator, qins_ids *ids, qins_
     for (size_t i = n_context; i < whole.count && error->status == QINS_OK; i++)
         qins_ids_append(ids, whole.data[i], error);
     if (error->status == QINS_OK && (ids->count == n_context + n_bos || n_context + n_bos == 0))
-        qins_fail(error, QINS_USAGE, "a context or a choice has no tokens of its own; --bos puts one in front");
+        qins_fail(error, QINS_USAGE, "a context or a choice has no tokens of its own; --bos adds one before it");
     qins_ids_free(&whole);
     *choice = (qins_choice){ids->data, n_context + n_bos, ids->count - n_context - n_bos};
     return error->status;

@@ -29,7 +29,8 @@ typedef struct qins_rope {
 
 void qins_rope_init(qins_rope *rope, const qins_config *config);
 
-// The set that Hugging Face uses for a sequence of n_tokens: long beyond original_positions.
+// The set that Hugging Face uses for a sequence of n_tokens: long beyond original_positions. A session uses it, unless
+// its option rope_long asks for the long set throughout (runtime/session.c).
 qins_rope_set qins_rope_set_for(const qins_config *config, size_t n_tokens);
 
 // cos_a[half], sin_a[half] of one position, A included.

@@ -102,7 +102,7 @@ equal "an unknown command is told" 1 "$(grep -c 'there is no /nosuch' "$tmp/err"
 "$run" -m "$demo" -p '/help' -n 4 --newline >>"$tmp/plain" 2>/dev/null
 for line in '"""What' '\section\' '/help'; do
     printf '%s\n' "$line" | "$run" chat -m "$demo" --lines -n 4 2>/dev/null
-done | cmp -s - "$tmp/plain" && ok "--lines: data is no command" || fail "--lines: data is no command" "$(cat "$tmp/plain")"
+done | cmp -s - "$tmp/plain" && ok "--lines: data is not a command" || fail "--lines: data is not a command" "$(cat "$tmp/plain")"
 refused "/undo of nothing" 'no message yet' '/undo\n'
 refused "/regen of nothing" 'no message yet' '/regen\n'
 refused "/read without a file" '/read takes a FILE' '/read\n'

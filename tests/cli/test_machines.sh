@@ -73,7 +73,7 @@ shrink "a file that shrinks, without shared mappings" on QINS_REFUSE=shared -- "
 mkdir -p "$tmp/none" "$tmp/small/proc" "$tmp/tiny/proc"
 equal "without /proc" "$plain" "$(on QINS_ROOT="$tmp/none" -- "$run" -m "$demo" -p "$question" 2>/dev/null)"
 plan() { on "$1" -- "$run" --plan "${@:2}"; }
-grep -q '^at most .* MiB; the system does not say what is available$' <<<"$(plan QINS_ROOT="$tmp/none" -m "$demo")" && ok "a plan without /proc" ||
+grep -q '^at most .* MiB; the system does not report the available memory$' <<<"$(plan QINS_ROOT="$tmp/none" -m "$demo")" && ok "a plan without /proc" ||
     fail "a plan without /proc" "$(plan QINS_ROOT="$tmp/none" -m "$demo")"
 case $(plan QINS_ROOT="$tmp/none" -m "$demo" --json) in
 *'"available_bytes":null,'*) ok "a plan without /proc in JSON" ;;

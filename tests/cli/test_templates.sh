@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Chat templates of checkpoints: recognized in other spellings, chosen, unknown; and the end of a turn that is no stop id.
+# Chat templates of checkpoints: recognized in other spellings, chosen, unknown; and the end of a turn that is not a stop id.
 # Usage: test_templates.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 convert=$build/qinsconvert
@@ -94,7 +94,7 @@ for eos in 2 null '[]'; do
     folder stop "$by_role"
     echo "{\"eos_token_id\": $eos}" >"$tmp/stop/generation_config.json"
     sed -i 's/"eos_token_id": 768/"eos_token_id": null/' "$tmp/stop/config.json"
-    expect "eos_token_id $eos: the end of a turn becomes a stop id" 0 'end of turn, is no stop id \(eos_token_id\); it becomes one' \
+    expect "eos_token_id $eos: the end of a turn becomes a stop id" 0 'end of turn, is not a stop id \(eos_token_id\); it becomes one' \
         "$convert" "$tmp/stop" -o "$tmp/stop.qins" --quiet
     answers "eos_token_id $eos: the reply ends" "$tmp/stop.qins"
 done
