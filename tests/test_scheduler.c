@@ -1,6 +1,9 @@
 // The scheduler: every reply is the one that its prompt gets alone, whatever else runs; limits, order, cancellation,
 // and what idle sessions keep.
 #include "engine/base/lock.h"
+#include "engine/base/memory.h"
+#include "engine/base/sandbox.h"
+#include "engine/runtime/session.h"
 #include "engine/server/scheduler.h"
 #include "engine/server/session_cache.h"
 #include "tests/failing_allocation.h"
@@ -241,8 +244,7 @@ Test(scheduler, a_beginning_is_copied) {
 static qins_session_cache make_cache(size_t max_bytes) {
     return (qins_session_cache){.engine = model.session->engine,
                                 .model = model.model,
-                                .options = {.n_ctx = 64, .k_type = QINS_F16, .v_type = QINS_QINS8},
-                                .token_bytes = 100,
+                                .options = {.n_ctx = 512, .k_type = QINS_F16, .v_type = QINS_QINS8},
                                 .max_bytes = max_bytes};
 }
 
@@ -262,27 +264,52 @@ static void use(qins_session_cache *cache, qins_held *held, const int32_t *ids, 
 
 Test(scheduler, idle_sessions) {
     const int32_t a[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, b[] = {1, 2, 20, 21, 22, 23, 24, 25, 26, 27};
-    qins_session_cache cache = make_cache(2500);
+    qins_session_cache cache = make_cache(0);
     qins_held *first = take(&cache, a, 10), *second;
+    const size_t each = qins_session_touched_bytes(first->session, 10);
+    cache.max_bytes = 5 * each / 2;
     use(&cache, first, a, 10);
     second = take(&cache, b, 10);
     cr_expect_neq(second, first, "two shared tokens are not worth ten");
     cr_expect_eq(qins_session_shared(second->session, b, 10), 2, "but copied");
     use(&cache, second, b, 10);
-    cr_expect(cache.n_idle == 2 && cache.idle_bytes == 2000);
+    cr_expect(cache.n_idle == 2 && cache.idle_bytes == 2 * each);
     cr_expect_eq(take(&cache, a, 10), first, "the longest common beginning");
     use(&cache, first, a, 10);
-    qins_held *third = take(&cache, (int32_t[]){30, 31, 32, 33, 34, 35}, 6);
-    use(&cache, third, (int32_t[]){30, 31, 32, 33, 34, 35}, 6);
-    cr_expect(cache.n_idle == 2 && cache.idle_bytes == 1600, "the one that was not used for longest is released");
-    cr_expect_eq(take(&cache, a, 10), first);
-    use(&cache, first, a, 3);
-    cr_expect_eq(cache.idle_bytes, 1600, "memory that was touched counts");
+    int32_t c[200];
+    for (size_t i = 0; i < 200; i++) c[i] = (int32_t)(30 + i);
+    qins_held *third = take(&cache, c, 200);
+    const size_t most = qins_session_touched_bytes(third->session, 200);
+    cr_assert(most > each && each + most < cache.max_bytes && 2 * each + most > cache.max_bytes);
+    use(&cache, third, c, 200);
+    cr_expect(cache.n_idle == 2 && cache.idle_bytes == each + most,
+              "the one that was not used for longest is released");
+    cr_expect_eq(take(&cache, c, 200), third);
+    use(&cache, third, c, 3);
+    cr_expect_eq(cache.idle_bytes, each + most, "memory that was touched counts");
     qins_session_cache_free(&cache);
     cr_expect(cache.n_idle == 0 && cache.idle_bytes == 0);
     cache = make_cache(0);
     use(&cache, take(&cache, a, 10), a, 10);
     cr_expect_eq(cache.n_idle, 0, "nothing is kept");
+}
+
+// Short sequences take whole pages of each layer and head.
+Test(scheduler, idle_sessions_count_the_memory_that_they_take) {
+    enum { N = 100 };
+    if (strstr(qins_sandbox_state(), "sanitizers") != NULL) cr_skip_test("sanitizers take memory of their own");
+    qins_session_cache cache = make_cache(SIZE_MAX);
+    int32_t ids[8] = {0};
+    use(&cache, take(&cache, ids, 8), ids, 8); // the engine's scratch is touched now
+    const size_t resident = qins_memory_resident(), idle = cache.idle_bytes;
+    for (int32_t i = 1; i <= N; i++) {
+        for (size_t j = 0; j < 8; j++) ids[j] = i;
+        use(&cache, take(&cache, ids, 8), ids, 8);
+    }
+    const double grown = (double)(qins_memory_resident() - resident), counted = (double)(cache.idle_bytes - idle);
+    cr_expect_eq(cache.n_idle, N + 1);
+    cr_expect(counted > 0.9 * grown && counted < 1.1 * grown, "%.0f bytes counted, %.0f taken", counted, grown);
+    qins_session_cache_free(&cache);
 }
 
 Test(scheduler, contexts_that_do_not_fit_are_refused) {

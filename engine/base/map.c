@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 // --- what is mapped ---
 
@@ -116,4 +117,8 @@ void qins_unmap(const void *memory, size_t size) {
     if (memory == NULL) return;
     forget(memory);
     munmap((void *)(uintptr_t)memory, size);
+}
+
+size_t qins_page_bytes(void) {
+    return (size_t)sysconf(_SC_PAGESIZE); // Linux always knows it
 }

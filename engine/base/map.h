@@ -25,4 +25,6 @@ bool qins_map_is_lost(const void *address);
 
 void qins_unmap(const void *memory, size_t size); // NULL is fine
 
+size_t qins_page_bytes(void); // of such a page
+
 #endif

@@ -84,6 +84,25 @@ void qins_kvcache_free(qins_kvcache *cache) {
     memset(cache, 0, sizeof *cache);
 }
 
+// Of one array.
+static size_t touched_bytes(const qins_kvcache *cache, size_t per_position, size_t n) {
+    const size_t page = qins_page_bytes();
+    size_t pages = 0, next = 0; // the first page that may be new
+    for (size_t i = 0; n > 0 && per_position > 0 && i < cache->n_layers * cache->n_kv_heads; i++) {
+        const size_t start = i * positions(cache) * per_position, end = start + n * per_position;
+        const size_t first = start / page > next ? start / page : next;
+        next = (end - 1) / page + 1;
+        pages += next > first ? next - first : 0;
+    }
+    return pages * page;
+}
+
+size_t qins_kvcache_touched_bytes(const qins_kvcache *cache, size_t n) {
+    return touched_bytes(cache, k_bytes(cache), qins_round_up(n, QINS_PANEL)) +
+           touched_bytes(cache, v_bytes(cache), n) + touched_bytes(cache, scale_bytes(cache->k_type), n) +
+           touched_bytes(cache, scale_bytes(cache->v_type), n);
+}
+
 // Place of (layer, head, position) among all positions of the arrays.
 static size_t place_of(const qins_kvcache *cache, size_t layer, size_t head, size_t position) {
     return (layer * cache->n_kv_heads + head) * positions(cache) + position;

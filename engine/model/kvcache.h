@@ -38,6 +38,10 @@ typedef struct qins_kvcache {
 // Bytes of K and V (scales and padding included) of one position.
 size_t qins_kvcache_token_bytes(const qins_config *config, qins_type k_type, qins_type v_type);
 
+// Bytes of memory that the first n positions take once they were stored: whole pages, of which each layer and KV head
+// has its own.
+size_t qins_kvcache_touched_bytes(const qins_kvcache *cache, size_t n);
+
 // Reserve room for `capacity` positions. Release with qins_kvcache_free, also after a failure.
 qins_status qins_kvcache_init(qins_kvcache *cache, const qins_config *config, const qins_kernels *kernels,
                               qins_type k_type, qins_type v_type, size_t capacity, qins_error *error);

@@ -103,6 +103,12 @@ const qins_config *qins_session_config(const qins_session *session) {
     return qins_model_config(session->model);
 }
 
+size_t qins_session_touched_bytes(const qins_session *session, size_t n) {
+    const size_t others =
+        sizeof *session + n * sizeof *session->ids + qins_model_vocab_size(session->model) * sizeof *session->logits;
+    return qins_kvcache_touched_bytes(&session->cache, n) + qins_round_up(others, qins_page_bytes());
+}
+
 size_t qins_session_n_ctx(const qins_session *session) {
     return session->options.n_ctx;
 }

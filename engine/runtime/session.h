@@ -54,6 +54,9 @@ qins_status qins_session_advance(qins_session *session, float *hidden, qins_erro
 // Refuse logits[vocab_size] that are not finite, those after the token at `position`.
 qins_status qins_session_check(const qins_session *session, const float *logits, size_t position, qins_error *error);
 
+// Bytes of memory that a session takes whose longest sequence so far had n tokens.
+size_t qins_session_touched_bytes(const qins_session *session, size_t n);
+
 // How many tokens of the sequence were not in the cache when it began.
 size_t qins_session_computed(const qins_session *session);
 

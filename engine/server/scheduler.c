@@ -50,7 +50,6 @@ static qins_status settle_context(qins_scheduler *scheduler, const qins_model *m
                                        .n_threads = qins_engine_threads(scheduler->engine),
                                        .session = &each};
     if (qins_plan_memory(&request, &plan, error) != QINS_OK) return error->status;
-    scheduler->cache.token_bytes = plan.token_bytes;
     const size_t taken = plan.scratch + options->cache_bytes;
     const size_t left = plan.available > taken ? plan.available - taken : 0;
     const size_t fit = left / plan.token_bytes / options->n_parallel;

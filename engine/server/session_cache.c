@@ -6,8 +6,8 @@
 
 #include <stdlib.h>
 
-static size_t bytes_of(const qins_session_cache *cache, const qins_held *held) {
-    return held->n_touched * cache->token_bytes;
+static size_t bytes_of(const qins_held *held) {
+    return qins_session_touched_bytes(held->session, held->n_touched);
 }
 
 static void release(qins_held *held) {
@@ -21,7 +21,7 @@ static qins_held *unlink_held(qins_session_cache *cache, qins_held **place) {
     *place = held->next;
     held->next = NULL;
     cache->n_idle--;
-    cache->idle_bytes -= bytes_of(cache, held);
+    cache->idle_bytes -= bytes_of(held);
     return held;
 }
 
@@ -87,7 +87,7 @@ void qins_session_cache_give(qins_session_cache *cache, qins_held *held, size_t 
     held->next = cache->idle;
     cache->idle = held;
     cache->n_idle++;
-    cache->idle_bytes += bytes_of(cache, held);
+    cache->idle_bytes += bytes_of(held);
     while (cache->idle_bytes > cache->max_bytes) release_oldest(cache);
 }
 

@@ -9,7 +9,6 @@ typedef struct qins_session_cache {
     qins_engine *engine;          // neither is owned
     const qins_model *model;      //
     qins_session_options options; // of every session
-    size_t token_bytes;           // of a session's cache
     size_t max_bytes;             // of idle sessions
     struct qins_held *idle;       // owned, those used last come first
     size_t n_idle, idle_bytes;

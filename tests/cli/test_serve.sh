@@ -62,6 +62,11 @@ equal "it is that of --raw" "$("$run" -m "$demo" --raw -p "The sky" -n 5 -q)" "$
 equal "tokens" "200 $("$run" tokenize -m "$demo" -p Hello --no-special --json)" \
     "$(ask /tokenize '{"content": "Hello"}') $(jq -c .tokens "$tmp/reply")"
 equal "and back" "200 Hello" "$(ask /detokenize "$(jq -c '{tokens}' "$tmp/reply")") $(of_reply .content)"
+held() { awk '/^VmHWM/ { print int($2 / 1024) }' "/proc/$server/status"; }
+before=$(held)
+{ printf '{"content": "'; head -c 4000000 /dev/zero | tr '\0' z; printf '"}'; } >"$tmp/zs"
+equal "a text of 4 MB" "200 {\"tokens\":[" "$(ask /tokenize "@$tmp/zs") $(head -c 11 "$tmp/reply")"
+[ $(($(held) - before)) -lt 200 ] && ok "it takes little memory" || fail "it takes little memory" "$before MiB, then $(held)"
 equal "metrics" true "$([ "$(metric generated_tokens_total)" -gt 0 ] && echo true)"
 
 # --- the same among others ---
@@ -117,7 +122,7 @@ server=
 start --cpu scalar -t 1 --parallel 1 --queue 0 --cache-mib 0
 ban=$(for id in $("$run" tokenize -m "$demo" -p '<|end|><|endoftext|><|assistant|>' | tr ' ' '\n' | sort -u); do echo "\"$id\": -100"; done | paste -sd ,)
 long=$(chat "$question" "{stream: true, logit_bias: {$ban}}")
-start_long() { curl -sN -m 120 -d "$long" "$url/v1/chat/completions" >"$tmp/long_reply" & client=$!; for _ in $(seq 200); do [ -s "$tmp/long_reply" ] && break; sleep 0.02; done; }
+start_long() { : >"$tmp/long_reply"; curl -sN -m 120 -d "$long" "$url/v1/chat/completions" >"$tmp/long_reply" & client=$!; for _ in $(seq 200); do [ -s "$tmp/long_reply" ] && break; sleep 0.02; done; }
 start_long
 equal "a full queue" 429 "$(ask /v1/chat/completions "$(chat x)")"
 kill $client
