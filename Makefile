@@ -29,7 +29,7 @@ SOURCES := $(filter-out $(PROGRAM_MAINS),$(wildcard engine/*/*.c tokenizer/*.c c
 TESTS := $(wildcard tests/*.c)
 object = $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-# Instructions beyond the platform's minimum are for the files of their tier alone. There may be no compiler yet: make deps
+# Instructions beyond the platform's minimum are only for the files of their tier. There may be no compiler yet: make deps
 # installs it after this line.
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null || uname -m)),)
 ALL_CFLAGS += $(if $(filter release,$(config)),-fcf-protection=full)

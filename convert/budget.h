@@ -1,4 +1,4 @@
-// The choice of types for an average number of bits a weight: bits go where they lower the expected damage most.
+// The choice of types for an average number of bits per weight: bits go where they lower the expected damage most.
 #ifndef QINS_CONVERT_BUDGET_H
 #define QINS_CONVERT_BUDGET_H
 

@@ -11,7 +11,7 @@ typedef struct qins_recognized {
     char reason[256]; // why no format was found; "": they all render something else
 } qins_recognized;
 
-// `texts`: the tokens that templates name, "bos_token" among them. Not recognizing the template is no failure: then
+// `texts`: the tokens that templates name, "bos_token" among them. Not recognizing the template is not a failure: then
 // chat.format is NULL. Release with qins_recognized_free, also after a failure.
 qins_status qins_chat_recognize(const char *jinja, size_t size, const qins_jinja_text *texts, size_t n_texts,
                                 qins_recognized *result, qins_error *error);

@@ -94,7 +94,7 @@ static void read_texts(struct conversion *conversion, const qins_tokenizer *toke
                                    error);
 }
 
-// NULL where there is none, which is no failure.
+// NULL where there is none, which is not a failure.
 static qins_tokenizer *read_tokenizer(struct conversion *conversion, const qins_config *config, qins_error *error) {
     static const char *const name = "tokenizer.json";
     if (!qins_hf_has(&conversion->folder, name, error)) {

@@ -26,7 +26,7 @@ typedef struct qins_convert_options {
     qins_type_rule rules[QINS_MAX_TYPE_RULES];
     size_t n_rules;
     const char *lora;      // folder of a LoRA adapter to merge; NULL: none
-    double plan_bits;      // in place of weight_type: types that take so many bits a weight on average; 0: none
+    double plan_bits;      // in place of weight_type: types that take so many bits per weight on average; 0: none
     const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
     size_t calibrate_tokens;
     bool expect_errors;        // qins_convert_plan: estimate what the tensors will lose, from a sample of rows
@@ -37,7 +37,7 @@ typedef struct qins_convert_options {
     void *notice_context;
 } qins_convert_options;
 
-// What some of the tensors hold and lost.
+// Size and error of some of the tensors.
 typedef struct qins_convert_cost {
     size_t n_tensors;
     uint64_t values; // numbers, without padding
@@ -46,7 +46,7 @@ typedef struct qins_convert_cost {
     double error;    // sum (source - stored)^2
 } qins_convert_cost;
 
-// What the conversion will do, and, when done, what it cost. Nothing needs to be released but what
+// The plan of a conversion and, when done, its cost. Nothing needs to be released but what
 // qins_convert_report_free releases; after qins_convert that is only the header.
 typedef struct qins_convert_report {
     qins_header header; // complete once qins_convert returns

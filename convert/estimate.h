@@ -1,4 +1,4 @@
-// What a type would cost a tensor, judged by a few of its rows: nothing is written.
+// The error of a type for a tensor, estimated from a few of its rows: nothing is written.
 #ifndef QINS_CONVERT_ESTIMATE_H
 #define QINS_CONVERT_ESTIMATE_H
 

@@ -1,4 +1,4 @@
-// Out again: the model of a .qins file as a Hugging Face folder that transformers loads. Weights are what the codes
+// Export: the model of a .qins file as a Hugging Face folder that transformers loads. Weights are what the codes
 // decode to; the configuration is the file's, in Phi3Config's words; the tokenizer gives the same ids.
 #ifndef QINS_CONVERT_EXPORT_H
 #define QINS_CONVERT_EXPORT_H

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The first stop id that ends texts as an added token, as others are no special tokens for transformers.
+// The first stop id that ends texts as an added token, as others are not special tokens for transformers.
 static void add_end(qins_json *json, const qins_config *config, const qins_tokenizer *tokenizer, qins_error *error) {
     for (size_t i = 0; i < config->n_stop_ids; i++) {
         char text[256];

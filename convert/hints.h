@@ -1,4 +1,4 @@
-// What a folder is when it is not a Hugging Face folder with weights in safetensors, and what to do then.
+// Recognizes folders that are not Hugging Face folders with weights in safetensors, and says what to do.
 #ifndef QINS_CONVERT_HINTS_H
 #define QINS_CONVERT_HINTS_H
 

@@ -110,7 +110,7 @@ static jinja_node *parse_dict(jinja *j) {
     return new_node(j, NODE_DICT, first, NULL);
 }
 
-// The constant that a name stands for; undefined: it is no constant.
+// The constant that a name stands for; undefined: it is not a constant.
 jinja_value jinja_constant(const jinja_token *name) {
     static const struct {
         const char *name;

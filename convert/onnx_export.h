@@ -1,4 +1,4 @@
-// Out again, for onnxruntime and whatever else reads ONNX: the model of a .qins file as an .onnx file and, beside it, a
+// Export for onnxruntime and other readers of ONNX: the model of a .qins file as an .onnx file and, beside it, a
 // data file with the weights as codes and scales.
 #ifndef QINS_CONVERT_ONNX_EXPORT_H
 #define QINS_CONVERT_ONNX_EXPORT_H

@@ -1,4 +1,4 @@
-// What becomes of every tensor: its type in the file.
+// The type of every tensor in the file.
 #ifndef QINS_CONVERT_PLAN_H
 #define QINS_CONVERT_PLAN_H
 

@@ -10,7 +10,7 @@ typedef struct qins_convert_settings {
     bool is_onnx;       // the output's name is that of an ONNX model
     const char *output; // -o: the file, or folder, to write
     bool force;         // replace what is there, whatever it is
-    bool dry_run;       // print the plan alone
+    bool dry_run;       // print only the plan
     bool no_sandbox;
     bool verbose, quiet;
     bool help, list_options, version; // nothing else was asked for

@@ -4,10 +4,10 @@
 //     qins_model       an open file: weights, tokenizer, chat format; immutable, for any number of threads
 //     qins_engine      threads and scratch. One is enough for a process, for all its models and sessions
 //     qins_session     one sequence of tokens with its KV cache
-//     qins_generation  a reply in the making: prompt, sampling, stop texts and limits in, events out
+//     qins_generation  a reply in progress: prompt, sampling, stop texts and limits in, events out
 //
-// What a sequence gives depends on the file, its ids and the options of its session and generation, and on nothing
-// else: not on the processor, the number of threads, or the sequences that share a step with it.
+// The results of a sequence depend only on the file, its ids and the options of its session and generation: not on the
+// processor, the number of threads, or the sequences that share a step with it.
 //
 // Errors. A function that can fail takes a qins_error, which the caller has set to zero. It fills it in and returns the
 // status, or NULL in place of an object. The first error wins: with one that is recorded already nothing new is
@@ -190,7 +190,7 @@ size_t qins_session_shared(const qins_session *session, const int32_t *ids, size
 // Tokens of the sequence that steps have yet to compute.
 size_t qins_session_pending(const qins_session *session);
 
-// Compute all that is pending, alone.
+// Compute all pending tokens, in steps without other sessions.
 qins_status qins_session_finish(qins_session *session, qins_error *error);
 
 // logits[vocab_size] after the last token of the sequence, valid until the session's next begin or step; NULL while
@@ -296,8 +296,8 @@ qins_generation *qins_generation_create(qins_session *session, const qins_genera
                                         qins_error *error);
 void qins_generation_free(qins_generation *generation);
 
-// The next event, computing what it takes, alone. An error ends the reply: further calls, with the error set to zero,
-// give the text that was held back and the end.
+// The next event, with the steps that it takes, without other sessions. An error ends the reply: further calls, with
+// the error set to zero, give the text that was held back and the end.
 qins_status qins_generation_next(qins_generation *generation, qins_event *event, qins_error *error);
 
 // The next event that takes no computing. QINS_EVENT_WAIT: put the session into the next step, with wants_logits.

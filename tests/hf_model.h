@@ -10,7 +10,7 @@ typedef struct hf_mode {
     qins_type weights;     // of the layers; lm_head by the default rule
     bool f32_head;         // lm_head in FP32 with coded weights
     const char *calibrate; // text to calibrate coded weights with
-    bool q8_0;             // FP32 weights rounded as Q8_0 does (not lm_head): the yardstick for coded ones
+    bool q8_0;             // FP32 weights rounded as Q8_0 does (not lm_head): the baseline for coded ones
     qins_type k_type;      // of keys and values in the cache
     qins_type v_type;
     size_t threads; // 0: two

@@ -95,7 +95,7 @@ qins_config tiny_config(void);
 void model_header(qins_header *header, const qins_config *config, qins_type type, qins_error *error);
 
 // A whole .qins file with random weights, in memory: *size bytes released with free(). The tokenizer section holds
-// bytes that are no tokenizer.
+// bytes that are not a tokenizer.
 uint8_t *model_bytes(const qins_config *config, uint64_t seed, qins_type type, size_t *size);
 // The same as an open image; closed with qins_image_close.
 qins_image *model_image(const qins_config *config, uint64_t seed, qins_type type);

@@ -254,7 +254,7 @@ Test(chat, plain_contents_equal_parsed_ones) {
                                            "\xC2\x85 a", "\xE2\x80\x8B a",
                                            "<|end",      "hello <|user\n|>"};
     static const char *const roles[] = {"user", "assistant", "system", "User", "tool", ""};
-    static const char *const names[] = {"unk", "partial"}; // "bytes" has the token "<|end|>\n", which is no content's
+    static const char *const names[] = {"unk", "partial"}; // "bytes" has the token "<|end|>\n", which is not content
     for (size_t n = 0; n < 2; n++) {
         qins_tokenizer *tokenizer = support_tokenizer(names[n]);
         qins_ids plain = {0}, parsed = {0};

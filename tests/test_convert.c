@@ -1,4 +1,4 @@
-// Whole conversions: what the file holds, and that it depends on folder and options alone.
+// Whole conversions: what the file holds, and that it depends only on folder and options.
 #include "convert/convert.h"
 #include "engine/base/map.h"
 #include "engine/format/image.h"

@@ -1,4 +1,4 @@
-// Errors: the first one wins, contexts go in front, nothing overflows.
+// Errors: the first one wins, contexts come before the message, nothing overflows.
 #include "engine/base/error.h"
 
 #include <criterion/criterion.h>

@@ -98,7 +98,7 @@ static void check_types(qins_type k_type, qins_type v_type) {
     qins_kvcache cache = make_cache(&config, k_type, v_type);
     const size_t n_heads = config.n_kv_heads, n = config.n_layers * n_heads * CAPACITY;
     for (size_t i = 0; i < n; i++) {
-        const size_t row = i * 7 % n; // n is no multiple of 7
+        const size_t row = i * 7 % n; // n is not a multiple of 7
         store(&cache, row / CAPACITY / n_heads, row / CAPACITY % n_heads, row % CAPACITY);
     }
     for (size_t row = 0; row < n; row++)

@@ -1,4 +1,4 @@
-// The yardsticks: they do the work that they time. No rate is judged.
+// The baselines: they do the work that they time. No rate is judged.
 #include "engine/kernels/linear.h"
 #include "engine/measure/machine.h"
 #include "tests/support.h"

@@ -36,7 +36,7 @@ Test(split, ends_words_as_the_expressions_do) {
     expect_words(SPLIT_CL100K,
                  "\xFF\xFE"
                  "ab \xC3",
-                 "\xFF\xFE|ab| \xC3|"); // bytes that are no characters are signs
+                 "\xFF\xFE|ab| \xC3|"); // bytes that are not characters are signs
 }
 
 Test(unicode_class, knows_white_space_as_utf8_does) {

@@ -110,7 +110,7 @@ static void compute_on_changing_weights(qins_type type) {
         for (size_t i = 0; i < 24; i++) ids[i] = (int32_t)((i * 7 + round) % config.vocab_size);
         for (size_t n = 20; n <= 24; n++) {
             error = (qins_error){0};
-            qins_session_sync(session, ids, n, &error); // logits that are no numbers are an error
+            qins_session_sync(session, ids, n, &error); // logits that are not numbers are an error
             cr_assert(error.status == QINS_OK || error.status == QINS_FAILED, "%s", error.message);
         }
         session_close(session);

@@ -1,4 +1,4 @@
-// What the files that read tokenizer.json share: checks on JSON members whose messages name the field and its value.
+// Shared by the files that read tokenizer.json: checks on JSON members whose messages name the field and its value.
 #ifndef QINS_HF_INTERNAL_H
 #define QINS_HF_INTERNAL_H
 

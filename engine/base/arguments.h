@@ -24,7 +24,7 @@ typedef void qins_argument_setter(void *values, const qins_given *given, qins_er
 struct qins_argument {
     const char *group; // heading in the help
     char letter;       // 0: none
-    const char *name;  // without its dashes; NULL: the row takes what is no option
+    const char *name;  // without its dashes; NULL: the row takes what is not an option
     const char *value; // what its value is called, or its choices "f16|f32"; NULL: a switch
     unsigned sets;     // bit mask: it belongs to these; a name may come twice in different ones
     bool common;       // part of the short help

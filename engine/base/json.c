@@ -96,7 +96,7 @@ qins_json *qins_json_parse(const char *text, size_t size, qins_status bad, qins_
     return qins_json_parse_limited(text, size, QINS_JSON_MAX_VALUES, bad, error);
 }
 
-// A copy of the text in which quotes make strings of what is no number, in the same places.
+// A copy of the text in which quotes make strings of what is not a number, in the same places.
 static char *quote_no_numbers(const char *text, size_t size, qins_error *error) {
     char *copy = qins_alloc(size + 1, 1, "JSON", error);
     if (copy == NULL) return NULL;

@@ -20,7 +20,7 @@ qins_json *qins_json_parse(const char *text, size_t size, qins_status bad, qins_
 qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_status bad,
                                    qins_error *error);
 // As above for a text that Python may have written or reads: NaN, Infinity and -Infinity are taken (as texts, so they
-// are no numbers for any getter), and of members of one name the last one stays.
+// are not numbers for any getter), and of members of one name the last one stays.
 qins_json *qins_json_parse_python(const char *text, size_t size, size_t max_values, qins_status bad, qins_error *error);
 void qins_json_free(qins_json *json);
 
@@ -37,12 +37,13 @@ bool qins_json_is_object(const qins_json *item);
 bool qins_json_is_false(const qins_json *item); // the value false
 bool qins_json_is_array(const qins_json *item);
 const char *qins_json_key(const qins_json *member); // name of an object's member, "" for an array's item
-const char *qins_json_text(const qins_json *item);  // NULL when the item is no string
+const char *qins_json_text(const qins_json *item);  // NULL when the item is not a string
 
 // No object in there may have two members of one name: which of them counts is for every reader to choose.
 qins_status qins_json_check_unique(const qins_json *json, qins_status bad, qins_error *error);
 
-// The item's own value; false when the type is wrong (for _integer: also when it is no integer of magnitude <= 2^53).
+// The item's own value; false when the type is wrong (for _integer: also when it is not an integer of magnitude <=
+// 2^53).
 bool qins_json_integer(const qins_json *item, int64_t *value);
 bool qins_json_number(const qins_json *item, double *value);
 

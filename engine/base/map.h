@@ -13,7 +13,7 @@
 // be closed afterwards. Released with qins_unmap.
 const uint8_t *qins_map_file(int fd, const char *path, size_t size, qins_error *error);
 
-// A new file that lives in memory alone and vanishes with its last mapping; -1 and an error otherwise.
+// A new file that lives only in memory and vanishes with its last mapping; -1 and an error otherwise.
 int qins_memory_file(const char *name, qins_error *error);
 
 // `size` zero bytes that take memory only page by page as they are first touched. Released with qins_unmap.

@@ -1,4 +1,4 @@
-// How many threads are worth starting.
+// The default number of threads.
 #ifndef QINS_BASE_PROCESSORS_H
 #define QINS_BASE_PROCESSORS_H
 

@@ -1,4 +1,4 @@
-// What people hand over instead of a model: an error that says what it is, and the next step.
+// Files that people pass instead of a model: an error that says what such a file is, and the next step.
 #ifndef QINS_BASE_RECOGNIZE_H
 #define QINS_BASE_RECOGNIZE_H
 

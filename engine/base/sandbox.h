@@ -8,7 +8,7 @@
 //     ...                                    // open models, start threads
 //     qins_sandbox_tighten();                // no more threads
 //
-// Only programs call this: a library has no business limiting its host, so it is no part of libqins.
+// Only programs call this: a library has no business limiting its host, so it is not part of libqins.
 #ifndef QINS_BASE_SANDBOX_H
 #define QINS_BASE_SANDBOX_H
 

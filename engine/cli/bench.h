@@ -1,4 +1,4 @@
-// What qinsrun bench measures (cmd_bench.c) and reports (bench_report.c).
+// The measurements of qinsrun bench (cmd_bench.c) and their report (bench_report.c).
 #ifndef QINS_CLI_BENCH_H
 #define QINS_CLI_BENCH_H
 
@@ -18,11 +18,11 @@ typedef struct qins_bench_test {
     double end_to_start[BENCH_MAX_REPEATS];
 } qins_bench_test;
 
-// Rates of one yardstick: rates[variant * max_samples + sample].
-typedef struct qins_bench_yardstick {
+// Rates of one baseline: rates[variant * max_samples + sample].
+typedef struct qins_bench_baseline {
     size_t n_variants, n_samples, max_samples;
     double *rates; // owned
-} qins_bench_yardstick;
+} qins_bench_baseline;
 
 typedef struct qins_bench {
     const qins_options *options;
@@ -31,7 +31,7 @@ typedef struct qins_bench {
     size_t repeats, n_tests;
     qins_bench_test *tests; // owned, [n_tests]
     int32_t *ids;           // owned, pseudo-random, as many as the longest test takes
-    qins_bench_yardstick read, sgemm, integer;
+    qins_bench_baseline read, sgemm, integer;
     bool prompts_are_exact; // and compared with the peak of integer products, otherwise with sgemm
     qins_sgemm_gauge gauge;
     // Seconds from the start to an open session; to the first token after a prompt of BENCH_FIRST_PROMPT tokens; of

@@ -28,10 +28,10 @@ static struct figure figure_of(double *values, size_t n) {
 }
 
 // The variant with the best median: a lucky moment of another one does not count. NAN when there is nothing to measure.
-static struct figure best_variant(const qins_bench_yardstick *yardstick) {
+static struct figure best_variant(const qins_bench_baseline *baseline) {
     struct figure best = {NAN, NAN, NAN};
-    for (size_t i = 0; i < yardstick->n_variants; i++) {
-        struct figure variant = figure_of(yardstick->rates + i * yardstick->max_samples, yardstick->n_samples);
+    for (size_t i = 0; i < baseline->n_variants; i++) {
+        struct figure variant = figure_of(baseline->rates + i * baseline->max_samples, baseline->n_samples);
         if (isnan(best.median) || variant.median > best.median) best = variant;
     }
     return best;
@@ -112,7 +112,7 @@ static void print_row(const qins_bench_test *test, const struct result *result, 
     qins_printf(error, " |\n");
 }
 
-// Most memory that was held at a time, the operands of the sgemm yardstick left out.
+// Peak memory, without the operands of the sgemm baseline.
 static double peak_mib(const qins_bench *bench) {
     const size_t peak = qins_memory_peak(), own = qins_sgemm_gauge_bytes(&bench->gauge);
     return (double)(peak > own ? peak - own : 0) / (1 << 20);

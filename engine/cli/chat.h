@@ -1,4 +1,4 @@
-// A chat: what its loop (cmd_chat.c) and its commands (chat_commands.c) share.
+// A chat: shared by its loop (cmd_chat.c) and its commands (chat_commands.c).
 #ifndef QINS_CLI_CHAT_H
 #define QINS_CLI_CHAT_H
 

@@ -29,7 +29,7 @@ char *qins_chat_path(const char *argument, qins_error *error) {
     return path;
 }
 
-// Refuse what is no text: the model would get noise.
+// Refuse what is not a text: the model would get noise.
 static void check_text(const char *path, const char *text, size_t size, qins_error *error) {
     if (memchr(text, '\0', size) != NULL || !utf8_is_valid(text, size))
         qins_fail(error, QINS_USAGE, "%s is not a text in UTF-8; nothing of it was read", path);

@@ -1,4 +1,4 @@
-// What the commands of qinsrun share: the loaded model, checked output, interruption.
+// Shared by the commands of qinsrun: the loaded model, checked output, interruption.
 #ifndef QINS_CLI_H
 #define QINS_CLI_H
 

@@ -1,5 +1,5 @@
-// qinsrun bench: how fast prompts and generation are, beside what the machine can do, measured in turns: the speed of a
-// machine that is shared changes from minute to minute.
+// qinsrun bench: the speed of prompts and generation, interleaved with the machine's limits: the speed of a shared
+// machine changes from minute to minute.
 #include "engine/cli/bench.h"
 #include "engine/cli/confine.h"
 
@@ -97,10 +97,10 @@ static qins_status run_test(qins_bench *bench, qins_bench_test *test, struct chu
     return QINS_OK;
 }
 
-static void add_sample(qins_bench_yardstick *yardstick, const double *rates) {
-    for (size_t i = 0; i < yardstick->n_variants; i++)
-        yardstick->rates[i * yardstick->max_samples + yardstick->n_samples] = rates[i];
-    yardstick->n_samples++;
+static void add_sample(qins_bench_baseline *baseline, const double *rates) {
+    for (size_t i = 0; i < baseline->n_variants; i++)
+        baseline->rates[i * baseline->max_samples + baseline->n_samples] = rates[i];
+    baseline->n_samples++;
 }
 
 static void measure_read(qins_bench *bench) {
@@ -152,15 +152,14 @@ static qins_status run_rounds(qins_bench *bench, struct chunk_clock *clock, qins
     return QINS_OK;
 }
 
-static qins_status yardstick_init(qins_bench_yardstick *yardstick, const qins_bench *bench, size_t n_variants,
-                                  qins_error *error) {
-    *yardstick =
-        (qins_bench_yardstick){.n_variants = n_variants, .max_samples = 2 * bench->repeats * bench->n_tests + 1};
-    yardstick->rates = qins_alloc(n_variants * yardstick->max_samples, sizeof(double), "samples", error);
+static qins_status baseline_init(qins_bench_baseline *baseline, const qins_bench *bench, size_t n_variants,
+                                 qins_error *error) {
+    *baseline = (qins_bench_baseline){.n_variants = n_variants, .max_samples = 2 * bench->repeats * bench->n_tests + 1};
+    baseline->rates = qins_alloc(n_variants * baseline->max_samples, sizeof(double), "samples", error);
     return error->status;
 }
 
-// The yardsticks for this model: its matrices at the prompt's chunk.
+// The baselines for this model: its matrices at the prompt's chunk.
 static qins_status prepare_machine(qins_bench *bench, qins_error *error) {
     static const size_t matrices[] = {QINS_QKV, QINS_OUTPUT, QINS_GATE_UP, QINS_DOWN};
     enum { N_MATRICES = sizeof matrices / sizeof matrices[0] };
@@ -170,9 +169,9 @@ static qins_status prepare_machine(qins_bench *bench, qins_error *error) {
         const qins_tensor_spec *spec = &header->tensors[QINS_LAYER_INDEX + matrices[i]].spec;
         shapes[i] = (qins_sgemm_shape){spec->rows, spec->cols};
     }
-    if (yardstick_init(&bench->read, bench, QINS_READ_PATTERNS, error) != QINS_OK ||
-        yardstick_init(&bench->sgemm, bench, QINS_SGEMM_SPLITS, error) != QINS_OK ||
-        yardstick_init(&bench->integer, bench, 1, error) != QINS_OK)
+    if (baseline_init(&bench->read, bench, QINS_READ_PATTERNS, error) != QINS_OK ||
+        baseline_init(&bench->sgemm, bench, QINS_SGEMM_SPLITS, error) != QINS_OK ||
+        baseline_init(&bench->integer, bench, 1, error) != QINS_OK)
         return error->status;
     bench->prompts_are_exact = qins_session_matmul(bench->place.session) == QINS_MATMUL_EXACT;
     return qins_sgemm_gauge_init(&bench->gauge, qins_engine_pool(bench->place.engine), QINS_STEP_TOKENS, shapes,

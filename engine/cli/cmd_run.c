@@ -70,7 +70,7 @@ qins_status qins_cmd_run(const qins_options *given, qins_error *error) {
     else if (options.prompt.messages == NULL)
         qins_read_prompt(&options.prompt, &text, &size, error);
     if (text != NULL && !options.prompt.raw) qins_clean_text(text, &size);
-    // echo and editors end a text with a newline that is no part of the message
+    // echo and editors end a text with a newline that is not part of the message
     if ((options.prompt.text == NULL || options.prompt.n_files > 0) && !options.prompt.raw && size > 0 &&
         text[size - 1] == '\n')
         size--;

@@ -1,4 +1,4 @@
-// What qinsrun compare prints.
+// The report of qinsrun compare.
 #ifndef QINS_CLI_COMPARE_REPORT_H
 #define QINS_CLI_COMPARE_REPORT_H
 

@@ -1,4 +1,4 @@
-// What qinsrun eval prints.
+// The report of qinsrun eval.
 #ifndef QINS_CLI_EVAL_REPORT_H
 #define QINS_CLI_EVAL_REPORT_H
 

@@ -1,4 +1,4 @@
-// What --help, --help-all, --list-options and --version print.
+// The texts of --help, --help-all, --list-options and --version.
 #ifndef QINS_CLI_HELP_H
 #define QINS_CLI_HELP_H
 

@@ -13,7 +13,7 @@ typedef struct qins_history {
 } qins_history;
 
 // Read $XDG_STATE_HOME/qins/history (~/.local/state/qins/history): its newest lines. A file that is missing or cannot
-// be used is no error: the history is that of this session then. Release with qins_history_close.
+// be used is not an error: the history is that of this session then. Release with qins_history_close.
 void qins_history_open(qins_history *history, qins_error *error);
 void qins_history_close(qins_history *history);
 

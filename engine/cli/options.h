@@ -151,7 +151,7 @@ qins_status qins_options_parse(qins_options *options, unsigned sets, int argc, c
 qins_status qins_options_check(const qins_options *options, const char *name, unsigned sets, qins_error *error);
 
 // A list of whole numbers such as "0,4096", each at most `max`, into counts[max_counts]; returns how many there are, 0
-// with QINS_USAGE when it is no such list. `name`: the option's.
+// with QINS_USAGE when it is not such a list. `name`: the option's.
 size_t qins_options_counts(const char *name, const char *text, size_t max, size_t *counts, size_t max_counts,
                            qins_error *error);
 

@@ -1,4 +1,4 @@
-// What a run will use: memory, threads, instructions (--plan, -v).
+// The resources of a run: memory, threads, instructions (--plan, -v).
 #ifndef QINS_CLI_SETUP_H
 #define QINS_CLI_SETUP_H
 

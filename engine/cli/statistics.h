@@ -1,4 +1,4 @@
-// What a reply took: a line on stderr, as text or JSON (--stats), and a part of the record of --json.
+// Statistics of a reply: a line on stderr, as text or JSON (--stats), and a part of the record of --json.
 #ifndef QINS_CLI_STATISTICS_H
 #define QINS_CLI_STATISTICS_H
 

@@ -1,4 +1,4 @@
-// OpenBLAS, which only some work needs (--matmul sgemm, calibration, the benchmark's yardstick), so it is loaded when
+// OpenBLAS, which only some work needs (--matmul sgemm, calibration, the benchmark's baseline), so it is loaded when
 // that begins: it starts its threads and takes its memory as it is loaded, and under a limit of memory it may never
 // come back from that. Each call runs in the calling thread.
 #ifndef QINS_KERNELS_BLAS_H

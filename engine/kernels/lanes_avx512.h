@@ -1,4 +1,4 @@
-// Sixteen lanes on AVX-512 (F, BW, VL), and with LANES_VNNI defined on its VNNI: the words that kernels_lanes.h is
+// Sixteen lanes on AVX-512 (F, BW, VL), and with LANES_VNNI defined on its VNNI: the primitives that kernels_lanes.h is
 // written in.
 #ifndef QINS_KERNELS_LANES_AVX512_H
 #define QINS_KERNELS_LANES_AVX512_H

@@ -1,4 +1,4 @@
-// linear(): the only door to the weights, and the threads and scratch it works with.
+// linear(): the only access to the weights, and the threads and scratch it works with.
 #ifndef QINS_KERNELS_LINEAR_H
 #define QINS_KERNELS_LINEAR_H
 
@@ -17,7 +17,7 @@ typedef struct qins_compute {
     float *tiles;                // reserved, [threads, QINS_TILE_FLOATS]: decoded weights and unfinished outputs
     int16_t *x;                  // reserved, [QINS_X_VALUES]: activations in block floating point
     float *x_scales;             // reserved, [QINS_X_VALUES / QINS_UNIT]
-    qins_on_linear *on_linear;   // who watches from outside; NULL: nobody
+    qins_on_linear *on_linear;   // observes from outside; NULL: nobody
     void *context;               // of on_linear
 } qins_compute;
 

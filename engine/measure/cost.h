@@ -1,4 +1,4 @@
-// What a forward pass cannot do without: the operations and the bytes that a benchmark's times are set against.
+// The least work of a forward pass, operations and bytes, with which a benchmark compares its times.
 #ifndef QINS_MEASURE_COST_H
 #define QINS_MEASURE_COST_H
 

@@ -1,6 +1,6 @@
-// Greedy text of a model beside a reference's, after the same prompt. Two questions: given the reference's text so
-// far, does the model choose the same next token (teacher-forced); and does it write the same text by itself (free
-// running), where one different choice, perhaps between equals, lets all that follows differ.
+// Greedy text of a model compared with a reference's, after the same prompt. Two questions: given the reference's text
+// so far, does the model choose the same next token (teacher-forced); and does it write the same text by itself (free
+// running), where one different choice, perhaps at a near tie, makes the rest differ.
 #ifndef QINS_MEASURE_GREEDY_H
 #define QINS_MEASURE_GREEDY_H
 

@@ -1,5 +1,5 @@
-// What the machine can do: the yardsticks of qinsrun bench. Every rate is measured with the threads of the model's own
-// pool, several ways of going about it, one rate each: the best of them is the machine's figure.
+// The machine's limits: the baselines of qinsrun bench. Every rate is measured with the threads of the model's own pool
+// in several ways; the best of them is the machine's figure.
 #ifndef QINS_MEASURE_MACHINE_H
 #define QINS_MEASURE_MACHINE_H
 
@@ -8,7 +8,7 @@
 
 enum { QINS_READ_PATTERNS = 7, QINS_SGEMM_SPLITS = 3 };
 
-// Bytes a second at which the threads read data[bytes] (all of it, repeated while that takes less than 20 ms), by
+// Bytes per second at which the threads read data[bytes] (all of it, repeated while that takes less than 20 ms), by
 // access pattern.
 void qins_machine_read(qins_pool *pool, const void *data, size_t bytes, double rates[QINS_READ_PATTERNS]);
 

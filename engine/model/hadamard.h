@@ -1,4 +1,4 @@
-// The Hadamard transform that keys and queries go through where keys are coded. It changes no score, being a rotation,
+// The Hadamard transform of keys and queries where keys are coded. It changes no score, being a rotation,
 // and spreads what a few dimensions hold over 32 of them, so that a key's one scale fits them all (QuaRot; Ashkboos et
 // al. 2024).
 #ifndef QINS_MODEL_HADAMARD_H

@@ -5,14 +5,14 @@
 
 #include "engine/runtime/session.h"
 
-// Who looks at a step. Both may be absent.
+// An observer of a step. Both parts may be NULL.
 typedef struct qins_onlooker {
     qins_on_layer *on_layer; // false stops the step
     void *context;
     float *hidden; // [n_tokens, hidden_dim]: gets the output of the final norm, of a step with one entry
 } qins_onlooker;
 
-// qins_engine_step with somebody who looks. QINS_INTERRUPTED when on_layer stopped it: then nothing has happened.
+// qins_engine_step with an observer. QINS_INTERRUPTED when on_layer stopped it: then nothing has happened.
 qins_status qins_engine_run(qins_engine *engine, const qins_entry *entries, size_t n_entries,
                             const qins_onlooker *onlooker, qins_error *error);
 

@@ -1,4 +1,4 @@
-// A reply in the making. The public part is in qins.h.
+// A reply in progress. The public part is in qins.h.
 #ifndef QINS_RUNTIME_GENERATION_H
 #define QINS_RUNTIME_GENERATION_H
 

@@ -1,4 +1,4 @@
-// What memory sessions take, worked out before anything is allocated.
+// The memory of sessions, computed before anything is allocated.
 #ifndef QINS_RUNTIME_PLAN_H
 #define QINS_RUNTIME_PLAN_H
 

@@ -16,7 +16,7 @@ qins_sampler *qins_sampler_create(const qins_sampler_options *options, const qin
                                   size_t vocab_size, qins_error *error);
 void qins_sampler_free(qins_sampler *sampler);
 
-// What the next token follows: ids[n], of which the first n_prompt are the prompt and the others the reply.
+// The text before the next token: ids[n], of which the first n_prompt are the prompt and the others the reply.
 typedef struct qins_text_so_far {
     const int32_t *ids;
     size_t n, n_prompt;

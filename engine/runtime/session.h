@@ -1,4 +1,4 @@
-// A session: one sequence and its KV cache. Callers hand over whole sequences; only the session knows what of them is
+// A session: one sequence and its KV cache. Callers pass whole sequences; only the session knows what of them is
 // cached and when LongRoPE changes its factors. The public part is in qins.h.
 #ifndef QINS_RUNTIME_SESSION_H
 #define QINS_RUNTIME_SESSION_H

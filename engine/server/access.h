@@ -1,4 +1,4 @@
-// Who may use the server: keys, and the names and origins that browsers send along.
+// Access to the server: keys, and the names and origins that browsers send along.
 #ifndef QINS_SERVER_ACCESS_H
 #define QINS_SERVER_ACCESS_H
 

@@ -1,4 +1,4 @@
-// What the server offers, without HTTP: which paths there are, and the replies of those that need no generation.
+// The server's endpoints, without HTTP: their paths, and the replies of those that need no generation.
 #ifndef QINS_SERVER_ENDPOINTS_H
 #define QINS_SERVER_ENDPOINTS_H
 

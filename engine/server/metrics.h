@@ -1,4 +1,4 @@
-// What the server has done, for GET /metrics: counters and histograms in Prometheus's text format. Its functions may be
+// The server's work so far, for GET /metrics: counters and histograms in Prometheus's text format. Its functions may be
 // called by one thread at a time.
 #ifndef QINS_SERVER_METRICS_H
 #define QINS_SERVER_METRICS_H

@@ -1,4 +1,4 @@
-// The scheduler: a thread that takes all replies in the making through the weights together. Between steps, replies
+// The scheduler: a thread that takes all replies in progress through the weights together. Between steps, replies
 // join and leave. A reply has one token in a step; prompts share a slice of it, in turns, so that replies keep coming
 // while long prompts are computed. Knows neither HTTP nor JSON.
 #ifndef QINS_SERVER_SCHEDULER_H

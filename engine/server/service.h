@@ -1,4 +1,4 @@
-// What the server and qinsrun batch share: a model with its scheduler and metrics, and answers, which take a
+// Shared by the server and qinsrun batch: a model with its scheduler and metrics, and answers, which take a
 // request from its JSON to the JSON of the reply.
 #ifndef QINS_SERVER_SERVICE_H
 #define QINS_SERVER_SERVICE_H

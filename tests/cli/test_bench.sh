@@ -19,8 +19,8 @@ prompt="\"matmul\":\"exact\",$rates,\"gflops\":$number,\"share\":$number"
 generation="$rates,\"gbs\":$number,\"share\":$number"
 json=$(bench -p 8 -n 4 -d 0,40 -r 2 -t 2 --json)
 matches "one line of JSON" '\{"machine":\{.*\},"results":\[.*\],"peak_mib":.*\}' "$json"
-yardstick() { echo "\"$1\":$number,\"$1_min\":$number,\"$1_max\":$number"; }
-matches "the machine" "\{$(yardstick read_gbs),$(yardstick sgemm_gflops),$(yardstick integer_gops),\"threads\":2,\"cpu\":\"[a-z0-9]+\",\"blas\":\"[^\"]+\"\}" \
+baseline() { echo "\"$1\":$number,\"$1_min\":$number,\"$1_max\":$number"; }
+matches "the machine" "\{$(baseline read_gbs),$(baseline sgemm_gflops),$(baseline integer_gops),\"threads\":2,\"cpu\":\"[a-z0-9]+\",\"blas\":\"[^\"]+\"\}" \
     "$(sed -E 's/.*"machine":(\{[^}]*\}).*/\1/' <<<"$json")"
 results=$(sed -E 's/.*"results":\[(.*)\].*/\1/; s/\},\{/}\n{/g' <<<"$json")
 row() { sed -n "$1p" <<<"$results"; }

@@ -48,7 +48,7 @@ replies "/system sets the system message" "$with_system" "/system Be brief.\n$qu
 replies "--system" "$with_system" "$question\n" --system "Be brief." --ids-out -n 8
 printf 'Some text.' >"$tmp/note"
 with_file=$(printf 'Some text.\n\n%s' "$question" | "$run" -m "$demo" -n 8 --ids-out 2>/dev/null)
-replies "/read puts a file in front" "$with_file" "/read $tmp/note\n$question\n" --ids-out -n 8
+replies "/read prepends a file" "$with_file" "/read $tmp/note\n$question\n" --ids-out -n 8
 
 replies "/read of a name in quotes" "$with_file" "/read \"$tmp/note\" \n$question\n" --ids-out -n 8
 mkdir "$tmp/home" && cp "$tmp/note" "$tmp/home/my note"

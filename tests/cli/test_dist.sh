@@ -5,11 +5,11 @@
 . "$(dirname "$0")/report.sh"
 
 if [ "$(basename "$build")" != release ]; then
-    echo "skip - tarball: it is made of the release build alone"
+    echo "skip - tarball: it is made only of the release build"
     exit 0
 fi
 if ! grep -qs '^ID=debian' /etc/os-release; then
-    echo "skip - tarball: it is made on Debian alone"
+    echo "skip - tarball: it is made only on Debian"
     exit 0
 fi
 

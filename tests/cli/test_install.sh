@@ -30,7 +30,7 @@ lrwxrwxrwx opt/qins/share/bash-completion/completions/qinsconvert
 equal "the installed program runs" "$("$build/qinsrun" --version)" "$("$root/opt/qins/bin/qinsrun" --version)"
 run_make install DESTDIR="$root" PREFIX=/opt/qins # over itself
 run_make uninstall DESTDIR="$root" PREFIX=/opt/qins
-equal "uninstall removes that alone" "$before" "$(files)"
+equal "uninstall removes only that" "$before" "$(files)"
 
 if command -v man >/dev/null; then
     run_make install PREFIX="$tmp/prefix"

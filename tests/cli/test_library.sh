@@ -22,7 +22,7 @@ esac
 equal "it writes to no stream, ends no process, handles no signal, sets no locale" "" "$(nm -D "$library" |
     grep -E ' U (stdout|stderr|printf|puts|putchar|exit|_exit|abort|signal|sigaction|setlocale)(@|$)')"
 
-# The header alone, in C and C++.
+# The header by itself, in C and C++.
 echo '#include <qins.h>' >"$tmp/header.c"
 $cc -std=c99 -pedantic -Wall -Wextra -Werror -Iinclude -fsyntax-only "$tmp/header.c" && ok "the header is C99" || fail "the header is C99" ""
 if command -v c++ >/dev/null; then

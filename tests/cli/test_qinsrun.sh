@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What scripts may rely on in qinsrun: output on stdout alone, messages, exit codes. Usage: test_qinsrun.sh BUILD_DIR
+# What scripts may rely on in qinsrun: only output on stdout, messages, exit codes. Usage: test_qinsrun.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 
 answer=$("$run" -m "$demo" -p "$question" 2>"$tmp/err")
