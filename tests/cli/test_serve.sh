@@ -66,7 +66,13 @@ held() { awk '/^VmHWM/ { print int($2 / 1024) }' "/proc/$server/status"; }
 before=$(held)
 { printf '{"content": "'; head -c 4000000 /dev/zero | tr '\0' z; printf '"}'; } >"$tmp/zs"
 equal "a text of 4 MB" "200 {\"tokens\":[" "$(ask /tokenize "@$tmp/zs") $(head -c 11 "$tmp/reply")"
-[ $(($(held) - before)) -lt 200 ] && ok "it takes little memory" || fail "it takes little memory" "$before MiB, then $(held)"
+if [[ $build == *san ]]; then
+    echo "skip - the memory that it takes: sanitizers keep what is freed"
+elif [ $(($(held) - before)) -lt 200 ]; then
+    ok "it takes little memory"
+else
+    fail "it takes little memory" "$before MiB, then $(held)"
+fi
 equal "metrics" true "$([ "$(metric generated_tokens_total)" -gt 0 ] && echo true)"
 
 # --- the same among others ---
