@@ -50,6 +50,7 @@ qins_status qins_read_prompt(const qins_prompt_options *options, char **text, si
     if (error->status == QINS_OK) return QINS_OK;
     qins_buffer_free(&prompt);
     *text = NULL;
+    *size = 0;
     return error->status;
 }
 

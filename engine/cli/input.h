@@ -10,7 +10,7 @@
 void qins_clean_text(char *text, size_t *size);
 
 // The text of -p and of every -f, in this order, with a blank line between them; standard input when none is given.
-// *text has a NUL after it and is released with free().
+// *text has a NUL after it and is released with free(); on failure it is NULL and *size 0.
 qins_status qins_read_prompt(const qins_prompt_options *options, char **text, size_t *size, qins_error *error);
 
 // Token ids written as text, separated by white space ("-": standard input).

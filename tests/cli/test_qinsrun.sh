@@ -59,6 +59,7 @@ expect "missing value" 2 'needs a value' "$run" -m
 expect "not a number" 2 'takes a whole number' "$run" -m "$demo" -p x -n many
 expect "two prompts" 2 'given already' "$run" -m "$demo" -p x -p y
 expect "missing prompt file" 2 'cannot open.*No such file' "$run" -m "$demo" -f "$tmp/nothing"
+expect "missing prompt file after another part" 2 'cannot open.*No such file' "$run" -m "$demo" -p hello -f "$tmp/nothing"
 expect "missing file" 3 'cannot open.*No such file' "$run" -m "$tmp/nothing.qins" -p hello
 expect "not a .qins file" 3 'not a .qins file' "$run" -m README.md -p hello
 mkdir "$tmp/empty"
