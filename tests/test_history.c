@@ -37,6 +37,20 @@ static void open_history(qins_history *history) {
     expect_ok(&error);
 }
 
+// Nothing is read after its last byte (the address sanitizer watches).
+Test(history, a_line_of_spaces_is_not_kept, .init = use_new_folder, .fini = remove_it) {
+    qins_error error = {0};
+    qins_history history;
+    open_history(&history);
+    char *spaces = malloc(16);
+    memset(spaces, ' ', 16);
+    qins_history_add(&history, spaces, 16, &error);
+    expect_ok(&error);
+    cr_expect_eq(history.n_entries, 0);
+    free(spaces);
+    qins_history_close(&history);
+}
+
 Test(history, lines_come_back_in_the_next_session, .init = use_new_folder, .fini = remove_it) {
     static const char *const lines[] = {"one", "two\nlines", "a \\ and \\n and \t", "caf\xC3\xA9 \xFF"};
     const size_t n = sizeof lines / sizeof *lines;

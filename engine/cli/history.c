@@ -134,9 +134,15 @@ void qins_history_close(qins_history *history) {
     *history = (qins_history){0};
 }
 
+static bool is_blank(const char *text, size_t size) {
+    size_t n = 0;
+    while (n < size && strchr(" \t\n", text[n]) != NULL) n++;
+    return n == size;
+}
+
 void qins_history_add(qins_history *history, const char *text, size_t size, qins_error *error) {
     const char *last = history->n_entries > 0 ? history->entries[history->n_entries - 1] : "";
-    if (size == 0 || strspn(text, " \t\n") >= size || (strlen(last) == size && memcmp(last, text, size) == 0)) return;
+    if (is_blank(text, size) || (strlen(last) == size && memcmp(last, text, size) == 0)) return;
     keep(history, text, size, error);
     if (history->path != NULL && size <= MAX_SAVED_BYTES) append_to_file(history->path, text, size);
 }
