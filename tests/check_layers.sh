@@ -20,7 +20,7 @@ engine/format/{image,writer}.?                      | base kernels engine/format
 engine/model/{weights,rope,hadamard,kvcache}.?             | base kernels format
 engine/model/attention.?                                   | base kernels format engine/model/kvcache.h
 engine/model/forward.?                                     | base kernels format engine/model/{weights,rope,hadamard,kvcache,attention}.h
-engine/runtime/{sampler,stop_text}.? engine/runtime/logits.h | base
+engine/runtime/{sampler,stop_text}.? engine/runtime/logits.h | base engine/runtime/logits.h
 engine/runtime/*                                           | include/qins.h base kernels format model runtime tokenizer/{tokenizer,chat}.h
 tokenizer/*                                                | base tokenizer/*
 convert/confine.c engine/cli/confine.c                     | base engine/kernels/blas.h

@@ -2,6 +2,7 @@
 #include "engine/runtime/sampler.h"
 
 #include "engine/base/memory.h"
+#include "engine/runtime/logits.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -132,12 +133,6 @@ static void adjust(qins_sampler *sampler, const float *logits, const qins_text_s
     for (size_t i = 0; i < sampler->n_biases; i++) sampler->logits[sampler->biases[i].id] += sampler->biases[i].bias;
 }
 
-static int32_t arg_max(const float *logits, size_t n) {
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++) best = logits[i] > logits[best] ? i : best;
-    return (int32_t)best;
-}
-
 // --- candidates in their order: most probable first, as far as anyone asks ---
 
 // Equal logits are in the order of their ids, so that the order is complete.
@@ -225,7 +220,7 @@ static size_t count_kept(qins_sampler *sampler) {
 
 int32_t qins_sampler_next(qins_sampler *sampler, const float *logits, const qins_text_so_far *text) {
     adjust(sampler, logits, text);
-    if (sampler->options.temperature == 0.0f) return arg_max(sampler->logits, sampler->vocab_size);
+    if (sampler->options.temperature == 0.0f) return (int32_t)qins_arg_max(sampler->logits, sampler->vocab_size);
     begin_order(sampler);
     const size_t kept = count_kept(sampler);
     const double target = next_uniform(sampler) * total_weight(sampler, kept);
