@@ -1,5 +1,5 @@
-"""How fast a server is: N replies at once beside one, in turns, and the gaps between the tokens of a reply while a long prompt
-arrives. For docs/speed.md; it judges nothing. Standard library only.
+"""How fast a server is: N replies at once beside one, in turns, a short reply, and the gaps between the tokens of a reply while a
+long prompt arrives. For docs/speed.md; it judges nothing. Standard library only.
 serve_speed.py QINSRUN MODEL [ROUNDS [REPLIES [PROMPT_TOKENS]]]"""
 import http.client
 import json
@@ -48,13 +48,25 @@ def speed(n, seed):
     return sum(counts) / (time.monotonic() - start)
 
 
+def seconds_of_a_short_reply():
+    """The median of twenty replies of two tokens."""
+    times = [time.monotonic()]
+    for i in range(20):
+        ask(f"short {i}", 2)
+        times.append(time.monotonic())
+    return statistics.median(end - start for start, end in zip(times, times[1:]))
+
+
 def gaps_beside_a_prompt():
     """Gaps between the chunks of a reply before a long prompt arrives, and from its arrival to its first token."""
     times, marks = [], {}
     arguments = ("Once upon a time", n_prompt, lambda: times.append(time.monotonic()))
-    threading.Thread(target=ask, args=arguments, daemon=True).start()
-    while len(times) < 20:
+    reply = threading.Thread(target=ask, args=arguments, daemon=True)
+    reply.start()
+    while len(times) < 20 and reply.is_alive():
         time.sleep(0.05)
+    if not reply.is_alive():
+        return None  # this model stops too soon
     marks["arrived"] = time.monotonic()
     ask([7 + i % 250 for i in range(n_prompt)], 1, lambda: marks.setdefault("first", time.monotonic()))
     gaps = [(end, end - start) for start, end in zip(times, times[1:])]
@@ -70,7 +82,11 @@ ratios = sorted(many / one for one, many in pairs)
 for name, values in ("one reply", [one for one, _ in pairs]), (f"{n_replies} replies", [many for _, many in pairs]):
     print(f"{name}: {min(values):.1f} to {max(values):.1f} tok/s, median {statistics.median(values):.1f}")
 print(f"ratio: {ratios[0]:.2f} to {ratios[-1]:.2f}, median {statistics.median(ratios):.2f}")
-before, beside, seconds = gaps_beside_a_prompt()
+print(f"a reply of two tokens: {1000 * seconds_of_a_short_reply():.1f} ms")
+gaps = gaps_beside_a_prompt()
+if gaps is None:
+    sys.exit("the reply ended before the long prompt could arrive: no gaps")
+before, beside, seconds = gaps
 print(f"between tokens of a reply: {1000 * statistics.mean(before):.0f} ms on average")
 print(f"while a prompt of {n_prompt} tokens arrived: {1000 * statistics.mean(beside):.0f} ms on average, "
       f"{1000 * max(beside):.0f} ms at most; the prompt took {seconds:.1f} s")
