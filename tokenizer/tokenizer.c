@@ -21,6 +21,15 @@ void qins_ids_free(qins_ids *ids) {
     *ids = (qins_ids){0};
 }
 
+void qins_ids_print(const qins_ids *ids, char separator, qins_buffer *out) {
+    for (size_t i = 0; i < ids->count && out->error->status == QINS_OK; i++) {
+        char id[16];
+        const int length = snprintf(id, sizeof id, "%d", ids->data[i]);
+        if (i > 0) qins_buffer_u8(out, (uint8_t)separator);
+        qins_buffer_append(out, id, (size_t)length);
+    }
+}
+
 qins_tokenizer *tokenizer_create(qins_error *error) {
     qins_tokenizer *tokenizer = qins_alloc(1, sizeof *tokenizer, "tokenizer", error);
     if (tokenizer == NULL) return NULL;

@@ -47,6 +47,10 @@ bool qins_tokenizer_is_special(const qins_tokenizer *tokenizer, int32_t id);
 qins_status qins_tokenizer_encode(const qins_tokenizer *tokenizer, const char *text, size_t size, unsigned flags,
                                   qins_ids *ids, qins_error *error);
 
+// Append the ids in decimal, with the separator between them. Not as JSON objects of a library: a text of 1 MB may be a
+// million ids, of which each would take a hundred bytes.
+void qins_ids_print(const qins_ids *ids, char separator, qins_buffer *out);
+
 // Streaming decode: feed ids one by one, get text that is certain. A run of byte pieces is held back until another
 // piece or the end follows: Hugging Face shows it if all of it is UTF-8, else as one U+FFFD per byte. A tokenizer on
 // bytes holds back only the start of a character that is not complete. Spaces that the decoder strips from the start

@@ -6,18 +6,13 @@
 #include "engine/base/buffer.h"
 #include "engine/base/json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-// One write for all: a text of 1 MB may be a million ids.
+// In one write.
 static qins_status print_ids(const qins_ids *ids, bool json, qins_error *error) {
     qins_buffer line = {.error = error};
     if (json) qins_buffer_append(&line, "[", 1);
-    for (size_t i = 0; i < ids->count; i++) {
-        char id[16];
-        const int length = snprintf(id, sizeof id, "%s%d", i == 0 ? "" : json ? "," : " ", ids->data[i]);
-        qins_buffer_append(&line, id, (size_t)length);
-    }
+    qins_ids_print(ids, json ? ',' : ' ', &line);
     if (json) qins_buffer_append(&line, "]", 1);
     qins_buffer_append(&line, "\n", 1);
     if (error->status == QINS_OK) qins_print(line.data, line.size, error);

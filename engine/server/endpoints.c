@@ -2,9 +2,8 @@
 #include "engine/server/endpoints.h"
 
 #include "engine/server/page.h"
+#include "tokenizer/tokenizer.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 // Append an object, which is released.
@@ -51,16 +50,10 @@ static void reply_metrics(qins_service *service, const char *body, size_t size, 
     qins_service_print_metrics(service, out);
 }
 
-// As text at once: millions of ids as objects of a JSON library would take a hundred bytes each, and seconds in which
-// all other connections wait.
 static void print_ids(const qins_ids *ids, qins_buffer *out) {
     static const char head[] = "{\"tokens\":[", tail[] = "]}\n";
     qins_buffer_append(out, head, sizeof head - 1);
-    for (size_t i = 0; i < ids->count && out->error->status == QINS_OK; i++) {
-        char id[16];
-        const int length = snprintf(id, sizeof id, "%s%d", i == 0 ? "" : ",", ids->data[i]);
-        qins_buffer_append(out, id, (size_t)length);
-    }
+    qins_ids_print(ids, ',', out);
     qins_buffer_append(out, tail, sizeof tail - 1);
 }
 
