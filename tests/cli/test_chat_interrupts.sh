@@ -65,6 +65,8 @@ say "/save $tmp/stopped"
 appears 2 '^qinsrun: 1 turns saved'
 equal "nothing is lost" "$reply" "$(sed -n '4s/.*"content":"\(.*\)"}/\1/p' "$tmp/stopped")"
 say /clear
+say "/system $(seq 120 -1 1 | xargs)" # another one, of which nothing is in the cache
+appears 2 'the system message is set'
 say "What?"
 appears 1 '^> What\?$'
 keys C-c
