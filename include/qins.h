@@ -255,7 +255,8 @@ qins_generation_options qins_generation_defaults(void);
 typedef enum qins_event_kind {
     QINS_EVENT_WAIT,  // qins_generation_poll only: a step has to come first
     QINS_EVENT_TOKEN, // the next token of the reply
-    QINS_EVENT_TEXT,  // text that is certain now: whole characters, nothing that may be part of a stop text
+    QINS_EVENT_TEXT,  // text that is certain now: whole characters, nothing that may be part of a stop text. It
+                      // continues the prompt's text, or, after a marker, begins a text of its own
     QINS_EVENT_END    // the reply has ended; comes again at every further call
 } qins_event_kind;
 

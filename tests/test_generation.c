@@ -103,6 +103,31 @@ Test(generation, text_is_that_of_the_tokens) {
     qins_free(text);
 }
 
+// The text of a continuation is what the whole's has more than the prompt's; here that begins with a space.
+Test(generation, text_continues_the_prompt) {
+    static const char prompt[] = "The capital of France is";
+    qins_error error = {0};
+    qins_ids ids = {0};
+    qins_model_encode(model.model, prompt, strlen(prompt), QINS_ADD_PREFIX, &ids, &error);
+    qins_generation_options options = qins_generation_defaults();
+    options.ids = ids.data;
+    options.n_ids = ids.count;
+    options.max_tokens = 5;
+    qins_generation *generation = qins_generation_create(model.session, &options, &error);
+    expect_ok(&error);
+    const struct reply reply = run(generation);
+    size_t n, size;
+    char *text;
+    const int32_t *all = qins_generation_ids(generation, &n);
+    qins_model_decode(model.model, all, ids.count + reply.n_ids, &text, &size, &error);
+    expect_ok(&error);
+    cr_expect_eq(size, strlen(prompt) + reply.size);
+    cr_expect(memcmp(text + strlen(prompt), reply.text, reply.size) == 0 && reply.text[0] == ' ', "%s", reply.text);
+    qins_free(text);
+    qins_generation_free(generation);
+    qins_ids_free(&ids);
+}
+
 Test(generation, limits_and_stop_texts_end_it) {
     qins_generation_options options = qins_generation_defaults();
     const struct reply whole = reply_to(questions[0], options);

@@ -106,6 +106,85 @@ static void expect_finish(qins_text_stream *stream, const char *expected) {
     support_equal_text(text, size, expected, strlen(expected), "finish", 0);
 }
 
+// --- texts that continue others ---
+
+static void decode(const qins_tokenizer *tokenizer, const int32_t *ids, size_t n_ids, char **text, size_t *size) {
+    qins_error error = {0};
+    qins_tokenizer_decode(tokenizer, ids, n_ids, true, text, size, &error);
+    cr_assert_eq(error.status, QINS_OK, "%s", error.message);
+}
+
+// ids[n_before..] as the continuation of what comes before them.
+static void expect_continuation(const qins_tokenizer *tokenizer, const qins_ids *ids, size_t n_before,
+                                const char *expected, size_t size) {
+    qins_error error = {0};
+    qins_buffer got = {.error = &error};
+    qins_text_stream *stream = qins_text_stream_create(tokenizer, true, &error);
+    qins_text_stream_follow(stream, ids->data[n_before - 1]);
+    for (size_t i = n_before; i <= ids->count; i++) {
+        const char *more;
+        size_t more_size;
+        if (i < ids->count)
+            qins_text_stream_push(stream, ids->data[i], &more, &more_size, &error);
+        else
+            qins_text_stream_finish(stream, &more, &more_size, &error);
+        qins_buffer_append(&got, more, more_size);
+    }
+    cr_assert_eq(error.status, QINS_OK);
+    support_equal_text((const char *)got.data, got.size, expected, size, "continuation", n_before);
+    qins_text_stream_free(stream);
+    qins_buffer_free(&got);
+}
+
+// Was nothing cut in a character, so that the text of the whole begins with that of its first part?
+static bool begins_with(const char *whole, size_t size, const char *first, size_t first_size) {
+    const bool is_broken = first_size >= 3 && memcmp(first + first_size - 3, "\xEF\xBF\xBD", 3) == 0;
+    return first_size > 0 && first_size <= size && memcmp(whole, first, first_size) == 0 && !is_broken;
+}
+
+// Cut a list: the second part's text is what the first part's lacks of the whole's; after a marker, its own. True: the
+// two are not the same.
+static bool check_cut(const qins_tokenizer *tokenizer, const qins_ids *ids, size_t n) {
+    char *whole, *first, *rest;
+    size_t size, first_size, rest_size;
+    decode(tokenizer, ids->data, ids->count, &whole, &size);
+    decode(tokenizer, ids->data, n, &first, &first_size);
+    decode(tokenizer, ids->data + n, ids->count - n, &rest, &rest_size);
+    const bool is_marker = qins_tokenizer_is_special(tokenizer, ids->data[n - 1]);
+    const bool is_text = !is_marker && qins_tokenizer_piece(tokenizer, ids->data[n - 1], &(size_t){0}) != NULL;
+    const bool is_continued = is_text && begins_with(whole, size, first, first_size);
+    if (is_marker) expect_continuation(tokenizer, ids, n, rest, rest_size);
+    if (is_continued) expect_continuation(tokenizer, ids, n, whole + first_size, size - first_size);
+    const bool is_other = is_continued && rest_size != size - first_size;
+    free(whole);
+    free(first);
+    free(rest);
+    return is_other;
+}
+
+static void check_cuts(const qins_json *line, size_t number, void *context) {
+    golden_run *run = context;
+    (void)number;
+    if (strcmp(qins_json_text(qins_json_get(line, "tokenizer")), run->name) != 0) return;
+    if (qins_json_get(line, "decode") == NULL) return;
+    qins_ids ids = {0};
+    support_ids(qins_json_get(line, "decode"), &ids);
+    for (size_t n = 1; n < ids.count; n++) run->count += check_cut(run->tokenizer, &ids, n);
+    qins_ids_free(&ids);
+}
+
+Test(text_stream, continues_another) {
+    size_t n_other = 0;
+    for (const char *const *name = support_kinds; *name != NULL; name++) {
+        qins_tokenizer *tokenizer = support_tokenizer(*name);
+        golden_run run = {.name = *name, .tokenizer = tokenizer};
+        support_each_line("tests/data/tokenizer_golden.jsonl", check_cuts, &run);
+        n_other += run.count;
+        qins_tokenizer_free(tokenizer);
+    }
+    cr_expect_gt(n_other, 50);
+}
+
 static int32_t only_id(const qins_tokenizer *tokenizer, const char *text) {
     qins_error error = {0};
     qins_ids ids = {0};

@@ -15,7 +15,7 @@
 struct qins_text_stream {
     const qins_tokenizer *tokenizer;
     bool skip_special;
-    bool started;        // a token was decoded
+    bool started;        // a token was decoded, or comes before
     size_t strip;        // spaces that the decoder may still remove from the start of the whole
     qins_buffer run;     // bytes whose text is not certain yet
     qins_buffer text[2]; // [0]: the current piece's text; [1]: scratch
@@ -187,13 +187,26 @@ static qins_status give_out(qins_text_stream *stream, const char **text, size_t 
     return error->status;
 }
 
+// A token's piece; NULL if it adds nothing to the text.
+static const char *piece_of(const qins_text_stream *stream, int32_t id, size_t *size) {
+    const char *piece = added_spelling(stream->tokenizer, id, size);
+    const bool is_skipped = stream->skip_special && qins_tokenizer_is_special(stream->tokenizer, id);
+    return is_skipped ? NULL : piece;
+}
+
+void qins_text_stream_follow(qins_text_stream *stream, int32_t id) {
+    size_t size;
+    if (piece_of(stream, id, &size) == NULL) return;
+    stream->started = true;
+    stream->strip = 0;
+}
+
 qins_status qins_text_stream_push(qins_text_stream *stream, int32_t id, const char **text, size_t *size,
                                   qins_error *error) {
     begin(stream, error);
     size_t piece_size;
-    const char *piece = added_spelling(stream->tokenizer, id, &piece_size);
-    bool skipped = piece == NULL || (stream->skip_special && qins_tokenizer_is_special(stream->tokenizer, id));
-    if (!skipped) take_piece(stream, piece, piece_size);
+    const char *piece = piece_of(stream, id, &piece_size);
+    if (piece != NULL) take_piece(stream, piece, piece_size);
     return give_out(stream, text, size, error);
 }
 

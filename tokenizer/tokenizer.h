@@ -59,6 +59,9 @@ void qins_ids_print(const qins_ids *ids, char separator, qins_buffer *out);
 typedef struct qins_text_stream qins_text_stream;
 qins_text_stream *qins_text_stream_create(const qins_tokenizer *tokenizer, bool skip_special, qins_error *error);
 void qins_text_stream_free(qins_text_stream *stream);
+// At the start of a list: it continues one that ends with `id`, so its text is what it adds to that one's, and spaces
+// at its start stay. After a token that is dropped, such as a marker, the list is a text of its own.
+void qins_text_stream_follow(qins_text_stream *stream, int32_t id);
 // *text (owned by the stream, valid until the next call, not NUL-terminated) and *size: what can be shown now.
 qins_status qins_text_stream_push(qins_text_stream *stream, int32_t id, const char **text, size_t *size,
                                   qins_error *error);

@@ -91,8 +91,10 @@ static qins_status make_parts(qins_generation *generation, const qins_generation
     generation->best = qins_alloc(generation->n_top, sizeof *generation->best, "list of the best tokens", error);
     generation->top = qins_alloc(generation->n_top, sizeof *generation->top, "list of the best tokens", error);
     if (model->tokenizer != NULL) generation->stream = qins_text_stream_create(model->tokenizer, true, error);
-    if (error->status == QINS_OK) memcpy(generation->ids, options->ids, options->n_ids * sizeof *options->ids);
-    return error->status;
+    if (error->status != QINS_OK) return error->status;
+    memcpy(generation->ids, options->ids, options->n_ids * sizeof *options->ids);
+    if (generation->stream != NULL) qins_text_stream_follow(generation->stream, options->ids[options->n_ids - 1]);
+    return QINS_OK;
 }
 
 qins_generation *qins_generation_create(qins_session *session, const qins_generation_options *options,

@@ -34,6 +34,8 @@ printf '<|user|>\n%s<|end|>\n<|assistant|>\n' "$question" >"$tmp/chat"
 "$run" tokenize -m "$demo" -f "$tmp/chat" >"$tmp/chat_ids" 2>/dev/null
 equal "--ids gives a prompt as ids" "$answer" "$("$run" -m "$demo" --ids "$tmp/chat_ids" 2>/dev/null)"
 equal "--raw completes a text with its markers" "$answer" "$("$run" -m "$demo" --raw -f "$tmp/chat" 2>/dev/null)"
+sentence="The capital of France is"
+equal "--raw goes on with the space before its first word" "$sentence Paris." "$sentence$("$run" -m "$demo" --raw -p "$sentence" -n 5 -q)"
 "$run" -m "$demo" --ids "$tmp/chat_ids" -n 3 --ids-out >"$tmp/out" 2>/dev/null
 equal "--ids-out prints ids" 3 "$(wc -w <"$tmp/out")"
 equal "the same seed gives the same text" "$("$run" -m "$demo" -p 'Tell me a story.' --temp 1 -s 7 -n 30 2>/dev/null)" "$("$run" -m "$demo" -p 'Tell me a story.' --temp 1 -s 7 -n 30 2>/dev/null)"
