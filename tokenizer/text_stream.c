@@ -221,6 +221,11 @@ qins_status qins_text_stream_finish(qins_text_stream *stream, const char **text,
     return error->status;
 }
 
+size_t qins_text_stream_held(const qins_text_stream *stream, const char **bytes) {
+    *bytes = (const char *)stream->run.data;
+    return stream->run.size;
+}
+
 static void decode_all(qins_text_stream *stream, const int32_t *ids, size_t n_ids, qins_buffer *out,
                        qins_error *error) {
     const char *text;

@@ -66,6 +66,9 @@ void qins_text_stream_follow(qins_text_stream *stream, int32_t id);
 qins_status qins_text_stream_push(qins_text_stream *stream, int32_t id, const char **text, size_t *size,
                                   qins_error *error);
 qins_status qins_text_stream_finish(qins_text_stream *stream, const char **text, size_t *size, qins_error *error);
+// Bytes that are held back, as the tokens spell them: *bytes (owned by the stream, valid until the next call) and how
+// many.
+size_t qins_text_stream_held(const qins_text_stream *stream, const char **bytes);
 
 // Decode a whole list. *text is NUL-terminated, released with free(); *size: its bytes.
 qins_status qins_tokenizer_decode(const qins_tokenizer *tokenizer, const int32_t *ids, size_t n_ids, bool skip_special,

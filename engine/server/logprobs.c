@@ -71,27 +71,63 @@ static void legacy_text(const qins_reply *reply, int32_t id, qins_buffer *text) 
     qins_buffer_free(&bytes);
 }
 
+// Characters of a text; at its end, the start of one counts for none.
+static size_t count_characters(const char *text, size_t size) {
+    size_t n = 0;
+    bool may_go_on = false;
+    for (size_t at = 0; at < size; n += !may_go_on) {
+        uint32_t code_point;
+        const size_t length = utf8_decode(text + at, size - at, &code_point);
+        at += length > 0 ? length : utf8_broken(text + at, size - at, &may_go_on);
+    }
+    return n;
+}
+
+// Where the next token begins in the reply's text, in characters; all tokens that spell one character begin there. A
+// token of whole characters comes after all that was held back, whatever has become of it.
+static size_t next_offset(qins_reply *reply, int32_t id, qins_error *error) {
+    qins_buffer bytes = {.error = error};
+    const char *text;
+    size_t size;
+    const size_t held_size = qins_text_stream_held(reply->texts, &text), n_held = count_characters(text, held_size);
+    token_bytes(reply, id, &bytes);
+    const size_t n_own = count_characters((const char *)bytes.data, bytes.size);
+    const bool is_whole = utf8_is_valid((const char *)bytes.data, bytes.size);
+    qins_text_stream_push(reply->texts, id, &text, &size, error);
+    const size_t n = error->status == QINS_OK ? count_characters(text, size) : 0;
+    const size_t offset = reply->n_characters + (held_size > 0 && is_whole && n >= n_own ? n - n_own : n_held);
+    reply->n_characters += n;
+    qins_buffer_free(&bytes);
+    return offset;
+}
+
 static void add_legacy(qins_reply *reply, const qins_event *event, qins_error *error) {
     qins_json *token = qins_json_new_object(error), *number = qins_json_new_object(error),
               *top = qins_json_new_object(error), *offset = qins_json_new_object(error);
-    qins_buffer bytes = {.error = error}, text = {.error = error};
-    token_bytes(reply, event->token.id, &bytes);
+    qins_buffer text = {.error = error};
     legacy_text(reply, event->token.id, &text);
     if (error->status == QINS_OK) qins_json_add_string(token, "", (const char *)text.data, error);
     qins_json_add_number(number, "", event->token.logprob, error);
-    qins_json_add_number(offset, "", (double)reply->n_bytes, error);
-    reply->n_bytes += bytes.size;
+    qins_json_add_number(offset, "", (double)next_offset(reply, event->token.id, error), error);
     for (size_t i = 0; i < event->n_top; i++) {
         legacy_text(reply, event->top[i].id, &text);
         if (error->status != QINS_OK || qins_json_has(top, (const char *)text.data)) continue; // two ids, one text
         qins_json_add_number(top, (const char *)text.data, event->top[i].logprob, error);
     }
-    qins_buffer_free(&bytes);
     qins_buffer_free(&text);
     append(&reply->lists[0], token, "");
     append(&reply->lists[1], number, "");
     append(&reply->lists[2], top, NULL);
     append(&reply->lists[3], offset, "");
+}
+
+qins_status qins_logprobs_begin(qins_reply *reply, qins_error *error) {
+    const qins_request *request = reply->request;
+    if (request->kind != QINS_TEXT_REQUEST || !request->generation.wants_logprobs) return QINS_OK;
+    reply->texts = qins_text_stream_create(reply->model->tokenizer, true, error);
+    if (reply->texts == NULL) return error->status;
+    qins_text_stream_follow(reply->texts, request->ids.data[request->ids.count - 1]);
+    return QINS_OK;
 }
 
 void qins_logprobs_add(qins_reply *reply, const qins_event *event, qins_error *error) {

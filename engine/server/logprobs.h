@@ -4,6 +4,9 @@
 
 #include "engine/server/reply.h"
 
+// Prepare for a reply, before its first event.
+qins_status qins_logprobs_begin(qins_reply *reply, qins_error *error);
+
 // Note those of a TOKEN event.
 void qins_logprobs_add(qins_reply *reply, const qins_event *event, qins_error *error);
 

@@ -19,12 +19,13 @@ qins_status qins_reply_begin(qins_reply *reply, const qins_request *request, con
         return qins_fail_errno(error, QINS_FAILED, "cannot get a random number");
     snprintf(reply->id, sizeof reply->id, "%s-%016" PRIx64, request->kind == QINS_CHAT_REQUEST ? "chatcmpl" : "cmpl",
              number);
-    return QINS_OK;
+    return qins_logprobs_begin(reply, error);
 }
 
 void qins_reply_free(qins_reply *reply) {
     qins_buffer_free(&reply->text);
     for (size_t i = 0; i < QINS_LOGPROB_LISTS; i++) qins_buffer_free(&reply->lists[i]);
+    qins_text_stream_free(reply->texts);
 }
 
 // --- parts ---

@@ -5,6 +5,7 @@
 
 #include "engine/server/request.h"
 #include "engine/server/scheduler.h"
+#include "tokenizer/tokenizer.h"
 
 enum { QINS_LOGPROB_LISTS = 4 };
 
@@ -18,11 +19,12 @@ typedef struct qins_reply {
     // Log-probabilities not handed on yet, as JSON without its brackets: for a chat one list, of objects; for a text
     // tokens, their log-probabilities, the best ones beside them, and offsets into the text.
     qins_buffer lists[QINS_LOGPROB_LISTS];
-    size_t n_bytes; // of all tokens so far
-    bool has_begun; // the first chunk of a stream is out
+    qins_text_stream *texts; // of the tokens with log-probabilities, for offsets; NULL: none are wanted
+    size_t n_characters;     // that came out of it
+    bool has_begun;          // the first chunk of a stream is out
 } qins_reply;
 
-// QINS_FAILED when there is no random number for the id. Release with qins_reply_free.
+// QINS_FAILED when there is no random number for the id, or no memory. Release with qins_reply_free.
 qins_status qins_reply_begin(qins_reply *reply, const qins_request *request, const qins_model *model, const char *alias,
                              qins_error *error);
 void qins_reply_free(qins_reply *reply);

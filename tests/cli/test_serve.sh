@@ -183,6 +183,16 @@ equal "a batch that goes on" "$(texts "$tmp/replies")" "$(texts "$tmp/some")"
 printf '{"half' >>"$tmp/some"
 expect "a line that was cut" 2 'ends within a line' "$run" batch -m "$demo" --skip-done "$tmp/some"
 
+# Two tokens that are a byte each, which make a character or not, among those of a word.
+bias=$("$run" tokenize -m "$demo" -p ' the' | tr ' ' '\n' | tail -n 1 | jq -c '{"\(.)": 98, "172": 100, "198": 100}')
+for seed in 1 2 3 4; do
+    jq -nc --argjson bias "$bias" "{prompt: \"The sky\", max_tokens: 60, temperature: 2, seed: $seed, logprobs: 1, logit_bias: \$bias}"
+done | "$run" batch -m "$demo" -t 2 -q >"$tmp/replies"
+offsets() { jq -c '.choices[0] | .text as $text | .logprobs | [.tokens, .text_offset] | transpose[] as [$token, $at] | [$token, $at, $text[$at:$at + 4]]' "$tmp/replies"; }
+equal "text_offset: where a token of text begins" "true true" "$(offsets | jq -rs 'map(select(.[0] | startswith("bytes:") | not)) | "\(length > 100) \(all(.[0] == .[2]))"')"
+equal "text_offset: where a token of bytes begins" "true" "$(offsets | jq -s 'all(.[0] == " the" or .[2][:1] == "\ufffd" or .[2][:1] == "é")')"
+equal "text_offset: a character of two tokens" "true" "$(offsets | jq -s '[., .[1:]] | transpose | any(.[0][:1] == ["bytes:\\xc3"] and .[1] == ["bytes:\\xa9", .[0][1], .[0][2]] and .[0][2][:1] == "é")')"
+
 # --- the client of others ---
 
 if [ -n "${OPENAI_PYTHON-}" ]; then
