@@ -1,7 +1,9 @@
 // The service for a model; see serving.h.
 #include "engine/cli/serving.h"
 
+#include "engine/base/escape.h"
 #include "engine/base/sandbox.h"
+#include "engine/base/utf8.h"
 
 #include <string.h>
 
@@ -20,16 +22,30 @@ static void name_model(char *name, size_t capacity, const char *path) {
     name[length] = '\0';
 }
 
+// Every reply has the name, in JSON.
+static qins_status check_name(const char *name, qins_error *error) {
+    if (name[0] == '\0')
+        return qins_fail(error, QINS_USAGE, "the model's name in replies would be empty; give one with --alias NAME");
+    if (!utf8_is_valid(name, strlen(name)))
+        return qins_fail(error, QINS_USAGE,
+                         "the model's name in replies would be \"%s\", which is not UTF-8; give one with --alias NAME",
+                         QINS_ESCAPED(name));
+    return QINS_OK;
+}
+
 qins_status qins_serving_open(qins_serving *serving, const qins_options *options, qins_error *error) {
     const qins_scheduler_options how = {.n_threads = options->process.n_threads,
                                         .n_parallel = options->server.parallel,
                                         .n_queued = options->server.queue,
                                         .cache_bytes = options->server.cache_mib << 20,
                                         .session = options->session};
-    *serving = (qins_serving){.model = qins_open_model(options->model.path, options, error)};
-    if (serving->model == NULL || qins_need_tokenizer(serving->model, error) == NULL) return error->status;
-    name_model(serving->name, sizeof serving->name, options->model.path);
+    *serving = (qins_serving){0};
+    const char *path = options->model.path;
     const char *alias = options->server.alias != NULL ? options->server.alias : serving->name;
+    if (path != NULL) name_model(serving->name, sizeof serving->name, path);
+    if (path != NULL && check_name(alias, error) != QINS_OK) return error->status;
+    serving->model = qins_open_model(path, options, error);
+    if (serving->model == NULL || qins_need_tokenizer(serving->model, error) == NULL) return error->status;
     serving->service = qins_service_open(serving->model, alias, &how, error);
     qins_sandbox_tighten();
     return error->status;

@@ -144,6 +144,14 @@ server=
 wait $client
 equal "after the reply that had begun" "data: [DONE]" "$(grep . "$tmp/long_reply" | tail -n 1)"
 
+# --- what the model is called ---
+
+cp "$demo" "$tmp/"$'n\xff.qins'
+expect "a file's name that is not UTF-8" 2 'would be "n\\xff", which is not UTF-8; give one with --alias' "$run" serve -m "$tmp/"$'n\xff.qins' --port 0
+expect "nor is the alias" 2 'is not UTF-8' "$run" batch -m "$demo" --alias $'\xc3'
+expect "an empty alias" 2 'would be empty; give one with --alias' "$run" serve -m "$demo" --port 0 --alias ""
+expect "an alias helps" 0 "" "$run" batch -m "$tmp/"$'n\xff.qins' --alias n
+
 # --- who may use it ---
 
 expect "elsewhere only with a key" 2 'api-key-file' "$run" serve -m "$demo" --host 0.0.0.0
