@@ -311,7 +311,7 @@ void qins_generation_cancel(qins_generation *generation);
 size_t qins_generation_cached(const qins_generation *generation);
 size_t qins_generation_count(const qins_generation *generation);
 
-// The prompt's ids and the reply's, up to the stop id if one came; valid until the generation's next call.
+// The prompt's ids and the reply's, and the stop id if that ended it; valid until the generation's next call.
 const int32_t *qins_generation_ids(const qins_generation *generation, size_t *n_ids);
 
 #ifdef __cplusplus

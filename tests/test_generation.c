@@ -149,6 +149,30 @@ Test(generation, limits_and_stop_texts_end_it) {
     cr_expect_eq(stopped.end.stop_text, stops[0]);
 }
 
+// At the end of the tokens a stop text is found in what was held back: for a longer one that did not come, or in bytes
+// that might have gone on.
+Test(generation, a_stop_text_at_the_end_is_the_reason) {
+    qins_generation_options options = qins_generation_defaults();
+    const struct reply whole = reply_to(questions[0], options);
+    const char *const hidden[] = {"Paris. Or", "aris"};
+    options.stops = hidden;
+    options.n_stops = 2;
+    for (int is_limited = 0; is_limited < 2; is_limited++) {
+        options.max_tokens = is_limited ? whole.n_ids : SIZE_MAX;
+        const struct reply reply = reply_to(questions[0], options);
+        cr_expect_str_eq(reply.text, "The capital of France is P");
+        cr_expect_eq(reply.end.finish, QINS_FINISH_STOP_TEXT);
+        cr_expect_eq(reply.end.stop_id, -1);
+    }
+    const char *const line_feed[] = {"\n"};
+    const qins_bias bias = {3 + '\n', 100};
+    options.biases = &bias;
+    options.stops = line_feed;
+    options.n_biases = options.n_stops = options.max_tokens = 1;
+    const struct reply reply = reply_to(questions[0], options);
+    cr_expect(reply.end.finish == QINS_FINISH_STOP_TEXT && reply.size == 0 && reply.ids[0] == 3 + '\n');
+}
+
 Test(generation, a_full_context_ends_it) {
     qins_error error = {0};
     qins_ids ids = prompt_of(questions[0]);

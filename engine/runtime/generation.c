@@ -230,6 +230,14 @@ static bool token_text(qins_generation *generation, qins_event *event, qins_erro
     return show(event, text, size);
 }
 
+// A stop text in what was held back has cut the text, whatever ended the tokens.
+static void note_stop_text(qins_generation *generation) {
+    const bool is_whole = generation->finish != QINS_FINISH_CANCELLED && generation->finish != QINS_FINISH_FAILED;
+    if (!is_whole || generation->stop_text.found == NULL) return;
+    generation->n_ids -= generation->finish == QINS_FINISH_STOP_ID;
+    generation->finish = QINS_FINISH_STOP_TEXT;
+}
+
 static bool last_text(qins_generation *generation, qins_event *event, qins_error *error) {
     const char *text;
     size_t size;
@@ -237,6 +245,7 @@ static bool last_text(qins_generation *generation, qins_event *event, qins_error
     if (generation->stream == NULL || qins_text_stream_finish(generation->stream, &text, &size, error) != QINS_OK ||
         qins_stop_text_push(&generation->stop_text, text, size, &text, &size) != QINS_OK)
         return false;
+    note_stop_text(generation);
     return show(event, text, size);
 }
 
@@ -245,6 +254,7 @@ static bool held_text(qins_generation *generation, qins_event *event) {
     size_t size;
     generation->phase = ENDED;
     qins_stop_text_finish(&generation->stop_text, &text, &size);
+    note_stop_text(generation);
     return show(event, text, size);
 }
 
