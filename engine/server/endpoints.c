@@ -93,14 +93,17 @@ static const qins_endpoint endpoints[] = {
     {"/metrics", "GET", PROMETHEUS, false, QINS_REQUEST_KINDS, reply_metrics},
 };
 
-const qins_endpoint *qins_endpoint_find(const char *path, const char *method, bool has_page, qins_refusal *refusal) {
+const qins_endpoint *qins_endpoint_find(const char *path, bool has_page, qins_refusal *refusal) {
     for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
         const qins_endpoint *endpoint = &endpoints[i];
-        if (strcmp(endpoint->path, path) != 0 || (endpoint->reply == reply_page && !has_page)) continue;
-        if (strcmp(endpoint->method, method) == 0) return endpoint;
-        qins_refuse(refusal, 405, NULL, NULL, "%s takes %s only", endpoint->path, endpoint->method);
-        return NULL;
+        if (strcmp(endpoint->path, path) == 0 && (endpoint->reply != reply_page || has_page)) return endpoint;
     }
     qins_refuse(refusal, 404, NULL, NULL, "there is nothing at %.200s", path);
     return NULL;
+}
+
+bool qins_endpoint_takes(const qins_endpoint *endpoint, const char *method, qins_refusal *refusal) {
+    const bool is_head = strcmp(method, "HEAD") == 0;
+    if (strcmp(endpoint->method, is_head ? "GET" : method) == 0) return true;
+    return qins_refuse(refusal, 405, NULL, NULL, "%s takes %s only", endpoint->path, endpoint->method);
 }

@@ -12,7 +12,10 @@ typedef struct qins_endpoint {
     void (*reply)(qins_service *service, const char *body, size_t size, qins_buffer *out, qins_refusal *refusal);
 } qins_endpoint;
 
-// The endpoint; NULL and a refusal when there is none (404) or the method is another (405).
-const qins_endpoint *qins_endpoint_find(const char *path, const char *method, bool has_page, qins_refusal *refusal);
+// The endpoint; NULL and a refusal (404) when there is none.
+const qins_endpoint *qins_endpoint_find(const char *path, bool has_page, qins_refusal *refusal);
+
+// Refuse (405) a method that is not the endpoint's. HEAD is GET, of whose reply only the headers are sent.
+bool qins_endpoint_takes(const qins_endpoint *endpoint, const char *method, qins_refusal *refusal);
 
 #endif

@@ -92,6 +92,12 @@ static struct MHD_Response *new_response(const struct exchange *exchange, const 
     return response;
 }
 
+static const char *allowed_methods(const struct exchange *exchange) {
+    const bool is_get = strcmp(exchange->endpoint->method, "GET") == 0;
+    if (exchange->server->options->cors == NULL) return is_get ? "GET, HEAD" : "POST";
+    return is_get ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+}
+
 static enum MHD_Result send_refusal(struct exchange *exchange, const qins_refusal *refusal) {
     const qins_mhd *mhd = exchange->server->mhd;
     qins_service *service = exchange->server->service;
@@ -105,6 +111,7 @@ static enum MHD_Result send_refusal(struct exchange *exchange, const qins_refusa
     char text[16];
     snprintf(text, sizeof text, "%u", qins_service_retry_after(service));
     if (refusal->status == 429) mhd->add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, text);
+    if (refusal->status == 405) mhd->add_response_header(response, MHD_HTTP_HEADER_ALLOW, allowed_methods(exchange));
     if (refusal->status == 401) mhd->add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
     return send_response(exchange, refusal->status, response);
 }
@@ -223,9 +230,9 @@ static void check_headers(struct exchange *exchange, const char *path, const cha
     if (!qins_origin_is_allowed(header_of(exchange, MHD_HTTP_HEADER_ORIGIN), host, options->cors))
         qins_refuse(refusal, 403, NULL, NULL, "pages of this origin may not use the server (--cors)");
     if (options->cors != NULL && strcmp(method, "OPTIONS") == 0) return;
-    if (refusal->status == 0) exchange->endpoint = qins_endpoint_find(path, method, options->has_page, refusal);
-    const bool is_open = exchange->endpoint != NULL && exchange->endpoint->is_open;
-    if (refusal->status == 0 && !is_open &&
+    if (refusal->status == 0) exchange->endpoint = qins_endpoint_find(path, options->has_page, refusal);
+    if (exchange->endpoint != NULL) qins_endpoint_takes(exchange->endpoint, method, refusal);
+    if (refusal->status == 0 && !exchange->endpoint->is_open &&
         !qins_keys_match(&options->keys, header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION)))
         qins_refuse(refusal, 401, "invalid_api_key", NULL, "the API key is missing or wrong");
     if (length != NULL && strtoull(length, NULL, 10) > QINS_MAX_BODY_BYTES)
