@@ -131,13 +131,14 @@ static enum MHD_Result send_at_once(struct exchange *exchange) {
     return result;
 }
 
-// A browser asks whether another origin's page may send a request.
+// A browser asks whether another origin's page may send a request. It may, with any headers, as OpenAI's client has
+// some of its own; the asterisk does not stand for Authorization.
 static enum MHD_Result send_preflight(struct exchange *exchange) {
     const qins_mhd *mhd = exchange->server->mhd;
     struct MHD_Response *response = new_response(exchange, "", 0, NULL);
     if (response == NULL) return MHD_NO;
     mhd->add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_METHODS, "GET, POST");
-    mhd->add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type");
+    mhd->add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, *");
     mhd->add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_MAX_AGE, "600");
     return send_response(exchange, 204, response);
 }

@@ -170,6 +170,8 @@ equal "no page" 404 "$(get /)"
 equal "another origin that is named" 1 "$(curl -sD - -o /dev/null -H 'Origin: https://app.example' "$url/health" | grep -c '^Access-Control-Allow-Origin: https://app.example')"
 equal "methods with the one to ask by" "GET, HEAD, OPTIONS" "$(allowed /health -X POST -d '')"
 equal "it may ask before" 204 "$(get /v1/models -X OPTIONS -H 'Origin: https://app.example')"
+equal "it may send any headers" "Authorization, Content-Type, *" "$(curl -s -m 60 -D - -o /dev/null -X OPTIONS -H 'Origin: https://app.example' \
+    -H 'Access-Control-Request-Headers: authorization,content-type,x-stainless-lang' "$url/v1/completions" | tr -d '\r' | sed -n 's/^Access-Control-Allow-Headers: //p')"
 stop_server
 equal "keys are not logged" 0 "$(grep -c secret "$tmp/log")"
 
