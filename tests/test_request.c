@@ -82,6 +82,16 @@ Test(request, a_chat_with_all_fields) {
     qins_request_free(&request);
 }
 
+Test(request, parts_of_a_message_become_lines) {
+    qins_request request =
+        take(QINS_CHAT_REQUEST, "{\"messages\": [{\"role\": \"user\", \"content\": ["
+                                "{\"type\": \"text\", \"text\": \"\"}, {\"type\": \"text\", \"text\": \"a\"},"
+                                "{\"type\": \"text\", \"text\": \"\"}, {\"type\": \"text\", \"text\": \"b\"}]}]}");
+    cr_expect_str_eq(request.messages[0].content, "\na\n\nb");
+    cr_expect_eq(request.messages[0].size, 5);
+    qins_request_free(&request);
+}
+
 Test(request, defaults_are_those_of_openai) {
     qins_request request = take(QINS_CHAT_REQUEST, "{" HELLO "}");
     cr_expect(request.generation.sampler.temperature == 1 && request.generation.sampler.top_p == 1);

@@ -34,7 +34,7 @@ static bool join_parts(qins_request *request, size_t index, const qins_json *par
             refuse(refusal, index,
                    "has a part that is not {\"type\": \"text\", \"text\": ...}; only text is read here");
         else if (qins_fields_check(part, names, refusal)) {
-            if (text.size > 0) qins_buffer_u8(&text, '\n');
+            if (part != qins_json_first(parts)) qins_buffer_u8(&text, '\n');
             qins_buffer_append(&text, piece, strlen(piece));
         }
     }
