@@ -107,6 +107,8 @@ mkfifo "$tmp/pipe"
 expect "a pipe as a model" 3 'not a regular file' timeout 10 "$run" -m "$tmp/pipe" -p hello
 expect "raw ids for a run" 2 'no meaning for "run"' "$run" -m "$demo" --ids-file "$tmp/ids"
 expect "a prompt for chat" 2 'no meaning for "chat"' "$run" chat -m "$demo" -p hello
+expect "--json for a server" 2 '--json has no meaning for "serve"' "$run" serve -m "$demo" --json --port 0
+expect "--json for a batch" 2 '--json has no meaning for "batch"' "$run" batch -m "$demo" --json
 expect "ids and --raw" 2 '--raw has no meaning' "$run" -m "$demo" --ids "$tmp/ids" --raw
 expect "a command after the options" 2 'a command comes first' "$run" -m "$demo" chat
 expect "score of nothing" 2 'needs --ids' "$run" score -m "$demo"
