@@ -335,9 +335,10 @@ static void refuse_ids(bool is_text, const char *body, const char *param, const 
 
 Test(request, texts_and_ids_to_convert) {
     refuse_ids(true, "x", "", "not valid JSON");
-    refuse_ids(true, "{}", "", "content");
-    refuse_ids(true, "{\"content\": 5}", "", "content");
-    refuse_ids(true, "{\"content\": \"x\", \"add_special\": 1}", "", "add_special");
+    refuse_ids(true, "{}", "content", "must be a string");
+    refuse_ids(true, "{\"content\": 5}", "content", "must be a string");
+    refuse_ids(true, "{\"content\": \"x\", \"add_special\": 1}", "add_special", "must be true or false");
+    refuse_ids(true, "{\"content\": \"x\", \"parse_special\": \"\"}", "parse_special", "must be true or false");
     refuse_ids(true, "{\"content\": \"x\", \"more\": 1}", "more", "not known");
     refuse_ids(false, "x", "", "not valid JSON");
     refuse_ids(false, "{}", "tokens", "must be an array");

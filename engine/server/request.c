@@ -92,6 +92,15 @@ void qins_request_free(qins_request *request) {
 
 // --- tokens ---
 
+// `flag` if the field says so, or, where it is absent, if `is_usual`.
+static unsigned read_flag(const qins_json *json, const char *name, bool is_usual, unsigned flag,
+                          qins_refusal *refusal) {
+    qins_error error = {0};
+    const bool is_set = qins_json_get_bool_or(json, name, is_usual, QINS_USAGE, &error);
+    if (error.status != QINS_OK) qins_refuse_error(refusal, "invalid_value", name, &error);
+    return is_set ? flag : 0;
+}
+
 bool qins_tokenize_read(qins_ids *ids, const char *body, size_t size, const qins_model *model, qins_refusal *refusal) {
     static const char *const names[] = {"content", "add_special", "parse_special", NULL};
     qins_error error = {0};
@@ -101,12 +110,13 @@ bool qins_tokenize_read(qins_ids *ids, const char *body, size_t size, const qins
         return false;
     }
     const char *text = qins_json_get_string(json, "content", QINS_USAGE, &error);
-    const unsigned prefix = qins_json_get_bool_or(json, "add_special", false, QINS_USAGE, &error) ? QINS_ADD_PREFIX : 0;
-    const unsigned special =
-        qins_json_get_bool_or(json, "parse_special", true, QINS_USAGE, &error) ? QINS_PARSE_SPECIAL : 0;
-    if (error.status == QINS_OK) qins_model_encode(model, text, strlen(text), prefix | special, ids, &error);
+    const unsigned flags = read_flag(json, "add_special", false, QINS_ADD_PREFIX, refusal) |
+                           read_flag(json, "parse_special", true, QINS_PARSE_SPECIAL, refusal);
+    if (refusal->status == 0 && error.status == QINS_OK)
+        qins_model_encode(model, text, strlen(text), flags, ids, &error);
+    if (error.status != QINS_OK) qins_refuse_error(refusal, "invalid_value", "content", &error);
     qins_json_free(json);
-    return error.status == QINS_OK || qins_refuse_error(refusal, NULL, NULL, &error);
+    return refusal->status == 0;
 }
 
 bool qins_detokenize_read(qins_ids *ids, const char *body, size_t size, const qins_model *model,
