@@ -101,6 +101,18 @@ def endless_body():
     return "took 64 MiB"
 
 
+def bodies_at_once(count, size):
+    """Bodies that come in together, and end together: what each client got."""
+    body = b"x" * size
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(count)]
+    for client in clients:
+        client.sendall(post(body, "/tokenize")[:-1])
+    for client in clients:
+        client.sendall(body[-1:])
+        yield status_of(client.recv(65536))
+        client.close()
+
+
 def crowd(count, data, seconds):
     """Connections at once that send something and wait; what had become of them after a while."""
     clients, outcomes = [], []
@@ -169,6 +181,7 @@ report("random bytes", [exchange(random.Random(i).randbytes(500) + b"\r\n\r\n", 
 report("bodies that are announced too large", [exchange(b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % n) for n in (5 << 20, 1 << 40, 2**63 - 1)], {"413"})
 report("lengths that are no numbers", [exchange(b"POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + n + b"\r\n\r\n") for n in (b"-1", b"x", b"9" * 100)], {"400", "413", "closed"})
 report("bodies without an end", [endless_body() for _ in range(4)], {"closed"})
+report("bodies that are too many at once", bodies_at_once(20, 4 << 20), {"400", "413"})
 report("headers that are too large", [exchange(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * size + b"\r\n\r\n") for size in (40000, 1 << 20)], {"431", "413", "closed"})
 report("many headers", [exchange(b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * 20000 + b"\r\n")], {"431", "413", "closed"})
 report("names of other hosts", [exchange(post(GOOD).replace(b"Host: localhost", b"Host: " + host)) for host in (b"evil.example", b"localhost.evil", b"127.0.0.1.nip.io")], {"403"})

@@ -18,7 +18,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 100, BLOCK_BYTES = 16 << 10 };
+enum {
+    PATIENCE_MS = 100,
+    BLOCK_BYTES = 16 << 10,
+    MOST_RECEIVED = 2 * QINS_MAX_BODY_BYTES // of a body whose client may get to know that it is too large
+};
 
 struct server {
     const qins_mhd *mhd;
@@ -47,7 +51,9 @@ struct exchange {
     struct connection *connection;
     const qins_endpoint *endpoint;
     qins_buffer body;
-    qins_error error; // of the body
+    size_t n_received;    // bytes of it
+    qins_error error;     // of it
+    qins_refusal refusal; // of it: what comes is dropped, and the request refused at its end
     qins_answer *answer;
     bool is_whole;     // the request is there
     bool is_suspended; // it waits for its answer
@@ -246,25 +252,44 @@ static enum MHD_Result begin_request(struct exchange *exchange, const char *path
     return refusal.status == 0 ? MHD_YES : send_refusal(exchange, &refusal);
 }
 
-// A part of the body; too much of it, which no header announced, ends the connection.
+// Is there room for a part of the body?
+static bool check_body(const struct exchange *exchange, size_t size, qins_refusal *refusal) {
+    if (exchange->n_received > QINS_MAX_BODY_BYTES)
+        return qins_refuse(refusal, 413, NULL, NULL, "the body has more than %d bytes", QINS_MAX_BODY_BYTES);
+    if (exchange->server->pending_bytes + size > QINS_MAX_PENDING_BYTES)
+        return qins_refuse(refusal, 413, NULL, NULL,
+                           "the bodies that are coming in have more than %d bytes together; try again later",
+                           QINS_MAX_PENDING_BYTES);
+    return true;
+}
+
+// A part of the body. The library takes a response only when it is whole, so the rest of one that is refused is read
+// and dropped; one that goes on and on ends the connection.
 static enum MHD_Result add_body(struct exchange *exchange, const char *data, size_t *size) {
     struct server *server = exchange->server;
-    if (exchange->body.size + *size > QINS_MAX_BODY_BYTES || server->pending_bytes + *size > QINS_MAX_PENDING_BYTES) {
-        qins_service_note_refusal(server->service, 413);
-        return MHD_NO;
+    qins_refusal *refusal = &exchange->refusal;
+    exchange->n_received += *size;
+    if (refusal->status == 0 && check_body(exchange, *size, refusal)) {
+        qins_buffer_append(&exchange->body, data, *size);
+        if (exchange->error.status == QINS_OK)
+            server->pending_bytes += *size;
+        else
+            qins_refuse_error(refusal, NULL, NULL, &exchange->error);
     }
-    qins_buffer_append(&exchange->body, data, *size);
-    if (exchange->error.status != QINS_OK) return MHD_NO;
-    server->pending_bytes += *size;
+    if (refusal->status != 0) release_body(exchange);
     *size = 0;
-    return MHD_YES;
+    if (exchange->n_received <= MOST_RECEIVED) return MHD_YES;
+    qins_service_note_refusal(server->service, refusal->status);
+    return MHD_NO;
 }
 
 static enum MHD_Result answer_request(struct exchange *exchange) {
     exchange->is_whole = true;
     exchange->connection->since = 0;
     enum MHD_Result result = MHD_NO;
-    if (exchange->endpoint == NULL)
+    if (exchange->refusal.status != 0)
+        result = send_refusal(exchange, &exchange->refusal);
+    else if (exchange->endpoint == NULL)
         result = send_preflight(exchange);
     else if (exchange->endpoint->kind == QINS_REQUEST_KINDS)
         result = send_at_once(exchange);

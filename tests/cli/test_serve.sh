@@ -117,6 +117,8 @@ refused "a prompt that is too long" 400 messages "$(jq -nc --rawfile text "$tmp/
 [[ $(of_reply .error.message) =~ [0-9]+\ tokens.*holds\ [0-9]+ ]] && ok "with both counts" || fail "with both counts" "$(of_reply .error.message)"
 head -c 5000000 /dev/zero | tr '\0' ' ' >"$tmp/large"
 equal "refused: a body that is too large" 413 "$(ask /tokenize "@$tmp/large")"
+equal "refused: one whose size is not announced" "413 the body has more than 4194304 bytes" \
+    "$(ask /tokenize "@$tmp/large" -H 'Transfer-Encoding: chunked') $(of_reply .error.message)"
 equal "refused: a name of another site" 403 "$(get /health -H 'Host: evil.example')"
 equal "refused: a page of another site" 403 "$(get /v1/models -H 'Origin: https://evil.example')"
 equal "its own page may" 200 "$(get /v1/models -H "Origin: $url")"
