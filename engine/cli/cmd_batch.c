@@ -1,6 +1,7 @@
 // qinsrun batch: requests from standard input, a line of JSON each, replies in their order to standard output. As many
 // as fit run together.
 #include "engine/cli/confine.h"
+#include "engine/cli/lines.h"
 #include "engine/cli/serving.h"
 
 #include "engine/base/buffer.h"
@@ -23,8 +24,7 @@ struct batch {
     size_t capacity, first, count;
     size_t n_skipped, n_done, n_refused;
     qins_meter meter;
-    char *line; // of getline
-    size_t line_capacity;
+    qins_lines lines;
 };
 
 // --- requests ---
@@ -50,18 +50,13 @@ static void submit(struct batch *batch, const char *line, size_t size) {
     qins_refuse(&entry->refusal, 400, "unsupported_value", "stream", "replies of a batch come in one piece");
 }
 
-// The next line that is not blank; false at the end of the input, and at an error, such as no memory for the line.
-static bool read_line(struct batch *batch, size_t *size, qins_error *error) {
-    for (;;) {
-        const ssize_t length = getline(&batch->line, &batch->line_capacity, stdin);
-        if (length < 0) {
-            if (!feof(stdin)) qins_fail_errno(error, QINS_FAILED, "cannot read standard input");
-            return false;
-        }
-        *size = (size_t)length;
-        while (*size > 0 && strchr(" \t\r\n", batch->line[*size - 1]) != NULL) --*size;
+// The next line that is not blank; false at the end of the input, after an interrupt, and at an error.
+static bool read_request(struct batch *batch, const char **line, size_t *size, qins_error *error) {
+    while (qins_lines_next(&batch->lines, line, size, error)) {
+        while (*size > 0 && strchr(" \t\r", (*line)[*size - 1]) != NULL) --*size;
         if (*size > 0) return true;
     }
+    return false;
 }
 
 // --- replies ---
@@ -78,16 +73,22 @@ static qins_status print_refusal(const qins_refusal *refusal, qins_error *error)
 static qins_status print_answer(const qins_model *model, qins_answer *answer, qins_error *error) {
     char block[1 << 14];
     size_t size;
-    qins_answer_wait(answer);
     qins_model_check(model, error);
     while (error->status == QINS_OK && qins_answer_take(answer, block, sizeof block, &size) == QINS_ANSWER_FLOWS)
         qins_print(block, size, error);
     return error->status;
 }
 
-// Print the oldest reply, which may have to be waited for. A line is written whole, so that --skip-done can count it.
+static qins_status fail_interrupted(const struct batch *batch, qins_error *error) {
+    return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu replies; go on with --skip-done", batch->n_done);
+}
+
+// Print the oldest reply, which may have to be waited for: until an interrupt, after which only those are printed that
+// are whole. A line is written whole, so that --skip-done can count it.
 static qins_status print_first(struct batch *batch, qins_error *error) {
     struct entry *entry = &batch->ring[batch->first];
+    if (entry->answer != NULL && !qins_answer_wait(entry->answer, &qins_interrupted))
+        return fail_interrupted(batch, error);
     batch->first = (batch->first + 1) % batch->capacity;
     batch->count--;
     if (entry->answer != NULL)
@@ -98,9 +99,7 @@ static qins_status print_first(struct batch *batch, qins_error *error) {
     qins_answer_free(entry->answer);
     if (error->status != QINS_OK || qins_flush(error) != QINS_OK) return error->status;
     batch->n_done++;
-    if (!qins_meter_update(&batch->meter, batch->n_done, batch->n_done + batch->count))
-        return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu replies; go on with --skip-done",
-                         batch->n_done);
+    qins_meter_update(&batch->meter, batch->n_done, batch->n_done + batch->count);
     return QINS_OK;
 }
 
@@ -118,16 +117,18 @@ static size_t count_lines(const char *path, qins_error *error) {
 }
 
 static qins_status run(struct batch *batch, const qins_options *options, qins_error *error) {
+    const char *line;
     size_t size, n_skip = options->server.skip_done != NULL ? count_lines(options->server.skip_done, error) : 0;
-    while (error->status == QINS_OK && read_line(batch, &size, error)) {
+    while (error->status == QINS_OK && read_request(batch, &line, &size, error)) {
         if (batch->n_skipped < n_skip) {
             batch->n_skipped++;
             continue;
         }
         if (batch->count == batch->capacity && print_first(batch, error) != QINS_OK) break;
-        submit(batch, batch->line, size);
+        submit(batch, line, size);
     }
     while (error->status == QINS_OK && batch->count > 0) print_first(batch, error);
+    if (error->status == QINS_OK && qins_interrupted && !batch->lines.is_at_end) fail_interrupted(batch, error);
     while (batch->count > 0) { // after a failure: nobody wants the rest
         qins_answer_free(batch->ring[batch->first].answer);
         batch->first = (batch->first + 1) % batch->capacity;
@@ -151,7 +152,7 @@ qins_status qins_cmd_batch(const qins_options *options, qins_error *error) {
         qins_meter_end(&batch.meter);
         if (!options->process.quiet && error->status == QINS_OK)
             fprintf(stderr, "qinsrun: %zu replies, %zu of them errors\n", batch.n_done, batch.n_refused);
-        free(batch.line);
+        qins_lines_free(&batch.lines);
         free(batch.ring);
     }
     qins_serving_close(&serving);

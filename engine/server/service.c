@@ -11,6 +11,7 @@
 
 // Bytes that a client leaves unread before its reply is paused, and below which it goes on.
 enum { MOST_UNREAD = 1 << 18, FEW_UNREAD = 1 << 16 };
+enum { PATIENCE_MS = 100 };
 
 struct qins_service {
     const qins_model *model;
@@ -283,10 +284,12 @@ void qins_answer_wake(qins_answer *answer) {
     qins_lock_leave(answer->service->lock);
 }
 
-void qins_answer_wait(qins_answer *answer) {
+bool qins_answer_wait(qins_answer *answer, const volatile sig_atomic_t *stop) {
     qins_lock_enter(answer->service->lock);
-    while (!answer->is_ended) qins_lock_wait(answer->service->lock);
+    while (!answer->is_ended && !*stop) qins_lock_wait_for(answer->service->lock, PATIENCE_MS); // signals wake nobody
+    const bool is_whole = answer->is_ended;
     qins_lock_leave(answer->service->lock);
+    return is_whole;
 }
 
 unsigned qins_answer_status(qins_answer *answer) {

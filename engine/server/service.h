@@ -6,6 +6,8 @@
 #include "engine/server/metrics.h"
 #include "engine/server/request.h"
 
+#include <signal.h>
+
 typedef struct qins_service qins_service;
 typedef struct qins_answer qins_answer;
 
@@ -55,8 +57,8 @@ qins_answer_state qins_answer_take(qins_answer *answer, char *to, size_t capacit
 // Call the listener if it waits, though nothing has come.
 void qins_answer_wake(qins_answer *answer);
 
-// Wait until an answer in one piece is whole.
-void qins_answer_wait(qins_answer *answer);
+// Wait until an answer in one piece is whole; false: *stop was set before.
+bool qins_answer_wait(qins_answer *answer, const volatile sig_atomic_t *stop);
 
 // HTTP's status of an answer in one piece that has come: 200, or 500.
 unsigned qins_answer_status(qins_answer *answer);

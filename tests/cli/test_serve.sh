@@ -201,6 +201,32 @@ equal "a batch that goes on" "$(texts "$tmp/replies")" "$(texts "$tmp/some")"
 printf '{"half' >>"$tmp/some"
 expect "a line that was cut" 2 'ends within a line' "$run" batch -m "$demo" --skip-done "$tmp/some"
 
+{ printf '{"prompt": "%s"}\n \t\r\n{"typo": 1}' "$(head -c 200000 /dev/zero | tr '\0' z)"; } | "$run" batch -m "$demo" -q >"$tmp/replies"
+equal "a long line, a blank one, and one without an end" "prompt|typo" "$(jq -rs 'map(.error.param) | join("|")' "$tmp/replies")"
+
+# interrupt INPUT: SIGTERM, which is as Ctrl-C, to a batch after its first reply; prints its exit code and how many it has.
+interrupt() {
+    local batch
+    : >"$tmp/some"
+    "$run" batch -m "$demo" --cpu scalar -t 1 --parallel 2 <"$1" >"$tmp/some" 2>"$tmp/err" &
+    batch=$!
+    for _ in $(seq 600); do [ -s "$tmp/some" ] && break; sleep 0.05; done
+    kill -TERM $batch
+    wait $batch
+    echo "$? $(wc -l <"$tmp/some")"
+}
+{ chat "$question"; for _ in 1 2 3 4 5 6; do chat "$question" "{logit_bias: {$ban}}"; done; } >"$tmp/requests"
+equal "an interrupted batch: the replies that are whole" "130 1" "$(interrupt "$tmp/requests")"
+grep -q 'interrupted after 1 replies; go on with --skip-done' "$tmp/err" && ok "it says how to go on" || fail "it says how to go on" "$(cat "$tmp/err")"
+# shellcheck disable=SC2094 # it reads the file before it writes
+"$run" batch -m "$demo" -t 2 -q --skip-done "$tmp/some" <"$tmp/requests" >>"$tmp/some"
+equal "and goes on" "7 true" "$(wc -l <"$tmp/some") $(jq -s '.[1:] | map(.choices[0].message.content) | unique | length == 1' "$tmp/some")"
+mkfifo "$tmp/input"
+{ for _ in 1 2 3 4 5; do chat "$question"; done; exec sleep 60; } >"$tmp/input" &
+writer=$!
+equal "one that waits for requests ends, too" 130 "$(interrupt "$tmp/input" | cut -d ' ' -f 1)"
+kill $writer
+
 # Two tokens that are a byte each, which make a character or not, among those of a word.
 bias=$("$run" tokenize -m "$demo" -p ' the' | tr ' ' '\n' | tail -n 1 | jq -c '{"\(.)": 98, "172": 100, "198": 100}')
 for seed in 1 2 3 4; do
