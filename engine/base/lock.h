@@ -19,7 +19,7 @@ void qins_lock_leave(qins_lock *lock);
 // around what it waits for.
 void qins_lock_wait(qins_lock *lock);
 void qins_lock_wait_for(qins_lock *lock, unsigned ms); // at most so long
-void qins_lock_wake(qins_lock *lock); // all that wait, by a thread that holds it
+void qins_lock_wake(qins_lock *lock);                  // all that wait, by a thread that holds it
 
 // True for the first caller, who does what there is to do and calls qins_once_end; the others wait for that. *state
 // begins as 0.

@@ -370,7 +370,8 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **plac
     server->connections = connection;
 }
 
-// Has the other side closed the connection?
+// Has the other side closed the connection? Or only its own direction: a reply in one piece, which sends nothing until
+// it is whole, could not tell the two apart.
 static bool has_left(int fd) {
     struct pollfd state = {.fd = fd, .events = POLLRDHUP};
     return poll(&state, 1, 0) > 0 && (state.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
