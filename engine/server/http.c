@@ -238,8 +238,8 @@ static void check_headers(struct exchange *exchange, const char *path, const cha
         qins_refuse(refusal, 403, NULL, NULL, "pages of this origin may not use the server (--cors)");
     if (options->cors != NULL && strcmp(method, "OPTIONS") == 0) return;
     if (refusal->status == 0) exchange->endpoint = qins_endpoint_find(path, options->has_page, refusal);
-    if (exchange->endpoint != NULL) qins_endpoint_takes(exchange->endpoint, method, refusal);
-    if (refusal->status == 0 && !exchange->endpoint->is_open &&
+    const qins_endpoint *endpoint = exchange->endpoint;
+    if (endpoint != NULL && qins_endpoint_takes(endpoint, method, refusal) && !endpoint->is_open &&
         !qins_keys_match(&options->keys, header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION)))
         qins_refuse(refusal, 401, "invalid_api_key", NULL, "the API key is missing or wrong");
     if (length != NULL && strtoull(length, NULL, 10) > QINS_MAX_BODY_BYTES)
