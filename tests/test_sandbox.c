@@ -60,7 +60,8 @@ static void tear_down(void) {
 TestSuite(sandbox, .init = set_up, .fini = tear_down);
 
 static void enter(qins_sandbox_job job) {
-    qins_sandbox sandbox = qins_sandbox_plan(job);
+    qins_error error = {0};
+    qins_sandbox sandbox = qins_sandbox_plan(job, &error);
     qins_sandbox_reads(&sandbox, model);
     qins_sandbox_enter(&sandbox, "test");
 }
@@ -93,13 +94,15 @@ static void need(const char *name, bool has_mechanism) {
 }
 static void need_files(void) {
     const int version = (int)syscall(444, NULL, (size_t)0, 1); // landlock_create_ruleset
-    qins_sandbox sandbox = qins_sandbox_plan(QINS_SANDBOX_RUNS);
+    qins_error error = {0};
+    qins_sandbox sandbox = qins_sandbox_plan(QINS_SANDBOX_RUNS, &error);
     close(sandbox.rules);
     need("Landlock", version > 0);
 }
 static void need_calls(void) {
     const uint32_t action = 0x00030000; // SECCOMP_RET_TRAP
-    qins_sandbox sandbox = qins_sandbox_plan(QINS_SANDBOX_RUNS);
+    qins_error error = {0};
+    qins_sandbox sandbox = qins_sandbox_plan(QINS_SANDBOX_RUNS, &error);
     close(sandbox.rules);
     need("seccomp filters", syscall(SYS_seccomp, 2, 0, &action) == 0); // SECCOMP_GET_ACTION_AVAIL
 }
@@ -537,7 +540,8 @@ static int enter_folder(attempt *try) {
     int status;
     const pid_t process = fork();
     if (process == 0) {
-        qins_sandbox sandbox = qins_sandbox_plan(QINS_SANDBOX_RUNS);
+        qins_error error = {0};
+        qins_sandbox sandbox = qins_sandbox_plan(QINS_SANDBOX_RUNS, &error);
         qins_sandbox_reads(&sandbox, linked_folder);
         qins_sandbox_enter(&sandbox, "test");
         _exit(try() >= 0 ? WORKED : errno);
@@ -558,4 +562,29 @@ Test(sandbox, a_folder_is_read_with_what_its_links_lead_to) {
     unlink(linked_from);
     unlink(linked);
     rmdir(linked_folder);
+}
+
+// With one descriptor more each time: the sandbox is made and lets the file in, or tells why it was not made.
+static int enter_with_descriptors(rlim_t n) {
+    int status;
+    const pid_t process = fork();
+    if (process == 0) {
+        qins_error error = {0};
+        setrlimit(RLIMIT_NOFILE, &(struct rlimit){n, n});
+        qins_sandbox sandbox = qins_sandbox_plan(QINS_SANDBOX_RUNS, &error);
+        qins_sandbox_reads(&sandbox, model);
+        qins_sandbox_reads(&sandbox, folder);
+        const bool is_entered = qins_sandbox_enter(&sandbox, "test") == QINS_OK;
+        const bool says_why = strstr(error.message, strerror(EMFILE)) != NULL;
+        _exit(!is_entered ? (says_why ? EMFILE : UNDONE) : open_model() >= 0 ? WORKED : errno);
+    }
+    cr_assert_eq(waitpid(process, &status, 0), process);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+Test(sandbox, too_few_descriptors_are_told_of) {
+    need_files();
+    int outcome = EMFILE, n = STDERR_FILENO + 1;
+    while (outcome == EMFILE && n < 100) outcome = enter_with_descriptors((rlim_t)n++);
+    cr_expect_eq(outcome, WORKED, "%d descriptors: %s", n - 1, strerror(outcome));
 }

@@ -2,9 +2,10 @@
 #define _GNU_SOURCE // O_PATH
 #include "engine/base/sandbox_internal.h"
 
-#include "engine/base/error.h"
+#include "engine/base/file.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +27,12 @@ static struct {
 #define HAS_SANITIZER false
 #endif
 
+// The kernel lacks a mechanism, or somebody who may refuses it to this process, as containers do.
+static bool is_unsupported(int number) {
+    return number == ENOSYS || number == EOPNOTSUPP || number == EINVAL || number == EPERM || number == EACCES ||
+           number == E2BIG;
+}
+
 // --- files ---
 
 // What memory and processors there are. Descriptors of these stay open: an entry of /proc that nobody holds may be
@@ -37,46 +44,68 @@ static int open_path(int folder, const char *path) {
     return openat(folder, path, O_PATH | O_CLOEXEC);
 }
 
+// What is wrong with the path itself, and whoever opens it will say.
+static bool is_of_path(int number) {
+    return qins_is_absence(number) || number == EACCES || number == ELOOP || number == ENAMETOOLONG;
+}
+
+// A descriptor of what lies at a path, to which the rights are given; -1: nothing is there, or an error.
+static int allow_at(const qins_sandbox *sandbox, int folder, const char *path, uint64_t rights) {
+    const int fd = open_path(folder, path);
+    if (fd < 0 ? !is_of_path(errno) : !qins_landlock_allow(sandbox->rules, sandbox->rights & rights, fd))
+        qins_fail_errno(sandbox->error, QINS_FAILED, "cannot let %s into the sandbox", path);
+    return fd;
+}
+
+static void allow(const qins_sandbox *sandbox, int folder, const char *path, uint64_t rights) {
+    const int fd = allow_at(sandbox, folder, path, rights);
+    if (fd >= 0) close(fd);
+}
+
+static void follow_link(const qins_sandbox *sandbox, int folder, const char *name) {
+    struct stat info;
+    if (fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (!is_of_path(errno)) qins_fail_errno(sandbox->error, QINS_FAILED, "cannot examine %s", name);
+    } else if (S_ISLNK(info.st_mode)) {
+        allow(sandbox, folder, name, qins_landlock_reading());
+    }
+}
+
 // What the links in a folder lead to; Hugging Face's cache keeps all files elsewhere.
 static void follow_links(const qins_sandbox *sandbox, const char *path) {
     DIR *folder = opendir(path);
-    for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-        struct stat info;
-        if (fstatat(dirfd(folder), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(info.st_mode)) continue;
-        const int fd = open_path(dirfd(folder), entry->d_name);
-        if (fd < 0) continue;
-        qins_landlock_allow(sandbox->rules, sandbox->rights & qins_landlock_reading(), fd);
-        close(fd);
+    if (folder == NULL) {
+        if (!is_of_path(errno)) qins_fail_errno(sandbox->error, QINS_FAILED, "cannot look for links");
+        return;
     }
-    if (folder != NULL) closedir(folder);
+    const struct dirent *entry;
+    for (errno = 0; (entry = readdir(folder)) != NULL; errno = 0) follow_link(sandbox, dirfd(folder), entry->d_name);
+    if (errno != 0) qins_fail_errno(sandbox->error, QINS_FAILED, "cannot look for links");
+    closedir(folder);
 }
 
-qins_sandbox qins_sandbox_plan(qins_sandbox_job job) {
-    qins_sandbox sandbox = {.rules = -1, .job = job};
+qins_sandbox qins_sandbox_plan(qins_sandbox_job job, qins_error *error) {
+    qins_sandbox sandbox = {.rules = -1, .job = job, .error = error};
     state.is_planned = true;
     if (HAS_SANITIZER) return sandbox;
     sandbox.rules = qins_landlock_begin(&sandbox.rights);
-    for (size_t i = 0; sandbox.rules >= 0 && i < sizeof system_files / sizeof *system_files; i++) {
-        const int fd = open_path(AT_FDCWD, system_files[i]);
-        if (fd >= 0) qins_landlock_allow(sandbox.rules, sandbox.rights & qins_landlock_reading(), fd);
-    }
+    if (sandbox.rules < 0 && !is_unsupported(errno))
+        qins_fail_errno(error, QINS_FAILED, "cannot make the sandbox (Landlock)");
+    for (size_t i = 0; sandbox.rules >= 0 && i < sizeof system_files / sizeof *system_files; i++)
+        (void)allow_at(&sandbox, AT_FDCWD, system_files[i], qins_landlock_reading());
     return sandbox;
 }
 
-static void allow(const qins_sandbox *sandbox, const char *path, uint64_t rights) {
-    const int fd = sandbox->rules >= 0 ? open_path(AT_FDCWD, path) : -1;
-    if (fd < 0) return;
-    qins_landlock_allow(sandbox->rules, sandbox->rights & rights, fd);
-    close(fd);
-}
-
 void qins_sandbox_reads(qins_sandbox *sandbox, const char *path) {
-    allow(sandbox, path, qins_landlock_reading());
-    if (sandbox->rules >= 0) follow_links(sandbox, path);
+    if (sandbox->rules < 0 || sandbox->error->status != QINS_OK) return;
+    allow(sandbox, AT_FDCWD, path, qins_landlock_reading());
+    if (sandbox->error->status != QINS_OK) return;
+    follow_links(sandbox, path);
+    qins_error_context(sandbox->error, "%s", path);
 }
 
 void qins_sandbox_writes(qins_sandbox *sandbox, const char *path) {
-    allow(sandbox, path, qins_landlock_writing());
+    if (sandbox->rules >= 0) allow(sandbox, AT_FDCWD, path, qins_landlock_writing());
 }
 
 // --- calls ---
@@ -105,13 +134,26 @@ static void tell_of_refused_calls(void) {
     sigaction(SIGSYS, &action, NULL);
 }
 
-void qins_sandbox_enter(qins_sandbox *sandbox, const char *program) {
-    state.program = program;
-    if (HAS_SANITIZER || !qins_give_up_privileges()) return;
+// Did it work? If not although the kernel has the mechanism, that is an error.
+static bool is_in_force(bool worked, const char *mechanism, qins_error *error) {
+    if (!worked && !is_unsupported(errno))
+        qins_fail_errno(error, QINS_FAILED, "cannot make the sandbox (%s)", mechanism);
+    return worked;
+}
+
+static void enter(const qins_sandbox *sandbox) {
     tell_of_refused_calls();
-    state.limits_files = sandbox->rules >= 0 && qins_landlock_enter(sandbox->rules);
+    if (sandbox->rules >= 0)
+        state.limits_files = is_in_force(qins_landlock_enter(sandbox->rules), "Landlock", sandbox->error);
+    state.limits_calls = is_in_force(qins_seccomp_enter(sandbox->job), "seccomp", sandbox->error);
+}
+
+qins_status qins_sandbox_enter(qins_sandbox *sandbox, const char *program) {
+    state.program = program;
+    if (!HAS_SANITIZER && sandbox->error->status == QINS_OK && qins_give_up_privileges()) enter(sandbox);
+    if (sandbox->rules >= 0) close(sandbox->rules);
     sandbox->rules = -1;
-    state.limits_calls = qins_seccomp_enter(sandbox->job);
+    return sandbox->error->status;
 }
 
 void qins_sandbox_tighten(void) {

@@ -244,7 +244,10 @@ static void add_row(struct filter *filter, const rule *row) {
 // for others; this one runs only its own.
 static bool install(const rule *rows, size_t n_rows, int job, uint32_t otherwise) {
     struct filter filter = {.size = 0};
-    if (ARCHITECTURE == 0) return false;
+    if (ARCHITECTURE == 0) {
+        errno = ENOSYS;
+        return false;
+    }
     load(&filter, offsetof(struct seccomp_data, arch));
     add(&filter, BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
     answer(&filter, SECCOMP_RET_KILL_PROCESS); // numbers of another architecture

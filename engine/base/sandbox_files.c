@@ -1,8 +1,9 @@
 // Landlock: which files may be opened; see sandbox.h and Linux's Documentation/userspace-api/landlock.rst. The numbers
 // are written out here, as the C library's headers may be older than the kernel.
-#define _GNU_SOURCE // syscall
+#define _GNU_SOURCE // syscall, EBADFD
 #include "engine/base/sandbox_internal.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -64,18 +65,16 @@ uint64_t qins_landlock_writing(void) {
     return READ_FILE | READ_DIR | WRITE_FILE | REMOVE_FILE | MAKE_REG | TRUNCATE;
 }
 
-// Files without a place in the tree, such as pipes, take no rule, and need none.
-void qins_landlock_allow(int rules, uint64_t rights, int fd) {
+// Files without a place in the tree, such as pipes, take no rule (EBADFD), and need none.
+bool qins_landlock_allow(int rules, uint64_t rights, int fd) {
     struct stat info;
-    if (fstat(fd, &info) != 0) return;
+    if (fstat(fd, &info) != 0) return false;
     if (!S_ISDIR(info.st_mode)) rights &= RIGHTS_TO_FILES;
-    (void)syscall(ADD_RULE, rules, PATH_BENEATH, &(struct path_beneath){rights, fd}, 0);
+    return syscall(ADD_RULE, rules, PATH_BENEATH, &(struct path_beneath){rights, fd}, 0) == 0 || errno == EBADFD;
 }
 
 bool qins_landlock_enter(int rules) {
-    const bool is_entered = syscall(RESTRICT_SELF, rules, 0) == 0;
-    close(rules);
-    return is_entered;
+    return syscall(RESTRICT_SELF, rules, 0) == 0;
 }
 
 bool qins_give_up_privileges(void) {

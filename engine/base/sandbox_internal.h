@@ -5,14 +5,14 @@
 #include "engine/base/sandbox.h"
 
 // Landlock: sandbox_files.c.
-int qins_landlock_begin(uint64_t *rights); // rules that allow nothing yet; -1: the kernel has none
-void qins_landlock_allow(int rules, uint64_t rights, int fd);
-bool qins_landlock_enter(int rules); // closes `rules`
+int qins_landlock_begin(uint64_t *rights);                    // rules that allow nothing yet; -1 and errno
+bool qins_landlock_allow(int rules, uint64_t rights, int fd); // errno
+bool qins_landlock_enter(int rules);                          // errno
 uint64_t qins_landlock_reading(void);
 uint64_t qins_landlock_writing(void);
 
 // seccomp: sandbox_calls.c. Both filters hold for all threads.
-bool qins_seccomp_enter(qins_sandbox_job job);
+bool qins_seccomp_enter(qins_sandbox_job job); // errno
 bool qins_seccomp_tighten(void);
 const char *qins_seccomp_name(int call); // of a call that ends the process; NULL: it has none here
 

@@ -25,8 +25,8 @@ qins_status qins_confine(const qins_options *options, unsigned needs, qins_error
     const size_t n_threads = options->process.n_threads > 0 ? options->process.n_threads : qins_default_threads();
     if (needs_blas && qins_blas_open(n_threads, error) != QINS_OK) return error->status;
     if (options->process.no_sandbox) return QINS_OK;
-    qins_sandbox sandbox = qins_sandbox_plan((needs & QINS_SERVES) != 0 ? QINS_SANDBOX_SERVES : QINS_SANDBOX_RUNS);
+    qins_sandbox sandbox =
+        qins_sandbox_plan((needs & QINS_SERVES) != 0 ? QINS_SANDBOX_SERVES : QINS_SANDBOX_RUNS, error);
     allow_files(&sandbox, options);
-    qins_sandbox_enter(&sandbox, "qinsrun");
-    return QINS_OK;
+    return qins_sandbox_enter(&sandbox, "qinsrun");
 }
