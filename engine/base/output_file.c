@@ -163,9 +163,20 @@ static void settle(qins_output_file *file, qins_error *error) {
     if (error->status == QINS_OK && file->guard != NULL) qins_guard_check(file->guard, file->path, error);
 }
 
-static void end(qins_output_file *file, qins_error *error) {
-    if (close(file->fd) != 0) qins_fail_errno(error, QINS_FAILED, "cannot write %s", file->path);
-    file->fd = -1;
+// Take the files away that have their names, as those that belong to them could not get theirs.
+static void withdraw(const qins_output_file *files, size_t n, qins_error *error) {
+    for (size_t i = 0; i < n; i++)
+        if (unlink(files[i].target) != 0) qins_error_line(error, "%s stays, and is of no use", files[i].target);
+}
+
+// The files have their names. What fails from now on leaves them there: another file may be gone for them.
+static void make_durable(qins_output_file *files, size_t n, qins_error *error) {
+    for (size_t i = 0; i < n; i++) {
+        if (close(files[i].fd) != 0) qins_fail_errno(error, QINS_FAILED, "cannot write %s", files[i].path);
+        files[i].fd = -1;
+        if (i == 0 || strcmp(files[i].folder, files[i - 1].folder) != 0) sync_folder(files[i].folder, error);
+    }
+    qins_error_line(error, "%s is complete, but may be lost if the machine stops now", files[n - 1].path);
 }
 
 qins_status qins_output_files_commit(qins_output_file *files, size_t n, qins_error *error) {
@@ -178,9 +189,10 @@ qins_status qins_output_files_commit(qins_output_file *files, size_t n, qins_err
         publish(&files[done], error);
         done += error->status == QINS_OK;
     }
-    if (error->status == QINS_OK) sync_folder(files[0].folder, error);
-    for (size_t i = 0; i < n; i++) end(&files[i], error);
-    for (size_t i = 0; i < done && done < n; i++) unlink(files[i].target);
+    if (error->status != QINS_OK)
+        withdraw(files, done, error);
+    else
+        make_durable(files, n, error);
     return error->status;
 }
 

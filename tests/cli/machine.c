@@ -31,7 +31,14 @@ int fchmod(int fd, mode_t mode) {
 }
 
 int fsync(int fd) {
-    return is_refused("fsync") ? refuse(ENOTSUP) : is_refused("disk") ? refuse(EIO) : (int)syscall(SYS_fsync, fd);
+    struct stat info;
+    const int is_folder = fstat(fd, &info) == 0 && S_ISDIR(info.st_mode);
+    if (is_refused("disk") || (is_folder && is_refused("folders"))) return refuse(EIO);
+    return is_refused("fsync") ? refuse(ENOTSUP) : (int)syscall(SYS_fsync, fd);
+}
+
+int unlink(const char *path) {
+    return is_refused("removals") && access(path, F_OK) == 0 ? refuse(EIO) : unlinkat(AT_FDCWD, path, 0);
 }
 
 // A connection to a process that cuts the file when it gets a byte, for in the sandbox none can; -1: nothing is to be

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # File systems and machines that lack what is optional: permissions, fsync, shared mappings, /proc; model files that
-# shrink while in use; links as the output; many processors; figures of --plan when memory is short. Usage:
-# test_machines.sh BUILD_DIR
+# shrink while in use; links as the output; disks that fail late; many processors; figures of --plan when memory is
+# short. Usage: test_machines.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 convert=$build/qinsconvert
 machine=$tmp/machine.so
@@ -63,6 +63,16 @@ for what in fchmod fsync "fchmod fsync"; do
     cmp -s "$demo" "$tmp/n.qins" && ok "the same file without $what" || fail "the same file without $what" "it differs"
 done
 expect "a disk that fails is told of" 1 'cannot write .*/n.qins: Input/output error' on QINS_REFUSE=disk -- "$convert" tests/data/demo -o "$tmp/n.qins" --quiet
+"$convert" "$demo" -o "$tmp/folder" --quiet && "$convert" "$demo" -o "$tmp/graph.onnx" --quiet
+expect "a folder that fails once its files have names" 1 'cannot write the folder .*: Input/output error' on QINS_REFUSE=folders -- "$convert" "$demo" -o "$tmp/same" --quiet
+grep -q 'same/model.safetensors is complete, but may be lost' "$tmp/err" && diff -r "$tmp/folder" "$tmp/same" && ok "they are whole, and it says so" || fail "they are whole, and it says so" "$(cat "$tmp/err")"
+expect "the same with an ONNX model" 1 'same.onnx is complete, but may be lost' on QINS_REFUSE=folders -- "$convert" "$demo" -o "$tmp/same.onnx" --quiet
+cmp -s "$tmp/graph.onnx.data" "$tmp/same.onnx.data" && ok "which is whole" || fail "which is whole" "$(ls "$tmp")"
+mkdir -p "$tmp/blocked/tokenizer.json"
+expect "a file that cannot get its name" 1 'cannot rename' "$convert" "$demo" -o "$tmp/blocked" --force --quiet
+equal "takes those away that could" "tokenizer.json" "$(ls -A "$tmp/blocked")"
+expect "or tells which stay" 1 'blocked/config.json stays, and is of no use' on QINS_REFUSE=removals -- "$convert" "$demo" -o "$tmp/blocked" --force --quiet
+rm -f "$tmp"/blocked/.*.unfinished # that could not be removed either
 equal "without shared mappings" "$plain" "$(on QINS_REFUSE=shared -- "$run" -m "$demo" -p "$question" 2>/dev/null)"
 equal "without mappings of files" "$plain" "$(on QINS_REFUSE=mappings -- "$run" -m "$demo" -p "$question" 2>/dev/null)"
 head -c 100000 "$demo" >"$tmp/cut.qins"
