@@ -183,15 +183,15 @@ static void export_onnx(const qins_convert_settings *settings, qins_meter *meter
     qins_pool *pool = NULL;
     qins_image *image = NULL;
     char data_path[PATH_MAX];
-    if (qins_onnx_data_path(data_path, sizeof data_path, settings->output, error) != QINS_OK) return;
     struct outputs outputs = {.n = 2, .files = {{.fd = -1}, {.fd = -1}}};
-    if (qins_output_file_open(&outputs.files[0], data_path, 0666, &guard, error) == QINS_OK &&
-        qins_output_file_open(&outputs.files[1], settings->output, 0666, &guard, error) == QINS_OK &&
+    qins_output_file *data = &outputs.files[0], *model = &outputs.files[1];
+    if (qins_output_file_open(model, settings->output, 0666, &guard, error) == QINS_OK &&
+        qins_onnx_data_path(data_path, sizeof data_path, model, error) == QINS_OK &&
+        qins_output_file_open(data, data_path, 0666, &guard, error) == QINS_OK &&
         qins_helper_start(&finisher, finish_outputs, &outputs, error) == QINS_OK)
         image = open_image(settings, NULL, &pool, error);
     if (error->status == QINS_OK)
-        qins_export_onnx(image, &outputs.files[1], &outputs.files[0], pool,
-                         settings->quiet ? stop_requested : qins_meter_update, meter, error);
+        qins_export_onnx(image, model, data, pool, settings->quiet ? stop_requested : qins_meter_update, meter, error);
     finish(&outputs, error);
     qins_pool_free(pool);
     qins_image_close(image);

@@ -26,10 +26,10 @@ static void write_model(const qins_output_file *file, const qins_config *config,
     qins_buffer_free(&writer.bytes);
 }
 
-qins_status qins_onnx_data_path(char *data_path, size_t capacity, const char *path, qins_error *error) {
-    const int length = snprintf(data_path, capacity, "%s.data", path);
+qins_status qins_onnx_data_path(char *data_path, size_t capacity, const qins_output_file *model, qins_error *error) {
+    const int length = snprintf(data_path, capacity, "%s.data", model->target);
     if (length > 0 && (size_t)length < capacity) return QINS_OK;
-    return qins_fail(error, QINS_USAGE, "the path %s is too long", path);
+    return qins_fail(error, QINS_USAGE, "the path %s is too long", model->target);
 }
 
 qins_status qins_export_onnx(const qins_image *image, const qins_output_file *model, const qins_output_file *data,

@@ -11,8 +11,9 @@
 // Is it the name of an ONNX model: does it end in .onnx?
 bool qins_is_onnx_name(const char *path);
 
-// Where the weights of the model `path` lie: "PATH.data". QINS_USAGE if that is too long.
-qins_status qins_onnx_data_path(char *data_path, size_t capacity, const char *path, qins_error *error);
+// Where the weights of a model that is being written lie: beside it, through a symbolic link beside the file that it
+// leads to, with ".data" after its name. QINS_USAGE if that is too long.
+qins_status qins_onnx_data_path(char *data_path, size_t capacity, const qins_output_file *model, qins_error *error);
 
 // Write an image's model and its weights into two files, which are complete afterwards but not committed. Progress is
 // counted in bytes of weights.

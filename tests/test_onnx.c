@@ -43,9 +43,9 @@ static qins_status export(const qins_image *image, const char *path, qins_progre
     char data_path[400];
     qins_output_file files[] = {{.fd = -1}, {.fd = -1}};
     qins_pool *pool = qins_pool_create(2, error);
-    if (pool != NULL && qins_onnx_data_path(data_path, sizeof data_path, path, error) == QINS_OK &&
+    if (pool != NULL && qins_output_file_open(&files[1], path, 0666, NULL, error) == QINS_OK &&
+        qins_onnx_data_path(data_path, sizeof data_path, &files[1], error) == QINS_OK &&
         qins_output_file_open(&files[0], data_path, 0666, NULL, error) == QINS_OK &&
-        qins_output_file_open(&files[1], path, 0666, NULL, error) == QINS_OK &&
         qins_export_onnx(image, &files[1], &files[0], pool, progress, NULL, error) == QINS_OK)
         qins_output_files_commit(files, 2, error);
     for (int i = 0; i < 2; i++) qins_output_file_close(&files[i]);

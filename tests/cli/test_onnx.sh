@@ -20,6 +20,10 @@ done <tests/data/onnx.txt
 
 expect "over a model that is there" 2 'exists; .*--force' "$convert" "$demo" -o "$tmp/model.onnx"
 expect "that is to be replaced" 0 '' "$convert" "$demo" -o "$tmp/model.onnx" --threads 1 --force
+mkdir "$tmp/far" "$tmp/near" && ln -s ../far/model.onnx "$tmp/near/link.onnx"
+expect "through a link" 0 '' "$convert" "$demo" -o "$tmp/near/link.onnx" --quiet
+equal "both files lie where it leads to" "link.onnx model.onnx model.onnx.data" "$(ls "$tmp/near") $(ls "$tmp/far" | xargs)"
+equal "and are those of the file there" "$(sha256 "$tmp/model.onnx") $(sha256 "$tmp/model.onnx.data")" "$(sha256 "$tmp/far/model.onnx") $(sha256 "$tmp/far/model.onnx.data")"
 expect "a folder" 2 'an ONNX model is made from a .qins file; convert .*demo to one first' "$convert" tests/data/demo -o "$tmp/new.onnx"
 expect "types of weights" 2 '--type is not for ONNX' "$convert" "$demo" -o "$tmp/new.onnx" --type bf16
 expect "options that are for folders" 2 '--lm-head is for folders' "$convert" "$demo" -o "$tmp/new.onnx" --lm-head qins8
