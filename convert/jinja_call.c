@@ -119,10 +119,10 @@ static jinja_value starts_or_ends(jinja *j, const jinja_value *string, const jin
     const size_t count = with->kind == JINJA_TUPLE ? with->size : 1;
     const jinja_value *items = with->kind == JINJA_TUPLE ? with->items : with;
     bool found = false;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && jinja_work(j, 1); i++) {
         if (items[i].kind != JINJA_STRING)
             return jinja_raise(j, "a string cannot begin with %s", jinja_type(&items[i]));
-        if (items[i].size > string->size || !jinja_work(j, 1 + items[i].size)) continue;
+        if (items[i].size > string->size || !jinja_work(j, items[i].size)) continue;
         const char *at = starts ? string->text : string->text + string->size - items[i].size;
         found |= items[i].size == 0 || memcmp(at, items[i].text, items[i].size) == 0;
     }
@@ -150,7 +150,7 @@ static jinja_value call_split(jinja *j, const jinja_value *string, const jinja_a
 
 static jinja_value call_join(jinja *j, const jinja_value *separator, const jinja_value *of) {
     const jinja_value items = jinja_iterate(j, of);
-    for (size_t i = 0; i < items.size; i++)
+    for (size_t i = 0; i < items.size && jinja_work(j, 1); i++)
         if (items.items[i].kind != JINJA_STRING) return jinja_raise(j, "join of %s", jinja_type(&items.items[i]));
     return jinja_failed(j) ? items : jinja_join(j, separator, items.items, items.size);
 }

@@ -98,6 +98,7 @@ jinja_value jinja_split(jinja *j, const jinja_value *string, const jinja_value *
 
 jinja_value jinja_join(jinja *j, const jinja_value *separator, const jinja_value *items, size_t count) {
     size_t size = 0, used = 0;
+    if (!jinja_work(j, count)) return jinja_string("", 0);
     for (size_t i = 0; i < count; i++) size += items[i].size + (i > 0 ? separator->size : 0);
     char *text = jinja_allocate(j, size + 1, 1);
     for (size_t i = 0; i < count && text != NULL; i++) {

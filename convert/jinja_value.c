@@ -165,7 +165,8 @@ jinja_value *jinja_lookup(jinja *j, const jinja_dict *dict, const char *key, siz
     for (; dict != NULL && jinja_work(j, 1 + dict->count); dict = dict->parent) {
         for (size_t i = 0; i < dict->count; i++) {
             const jinja_value *other = &dict->entries[i].key;
-            if (other->size == size && memcmp(other->text, key, size) == 0) return &dict->entries[i].value;
+            if (other->size != size || !jinja_work(j, size)) continue;
+            if (memcmp(other->text, key, size) == 0) return &dict->entries[i].value;
         }
     }
     return NULL;

@@ -145,6 +145,13 @@ Test(jinja, templates_that_do_harm_are_refused) {
         {"", "", 0, "", "{% for i in range(0, 999999999999, 999999999) %}{% endfor %}", ""},
         {"{% set x = 'abcdefgh' %}", "{% set x = x ~ x %}", 40, "", "", "memory"},
         {"{% set x = [1, 2, 3] %}", "{% set x = x + x %}", 40, "", "", "memory"},
+        {"{% set x = 'aaaaaaaa' %}", "{% set x = x ~ x %}", 12, "",
+         "{% set d = {x ~ 1: 1, x ~ 2: 1, x ~ 3: 1} %}{% for i in range(200) %}{% set y = d[x ~ 0] %}{% endfor %}",
+         "too many steps"},
+        {"{% set x = ',' %}", "{% set x = x ~ x %}", 16, "",
+         "{% set x = x.split(',') %}{% for i in range(300) %}{% set y = ''.join(x) %}{% endfor %}", "too many steps"},
+        {"{% set x = ('aa', 'aa') %}", "{% set x = x + x %}", 15, "",
+         "{% for i in range(300) %}{% set y = 'a'.startswith(x) %}{% endfor %}", "too many steps"},
         {"{% set x = 'aaaaaaaa' %}", "{% set x = x + x %}", 14, "", "{{ (x ~ 'b') in (x ~ x) }}", "too many steps"},
         {"{% set x = 'aaaaaaaa' %}", "{% set x = x + x %}", 15, "",
          "{% for i in range(9999) %}{{ x.strip('bcdef') | length }}"
