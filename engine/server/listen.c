@@ -37,6 +37,15 @@ static void bind_tcp(int fd, const struct addrinfo *info, const char *host, uint
         *port = port_of(&bound);
 }
 
+// A name that leads nowhere is the user's mistake; a system that cannot look is not.
+static void fail_to_resolve(const char *host, int failure, qins_error *error) {
+    if (failure == EAI_SYSTEM)
+        qins_fail_errno(error, QINS_FAILED, "--host %s", host);
+    else
+        qins_fail(error, failure == EAI_MEMORY ? QINS_FAILED : QINS_USAGE, "--host %s: %s", host,
+                  gai_strerror(failure));
+}
+
 int qins_listen_tcp(const char *host, uint16_t *port, qins_error *error) {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *info = NULL;
@@ -44,7 +53,7 @@ int qins_listen_tcp(const char *host, uint16_t *port, qins_error *error) {
     snprintf(service, sizeof service, "%u", *port);
     const int failure = getaddrinfo(host, service, &hints, &info);
     if (failure != 0) {
-        qins_fail(error, QINS_USAGE, "--host %s: %s", host, gai_strerror(failure));
+        fail_to_resolve(host, failure, error);
         return -1;
     }
     int fd = open_socket(info->ai_family, error);

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -81,6 +82,14 @@ int open(const char *path, int flags, ...) {
 
 int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
     return is_refused("linkat") ? refuse(EPERM) : (int)syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
+}
+
+// "names", "memory": why no address of a host can be had.
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **info) {
+    typedef int function(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    function *real = (function *)dlsym(RTLD_NEXT, "getaddrinfo");
+    if (is_refused("memory")) return EAI_MEMORY;
+    return is_refused("names") ? refuse(EMFILE), EAI_SYSTEM : real(host, service, hints, info);
 }
 
 FILE *fopen(const char *path, const char *mode) {

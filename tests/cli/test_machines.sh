@@ -73,6 +73,10 @@ expect "a file that cannot get its name" 1 'cannot rename' "$convert" "$demo" -o
 equal "takes those away that could" "tokenizer.json" "$(ls -A "$tmp/blocked")"
 expect "or tells which stay" 1 'blocked/config.json stays, and is of no use' on QINS_REFUSE=removals -- "$convert" "$demo" -o "$tmp/blocked" --force --quiet
 rm -f "$tmp"/blocked/.*.unfinished # that could not be removed either
+if [ -e /usr/lib/"$(uname -m)"-linux-gnu/libmicrohttpd.so.12 ]; then
+    expect "a host for whose address there is no memory" 1 'host localhost: .*emory' on QINS_REFUSE=memory -- "$run" serve -m "$demo" --host localhost --port 0
+    expect "a host whose address cannot be looked up" 1 'host localhost: Too many open files' on QINS_REFUSE=names -- "$run" serve -m "$demo" --host localhost --port 0
+fi
 equal "without shared mappings" "$plain" "$(on QINS_REFUSE=shared -- "$run" -m "$demo" -p "$question" 2>/dev/null)"
 equal "without mappings of files" "$plain" "$(on QINS_REFUSE=mappings -- "$run" -m "$demo" -p "$question" 2>/dev/null)"
 head -c 100000 "$demo" >"$tmp/cut.qins"
