@@ -51,7 +51,7 @@ static void refuse(qins_request_kind kind, const char *body, unsigned status, co
 
 // A chat request that greets, with a field that is refused.
 static void refuse_field(const char *field, unsigned status, const char *param, const char *text) {
-    char body[512];
+    char body[2048];
     snprintf(body, sizeof body, "{" HELLO ", %s}", field);
     refuse(QINS_CHAT_REQUEST, body, status, param, text);
 }
@@ -140,6 +140,9 @@ Test(request, fields_out_of_range_are_named) {
     refuse_field("\"stream\": true, \"stream_options\": {\"more\": 1}", 400, "more", "not known");
     refuse_field("\"stop\": \"\"", 400, "stop", "none of them empty");
     refuse_field("\"stop\": [1]", 400, "stop", "strings");
+    char long_stop[QINS_MAX_STOP_BYTES + 64];
+    snprintf(long_stop, sizeof long_stop, "\"stop\": \"%0*d\"", QINS_MAX_STOP_BYTES + 1, 0);
+    refuse_field(long_stop, 400, "stop", "at most 1024 bytes");
     refuse_field(
         "\"stop\": "
         "[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\"]",

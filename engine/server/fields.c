@@ -131,6 +131,8 @@ static void add_stop(struct reading *reading, const char *text) {
         refuse_value(reading, "a string or an array of strings, none of them empty");
     else if (options->n_stops == QINS_MAX_STOPS)
         refuse_value(reading, "at most 16 strings");
+    else if (strlen(text) > QINS_MAX_STOP_BYTES)
+        refuse_value(reading, "strings of at most 1024 bytes");
     else
         reading->request->stops[options->n_stops++] = text;
 }

@@ -11,6 +11,7 @@ enum {
     QINS_MAX_BODY_VALUES = 1 << 18, // of JSON
     QINS_MAX_MESSAGES = 4096,
     QINS_MAX_STOPS = 16,
+    QINS_MAX_STOP_BYTES = 1024, // of each: they are looked for at every byte of a reply
     QINS_MAX_TOP = 20,
     QINS_MAX_CANDIDATES = 1 << 20 // tokens with log-probabilities in a reply that is not streamed
 };
