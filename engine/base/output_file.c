@@ -163,6 +163,14 @@ static void settle(qins_output_file *file, qins_error *error) {
     if (error->status == QINS_OK && file->guard != NULL) qins_guard_check(file->guard, file->path, error);
 }
 
+// Make way for the last file, so that it never lies beside others than its own. Was there an older one?
+static bool remove_last(const char *last, qins_error *error) {
+    const bool is_removed = error->status == QINS_OK && unlink(last) == 0;
+    if (error->status == QINS_OK && !is_removed && errno != ENOENT)
+        qins_fail_errno(error, QINS_FAILED, "cannot replace %s", last);
+    return is_removed;
+}
+
 // Take the files away that have their names, as those that belong to them could not get theirs.
 static void withdraw(const qins_output_file *files, size_t n, qins_error *error) {
     for (size_t i = 0; i < n; i++)
@@ -170,29 +178,28 @@ static void withdraw(const qins_output_file *files, size_t n, qins_error *error)
 }
 
 // The files have their names. What fails from now on leaves them there: another file may be gone for them.
-static void make_durable(qins_output_file *files, size_t n, qins_error *error) {
+static qins_status make_durable(qins_output_file *files, size_t n, qins_error *error) {
     for (size_t i = 0; i < n; i++) {
         if (close(files[i].fd) != 0) qins_fail_errno(error, QINS_FAILED, "cannot write %s", files[i].path);
         files[i].fd = -1;
         if (i == 0 || strcmp(files[i].folder, files[i - 1].folder) != 0) sync_folder(files[i].folder, error);
     }
     qins_error_line(error, "%s is complete, but may be lost if the machine stops now", files[n - 1].path);
+    return error->status;
 }
 
 qins_status qins_output_files_commit(qins_output_file *files, size_t n, qins_error *error) {
     const char *last = files[n - 1].target;
     size_t done = 0;
     for (size_t i = 0; i < n; i++) settle(&files[i], error);
-    if (error->status == QINS_OK && n > 1 && unlink(last) != 0 && errno != ENOENT)
-        qins_fail_errno(error, QINS_FAILED, "cannot replace %s", last);
+    const bool had_last = n > 1 && remove_last(last, error);
     while (error->status == QINS_OK && done < n) {
         publish(&files[done], error);
         done += error->status == QINS_OK;
     }
-    if (error->status != QINS_OK)
-        withdraw(files, done, error);
-    else
-        make_durable(files, n, error);
+    if (error->status == QINS_OK) return make_durable(files, n, error);
+    withdraw(files, done, error);
+    if (had_last) qins_error_line(error, "the older output is no longer whole: %s is gone", last);
     return error->status;
 }
 

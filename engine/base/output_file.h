@@ -26,8 +26,8 @@ qins_status qins_output_file_open(qins_output_file *file, const char *path, unsi
 qins_status qins_output_file_commit(qins_output_file *file, qins_error *error);
 
 // The same for n files that belong together: all of them appear, or none. The last one, which names the others, is the
-// first to go where there was one before, so that it never lies beside others than its own. Where only the folder could
-// not be made durable, or a file that did appear not be taken away again, the message says what stays.
+// first to go where there was one before, so that it never lies beside others than its own. Where that fails
+// half-way, the message says which file is gone, or stays.
 qins_status qins_output_files_commit(qins_output_file *files, size_t n, qins_error *error);
 
 // Deletes the file unless it was committed.

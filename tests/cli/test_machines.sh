@@ -68,8 +68,8 @@ expect "a folder that fails once its files have names" 1 'cannot write the folde
 grep -q 'same/model.safetensors is complete, but may be lost' "$tmp/err" && diff -r "$tmp/folder" "$tmp/same" && ok "they are whole, and it says so" || fail "they are whole, and it says so" "$(cat "$tmp/err")"
 expect "the same with an ONNX model" 1 'same.onnx is complete, but may be lost' on QINS_REFUSE=folders -- "$convert" "$demo" -o "$tmp/same.onnx" --quiet
 cmp -s "$tmp/graph.onnx.data" "$tmp/same.onnx.data" && ok "which is whole" || fail "which is whole" "$(ls "$tmp")"
-mkdir -p "$tmp/blocked/tokenizer.json"
-expect "a file that cannot get its name" 1 'cannot rename' "$convert" "$demo" -o "$tmp/blocked" --force --quiet
+mkdir -p "$tmp/blocked/tokenizer.json" && echo old >"$tmp/blocked/model.safetensors"
+expect "a file that cannot get its name" 1 'older output is no longer whole: .*blocked/model.safetensors is gone' "$convert" "$demo" -o "$tmp/blocked" --force --quiet
 equal "takes those away that could" "tokenizer.json" "$(ls -A "$tmp/blocked")"
 expect "or tells which stay" 1 'blocked/config.json stays, and is of no use' on QINS_REFUSE=removals -- "$convert" "$demo" -o "$tmp/blocked" --force --quiet
 rm -f "$tmp"/blocked/.*.unfinished # that could not be removed either
