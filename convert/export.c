@@ -56,7 +56,8 @@ qins_status qins_export_make_folder(const char *folder, bool force, bool *is_new
     if (errno != EEXIST) return qins_fail_errno(error, QINS_FAILED, "cannot make the folder %s", folder);
     DIR *entries = opendir(folder);
     if (entries == NULL)
-        return qins_fail_errno(error, QINS_USAGE, "the output %s exists, and cannot be read as a folder", folder);
+        return qins_fail_errno(error, errno == ENOTDIR ? QINS_USAGE : QINS_FAILED,
+                               "the output %s exists, and cannot be read as a folder", folder);
     const struct dirent *entry;
     for (errno = 0; !force && (entry = readdir(entries)) != NULL && error->status == QINS_OK; errno = 0)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)

@@ -126,7 +126,6 @@ static void convert(const qins_convert_settings *settings, qins_error *error) {
     qins_output_file *file = &outputs.files[0];
     qins_convert_report report = {0};
     double start = qins_clock();
-    signal(SIGPIPE, SIG_IGN); // nobody need read the progress; anything else ends with its reader
     qins_meter meter = qins_meter_start("converting", "MB", 1e6, &interrupted);
     if (qins_output_file_open(file, settings->output, 0666, &guard, error) == QINS_OK &&
         qins_helper_start(&finisher, finish_outputs, &outputs, error) == QINS_OK &&
@@ -222,12 +221,11 @@ int main(int argc, char **argv) {
         qins_convert_list_options();
     } else if (settings.version) {
         puts(QINS_CONVERTER);
-    } else if (settings.exports) {
-        export(&settings, &error);
     } else if (settings.dry_run) {
         dry_run(&settings, &error);
     } else {
-        convert(&settings, &error);
+        signal(SIGPIPE, SIG_IGN); // of the finisher, and of the progress; anything else ends with its reader
+        (settings.exports ? export : convert)(&settings, &error);
     }
     if (fflush(stdout) != 0 || ferror(stdout)) qins_fail_errno(&error, QINS_FAILED, "cannot write to standard output");
     if (error.status != QINS_OK) fprintf(stderr, "qinsconvert: %s\n", error.message);

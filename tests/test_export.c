@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -109,5 +110,18 @@ Test(export, leaves_nothing_behind_and_takes_nothing_away) {
     cr_expect_neq(access(inside, F_OK), 0, "the folder is still there");
     qins_pool_free(pool);
     qins_image_close(image);
+    remove_folder(folder);
+}
+
+Test(export, a_folder_that_cannot_be_looked_at_is_no_wrong_usage) {
+    char *folder = temporary_folder();
+    struct rlimit limit;
+    qins_error error = {0};
+    bool is_new;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, limit.rlim_max});
+    qins_export_make_folder(folder, true, &is_new, &error);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    expect_error(&error, QINS_FAILED, "Too many open files");
     remove_folder(folder);
 }

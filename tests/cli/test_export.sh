@@ -25,6 +25,8 @@ for n in $(seq 3 16); do # whichever descriptor is the one too many
     rm -rf "$tmp/few"
 done
 equal "no empty folder is left by a failure" "" "$left"
+(sleep 0.3; exec "$convert" "$tmp/model.qins" -o "$tmp/unread" -v) 2>&1 | true
+equal "nobody need read the messages" "0 model.safetensors" "${PIPESTATUS[0]} $(ls "$tmp/unread" 2>&1 | grep model)"
 equal "nothing is left behind" "" "$(ls -d "$tmp/other" 2>/dev/null)"
 
 if ! "$python" -c 'import torch, transformers' 2>/dev/null; then
