@@ -3,6 +3,7 @@
 #include "tests/support.h"
 
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <time.h>
 
 enum { MAX_THREADS = 8, MAX_ITEMS = 1000 };
@@ -114,4 +115,17 @@ Test(pool, impossible_numbers_of_threads_are_refused) {
         error = (qins_error){0};
     }
     qins_pool_free(NULL);
+}
+
+Test(pool, a_thread_that_cannot_start_says_why) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    cr_skip_test("a build with sanitizers reserves more address space than that");
+#endif
+    qins_error error = {0};
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_AS, &limit), 0);
+    setrlimit(RLIMIT_AS, &(struct rlimit){1 << 30, limit.rlim_max}); // each thread reserves a stack of some MiB
+    cr_expect_null(qins_pool_create(2000, &error));
+    setrlimit(RLIMIT_AS, &limit);
+    expect_error(&error, QINS_FAILED, "use fewer with -t: Resource temporarily unavailable");
 }

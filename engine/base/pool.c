@@ -5,6 +5,7 @@
 
 #include "engine/base/memory.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -132,9 +133,11 @@ qins_pool *qins_pool_create(size_t n_threads, qins_error *error) {
         struct worker *worker = &pool->workers[pool->n_started];
         worker->pool = pool;
         worker->index = pool->n_started + 1;
-        if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0) {
-            qins_fail(error, QINS_FAILED, "cannot start thread %zu of %zu; use fewer with -t", worker->index + 1,
-                      n_threads);
+        const int failure = pthread_create(&worker->thread, NULL, worker_main, worker);
+        if (failure != 0) {
+            errno = failure;
+            qins_fail_errno(error, QINS_FAILED, "cannot start thread %zu of %zu; use fewer with -t", worker->index + 1,
+                            n_threads);
             qins_pool_free(pool);
             return NULL;
         }

@@ -3,6 +3,7 @@
 
 #include "engine/base/memory.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -32,7 +33,8 @@ qins_thread *qins_thread_start(void (*task)(void *context), void *context, qins_
     const int failure = pthread_create(&thread->thread, NULL, run, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure == 0) return thread;
-    qins_fail(error, QINS_FAILED, "cannot start a thread");
+    errno = failure;
+    qins_fail_errno(error, QINS_FAILED, "cannot start a thread");
     free(thread);
     return NULL;
 }
