@@ -92,7 +92,7 @@ if [ -n "$shim" ]; then
     # A file that another program still writes is kept.
     LD_PRELOAD=$shim QINS_REFUSE=unnamed "$convert" "$tmp/hf" --quiet -o "$tmp/kill/slow.qins" --calibrate default --calibrate-tokens 2048 -t 1 2>/dev/null &
     pid=$!
-    for _ in $(seq 200); do [ -n "$(unfinished)" ] && break; sleep 0.01; done
+    for _ in $(seq 3000); do [ -n "$(unfinished)" ] && break; sleep 0.01; done
     "$convert" "$tmp/hf" --quiet -o "$tmp/kill/n.qins"
     [ -n "$(unfinished)" ] && ok "a file that somebody writes is kept" || fail "a file that somebody writes is kept" "it is gone"
     kill -INT $pid && kill -INT $pid

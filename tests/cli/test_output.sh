@@ -19,7 +19,7 @@ TEXT
 same_bytes "a here-document" "$tmp/reply" "$tmp/out"
 expect "an empty prompt" 2 'prompt is empty' "$run" -m "$demo"
 "$run" chat -m "$demo" </dev/null >"$tmp/out" 2>/dev/null; equal "an empty chat ends well" "0 0" "$? $(wc -c <"$tmp/out")"
-"$run" -m "$demo" -p "Tell me a story." -n 300 2>"$tmp/err" | head -c 10 >"$tmp/out"
+"$run" -m "$demo" -q -p "Tell me a story." -n 300 2>"$tmp/err" | head -c 10 >"$tmp/out"
 equal "a reader that stops: the exit code, the bytes, the messages" "141 10 0" "${PIPESTATUS[0]} $(wc -c <"$tmp/out") $(wc -c <"$tmp/err")"
 for program in "$run --help-all" "$build/qinsconvert --help" "$run info -m $demo"; do
     $program 2>"$tmp/err" | true # it ends at once or has written already

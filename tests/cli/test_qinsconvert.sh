@@ -185,7 +185,7 @@ set -m # so that background jobs do not ignore SIGINT
 for signal in INT TERM; do
     "$program" large -o large.qins -t 1 --type f32 --lm-head qins8 > out 2> err &
     pid=$!
-    for _ in $(seq 500); do [ -n "$(find "/proc/$pid/fd" -lname '*(deleted)' 2>/dev/null)" ] && break; sleep 0.01; done # it has no name
+    for _ in $(seq 3000); do [ -n "$(find "/proc/$pid/fd" -lname '*(deleted)' 2>/dev/null)" ] && break; sleep 0.01; done # it has no name
     kill -$signal $pid
     wait $pid
     check "SIG$signal" "$?" 130

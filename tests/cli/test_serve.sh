@@ -135,11 +135,11 @@ server=
 start --cpu scalar -t 1 --parallel 1 --queue 0 --cache-mib 0
 ban=$(for id in $("$run" tokenize -m "$demo" -p '<|end|><|endoftext|><|assistant|>' | tr ' ' '\n' | sort -u); do echo "\"$id\": -100"; done | paste -sd ,)
 long=$(chat "$question" "{stream: true, logit_bias: {$ban}}")
-start_long() { : >"$tmp/long_reply"; curl -sN -m 120 -d "$long" "$url/v1/chat/completions" >"$tmp/long_reply" & client=$!; for _ in $(seq 200); do [ -s "$tmp/long_reply" ] && break; sleep 0.02; done; }
+start_long() { : >"$tmp/long_reply"; curl -sN -m 120 -d "$long" "$url/v1/chat/completions" >"$tmp/long_reply" & client=$!; for _ in $(seq 1500); do [ -s "$tmp/long_reply" ] && break; sleep 0.02; done; }
 start_long
 equal "a full queue" 429 "$(ask /v1/chat/completions "$(chat x)")"
 kill $client
-for _ in $(seq 100); do [ "$(metric replies_running)" = 0 ] && break; sleep 0.02; done
+for _ in $(seq 1500); do [ "$(metric replies_running)" = 0 ] && break; sleep 0.02; done
 equal "a client that leaves ends its generation" 1 "$(metric 'replies_total{end="cancelled"}')"
 start_long
 kill -TERM "$server"
