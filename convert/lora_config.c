@@ -11,6 +11,7 @@ static const int64_t DEFAULT_RANK = 8, MAX_RANK = 1 << 20;
 static const double DEFAULT_ALPHA = 8, MAX_ALPHA = 1e9;
 
 enum {
+    MAX_MEMBERS = 1024,  // of the file, each looked at for each module
     MAX_PATTERN = 256,   // bytes
     MAX_PATTERNS = 8192, // in a list: one for each module of 1024 layers
     MAX_EXPRESSIONS = 64 // of them those that are more than a name
@@ -113,6 +114,8 @@ qins_status qins_lora_config_check(const qins_json *config, const qins_problems 
     if (type == NULL || strcmp(type, "LORA") != 0)
         qins_fail(error, QINS_BAD_MODEL, "\"peft_type\" is %s; only LORA can be merged",
                   type == NULL ? "missing" : type);
+    if (qins_json_count(config) > MAX_MEMBERS)
+        qins_fail(error, QINS_BAD_MODEL, "it has more than %d members", (int)MAX_MEMBERS);
     check_refusals(config, error);
     check_initialization(config, error);
     check_patterns(qins_json_get(config, "rank_pattern"), "rank_pattern", error);

@@ -275,13 +275,14 @@ Test(lora, finds_patterns_as_peft_does) {
     qins_json_free(config);
 }
 
-static void expect_patterns_refused(const char *patterns, qins_status status, const char *message) {
+// members: what follows the type in adapter_config.json.
+static void expect_config_refused(const char *members, qins_status status, const char *message) {
     qins_error error = {0};
     const qins_problems problems = {.folder = "folder"};
     int64_t rank;
     double scale;
-    char *text = malloc(strlen(patterns) + 64);
-    sprintf(text, "{\"peft_type\":\"LORA\",\"rank_pattern\":{%s}}", patterns);
+    char *text = malloc(strlen(members) + 64);
+    sprintf(text, "{\"peft_type\":\"LORA\",%s}", members);
     qins_json *config = qins_json_parse(text, strlen(text), QINS_BAD_MODEL, &error);
     expect_ok(&error);
     if (qins_lora_config_check(config, &problems, &error) == QINS_OK)
@@ -289,6 +290,13 @@ static void expect_patterns_refused(const char *patterns, qins_status status, co
     expect_error(&error, status, message);
     qins_json_free(config);
     free(text);
+}
+
+static void expect_patterns_refused(const char *patterns, qins_status status, const char *message) {
+    char *members = malloc(strlen(patterns) + 64);
+    sprintf(members, "\"rank_pattern\":{%s}", patterns);
+    expect_config_refused(members, status, message);
+    free(members);
 }
 
 // regcomp copies a group that is repeated, so thirty in one another would take gigabytes.
@@ -304,6 +312,8 @@ Test(lora, patterns_are_bounded) {
     at = many;
     for (int i = 0; i < 8193; i++) at += sprintf(at, "%s\"name%d\":1", i == 0 ? "" : ",", i);
     expect_patterns_refused(many, QINS_BAD_MODEL, "\"rank_pattern\" has more than 8192 patterns");
+    expect_config_refused(many, QINS_BAD_MODEL,
+                          "it has more than 1024 members"); // which are looked through for each module
     free(many);
 }
 
