@@ -10,6 +10,7 @@ body='{"messages": [{"role": "user", "content": "Tell me about the moon and the 
 
 start() {
     cp "$demo" "$tmp/served.qins"
+    : >"$tmp/log"
     "$run" serve -m "$tmp/served.qins" --port 0 -t 2 2>"$tmp/log" &
     server=$!
     for _ in $(seq 600); do

@@ -45,6 +45,7 @@ equal "chat, with its commands" 0 $?
 equal "/read and /save" 3 "$(grep -cE '^\[|"content":"Some text.\\n\\nWhat is|"role":"assistant"' "$tmp/saved")"
 
 if [ -e /usr/lib/"$(uname -m)"-linux-gnu/libmicrohttpd.so.12 ] && command -v curl >/dev/null; then
+    : >"$tmp/log"
     "$run" serve -m "$demo" --unix "$tmp/socket" 2>"$tmp/log" & process=$!
     for _ in $(seq 300); do grep -q 'listening at' "$tmp/log" && break; sleep 0.1; done
     confined "serve" $process

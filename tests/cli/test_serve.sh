@@ -177,6 +177,7 @@ equal "it may send any headers" "Authorization, Content-Type, *" "$(curl -s -m 6
 stop_server
 equal "keys are not logged" 0 "$(grep -c secret "$tmp/log")"
 
+: >"$tmp/log"
 "$run" serve -m "$demo" --unix "$tmp/socket" -t 2 2>"$tmp/log" &
 server=$!
 for _ in $(seq 600); do grep -q 'listening at' "$tmp/log" && break; sleep 0.1; done
