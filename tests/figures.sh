@@ -12,10 +12,13 @@ case $text in *.i32) sample=(--ids-file "$text") ;; *) sample=(-f "$text" --pars
 
 field() { grep -oE "\"$1\":[^,}]*" <<<"$2" | head -n 1 | cut -d: -f2; }
 
-# Tokens a second, where the file does not fit into the caches.
+# Tokens a second, of a prompt of 512 and of 32 generated after it, and memory, where the file does not fit into the caches.
 speed_of() {
     [ "$(stat -c %s "$1")" -lt $((64 << 20)) ] && return
-    printf ',"tok_s":%.1f' "$(field tok_s "$("$build/qinsrun" bench -m "$1" -p 0 -n 32 -r 3 --json -q)")"
+    local result
+    result=$("$build/qinsrun" bench -m "$1" -p 512 -n 32 -r 3 --json -q)
+    printf ',"prompt_s":%.1f,"tok_s":%.1f,"peak_mib":%.0f' "$(field tok_s "${result%\"tg*}")" "$(field tok_s "${result#*\"tg}")" \
+        "$(field peak_mib "$result")"
 }
 
 # measure NAME OPTIONS...: convert with the options and measure the file.

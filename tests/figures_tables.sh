@@ -12,19 +12,21 @@ table() {
           sub(/ (calibrated|imatrix)$/, "", base)
           kld = sprintf("%.2e", number("kld"))
           sub(/e-0/, "e-", kld)
-          row[n] = sprintf("| %.2f | %s | %.1f %%", bits[n], kld, 100 * number("same_top"))
-          speed[n] = number("tok_s")
+          row[n] = sprintf("| %.2f | %.0f | %s | %.1f %%", bits[n], number("file_bytes") / 1e6, kld, 100 * number("same_top"))
+          if (number("tok_s"))
+              speed[n] = sprintf("%.0f | %.0f | %.0f", number("prompt_s"), number("tok_s"), number("peak_mib") * 1.048576)
           if (base != name[n]) { better[program[n] base] = 1; if (!speed[n]) speed[n] = known[program[n] base] }
           else known[program[n] base] = speed[n] }
         END {
-            print "| file | bits per weight | KL divergence | same top token | tok/s |\n| --- | ---: | ---: | ---: | ---: |"
+            print "| file | bits per weight | MB | KL divergence | same top token | prompt, tok/s | generation, tok/s | memory, MB |"
+            print "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
             for (left = n; left > 0; left--) {
                 best = 0
                 for (i = 1; i <= n; i++) if (!(i in taken) && (!best || bits[i] > bits[best])) best = i
                 taken[best] = 1
                 if (which == "best" && better[program[best] name[best]]) continue
                 mark = program[best] == "qins" ? "**" : ""
-                printf "| %s%s%s, %s %s | %s |\n", mark, program[best], mark, name[best], row[best], speed[best] ? speed[best] : "" } }'
+                printf "| %s%s%s, %s %s | %s |\n", mark, program[best], mark, name[best], row[best], speed[best] ? speed[best] : " | | " } }'
 }
 
 for document in "$@"; do
