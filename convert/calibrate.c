@@ -16,7 +16,7 @@ static const float LEAST_IMPORTANCE = 0.02f;
 struct calibration {
     qins_reference model; // its state runs the coded model, too
     bool is_search;       // the model of coded weights does not run
-    const qins_calibration_calls *calls;
+    qins_tensor_writer *tensors;
     float *x;                     // owned, [n, hidden_dim]: the residual stream of the model as it is in the checkpoint
     size_t layer;                 // that runs
     float *inputs[QINS_PRODUCTS]; // owned, [n, cols]: what its matrices of that layer were multiplied with
@@ -47,10 +47,8 @@ static void read_layer(struct calibration *calibration) {
 }
 
 static bool goes_on(struct calibration *calibration) {
-    if (calibration->error->status != QINS_OK) return false;
-    if (calibration->calls->goes_on(calibration->calls->context)) return true;
-    qins_fail(calibration->error, QINS_INTERRUPTED, "interrupted");
-    return false;
+    return calibration->error->status == QINS_OK &&
+           qins_tensor_writer_report(calibration->tensors, calibration->error) == QINS_OK;
 }
 
 // Watches the model as it is in the checkpoint.
@@ -60,10 +58,9 @@ static bool keep_inputs(void *context, const qins_matrix *w, const float *x, siz
     return goes_on(calibration);
 }
 
-// Have tensor `index` encoded, whose input is x[n, cols], and was `wanted` before any weight was coded.
+// Encode tensor `index`, whose input is x[n, cols], and was `wanted` before any weight was coded.
 static bool encode(struct calibration *calibration, size_t index, const float *x, const float *wanted,
                    qins_matrix *encoded) {
-    const qins_calibration_calls *calls = calibration->calls;
     const qins_tensor *tensor = &calibration->model.header->tensors[index];
     qins_feedback feedback = {0};
     if (!goes_on(calibration)) return false;
@@ -72,7 +69,7 @@ static bool encode(struct calibration *calibration, size_t index, const float *x
                            tensor->spec.rows, tensor->spec.cols, calibration->error);
     const qins_input_costs costs = {.feedback = qins_type_is_coded(tensor->type) ? &feedback : NULL};
     if (calibration->error->status == QINS_OK)
-        calls->encode(calls->context, index, &costs, encoded, calibration->error);
+        qins_tensor_writer_encode(calibration->tensors, index, &costs, encoded, calibration->error);
     qins_feedback_free(&feedback);
     return calibration->error->status == QINS_OK;
 }
@@ -95,13 +92,12 @@ static bool find_importance(struct calibration *calibration, float *importance, 
 
 // As above, with the nearest codes, by the squares of x[n, cols].
 static bool search(struct calibration *calibration, size_t index, const float *x) {
-    const qins_calibration_calls *calls = calibration->calls;
     const size_t cols = calibration->model.header->tensors[index].spec.cols;
     float *importance = qins_alloc(cols, sizeof *importance, "squares of inputs", calibration->error);
     qins_matrix encoded;
     if (importance != NULL && goes_on(calibration) && find_importance(calibration, importance, x, cols))
-        calls->encode(calls->context, index, &(qins_input_costs){.importance = importance}, &encoded,
-                      calibration->error);
+        qins_tensor_writer_encode(calibration->tensors, index, &(qins_input_costs){.importance = importance}, &encoded,
+                                  calibration->error);
     free(importance);
     return calibration->error->status == QINS_OK;
 }
@@ -173,9 +169,8 @@ static void embed(struct calibration *calibration) {
     qins_reference_begin(model);
     memcpy(calibration->x, model->pass.x, model->n * model->header->config.hidden_dim * sizeof(float));
     if (!qins_type_is_coded(model->header->tensors[QINS_EMBEDDING_INDEX].type)) return;
-    const qins_calibration_calls *calls = calibration->calls;
-    if (calls->encode(calls->context, QINS_EMBEDDING_INDEX, NULL, &model->network.weights.embedding,
-                      calibration->error) == QINS_OK)
+    if (qins_tensor_writer_encode(calibration->tensors, QINS_EMBEDDING_INDEX, NULL, &model->network.weights.embedding,
+                                  calibration->error) == QINS_OK)
         qins_reference_begin(model);
     model->network.weights.embedding = source;
 }
@@ -190,14 +185,16 @@ static void run(struct calibration *calibration) {
     if (last->spec.role == QINS_ROLE_HEAD && qins_type_is_coded(last->type)) encode_head(calibration);
 }
 
-qins_status qins_calibrate(const qins_header *header, const qins_rows *rows, const qins_calibration_text *text,
-                           bool is_search, size_t n_threads, const qins_calibration_calls *calls, qins_error *error) {
-    struct calibration calibration = {.is_search = is_search, .calls = calls, .error = error};
+qins_status qins_calibrate(qins_tensor_writer *tensors, const qins_calibration_text *text, qins_error *error) {
+    const qins_header *header = &tensors->report->header;
+    const size_t n_threads = tensors->options->n_threads;
+    struct calibration calibration = {
+        .is_search = tensors->options->calibrate_search, .tensors = tensors, .error = error};
     const qins_sequences sequences = {text->ids, text->n_sequences, text->length};
     calibration.x = qins_alloc(text->n_sequences * text->length, header->config.hidden_dim * sizeof(float),
                                "residual stream", error);
     if (error->status == QINS_OK && qins_blas_open(n_threads, error) == QINS_OK &&
-        qins_reference_init(&calibration.model, header, rows, &sequences, n_threads, error) == QINS_OK)
+        qins_reference_init(&calibration.model, header, tensors->rows, &sequences, n_threads, error) == QINS_OK)
         run(&calibration);
     free_inputs(&calibration);
     free(calibration.x);

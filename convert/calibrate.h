@@ -5,23 +5,12 @@
 #define QINS_CONVERT_CALIBRATE_H
 
 #include "convert/calibration_text.h"
-#include "convert/encode_tensor.h"
+#include "convert/tensor_writer.h"
 
-// The converter's side.
-typedef struct qins_calibration_calls {
-    // Encode tensor `index` and every one before it that is not encoded yet; costs: NULL, or what errors cost; *encoded
-    // (valid until the next call): it as it was stored.
-    qins_status (*encode)(void *context, size_t index, const qins_input_costs *costs, qins_matrix *encoded,
-                          qins_error *error);
-    // Asked before each product; false ends the calibration (QINS_INTERRUPTED).
-    bool (*goes_on)(void *context);
-    void *context;
-} qins_calibration_calls;
-
-// Run the model of `header`, whose tensors in the checkpoint are rows[n_tensors], over the text and have every coded
-// tensor encoded, in the order of the schema. is_search: only the checkpoint's model runs, and errors are weighed by
-// the squares of its inputs.
-qins_status qins_calibrate(const qins_header *header, const qins_rows *rows, const qins_calibration_text *text,
-                           bool is_search, size_t n_threads, const qins_calibration_calls *calls, qins_error *error);
+// Run the checkpoint's model over the text and write every coded tensor, in the order of the schema, with codes that
+// suit its inputs; the tensors between them are written, too, and those after the last one are left to the caller. With
+// options->calibrate_search only the checkpoint's model runs, and errors are weighed by the squares of its inputs.
+// Progress is asked before each product; it may end the calibration (QINS_INTERRUPTED).
+qins_status qins_calibrate(qins_tensor_writer *tensors, const qins_calibration_text *text, qins_error *error);
 
 #endif

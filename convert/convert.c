@@ -5,7 +5,6 @@
 #include "convert/budget.h"
 #include "convert/calibrate.h"
 #include "convert/checkpoint.h"
-#include "convert/encode_tensor.h"
 #include "convert/estimate.h"
 #include "convert/hf_chat.h"
 #include "convert/hf_config.h"
@@ -13,17 +12,14 @@
 #include "convert/lora.h"
 #include "convert/plan.h"
 #include "convert/sensitivity.h"
+#include "convert/tensor_writer.h"
 #include "engine/base/memory.h"
-#include "engine/format/writer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_CONFIG_BYTES = 1 << 20, MAX_TOKENIZER_BYTES = 1 << 26 };
-
-static const char FEEDBACK[] = "feedback", SEARCH[] = "search"; // methods of calibration, as files name them
 
 struct conversion {
     const qins_convert_options *options;
@@ -207,7 +203,7 @@ static void fill_header(struct conversion *conversion, qins_error *error) {
     header->calibration = conversion->text.source;
     header->calibration_tokens = conversion->text.n_sequences * conversion->text.length;
     snprintf(header->calibration_method, sizeof header->calibration_method, "%s",
-             conversion->options->calibrate_search ? SEARCH : FEEDBACK);
+             conversion->options->calibrate_search ? "search" : "feedback");
     fill_sources(conversion, error);
     for (size_t i = 0; i < header->n_tensors; i++) {
         const qins_tensor *tensor = &header->tensors[i];
@@ -290,132 +286,21 @@ static void release(struct conversion *conversion) {
     qins_pool_free(conversion->pool);
 }
 
-// Where the payload goes: the file, with progress, and on request into memory.
-struct output {
-    qins_writer *writer;
-    uint8_t *copy;                       // of the tensor's payload from here on; NULL: none
-    uint64_t done, total;                // bytes
-    double work, total_work;             // as of work_of
-    double work_per_byte;                // of the tensor that is being written
-    const struct conversion *conversion; // its progress is told
-};
-
-// What it takes to make a tensor, in bytes that are only copied or encoded: calibrated ones take far longer than
-// others.
-static double work_of(const qins_header *header, const qins_tensor *tensor) {
-    const double operations_per_byte = 120; // that take as long as copying it; only shares of the whole follow from it
-    const double n = (double)header->calibration_tokens, bytes = (double)tensor->bytes;
-    const double rows = (double)tensor->spec.rows, cols = (double)tensor->spec.cols;
-    if (n == 0 || !qins_type_is_coded(tensor->type)) return bytes;
-    const double product = 2 * n * rows * cols;
-    if (strcmp(header->calibration_method, SEARCH) == 0) return bytes + product / operations_per_byte;
-    const double hessian = (2 * n + cols) * cols * cols, feedback = rows * cols * cols;
-    return bytes + (hessian + feedback + 2 * product) / operations_per_byte;
-}
-
-// Tell how far the work is, in bytes in proportion to it; false asks to stop.
-static bool goes_on(const struct output *output) {
-    const double share = output->work / output->total_work;
-    const uint64_t done = output->done == output->total ? output->total : (uint64_t)(share * (double)output->total);
-    const struct conversion *conversion = output->conversion;
-    return conversion->progress == NULL || conversion->progress(conversion->context, done, output->total);
-}
-
-static qins_status report_progress(const struct output *output, qins_error *error) {
-    return goes_on(output) ? QINS_OK : qins_fail(error, QINS_INTERRUPTED, "interrupted");
-}
-
-static qins_status write_payload(void *context, const void *bytes, size_t size, qins_error *error) {
-    struct output *output = context;
-    if (qins_writer_append(output->writer, bytes, size, error) != QINS_OK) return error->status;
-    if (output->copy != NULL) {
-        memcpy(output->copy, bytes, size);
-        output->copy += size;
-    }
-    output->done += size;
-    output->work += (double)size * output->work_per_byte;
-    return report_progress(output, error);
-}
-
-// Tensors on their way into the file, in the order of the schema.
-struct encoding {
-    struct conversion *conversion;
-    struct output *output;
-    size_t next;      // tensor
-    uint8_t *payload; // owned, of the last tensor that was encoded with feedback
-};
-
-static void add_cost(qins_convert_report *report, qins_tensor *tensor, const qins_encoded *encoded) {
-    qins_convert_cost *cost = &report->costs[tensor->spec.role][tensor->type];
-    tensor->error = encoded->error == 0 ? 0 : sqrt(encoded->error / encoded->squares);
-    cost->squares += encoded->squares;
-    cost->error += encoded->error;
-}
-
-static void encode_next(struct encoding *encoding, const qins_input_costs *costs, qins_error *error) {
-    struct conversion *conversion = encoding->conversion;
-    const size_t index = encoding->next++;
-    qins_tensor *tensor = &conversion->report->header.tensors[index];
-    qins_encoded encoded;
-    const qins_layout layout = qins_schema_layout(&conversion->report->header.config, tensor->spec.role, tensor->type);
-    encoding->output->work_per_byte = work_of(&conversion->report->header, tensor) / (double)tensor->bytes;
-    if (qins_encode_tensor(conversion->pool, &conversion->rows[index], tensor->type, layout, costs, write_payload,
-                           encoding->output, &encoded, error) != QINS_OK)
-        return;
-    tensor->source_hash = encoded.source_hash;
-    add_cost(conversion->report, tensor, &encoded);
-    if (!isfinite(tensor->error))
-        qins_fail(error, QINS_BAD_MODEL, "%s: tensor %s: its codes have an error that is not finite",
-                  conversion->folder.path, tensor->spec.name);
-}
-
-static void encode_up_to(struct encoding *encoding, size_t end, qins_error *error) {
-    while (encoding->next < end && error->status == QINS_OK) encode_next(encoding, NULL, error);
-}
-
-// qins_calibration_calls.encode
-static qins_status encode_calibrated(void *context, size_t index, const qins_input_costs *costs, qins_matrix *encoded,
-                                     qins_error *error) {
-    struct encoding *encoding = context;
-    const qins_tensor *tensor = &encoding->conversion->report->header.tensors[index];
-    encode_up_to(encoding, index, error);
-    free(encoding->payload);
-    encoding->payload = qins_alloc(1, (size_t)tensor->bytes, "an encoded tensor", error);
-    if (error->status != QINS_OK) return error->status;
-    encoding->output->copy = encoding->payload;
-    encode_next(encoding, costs, error);
-    encoding->output->copy = NULL;
-    *encoded = (qins_matrix){.type = tensor->type,
-                             .layout = QINS_PANELS,
-                             .rows = tensor->spec.rows,
-                             .cols = tensor->spec.cols,
-                             .data = encoding->payload};
-    return error->status;
-}
-
-// qins_calibration_calls.goes_on
-static bool calibration_goes_on(void *context) {
-    const struct encoding *encoding = context;
-    return goes_on(encoding->output);
-}
-
-static void encode_all(struct conversion *conversion, struct output *output, qins_error *error) {
-    const qins_header *header = &conversion->report->header;
-    struct encoding encoding = {.conversion = conversion, .output = output};
-    for (size_t i = 0; i < header->n_tensors; i++) {
-        output->total += header->tensors[i].bytes;
-        output->total_work += work_of(header, &header->tensors[i]);
-    }
-    report_progress(output, error); // it may ask to stop before the first byte
-    if (error->status == QINS_OK && conversion->text.n_sequences > 0) {
-        const qins_calibration_calls calls = {encode_calibrated, calibration_goes_on, &encoding};
-        qins_calibrate(header, conversion->rows, &conversion->text, conversion->options->calibrate_search,
-                       conversion->options->n_threads, &calls, error);
-    }
-    encode_up_to(&encoding, header->n_tensors, error);
-    free(encoding.payload);
-    if (error->status == QINS_OK) qins_writer_finish(output->writer, error);
-    conversion->report->file_bytes = qins_writer_file_bytes(output->writer);
+static void write_tensors(struct conversion *conversion, qins_writer *writer, qins_error *error) {
+    qins_tensor_writer tensors = {.options = conversion->options,
+                                  .report = conversion->report,
+                                  .rows = conversion->rows,
+                                  .folder = conversion->folder.path,
+                                  .pool = conversion->pool,
+                                  .writer = writer,
+                                  .progress = conversion->progress,
+                                  .context = conversion->context};
+    if (qins_tensor_writer_begin(&tensors, error) == QINS_OK && conversion->text.n_sequences > 0)
+        qins_calibrate(&tensors, &conversion->text, error);
+    qins_tensor_writer_write(&tensors, conversion->report->header.n_tensors, error);
+    qins_tensor_writer_free(&tensors);
+    if (error->status == QINS_OK) qins_writer_finish(writer, error);
+    conversion->report->file_bytes = qins_writer_file_bytes(writer);
 }
 
 qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qins_convert_options *options,
@@ -423,13 +308,12 @@ qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qin
     *report = (qins_convert_report){0};
     struct conversion conversion = {
         .options = options, .progress = progress, .context = context, .report = report, .folder.fd = -1};
-    struct output output = {.conversion = &conversion};
+    qins_writer *writer = NULL;
     prepare(&conversion, hf_dir, error);
     if (error->status == QINS_OK)
-        output.writer =
-            qins_writer_create(fd, name, &report->header, conversion.tokenizer, conversion.tokenizer_bytes, error);
-    if (error->status == QINS_OK) encode_all(&conversion, &output, error);
-    qins_writer_free(output.writer);
+        writer = qins_writer_create(fd, name, &report->header, conversion.tokenizer, conversion.tokenizer_bytes, error);
+    if (error->status == QINS_OK) write_tensors(&conversion, writer, error);
+    qins_writer_free(writer);
     release(&conversion);
     return error->status;
 }
@@ -443,7 +327,7 @@ static void expect_errors(struct conversion *conversion, qins_error *error) {
     for (size_t i = 0; i < n && error->status == QINS_OK; i++) types[i] = header->tensors[i].type;
     if (error->status == QINS_OK) qins_estimate(conversion->pool, conversion->rows, types, n, encoded, error);
     for (size_t i = 0; i < n && error->status == QINS_OK; i++)
-        add_cost(conversion->report, &header->tensors[i], &encoded[i]);
+        qins_count_encoded(conversion->report, &header->tensors[i], &encoded[i]);
     free(encoded);
     free(types);
 }

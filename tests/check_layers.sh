@@ -24,7 +24,7 @@ engine/runtime/{sampler,stop_text}.? engine/runtime/logits.h | base engine/runti
 engine/runtime/*                                           | include/qins.h base kernels format model runtime tokenizer/{tokenizer,chat}.h
 tokenizer/*                                                | base tokenizer/*
 convert/confine.c engine/cli/confine.c                     | base engine/kernels/blas.h
-convert/{calibrate,feedback,sensitivity}.c convert/reference.? | base kernels engine/model/forward.h convert/{calibrate,encode_tensor,feedback,reference,sensitivity}.h
+convert/{calibrate,feedback,sensitivity}.c convert/reference.? | base kernels engine/model/forward.h convert/{calibrate,encode_tensor,feedback,reference,sensitivity,tensor_writer}.h
 convert/onnx_graph.c                                       | base format engine/model/rope.h convert/*
 convert/*                                                  | base engine/kernels/{code,encoder,tiers}.h format tokenizer/{tokenizer,chat}.h convert/*
 engine/measure/*                                           | include/qins.h base kernels format engine/model/kvcache.h runtime measure tokenizer/tokenizer.h
