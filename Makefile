@@ -44,7 +44,7 @@ endif
 # libqins: the runtime and what is under it, but for what only programs use. Symbols that qins.h does not declare are
 # hidden; in the archive, which is a single object, they become local.
 LIBRARIES := $(addprefix $(BUILD)/,libqins.a libqins.so.0 libqins.so)
-LIBRARY_SOURCES := $(filter-out engine/base/arguments.c engine/base/fault.c engine/base/guard.c engine/base/helper.c \
+LIBRARY_SOURCES := $(filter-out engine/base/option_table.c engine/base/fault.c engine/base/guard.c engine/base/helper.c \
                      engine/base/leftovers.c engine/base/output_file.c engine/base/progress.c engine/base/sandbox%.c \
                      engine/base/thread.c engine/format/writer.c, \
                      $(wildcard engine/base/*.c engine/kernels/*.c engine/format/*.c engine/model/*.c engine/runtime/*.c tokenizer/*.c))

@@ -5,7 +5,7 @@
 #include "convert/export.h"
 #include "convert/onnx_export.h"
 #include "convert/print.h"
-#include "convert/settings.h"
+#include "convert/program_options.h"
 #include "engine/base/clock.h"
 #include "engine/base/escape.h"
 #include "engine/base/fault.h"
@@ -58,12 +58,12 @@ static bool stop_requested(void *context, uint64_t done, uint64_t total) {
     return !interrupted;
 }
 
-static void dry_run(const qins_convert_settings *settings, qins_error *error) {
-    if (qins_convert_confine(settings, NULL, error) != QINS_OK) return;
-    qins_convert_options options = settings->convert;
-    options.expect_errors = true;
+static void dry_run(const qins_program_options *options, qins_error *error) {
+    if (qins_convert_confine(options, NULL, error) != QINS_OK) return;
+    qins_convert_options expecting = options->convert;
+    expecting.expect_errors = true;
     qins_convert_report report;
-    if (qins_convert_plan(settings->hf_dir, &options, stop_requested, NULL, &report, error) == QINS_OK)
+    if (qins_convert_plan(options->hf_dir, &expecting, stop_requested, NULL, &report, error) == QINS_OK)
         qins_print_plan(stdout, &report);
     qins_convert_report_free(&report);
 }
@@ -113,29 +113,29 @@ static void finish(struct outputs *outputs, qins_error *error) {
     close_outputs(outputs);
 }
 
-static void convert(const qins_convert_settings *settings, qins_error *error) {
-    const char *calibrate = settings->convert.calibrate;
+static void convert(const qins_program_options *options, qins_error *error) {
+    const char *calibrate = options->convert.calibrate;
     const bool is_file = calibrate != NULL && strcmp(calibrate, QINS_DEFAULT_TEXT) != 0;
-    const qins_guard guard = {.force = settings->force,
+    const qins_guard guard = {.force = options->force,
                               .magic = QINS_MAGIC,
                               .kind = ".qins file",
-                              .inputs = {{settings->hf_dir, "a file of the checkpoint"},
-                                         {settings->convert.lora, "a file of the adapter"},
+                              .inputs = {{options->hf_dir, "a file of the checkpoint"},
+                                         {options->convert.lora, "a file of the adapter"},
                                          {is_file ? calibrate : NULL, "the text for calibration"}}};
     struct outputs outputs = {.n = 1};
     qins_output_file *file = &outputs.files[0];
     qins_convert_report report = {0};
     double start = qins_clock();
     qins_meter meter = qins_meter_start("converting", "MB", 1e6, &interrupted);
-    if (qins_output_file_open(file, settings->output, 0666, &guard, error) == QINS_OK &&
+    if (qins_output_file_open(file, options->output, 0666, &guard, error) == QINS_OK &&
         qins_helper_start(&finisher, finish_outputs, &outputs, error) == QINS_OK &&
-        qins_convert_confine(settings, NULL, error) == QINS_OK)
-        qins_convert(settings->hf_dir, file->fd, settings->output, &settings->convert,
-                     settings->quiet ? stop_requested : qins_meter_update, &meter, &report, error);
+        qins_convert_confine(options, NULL, error) == QINS_OK)
+        qins_convert(options->hf_dir, file->fd, options->output, &options->convert,
+                     options->quiet ? stop_requested : qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
     finish(&outputs, error);
-    if (error->status == QINS_OK && !settings->quiet)
-        qins_print_costs(stderr, &report, QINS_ESCAPED(settings->output), qins_clock() - start);
+    if (error->status == QINS_OK && !options->quiet)
+        qins_print_costs(stderr, &report, QINS_ESCAPED(options->output), qins_clock() - start);
     qins_convert_report_free(&report);
 }
 
@@ -147,59 +147,59 @@ static void remove_empty(int fd, void *context) {
 }
 
 // Enter the sandbox, in which files can be written in `folder` (NULL: nowhere), and open the file.
-static qins_image *open_image(const qins_convert_settings *settings, const char *folder, qins_pool **pool,
+static qins_image *open_image(const qins_program_options *options, const char *folder, qins_pool **pool,
                               qins_error *error) {
-    if (qins_convert_confine(settings, folder, error) != QINS_OK) return NULL;
-    qins_image *image = qins_image_open(settings->hf_dir, error);
-    if (image != NULL) *pool = qins_pool_create(settings->convert.n_threads, error);
+    if (qins_convert_confine(options, folder, error) != QINS_OK) return NULL;
+    qins_image *image = qins_image_open(options->hf_dir, error);
+    if (image != NULL) *pool = qins_pool_create(options->convert.n_threads, error);
     qins_sandbox_tighten();
     if (*pool != NULL) qins_image_verify(image, *pool, error);
     return image;
 }
 
 // The folder is there before the sandbox is entered, but what is wrong with the file is told first.
-static void export_folder(const qins_convert_settings *settings, qins_meter *meter, qins_error *error) {
-    char *folder = (char *)(uintptr_t)settings->output;
-    const qins_export_options options = {folder, settings->convert.weight_type, settings->force};
+static void export_folder(const qins_program_options *options, qins_meter *meter, qins_error *error) {
+    char *folder = (char *)(uintptr_t)options->output;
+    const qins_export_options export = {folder, options->convert.weight_type, options->force};
     qins_error refusal = {0};
     qins_pool *pool = NULL;
     bool is_new;
-    const bool is_made = qins_export_make_folder(folder, settings->force, &is_new, &refusal) == QINS_OK;
+    const bool is_made = qins_export_make_folder(folder, options->force, &is_new, &refusal) == QINS_OK;
     if (is_new && qins_helper_start(&finisher, remove_empty, folder, error) != QINS_OK) {
         rmdir(folder);
         return;
     }
-    qins_image *image = open_image(settings, is_made ? folder : NULL, &pool, error);
+    qins_image *image = open_image(options, is_made ? folder : NULL, &pool, error);
     if (error->status == QINS_OK) *error = refusal;
     if (error->status == QINS_OK)
-        qins_export_folder(image, &options, pool, settings->quiet ? stop_requested : qins_meter_update, meter, error);
+        qins_export_folder(image, &export, pool, options->quiet ? stop_requested : qins_meter_update, meter, error);
     qins_pool_free(pool);
     qins_image_close(image);
 }
 
-static void export_onnx(const qins_convert_settings *settings, qins_meter *meter, qins_error *error) {
-    const qins_guard guard = {.force = settings->force, .inputs = {{settings->hf_dir, "the file to read"}}};
+static void export_onnx(const qins_program_options *options, qins_meter *meter, qins_error *error) {
+    const qins_guard guard = {.force = options->force, .inputs = {{options->hf_dir, "the file to read"}}};
     qins_pool *pool = NULL;
     qins_image *image = NULL;
     char data_path[PATH_MAX];
     struct outputs outputs = {.n = 2, .files = {{.fd = -1}, {.fd = -1}}};
     qins_output_file *data = &outputs.files[0], *model = &outputs.files[1];
-    if (qins_output_file_open(model, settings->output, 0666, &guard, error) == QINS_OK &&
+    if (qins_output_file_open(model, options->output, 0666, &guard, error) == QINS_OK &&
         qins_onnx_data_path(data_path, sizeof data_path, model, error) == QINS_OK &&
         qins_output_file_open(data, data_path, 0666, &guard, error) == QINS_OK &&
         qins_helper_start(&finisher, finish_outputs, &outputs, error) == QINS_OK)
-        image = open_image(settings, NULL, &pool, error);
+        image = open_image(options, NULL, &pool, error);
     if (error->status == QINS_OK)
-        qins_export_onnx(image, model, data, pool, settings->quiet ? stop_requested : qins_meter_update, meter, error);
+        qins_export_onnx(image, model, data, pool, options->quiet ? stop_requested : qins_meter_update, meter, error);
     finish(&outputs, error);
     qins_pool_free(pool);
     qins_image_close(image);
 }
 
 // A .qins file becomes a folder or an ONNX model.
-static void export(const qins_convert_settings *settings, qins_error *error) {
+static void export(const qins_program_options *options, qins_error *error) {
     qins_meter meter = qins_meter_start("writing", "MB", 1e6, &interrupted);
-    (settings->is_onnx ? export_onnx : export_folder)(settings, &meter, error);
+    (options->is_onnx ? export_onnx : export_folder)(options, &meter, error);
     qins_meter_end(&meter);
     qins_helper_end(&finisher);
 }
@@ -208,24 +208,24 @@ int main(int argc, char **argv) {
     qins_guard_standard_streams();
     catch_signals();
     qins_error error = {0};
-    qins_convert_settings settings;
+    qins_program_options options;
     qins_catch_faults(&error);
-    qins_convert_settings_parse(&settings, argc, argv, &error);
-    settings.convert.notice = print_notice;
+    qins_program_options_parse(&options, argc, argv, &error);
+    options.convert.notice = print_notice;
     if (error.status == QINS_OK) qins_tier_select(NULL, &error);
     if (error.status != QINS_OK) {
         // said below
-    } else if (settings.help) {
+    } else if (options.help) {
         qins_convert_print_help();
-    } else if (settings.list_options) {
+    } else if (options.list_options) {
         qins_convert_list_options();
-    } else if (settings.version) {
+    } else if (options.version) {
         puts(QINS_CONVERTER);
-    } else if (settings.dry_run) {
-        dry_run(&settings, &error);
+    } else if (options.dry_run) {
+        dry_run(&options, &error);
     } else {
         signal(SIGPIPE, SIG_IGN); // of the finisher, and of the progress; anything else ends with its reader
-        (settings.exports ? export : convert)(&settings, &error);
+        (options.exports ? export : convert)(&options, &error);
     }
     if (fflush(stdout) != 0 || ferror(stdout)) qins_fail_errno(&error, QINS_FAILED, "cannot write to standard output");
     if (error.status != QINS_OK) fprintf(stderr, "qinsconvert: %s\n", error.message);

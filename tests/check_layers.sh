@@ -30,7 +30,7 @@ convert/*                                                  | base engine/kernels
 engine/measure/*                                           | include/qins.h base kernels format engine/model/kvcache.h runtime measure tokenizer/tokenizer.h
 engine/server/*                                            | include/qins.h base runtime server tokenizer/tokenizer.h
 engine/cli/*                                               | base engine/kernels/tiers.h engine/format/{config,image}.h engine/model/rope.h runtime measure \
-    tokenizer/{tokenizer,chat}.h convert/{convert,convert_arguments}.h engine/server/{http,listen,mhd,access,scheduler,service}.h cli
+    tokenizer/{tokenizer,chat}.h convert/{convert,option_setters}.h engine/server/{http,listen,mhd,access,scheduler,service}.h cli
 "
 
 # Headers that only some may include, whatever the order says: how a process is limited is the programs' affair.

@@ -226,15 +226,15 @@ Test(options, what_a_command_would_ignore_is_refused) {
 }
 
 Test(options, each_is_listed_once_and_taken_by_some_command) {
-    for (size_t i = 0; i < qins_run_arguments.count; i++) {
-        const qins_argument *row = &qins_run_arguments.rows[i];
+    for (size_t i = 0; i < qins_run_option_table.count; i++) {
+        const qins_option *row = &qins_run_option_table.rows[i];
         bool is_taken = false;
         cr_expect(row->sets != 0 && (row->sets & (row->sets - 1)) == 0, "--%s is in one set", row->name);
         for (const qins_command *command = qins_commands; command->name != NULL; command++) {
             is_taken |= (row->sets & command->options) != 0;
             if (row->name == NULL || (row->sets & command->options) == 0) continue;
             for (size_t j = 0; j < i; j++) {
-                const qins_argument *other = &qins_run_arguments.rows[j];
+                const qins_option *other = &qins_run_option_table.rows[j];
                 cr_expect((other->sets & command->options) == 0 || (strcmp(row->name, other->name) != 0 &&
                                                                     (row->letter == 0 || row->letter != other->letter)),
                           "%s has --%s and --%s", command->name, row->name, other->name);

@@ -1,6 +1,6 @@
 // What becomes of every tensor, and that all problems of a checkpoint are told, not only the first.
 #include "convert/convert.h"
-#include "convert/convert_arguments.h"
+#include "convert/option_setters.h"
 #include "convert/plan.h"
 #include "engine/base/map.h"
 #include "tests/hf_fixture.h"
@@ -99,9 +99,9 @@ Test(plan, tells_type_place_and_size_of_every_tensor) {
 static qins_status plan_with(const hf_fixture *fixture, const char *const *rules, qins_convert_report *report,
                              qins_error *error) {
     qins_convert_options options = {.weight_type = QINS_QINS8, .n_threads = 2};
-    const qins_argument argument = {.name = "tensor"};
+    const qins_option option = {.name = "tensor"};
     for (size_t i = 0; rules[i] != NULL && error->status == QINS_OK; i++)
-        qins_add_type_rule(&options, &(qins_given){.argument = &argument, .name = "--tensor", .value = rules[i]},
+        qins_add_type_rule(&options, &(qins_given_option){.option = &option, .name = "--tensor", .value = rules[i]},
                            error);
     cr_assert_eq(error->status, QINS_OK, "%s", error->message);
     return qins_convert_plan(fixture->path, &options, NULL, NULL, report, error);

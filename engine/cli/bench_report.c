@@ -1,6 +1,6 @@
-// The report of qinsrun bench; see bench.h. Every figure is a median with its smallest and largest value; shares are
-// quotients of medians of the same run.
-#include "engine/cli/bench.h"
+// The report of qinsrun bench; see bench_report.h. Every figure is a median with its smallest and largest value; shares
+// are quotients of medians of the same run.
+#include "engine/cli/bench_report.h"
 
 #include "engine/base/json.h"
 #include "engine/base/memory.h"

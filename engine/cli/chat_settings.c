@@ -55,8 +55,8 @@ void qins_chat_set(qins_chat *chat, const char *argument, qins_error *error) {
     else if (value[0] == '\0')
         qins_fail(error, QINS_USAGE, "/set %s takes a value", name);
     else
-        qins_arguments_set(&qins_run_arguments, QINS_GENERATION_OPTIONS | QINS_LENGTH_OPTIONS, name, value, &changed,
-                           error);
+        qins_option_table_set(&qins_run_option_table, QINS_GENERATION_OPTIONS | QINS_LENGTH_OPTIONS, name, value,
+                              &changed, error);
     if (error->status != QINS_OK || qins_sampler_check(&changed.sampling.sampler, error) != QINS_OK) return;
     if (changed.sampling.sampler.seed != chat->options->sampling.sampler.seed) chat->generator.n_replies = 0;
     *chat->options = changed;

@@ -1,6 +1,6 @@
 // qinsrun bench: the speed of prompts and generation, interleaved with the machine's limits: the speed of a shared
 // machine changes from minute to minute.
-#include "engine/cli/bench.h"
+#include "engine/cli/bench_report.h"
 #include "engine/cli/confine.h"
 
 #include "engine/base/clock.h"

@@ -21,7 +21,7 @@ static void print_usage(const qins_command *command) {
 static void print_command_help(const qins_command *command) {
     print_usage(command);
     putchar('\n');
-    qins_arguments_print(&qins_run_arguments, command->options, false, stdout);
+    qins_option_table_print(&qins_run_option_table, command->options, false, stdout);
 }
 
 static void print_whole_help(void) {
@@ -31,7 +31,7 @@ static void print_whole_help(void) {
         all |= command->options;
     }
     printf("\n%s\n", examples);
-    qins_arguments_print(&qins_run_arguments, all, false, stdout);
+    qins_option_table_print(&qins_run_option_table, all, false, stdout);
 }
 
 static void print_short_help(void) {
@@ -40,7 +40,7 @@ static void print_short_help(void) {
     printf("%-46s %s", "qinsrun COMMAND -m MODEL ...", command->name);
     for (command++; command->name != NULL; command++) printf(", %s", command->name);
     printf("\n\n%s\n", examples);
-    qins_arguments_print(&qins_run_arguments, qins_default_options(), true, stdout);
+    qins_option_table_print(&qins_run_option_table, qins_default_options(), true, stdout);
 }
 
 void qins_print_help(const qins_help_options *options, const qins_command *named) {
@@ -56,7 +56,7 @@ void qins_print_help(const qins_help_options *options, const qins_command *named
 void qins_list_options(const qins_command *named) {
     for (const qins_command *command = qins_commands; command->name != NULL && named == NULL; command++)
         printf("%s\t\t%s\n", command->name, command->help);
-    qins_arguments_list(&qins_run_arguments, named != NULL ? named->options : qins_default_options(), stdout);
+    qins_option_table_list(&qins_run_option_table, named != NULL ? named->options : qins_default_options(), stdout);
 }
 
 void qins_print_version(void) {

@@ -1,7 +1,7 @@
 // Options of qinsrun; see options.h.
 #include "engine/cli/options.h"
 
-#include "convert/convert_arguments.h"
+#include "convert/option_setters.h"
 #include "engine/base/processors.h"
 #include "engine/cli/commands.h"
 #include "engine/server/scheduler.h"
@@ -12,14 +12,14 @@
 
 // --- setters of fields that need more than a value ---
 
-static bool has_other_source(const qins_options *options, const qins_given *given, qins_error *error) {
+static bool has_other_source(const qins_options *options, const qins_given_option *given, qins_error *error) {
     const qins_prompt_options *prompt = &options->prompt;
     if (prompt->ids == NULL && prompt->ids_file == NULL && prompt->messages == NULL) return false;
     qins_fail(error, QINS_USAGE, "%s: the prompt was given already, by --ids, --ids-file or --messages", given->name);
     return true;
 }
 
-static void set_prompt(void *values, const qins_given *given, qins_error *error) {
+static void set_prompt(void *values, const qins_given_option *given, qins_error *error) {
     const qins_options *options = values;
     if (has_other_source(options, given, error)) return;
     if (options->prompt.text != NULL)
@@ -27,7 +27,7 @@ static void set_prompt(void *values, const qins_given *given, qins_error *error)
     qins_set_text(values, given, error);
 }
 
-static void add_file(void *values, const qins_given *given, qins_error *error) {
+static void add_file(void *values, const qins_given_option *given, qins_error *error) {
     qins_options *options = values;
     if (has_other_source(options, given, error)) return;
     if (options->prompt.n_files == QINS_MAX_FILES)
@@ -36,7 +36,7 @@ static void add_file(void *values, const qins_given *given, qins_error *error) {
         options->prompt.files[options->prompt.n_files++] = given->value;
 }
 
-static void set_source(void *values, const qins_given *given, qins_error *error) {
+static void set_source(void *values, const qins_given_option *given, qins_error *error) {
     const qins_options *options = values;
     if (has_other_source(options, given, error)) return;
     if (options->prompt.text != NULL || options->prompt.n_files > 0)
@@ -45,21 +45,21 @@ static void set_source(void *values, const qins_given *given, qins_error *error)
 }
 
 // -1 is what other engines call no limit, all tokens, or a random seed.
-static bool is_minus_one(const qins_given *given) {
+static bool is_minus_one(const qins_given_option *given) {
     return strcmp(given->value, "-1") == 0;
 }
 
-static void set_limit(void *values, const qins_given *given, qins_error *error) {
+static void set_limit(void *values, const qins_given_option *given, qins_error *error) {
     qins_options *options = values;
     options->sampling.n_predict = is_minus_one(given) ? SIZE_MAX : (size_t)qins_given_count(given, error);
 }
 
-static void set_top_k(void *values, const qins_given *given, qins_error *error) {
+static void set_top_k(void *values, const qins_given_option *given, qins_error *error) {
     qins_options *options = values;
     options->sampling.sampler.top_k = is_minus_one(given) ? 0 : (size_t)qins_given_count(given, error);
 }
 
-static void add_stop(void *values, const qins_given *given, qins_error *error) {
+static void add_stop(void *values, const qins_given_option *given, qins_error *error) {
     qins_options *options = values;
     if (given->value[0] == '\0')
         qins_fail(error, QINS_USAGE, "--stop takes a text of at least one character");
@@ -69,7 +69,7 @@ static void add_stop(void *values, const qins_given *given, qins_error *error) {
         options->sampling.stops[options->sampling.n_stops++] = given->value;
 }
 
-static void add_task(void *values, const qins_given *given, qins_error *error) {
+static void add_task(void *values, const qins_given_option *given, qins_error *error) {
     qins_options *options = values;
     if (options->eval.n_tasks == QINS_MAX_TASKS)
         qins_fail(error, QINS_USAGE, "--task may be given at most %d times", QINS_MAX_TASKS);
@@ -77,29 +77,29 @@ static void add_task(void *values, const qins_given *given, qins_error *error) {
         options->eval.tasks[options->eval.n_tasks++] = given->value;
 }
 
-static void set_format(void *values, const qins_given *given, qins_error *error) {
+static void set_format(void *values, const qins_given_option *given, qins_error *error) {
     ((qins_options *)values)->eval.format = (qins_task_format)qins_given_choice(given, error);
 }
 
-static void set_seed(void *values, const qins_given *given, qins_error *error) {
+static void set_seed(void *values, const qins_given_option *given, qins_error *error) {
     qins_options *options = values;
     options->sampling.seed_given = !is_minus_one(given);
     if (options->sampling.seed_given) options->sampling.sampler.seed = qins_given_count(given, error);
 }
 
-static void set_bos(void *values, const qins_given *given, qins_error *error) {
+static void set_bos(void *values, const qins_given_option *given, qins_error *error) {
     ((qins_options *)values)->measure.bos = (int64_t)qins_given_count(given, error);
 }
 
-static void set_rope(void *values, const qins_given *given, qins_error *error) {
+static void set_rope(void *values, const qins_given_option *given, qins_error *error) {
     ((qins_options *)values)->session.rope_long = qins_given_choice(given, error) == 1;
 }
 
-static void set_stats(void *values, const qins_given *given, qins_error *error) {
+static void set_stats(void *values, const qins_given_option *given, qins_error *error) {
     ((qins_options *)values)->output.stats_json = qins_given_choice(given, error) == 1;
 }
 
-static void set_matmul(void *values, const qins_given *given, qins_error *error) {
+static void set_matmul(void *values, const qins_given_option *given, qins_error *error) {
     static const qins_matmul choices[] = {QINS_MATMUL_AUTO, QINS_MATMUL_EXACT, QINS_MATMUL_SGEMM};
     ((qins_options *)values)->session.matmul = choices[qins_given_choice(given, error)];
 }
@@ -116,7 +116,7 @@ static const qins_command *closest_command(const char *name) {
     return closest;
 }
 
-static void refuse_operand(void *values, const qins_given *given, qins_error *error) {
+static void refuse_operand(void *values, const qins_given_option *given, qins_error *error) {
     (void)values;
     const qins_command *closest = closest_command(given->value);
     if (qins_command_find(given->value) != NULL)
@@ -138,7 +138,7 @@ static const char PROMPT[] = "Prompt", GENERATION[] = "Generation", SAMPLING[] =
                   OUTPUT[] = "Output", ENGINE[] = "Engine", FOLDER[] = "Conversion of a Hugging Face folder",
                   SERVER[] = "Server and batches", MEASUREMENTS[] = "Measurements", HELP[] = "Help";
 
-static const qins_argument rows[] = {
+static const qins_option rows[] = {
     {PROMPT, 'm', "model", "MODEL", QINS_COMMON_OPTIONS, true, qins_set_text, FIELD(model.path), 0, 0,
      ".qins file or Hugging Face folder (default: $QINS_MODEL)"},
     {PROMPT, 'p', "prompt", "TEXT", QINS_TEXT_OPTIONS, true, set_prompt, FIELD(prompt.text), 0, 0, "the prompt"},
@@ -284,9 +284,9 @@ static const qins_argument rows[] = {
     {NULL, 0, NULL, "COMMAND", QINS_COMMON_OPTIONS, false, refuse_operand, 0, 0, 0, NULL},
 };
 
-_Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a place for each row");
+_Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_OPTIONS, "a place for each row");
 
-static const qins_alias aliases[] = {
+static const qins_option_alias aliases[] = {
     {"max-tokens", "n-predict"},
     {"max-new-tokens", "n-predict"},
     {"predict", "n-predict"},
@@ -296,7 +296,7 @@ static const qins_alias aliases[] = {
     {NULL, NULL},
 };
 
-const qins_arguments qins_run_arguments = {"qinsrun", rows, sizeof rows / sizeof rows[0], aliases};
+const qins_option_table qins_run_option_table = {"qinsrun", rows, sizeof rows / sizeof rows[0], aliases};
 
 // --- parsing ---
 
@@ -309,7 +309,7 @@ qins_status qins_options_parse(qins_options *options, unsigned sets, int argc, c
         .eval = {.format = QINS_TASK_FORMAT_COUNT, .limit = SIZE_MAX},
         .server = {.host = "127.0.0.1", .port = 8080, .parallel = 8, .queue = 32, .cache_mib = 1024},
     };
-    qins_arguments_parse(&qins_run_arguments, sets, argc, argv, options, options->given, error);
+    qins_option_table_parse(&qins_run_option_table, sets, argc, argv, options, options->given, error);
     const char *model = getenv("QINS_MODEL");
     if (options->model.path == NULL && model != NULL && model[0] != '\0') options->model.path = model;
     const size_t n_threads = options->process.n_threads;
@@ -319,7 +319,7 @@ qins_status qins_options_parse(qins_options *options, unsigned sets, int argc, c
 
 qins_status qins_options_check(const qins_options *options, const char *name, unsigned sets, qins_error *error) {
     const qins_prompt_options *prompt = &options->prompt;
-    for (size_t i = 0; i < qins_run_arguments.count; i++) {
+    for (size_t i = 0; i < qins_run_option_table.count; i++) {
         if (options->given[i] && (rows[i].sets & sets) == 0)
             return qins_fail(error, QINS_USAGE, "--%s has no meaning for \"%s\" (see qinsrun %s --help)", rows[i].name,
                              name, name);

@@ -4,7 +4,7 @@
 #define QINS_CLI_OPTIONS_H
 
 #include "convert/convert.h"
-#include "engine/base/arguments.h"
+#include "engine/base/option_table.h"
 #include "engine/measure/task.h"
 
 // Sets of options, as bits of a mask. Every option is in one.
@@ -127,7 +127,7 @@ typedef struct qins_server_options {
 } qins_server_options;
 
 typedef struct qins_options {
-    bool given[QINS_MAX_ARGUMENTS]; // rows of the table
+    bool given[QINS_MAX_OPTIONS]; // rows of the table
     qins_help_options help;
     qins_model_options model;
     qins_process_options process;
@@ -141,7 +141,7 @@ typedef struct qins_options {
     qins_server_options server;
 } qins_options;
 
-extern const qins_arguments qins_run_arguments; // the table
+extern const qins_option_table qins_run_option_table; // the table
 
 // Parse argv[1..] (argv[0] is skipped: the program's or the command's name) for a command that takes these sets.
 // QINS_USAGE and a message otherwise.

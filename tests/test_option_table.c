@@ -1,6 +1,6 @@
 // The parser of command lines: every spelling of an option, closest names, and that help and list show the whole table.
 #define _GNU_SOURCE // open_memstream
-#include "engine/base/arguments.h"
+#include "engine/base/option_table.h"
 #include "tests/support.h"
 
 #include <stdlib.h>
@@ -13,13 +13,13 @@ typedef struct values {
     size_t choice;
 } values;
 
-static void set_choice(void *target, const qins_given *given, qins_error *error) {
+static void set_choice(void *target, const qins_given_option *given, qins_error *error) {
     ((values *)target)->choice = qins_given_choice(given, error);
 }
 
 enum { FIRST = 1, SECOND = 2, BOTH = 3 };
 
-static const qins_argument rows[] = {
+static const qins_option rows[] = {
     {"Switches", 'l', "loud", NULL, BOTH, true, qins_set_switch, offsetof(values, loud), 0, 0, "be loud"},
     {"Switches", 'w', "wide", NULL, BOTH, false, qins_set_switch, offsetof(values, wide), 0, 0, "be wide"},
     {"Values", 'n', "number", "N", FIRST, true, qins_set_count, offsetof(values, count), 1, 9, "first's number"},
@@ -28,22 +28,22 @@ static const qins_argument rows[] = {
     {"Values", 0, "shape", "round|square", BOTH, false, set_choice, 0, 0, 0, "a shape"},
     {NULL, 0, NULL, "FILE", BOTH, false, qins_set_text, offsetof(values, operand), 0, 0, NULL},
 };
-static const qins_alias aliases[] = {{"amount", "number"}, {NULL, NULL}};
-static const qins_arguments arguments = {"program", rows, sizeof rows / sizeof rows[0], aliases};
+static const qins_option_alias aliases[] = {{"amount", "number"}, {NULL, NULL}};
+static const qins_option_table table = {"program", rows, sizeof rows / sizeof rows[0], aliases};
 
 static uint64_t parse(values *target, unsigned commands, char **words, qins_error *error) {
     int count = 0;
-    bool given[QINS_MAX_ARGUMENTS];
+    bool given[QINS_MAX_OPTIONS];
     uint64_t bits = 0;
     while (words[count] != NULL) count++;
     *target = (values){0};
-    qins_arguments_parse(&arguments, commands, count, words, target, given, error);
-    for (size_t i = 0; i < arguments.count; i++) bits |= (uint64_t)given[i] << i;
+    qins_option_table_parse(&table, commands, count, words, target, given, error);
+    for (size_t i = 0; i < table.count; i++) bits |= (uint64_t)given[i] << i;
     return bits;
 }
 #define PARSE(target, commands, ...) parse(target, commands, (char *[]){"program", __VA_ARGS__, NULL}, &error)
 
-Test(arguments, spellings) {
+Test(table, spellings) {
     values got;
     qins_error error = {0};
     cr_expect_eq(PARSE(&got, FIRST, "-lw", "-n", "3", "--text=a=b", "file"), 1 | 2 | 4 | 16 | 64);
@@ -64,7 +64,7 @@ Test(arguments, spellings) {
     expect_ok(&error);
 }
 
-Test(arguments, a_name_means_what_the_command_makes_of_it) {
+Test(table, a_name_means_what_the_command_makes_of_it) {
     values got;
     qins_error error = {0};
     cr_expect_eq(PARSE(&got, SECOND, "-n", "50"), 8);
@@ -75,7 +75,7 @@ Test(arguments, a_name_means_what_the_command_makes_of_it) {
     expect_error(&error, QINS_USAGE, "-n takes a whole number from 1 to 9, not \"50\"");
 }
 
-Test(arguments, mistakes) {
+Test(table, mistakes) {
     values got;
     qins_error error = {0};
     PARSE(&got, FIRST, "--lodu");
@@ -98,7 +98,7 @@ Test(arguments, mistakes) {
     expect_error(&error, QINS_USAGE, "--shape takes");
 }
 
-Test(arguments, distance_of_names) {
+Test(table, distance_of_names) {
     cr_expect_eq(qins_name_distance("same", "same"), 0);
     cr_expect_eq(qins_name_distance("theads", "threads"), 1);   // put in
     cr_expect_eq(qins_name_distance("threadds", "threads"), 1); // taken out
@@ -109,11 +109,11 @@ Test(arguments, distance_of_names) {
     cr_expect_eq(qins_name_distance("", "threads"), SIZE_MAX);
 }
 
-Test(arguments, help_and_list) {
+Test(table, help_and_list) {
     char *text;
     size_t size;
     FILE *file = open_memstream(&text, &size);
-    qins_arguments_print(&arguments, FIRST, true, file);
+    qins_option_table_print(&table, FIRST, true, file);
     fclose(file);
     cr_expect_str_eq(text, "Switches\n"
                            "  -l, --loud                   be loud\n"
@@ -121,7 +121,7 @@ Test(arguments, help_and_list) {
                            "  -n, --number N               first's number\n");
     free(text);
     file = open_memstream(&text, &size);
-    qins_arguments_list(&arguments, SECOND, file);
+    qins_option_table_list(&table, SECOND, file);
     fclose(file);
     cr_expect_str_eq(text, "-l\t\tbe loud\n--loud\t\tbe loud\n-w\t\tbe wide\n--wide\t\tbe wide\n"
                            "-n\tN\tsecond's number\n--number\tN\tsecond's number\n"

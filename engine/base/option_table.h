@@ -1,7 +1,7 @@
 // Command lines by a table with a row for each option. Parsing, help and completion all read the same table, so they
 // cannot disagree. Names are given whole: an abbreviation that is clear today would break with tomorrow's options.
-#ifndef QINS_BASE_ARGUMENTS_H
-#define QINS_BASE_ARGUMENTS_H
+#ifndef QINS_BASE_OPTION_TABLE_H
+#define QINS_BASE_OPTION_TABLE_H
 
 #include "engine/base/error.h"
 
@@ -9,68 +9,68 @@
 #include <stdint.h>
 #include <stdio.h>
 
-typedef struct qins_argument qins_argument;
+typedef struct qins_option qins_option;
 
 // An option as it was given.
-typedef struct qins_given {
-    const qins_argument *argument;
+typedef struct qins_given_option {
+    const qins_option *option;
     char name[32];     // as typed, "-n" or "--n-predict", for messages
     const char *value; // NULL for a switch
-} qins_given;
+} qins_given_option;
 
 // Put the value into the structure that is being filled, or record QINS_USAGE.
-typedef void qins_argument_setter(void *values, const qins_given *given, qins_error *error);
+typedef void qins_option_setter(void *values, const qins_given_option *given, qins_error *error);
 
-struct qins_argument {
+struct qins_option {
     const char *group; // heading in the help
     char letter;       // 0: none
     const char *name;  // without its dashes; NULL: the row takes what is not an option
     const char *value; // what its value is called, or its choices "f16|f32"; NULL: a switch
     unsigned sets;     // bit mask: it belongs to these; a name may come twice in different ones
     bool common;       // part of the short help
-    qins_argument_setter *set;
+    qins_option_setter *set;
     size_t offset; // of the field, for the setters below
     uint64_t min, max;
     const char *help; // one line
 };
 
 // What other programs call an option: taken like its own name, but neither listed nor completed.
-typedef struct qins_alias {
+typedef struct qins_option_alias {
     const char *alias, *name; // without dashes
-} qins_alias;
+} qins_option_alias;
 
-typedef struct qins_arguments {
+typedef struct qins_option_table {
     const char *program; // for messages
-    const qins_argument *rows;
-    size_t count;              // at most QINS_MAX_ARGUMENTS
-    const qins_alias *aliases; // ends with {NULL, NULL}; NULL: there are none
-} qins_arguments;
+    const qins_option *rows;
+    size_t count;                     // at most QINS_MAX_OPTIONS
+    const qins_option_alias *aliases; // ends with {NULL, NULL}; NULL: there are none
+} qins_option_table;
 
-enum { QINS_MAX_ARGUMENTS = 96 };
+enum { QINS_MAX_OPTIONS = 96 };
 
 // Parse argv[1..] into *values. `sets`: those that may be meant. given[i] becomes true
 // where row i was given. QINS_USAGE otherwise, with the closest name when there is none like it.
-qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned sets, int argc, char **argv, void *values,
-                                 bool given[QINS_MAX_ARGUMENTS], qins_error *error);
+qins_status qins_option_table_parse(const qins_option_table *table, unsigned sets, int argc, char **argv, void *values,
+                                    bool given[QINS_MAX_OPTIONS], qins_error *error);
 
 // Set one option of `sets` by its name, without dashes; messages call it that.
-qins_status qins_arguments_set(const qins_arguments *arguments, unsigned sets, const char *name, const char *value,
-                               void *values, qins_error *error);
+qins_status qins_option_table_set(const qins_option_table *table, unsigned sets, const char *name, const char *value,
+                                  void *values, qins_error *error);
 
 // The options of `sets` under their groups' headings; `common_only`: those of the short help.
-void qins_arguments_print(const qins_arguments *arguments, unsigned sets, bool common_only, FILE *file);
+void qins_option_table_print(const qins_option_table *table, unsigned sets, bool common_only, FILE *file);
 
 // For completion: a line "SPELLING<tab>VALUE<tab>HELP" for each spelling of the options of `sets`.
-void qins_arguments_list(const qins_arguments *arguments, unsigned sets, FILE *file);
+void qins_option_table_list(const qins_option_table *table, unsigned sets, FILE *file);
 
 // Setters for a field of the type bool, const char * (any text, one of the row's choices), size_t (within min and max)
 // and float.
-qins_argument_setter qins_set_switch, qins_set_text, qins_set_choice, qins_set_count, qins_set_number;
+qins_option_setter qins_set_switch, qins_set_text, qins_set_choice, qins_set_count, qins_set_number;
 
 // The value as a whole number of the row's range, or as the index of one of the row's choices; 0 and an error
 // otherwise.
-uint64_t qins_given_count(const qins_given *given, qins_error *error);
-size_t qins_given_choice(const qins_given *given, qins_error *error);
+uint64_t qins_given_count(const qins_given_option *given, qins_error *error);
+size_t qins_given_choice(const qins_given_option *given, qins_error *error);
 
 // How far two names are from being the same: letters to put in, take out, replace or swap with their neighbour; 1 when
 // one is the beginning of the other. SIZE_MAX when they have nothing to do with each other.

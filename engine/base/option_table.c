@@ -1,5 +1,5 @@
-// Command lines; see arguments.h.
-#include "engine/base/arguments.h"
+// Command lines; see option_table.h.
+#include "engine/base/option_table.h"
 
 #include <errno.h>
 #include <math.h>
@@ -8,8 +8,8 @@
 
 // --- values ---
 
-uint64_t qins_given_count(const qins_given *given, qins_error *error) {
-    const qins_argument *row = given->argument;
+uint64_t qins_given_count(const qins_given_option *given, qins_error *error) {
+    const qins_option *row = given->option;
     char *end;
     errno = 0;
     const unsigned long long value = strtoull(given->value, &end, 10);
@@ -20,43 +20,43 @@ uint64_t qins_given_count(const qins_given *given, qins_error *error) {
     return 0;
 }
 
-size_t qins_given_choice(const qins_given *given, qins_error *error) {
+size_t qins_given_choice(const qins_given_option *given, qins_error *error) {
     const size_t length = strlen(given->value);
     size_t index = 0;
-    for (const char *choice = given->argument->value; choice != NULL; index++) {
+    for (const char *choice = given->option->value; choice != NULL; index++) {
         const char *end = strchr(choice, '|');
         const size_t size = end != NULL ? (size_t)(end - choice) : strlen(choice);
         if (size == length && memcmp(choice, given->value, size) == 0) return index;
         choice = end != NULL ? end + 1 : NULL;
     }
-    qins_fail(error, QINS_USAGE, "%s takes %s, not \"%s\"", given->name, given->argument->value, given->value);
+    qins_fail(error, QINS_USAGE, "%s takes %s, not \"%s\"", given->name, given->option->value, given->value);
     return 0;
 }
 
-static void *field(void *values, const qins_given *given) {
-    return (char *)values + given->argument->offset;
+static void *field(void *values, const qins_given_option *given) {
+    return (char *)values + given->option->offset;
 }
 
-void qins_set_switch(void *values, const qins_given *given, qins_error *error) {
+void qins_set_switch(void *values, const qins_given_option *given, qins_error *error) {
     (void)error;
     *(bool *)field(values, given) = true;
 }
 
-void qins_set_text(void *values, const qins_given *given, qins_error *error) {
+void qins_set_text(void *values, const qins_given_option *given, qins_error *error) {
     (void)error;
     *(const char **)field(values, given) = given->value;
 }
 
-void qins_set_choice(void *values, const qins_given *given, qins_error *error) {
+void qins_set_choice(void *values, const qins_given_option *given, qins_error *error) {
     qins_given_choice(given, error);
     qins_set_text(values, given, error);
 }
 
-void qins_set_count(void *values, const qins_given *given, qins_error *error) {
+void qins_set_count(void *values, const qins_given_option *given, qins_error *error) {
     *(size_t *)field(values, given) = (size_t)qins_given_count(given, error);
 }
 
-void qins_set_number(void *values, const qins_given *given, qins_error *error) {
+void qins_set_number(void *values, const qins_given_option *given, qins_error *error) {
     char *end;
     const float value = strtof(given->value, &end);
     if (end == given->value || *end != '\0' || !isfinite(value))
@@ -92,11 +92,11 @@ size_t qins_name_distance(const char *a, const char *b) {
     return steps[n][m] <= 1 + n / 3 ? steps[n][m] : SIZE_MAX;
 }
 
-static const qins_argument *find_closest(const qins_arguments *arguments, const char *name) {
-    const qins_argument *closest = NULL;
+static const qins_option *find_closest(const qins_option_table *table, const char *name) {
+    const qins_option *closest = NULL;
     size_t least = SIZE_MAX;
-    for (size_t i = 0; i < arguments->count; i++) {
-        const qins_argument *row = &arguments->rows[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const qins_option *row = &table->rows[i];
         const size_t distance = row->name == NULL ? SIZE_MAX : qins_name_distance(name, row->name);
         if (distance >= least) continue;
         least = distance;
@@ -106,12 +106,12 @@ static const qins_argument *find_closest(const qins_arguments *arguments, const 
 }
 
 // The row that this letter or name (the other is 0 or NULL) means in these sets; failing that, in others.
-static const qins_argument *find_row(const qins_arguments *arguments, unsigned sets, char letter, const char *name) {
-    const qins_argument *elsewhere = NULL;
-    for (const qins_alias *alias = arguments->aliases; alias != NULL && alias->name != NULL && name != NULL; alias++)
+static const qins_option *find_row(const qins_option_table *table, unsigned sets, char letter, const char *name) {
+    const qins_option *elsewhere = NULL;
+    for (const qins_option_alias *alias = table->aliases; alias != NULL && alias->name != NULL && name != NULL; alias++)
         if (strcmp(alias->alias, name) == 0) name = alias->name;
-    for (size_t i = 0; i < arguments->count; i++) {
-        const qins_argument *row = &arguments->rows[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const qins_option *row = &table->rows[i];
         const bool same = name != NULL ? row->name != NULL && strcmp(row->name, name) == 0
                                        : row->letter != 0 && row->letter == letter;
         if (same && (row->sets & sets) != 0) return row;
@@ -123,7 +123,7 @@ static const qins_argument *find_row(const qins_arguments *arguments, unsigned s
 // --- parsing ---
 
 struct parser {
-    const qins_arguments *arguments;
+    const qins_option_table *table;
     unsigned sets;
     int argc, next; // argv[next] is to be read
     char **argv;
@@ -133,15 +133,15 @@ struct parser {
 };
 
 static void refuse(struct parser *parser, const char *what, const char *why) {
-    qins_fail(parser->error, QINS_USAGE, "%s %s (see %s --help)", what, why, parser->arguments->program);
+    qins_fail(parser->error, QINS_USAGE, "%s %s (see %s --help)", what, why, parser->table->program);
 }
 
-static void set(struct parser *parser, const qins_given *given) {
-    parser->given[given->argument - parser->arguments->rows] = true;
-    given->argument->set(parser->values, given, parser->error);
+static void set(struct parser *parser, const qins_given_option *given) {
+    parser->given[given->option - parser->table->rows] = true;
+    given->option->set(parser->values, given, parser->error);
 }
 
-static bool take_next_as_value(struct parser *parser, qins_given *given) {
+static bool take_next_as_value(struct parser *parser, qins_given_option *given) {
     if (parser->next == parser->argc) {
         refuse(parser, given->name, "needs a value");
         return false;
@@ -151,19 +151,19 @@ static bool take_next_as_value(struct parser *parser, qins_given *given) {
 }
 
 static void parse_name(struct parser *parser, const char *text) { // "--name" or "--name=value"
-    qins_given given = {0};
+    qins_given_option given = {0};
     const char *value = strchr(text, '=');
     const size_t length = value != NULL ? (size_t)(value - text) : strlen(text);
     if (length < sizeof given.name) {
         memcpy(given.name, text, length);
-        given.argument = find_row(parser->arguments, parser->sets, 0, given.name + 2);
+        given.option = find_row(parser->table, parser->sets, 0, given.name + 2);
     }
-    if (given.argument == NULL) {
-        const qins_argument *closest = find_closest(parser->arguments, given.name + 2);
+    if (given.option == NULL) {
+        const qins_option *closest = find_closest(parser->table, given.name + 2);
         char why[80] = "is not an option";
         if (closest != NULL) snprintf(why, sizeof why, "is not an option; did you mean --%s?", closest->name);
         refuse(parser, text, why);
-    } else if (given.argument->value == NULL) {
+    } else if (given.option->value == NULL) {
         if (value != NULL) refuse(parser, given.name, "takes no value");
         set(parser, &given);
     } else {
@@ -174,11 +174,11 @@ static void parse_name(struct parser *parser, const char *text) { // "--name" or
 
 static void parse_letters(struct parser *parser, const char *text) { // "-x", "-xy" for switches, "-x value", "-xvalue"
     for (size_t at = 1; text[at] != '\0' && parser->error->status == QINS_OK; at++) {
-        qins_given given = {.name = {'-', text[at]}};
-        given.argument = find_row(parser->arguments, parser->sets, text[at], NULL);
-        if (given.argument == NULL) {
+        qins_given_option given = {.name = {'-', text[at]}};
+        given.option = find_row(parser->table, parser->sets, text[at], NULL);
+        if (given.option == NULL) {
             refuse(parser, given.name, "is not an option");
-        } else if (given.argument->value == NULL) {
+        } else if (given.option->value == NULL) {
             set(parser, &given);
         } else {
             given.value = text + at + 1;
@@ -189,26 +189,26 @@ static void parse_letters(struct parser *parser, const char *text) { // "-x", "-
 }
 
 static void parse_operand(struct parser *parser, const char *text) {
-    for (size_t i = 0; i < parser->arguments->count; i++) {
-        qins_given given = {.argument = &parser->arguments->rows[i], .value = text};
-        if (given.argument->name != NULL || given.argument->letter != 0) continue;
+    for (size_t i = 0; i < parser->table->count; i++) {
+        qins_given_option given = {.option = &parser->table->rows[i], .value = text};
+        if (given.option->name != NULL || given.option->letter != 0) continue;
         set(parser, &given);
         return;
     }
-    qins_fail(parser->error, QINS_USAGE, "\"%s\" is not an option (see %s --help)", text, parser->arguments->program);
+    qins_fail(parser->error, QINS_USAGE, "\"%s\" is not an option (see %s --help)", text, parser->table->program);
 }
 
-qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned sets, int argc, char **argv, void *values,
-                                 bool given[QINS_MAX_ARGUMENTS], qins_error *error) {
-    struct parser parser = {arguments, sets, argc, 1, argv, values, given, error};
-    memset(given, 0, QINS_MAX_ARGUMENTS * sizeof *given);
-    bool options_over = false;
+qins_status qins_option_table_parse(const qins_option_table *table, unsigned sets, int argc, char **argv, void *values,
+                                    bool given[QINS_MAX_OPTIONS], qins_error *error) {
+    struct parser parser = {table, sets, argc, 1, argv, values, given, error};
+    memset(given, 0, QINS_MAX_OPTIONS * sizeof *given);
+    bool ends_options = false;
     while (parser.next < argc && error->status == QINS_OK) {
         const char *text = argv[parser.next++];
-        if (options_over || text[0] != '-' || text[1] == '\0')
+        if (ends_options || text[0] != '-' || text[1] == '\0')
             parse_operand(&parser, text);
         else if (strcmp(text, "--") == 0)
-            options_over = true;
+            ends_options = true;
         else if (text[1] == '-')
             parse_name(&parser, text);
         else
@@ -217,22 +217,22 @@ qins_status qins_arguments_parse(const qins_arguments *arguments, unsigned sets,
     return error->status;
 }
 
-qins_status qins_arguments_set(const qins_arguments *arguments, unsigned sets, const char *name, const char *value,
-                               void *values, qins_error *error) {
-    qins_given given = {.argument = find_row(arguments, sets, 0, name), .value = value};
-    if (given.argument == NULL || given.argument->value == NULL || strlen(name) >= sizeof given.name)
+qins_status qins_option_table_set(const qins_option_table *table, unsigned sets, const char *name, const char *value,
+                                  void *values, qins_error *error) {
+    qins_given_option given = {.option = find_row(table, sets, 0, name), .value = value};
+    if (given.option == NULL || given.option->value == NULL || strlen(name) >= sizeof given.name)
         return qins_fail(error, QINS_USAGE, "%s is not an option with a value", name);
     strcpy(given.name, name);
-    given.argument->set(values, &given, error);
+    given.option->set(values, &given, error);
     return error->status;
 }
 
 // --- help ---
 
-void qins_arguments_print(const qins_arguments *arguments, unsigned sets, bool common_only, FILE *file) {
+void qins_option_table_print(const qins_option_table *table, unsigned sets, bool common_only, FILE *file) {
     const char *group = "";
-    for (size_t i = 0; i < arguments->count; i++) {
-        const qins_argument *row = &arguments->rows[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const qins_option *row = &table->rows[i];
         if (row->name == NULL || (row->sets & sets) == 0 || (common_only && !row->common)) continue;
         if (strcmp(group, row->group) != 0) fprintf(file, "%s\n", row->group);
         group = row->group;
@@ -243,9 +243,9 @@ void qins_arguments_print(const qins_arguments *arguments, unsigned sets, bool c
     }
 }
 
-void qins_arguments_list(const qins_arguments *arguments, unsigned sets, FILE *file) {
-    for (size_t i = 0; i < arguments->count; i++) {
-        const qins_argument *row = &arguments->rows[i];
+void qins_option_table_list(const qins_option_table *table, unsigned sets, FILE *file) {
+    for (size_t i = 0; i < table->count; i++) {
+        const qins_option *row = &table->rows[i];
         if (row->name == NULL || (row->sets & sets) == 0) continue;
         const char *value = row->value != NULL ? row->value : "";
         if (row->letter != 0) fprintf(file, "-%c\t%s\t%s\n", row->letter, value, row->help);

@@ -1,6 +1,6 @@
 // The measurements of qinsrun bench (cmd_bench.c) and their report (bench_report.c).
-#ifndef QINS_CLI_BENCH_H
-#define QINS_CLI_BENCH_H
+#ifndef QINS_CLI_BENCH_REPORT_H
+#define QINS_CLI_BENCH_REPORT_H
 
 #include "engine/cli/cli.h"
 #include "engine/measure/machine.h"

@@ -1,35 +1,35 @@
-// Options of qinsconvert; see settings.h.
-#include "convert/settings.h"
+// Options of qinsconvert; see program_options.h.
+#include "convert/program_options.h"
 
-#include "convert/convert_arguments.h"
 #include "convert/onnx_export.h"
+#include "convert/option_setters.h"
 #include "engine/base/file.h"
 #include "engine/base/processors.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static void set_folder(void *values, const qins_given *given, qins_error *error) {
-    qins_convert_settings *settings = values;
-    if (settings->hf_dir != NULL)
-        qins_fail(error, QINS_USAGE, "more than one folder was given: %s, %s", settings->hf_dir, given->value);
-    settings->hf_dir = given->value;
+static void set_folder(void *values, const qins_given_option *given, qins_error *error) {
+    qins_program_options *options = values;
+    if (options->hf_dir != NULL)
+        qins_fail(error, QINS_USAGE, "more than one folder was given: %s, %s", options->hf_dir, given->value);
+    options->hf_dir = given->value;
 }
 
-static void set_method(void *values, const qins_given *given, qins_error *error) {
-    qins_convert_settings *settings = values;
-    settings->convert.calibrate_search = qins_given_choice(given, error) == 1;
+static void set_method(void *values, const qins_given_option *given, qins_error *error) {
+    qins_program_options *options = values;
+    options->convert.calibrate_search = qins_given_choice(given, error) == 1;
 }
 
-static void set_plan_bits(void *values, const qins_given *given, qins_error *error) {
-    qins_convert_settings *settings = values;
+static void set_plan_bits(void *values, const qins_given_option *given, qins_error *error) {
+    qins_program_options *options = values;
     char *end;
-    settings->convert.plan_bits = strtod(given->value, &end);
-    if (!(settings->convert.plan_bits > 0) || *end != '\0')
+    options->convert.plan_bits = strtod(given->value, &end);
+    if (!(options->convert.plan_bits > 0) || *end != '\0')
         qins_fail(error, QINS_USAGE, "%s takes a number above 0, such as 4.5, not \"%s\"", given->name, given->value);
 }
 
-#define FIELD(field) offsetof(qins_convert_settings, field)
+#define FIELD(field) offsetof(qins_program_options, field)
 enum { ONE = 1 }; // qinsconvert has no commands: all rows are for the same one
 
 // 16,384 tokens take 6 GiB of memory at Phi-3.5's size; more take longer than they are worth.
@@ -37,7 +37,7 @@ enum { MAX_THREADS = 1024, CALIBRATION_TOKENS = 4096, MAX_CALIBRATION_TOKENS = 1
 
 static const char WEIGHTS[] = "Weights", TEXT[] = "Text", WORK[] = "Work", HELP[] = "Help";
 
-static const qins_argument rows[] = {
+static const qins_option rows[] = {
     {WEIGHTS, 0, "type", "qins8|qins6|qins5|qins4|bf16|f32", ONE, true, qins_set_type, FIELD(convert.weight_type), 0, 0,
      "of the layers' matrices (default: qins8)"},
     {WEIGHTS, 0, "lm-head", "bf16|qins8|qins6", ONE, true, qins_set_head_type, FIELD(convert), 0, 0,
@@ -77,59 +77,58 @@ static const qins_argument rows[] = {
     {NULL, 0, NULL, "HF_DIR", ONE, false, set_folder, 0, 0, 0, NULL},
 };
 
-_Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_ARGUMENTS, "a place for each row");
+_Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_OPTIONS, "a place for each row");
 
-static const qins_arguments arguments = {"qinsconvert", rows, sizeof rows / sizeof rows[0], NULL};
+static const qins_option_table table = {"qinsconvert", rows, sizeof rows / sizeof rows[0], NULL};
 
 // Where a .qins file is written out again there is nothing to choose but, for a folder, the type of its weights.
-static void check_export(qins_convert_settings *settings, const bool *given, qins_error *error) {
+static void check_export(qins_program_options *options, const bool *given, qins_error *error) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const bool is_for_folders = rows[i].group == WEIGHTS || rows[i].group == TEXT;
         const bool fits = !is_for_folders || strcmp(rows[i].name, "type") == 0;
         if (given[i] && (!fits || rows[i].offset == FIELD(dry_run)))
             qins_fail(error, QINS_USAGE, "--%s is for folders; %s is a file, which is written out as it is",
-                      rows[i].name, settings->hf_dir);
+                      rows[i].name, options->hf_dir);
     }
-    if (settings->is_onnx && settings->convert.weight_type != QINS_TYPE_COUNT)
-        qins_fail(error, QINS_USAGE, "--type is not for ONNX, which gets the weights as %s has them", settings->hf_dir);
-    if (settings->convert.weight_type == QINS_TYPE_COUNT) settings->convert.weight_type = QINS_F32;
-    if (qins_type_is_coded(settings->convert.weight_type))
+    if (options->is_onnx && options->convert.weight_type != QINS_TYPE_COUNT)
+        qins_fail(error, QINS_USAGE, "--type is not for ONNX, which gets the weights as %s has them", options->hf_dir);
+    if (options->convert.weight_type == QINS_TYPE_COUNT) options->convert.weight_type = QINS_F32;
+    if (qins_type_is_coded(options->convert.weight_type))
         qins_fail(error, QINS_USAGE, "a folder holds f32, which is exact, or bf16 weights, not %s",
-                  qins_types[settings->convert.weight_type].name);
+                  qins_types[options->convert.weight_type].name);
 }
 
-qins_status qins_convert_settings_parse(qins_convert_settings *settings, int argc, char **argv, qins_error *error) {
-    *settings =
-        (qins_convert_settings){.convert = {.weight_type = QINS_TYPE_COUNT, .n_threads = qins_default_threads()}};
-    bool given[QINS_MAX_ARGUMENTS];
-    if (qins_arguments_parse(&arguments, ONE, argc, argv, settings, given, error) != QINS_OK || settings->help ||
-        settings->list_options || settings->version)
+qins_status qins_program_options_parse(qins_program_options *options, int argc, char **argv, qins_error *error) {
+    *options = (qins_program_options){.convert = {.weight_type = QINS_TYPE_COUNT, .n_threads = qins_default_threads()}};
+    bool given[QINS_MAX_OPTIONS];
+    if (qins_option_table_parse(&table, ONE, argc, argv, options, given, error) != QINS_OK || options->help ||
+        options->list_options || options->version)
         return error->status;
-    if (settings->hf_dir == NULL) return qins_fail(error, QINS_USAGE, "no folder was given; see qinsconvert --help");
-    if (settings->output == NULL && !settings->dry_run)
+    if (options->hf_dir == NULL) return qins_fail(error, QINS_USAGE, "no folder was given; see qinsconvert --help");
+    if (options->output == NULL && !options->dry_run)
         return qins_fail(error, QINS_USAGE,
                          "no output was given; use -o MODEL.qins (from a .qins file, -o FOLDER or -o MODEL.onnx)");
     qins_look look;
-    if (qins_look_at(settings->hf_dir, &look, QINS_BAD_MODEL, error) != QINS_OK) return error->status;
-    settings->exports = look.kind == QINS_REGULAR || look.kind == QINS_SPECIAL;
-    settings->is_onnx = settings->output != NULL && qins_is_onnx_name(settings->output);
-    if (settings->exports) {
-        check_export(settings, given, error);
+    if (qins_look_at(options->hf_dir, &look, QINS_BAD_MODEL, error) != QINS_OK) return error->status;
+    options->exports = look.kind == QINS_REGULAR || look.kind == QINS_SPECIAL;
+    options->is_onnx = options->output != NULL && qins_is_onnx_name(options->output);
+    if (options->exports) {
+        check_export(options, given, error);
         return error->status;
     }
-    if (settings->is_onnx)
+    if (options->is_onnx)
         return qins_fail(error, QINS_USAGE,
                          "an ONNX model is made from a .qins file; convert %s to one first (-o MODEL.qins)",
-                         settings->hf_dir);
-    if (settings->convert.plan_bits > 0 && settings->convert.weight_type != QINS_TYPE_COUNT)
+                         options->hf_dir);
+    if (options->convert.plan_bits > 0 && options->convert.weight_type != QINS_TYPE_COUNT)
         return qins_fail(error, QINS_USAGE, "--type and --plan-bits exclude each other; give one of them");
-    if (settings->convert.weight_type == QINS_TYPE_COUNT) settings->convert.weight_type = QINS_QINS8;
-    if (settings->convert.calibrate == NULL && settings->convert.calibrate_tokens > 0)
+    if (options->convert.weight_type == QINS_TYPE_COUNT) options->convert.weight_type = QINS_QINS8;
+    if (options->convert.calibrate == NULL && options->convert.calibrate_tokens > 0)
         return qins_fail(error, QINS_USAGE,
                          "--calibrate-tokens says how much of --calibrate's text to use; give that, too");
-    if (settings->convert.calibrate == NULL && settings->convert.calibrate_search)
+    if (options->convert.calibrate == NULL && options->convert.calibrate_search)
         return qins_fail(error, QINS_USAGE, "--calibrate-method says how to use --calibrate's text; give that, too");
-    if (settings->convert.calibrate_tokens == 0) settings->convert.calibrate_tokens = CALIBRATION_TOKENS;
+    if (options->convert.calibrate_tokens == 0) options->convert.calibrate_tokens = CALIBRATION_TOKENS;
     return QINS_OK;
 }
 
@@ -140,11 +139,11 @@ void qins_convert_print_help(void) {
            "Converts a Hugging Face folder of a Phi3ForCausalLM model, also in the form of Llama or Mistral\n"
            "(config.json, safetensors, tokenizer.json), to one file for qinsrun; and back, with the weights that\n"
            "its codes stand for; or to an ONNX model, with the codes and the operators that decode them.\n\n");
-    qins_arguments_print(&arguments, ONE, false, stdout);
+    qins_option_table_print(&table, ONE, false, stdout);
     printf("\nExit codes: 0 success, 1 failure (such as a full disk), 2 wrong usage, 3 bad checkpoint, 130 "
            "interrupted.\n");
 }
 
 void qins_convert_list_options(void) {
-    qins_arguments_list(&arguments, ONE, stdout);
+    qins_option_table_list(&table, ONE, stdout);
 }

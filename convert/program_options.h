@@ -1,10 +1,10 @@
 // Command line of qinsconvert.
-#ifndef QINS_CONVERT_SETTINGS_H
-#define QINS_CONVERT_SETTINGS_H
+#ifndef QINS_CONVERT_PROGRAM_OPTIONS_H
+#define QINS_CONVERT_PROGRAM_OPTIONS_H
 
 #include "convert/convert.h"
 
-typedef struct qins_convert_settings {
+typedef struct qins_program_options {
     const char *hf_dir; // the folder to convert, or the .qins file to write out again
     bool exports;       // the latter
     bool is_onnx;       // the output's name is that of an ONNX model
@@ -15,10 +15,10 @@ typedef struct qins_convert_settings {
     bool verbose, quiet;
     bool help, list_options, version; // nothing else was asked for
     qins_convert_options convert;
-} qins_convert_settings;
+} qins_program_options;
 
 // Parse argv[1..]. QINS_USAGE and a message when something is wrong or missing.
-qins_status qins_convert_settings_parse(qins_convert_settings *settings, int argc, char **argv, qins_error *error);
+qins_status qins_program_options_parse(qins_program_options *options, int argc, char **argv, qins_error *error);
 
 // What --help and --list-options print.
 void qins_convert_print_help(void);
