@@ -4,9 +4,10 @@
     compare_shapes.py [--build DIR] [NAME ...]     (default: all of SHAPES)
 
 A checkpoint in BF16 is written, converted with --type bf16, which changes no weight, and opened by libqins with keys and values
-in FP32. Logits are compared after each of the first tokens, as one prompt and token by token; and, where LongRoPE's factors
-switch, after the last two tokens with the short and the first two with the long ones. Prints the largest difference, as a share
-of the range of the logits, and exits with 1 where it exceeds LIMIT. Needs the modules of requirements.txt, a build (make),
+in FP32. Logits are compared after each of the first tokens, as one prompt and token by token; then, where LongRoPE's factors
+switch, after the last two tokens with the short and the first two with the long ones, and otherwise where a window of attention
+begins to leave out tokens, and much later. Prints the largest difference, as a share of the range of the logits, and exits with 1
+where it exceeds LIMIT. Needs the modules of requirements.txt, a build (make),
 16 GB of memory, and 7 GB of disk for temporary files."""
 import argparse
 import ctypes
@@ -27,14 +28,16 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 LIMIT = 1e-5    # of the range of the logits
 N_TOKENS = 12
 F32 = 0         # enum qins_type
+MINI = dict(hidden=3072, ffn=8192, heads=32, kv_heads=32, vocab_size=32064)
+LONG = dict(max_positions=131072, original=4096, short=[1.0] * 48, long=[1 + 0.97 * i + 0.01 * i * i for i in range(48)])
 SHAPES = {
+    "phi-3-mini-4k": MINI | dict(max_positions=4096, sliding_window=2047),
+    "phi-3.5-mini": MINI | LONG,
     "phi-3-medium": dict(hidden=5120, ffn=17920, heads=40, kv_heads=10, vocab_size=32064, max_positions=4096,
                          sliding_window=2047),
     "phi-4": dict(hidden=5120, ffn=17920, heads=40, kv_heads=10, vocab_size=100352, max_positions=16384,
                   rope_theta=250000.0),
-    "phi-4-mini": dict(hidden=3072, ffn=8192, heads=24, kv_heads=8, vocab_size=200064, max_positions=131072,
-                       original=4096, short=[1.0] * 48, long=[1 + 0.97 * i + 0.01 * i * i for i in range(48)],
-                       partial_rotary_factor=0.75, tie_word_embeddings=True),
+    "phi-4-mini": MINI | LONG | dict(heads=24, kv_heads=8, vocab_size=200064, partial_rotary_factor=0.75, tie_word_embeddings=True),
 }
 
 
@@ -92,10 +95,11 @@ class Session:
         self.library.qins_session_free(self.session)
 
 
-def reference_logits(model, ids, keep):
-    """[keep, vocab]: the last rows of one forward call over the whole sequence."""
+def reference_logits(model, ids, lengths):
+    """{length: logits after so many tokens}, of one forward call over as many ids as the last length."""
     with torch.no_grad():
-        return model(torch.tensor([ids]), use_cache=False, logits_to_keep=keep).logits[0].numpy()
+        rows = model(torch.tensor([ids[:lengths[-1]]]), use_cache=False, logits_to_keep=torch.tensor(lengths) - 1).logits[0]
+    return dict(zip(lengths, rows.numpy()))
 
 
 # --- the comparison ---
@@ -104,15 +108,20 @@ def difference(found, expected):
     return float(numpy.abs(found - expected).max() / numpy.ptp(expected))
 
 
+def edges(shape):
+    """Lists of lengths, each of which transformers computes with the same factors of LongRoPE."""
+    original, window = shape.get("original"), shape.get("sliding_window")
+    if original: return [[original - 1, original], [original + 1, original + 2]]
+    return [[window - 1, window, window + 1, window + 2, window + 853]] if window else []
+
+
 def compare(library, folder, model, shape):
-    original = shape.get("original", 0)
-    n_ctx = max(N_TOKENS, original + 2)
+    calls = [list(range(1, N_TOKENS + 1))] + edges(shape)
+    n_ctx = calls[-1][-1]
     ids = numpy.random.default_rng(1).integers(3, shape["vocab_size"], n_ctx).tolist()
     reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    expected = {n + 1: row for n, row in enumerate(reference_logits(reference, ids[:N_TOKENS], N_TOKENS))}
-    if original > 0:
-        for length in (original, original + 2):
-            expected |= zip((length - 1, length), reference_logits(reference, ids[:length], 2))
+    expected = {}
+    for lengths in calls: expected |= reference_logits(reference, ids, lengths)
     del reference
     session = Session(library, model, n_ctx, shape["vocab_size"])
     worst = {"prompt": difference(session.logits(ids[:N_TOKENS]), expected[N_TOKENS])}
