@@ -74,7 +74,6 @@ static bool may_follow(const pipeline *steps, size_t at, pipeline_role role) {
     case STEP_DROP:
         return before == 0;
     case STEP_REPLACE:
-        return before == 0 || before == STEP_DROP || before == STEP_REPLACE;
     case STEP_BYTE_FALLBACK:
         return before == 0 || before == STEP_DROP || before == STEP_REPLACE;
     case STEP_STRIP:

@@ -132,8 +132,8 @@ static size_t skip_ending_low(const scanner *scan, size_t at) {
 }
 
 static size_t end_o200k(const scanner *scan, size_t at) {
-    size_t lead = skip_lead(scan, at), end = lead;
-    end = skip_ending_low(scan, lead);
+    const size_t lead = skip_lead(scan, at);
+    size_t end = skip_ending_low(scan, lead);
     if (end == lead) end = lead > at ? skip_ending_low(scan, at) : at;
     if (end == at) { // A+C*, where no C can follow
         end = skip_all(scan, lead, upper_case);
