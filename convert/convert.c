@@ -102,12 +102,18 @@ static qins_tokenizer *read_tokenizer(struct conversion *conversion, const qins_
     }
     size_t size;
     char *json = qins_hf_read(&conversion->folder, name, MAX_TOKENIZER_BYTES, &size, error);
-    const char *notice = NULL;
-    qins_tokenizer *tokenizer = json == NULL ? NULL : qins_tokenizer_from_hf(json, size, &notice, error);
+    qins_tokenizer_cut cut = {.n_rows = config->vocab_size};
+    qins_tokenizer *tokenizer = json == NULL ? NULL : qins_tokenizer_from_hf(json, size, &cut, error);
     if (json != NULL) qins_error_context(error, "%s/%s", conversion->folder.path, name);
     free(json);
     if (tokenizer == NULL) return NULL;
-    if (notice != NULL) qins_problems_warn(&conversion->problems, "%s: %s", name, notice);
+    if (cut.notice != NULL) qins_problems_warn(&conversion->problems, "%s: %s", name, cut.notice);
+    if (cut.n_added > 0)
+        qins_problems_warn(
+            &conversion->problems,
+            "%s: the last %zu of the added tokens have ids beyond the model's vocabulary of %zu rows, and "
+            "are left out: texts that contain them are encoded without them",
+            name, cut.n_added, config->vocab_size);
     check_vocabulary(conversion, tokenizer, name, config->vocab_size, error);
     if (error->status == QINS_OK)
         qins_tokenizer_pack(tokenizer, &conversion->tokenizer, &conversion->tokenizer_bytes, error);

@@ -347,14 +347,41 @@ Test(hf_tokenizer, leaves_truncation_and_padding_out_with_a_notice) {
     for (size_t i = 0; i < 2; i++) {
         char *changed = replaced(json, settings[i][0], settings[i][1]);
         qins_error error = {0};
-        const char *notice = NULL;
-        qins_tokenizer *tokenizer = qins_tokenizer_from_hf(changed, strlen(changed), &notice, &error);
+        qins_tokenizer_cut cut = {0};
+        qins_tokenizer *tokenizer = qins_tokenizer_from_hf(changed, strlen(changed), &cut, &error);
         cr_assert_not_null(tokenizer, "%s", error.message);
-        cr_assert(notice != NULL && strstr(notice, settings[i][2]) == notice);
+        cr_assert(cut.notice != NULL && strstr(cut.notice, settings[i][2]) == cut.notice);
         expect_same(json, changed);
         qins_tokenizer_free(tokenizer);
         free(changed);
     }
+    free(json);
+}
+
+// A fine-tune that was given a token for padding, and no row for it, works as long as the token is not used.
+Test(hf_tokenizer, leaves_out_added_tokens_that_the_model_has_no_rows_for) {
+    size_t size;
+    char *json = support_read("tests/data/tokenizer_bytes.json", &size), more[512];
+    qins_error error = {0};
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, size, NULL, &error);
+    const size_t n_rows = qins_tokenizer_vocab_size(tokenizer);
+    qins_tokenizer_free(tokenizer);
+    snprintf(more, sizeof more,
+             ",{\"id\":%zu,\"content\":\"[PAD]\",\"special\":true},{\"id\":%zu,\"content\":\"[SEP]\"}], "
+             "\"normalizer\":",
+             n_rows, n_rows + 1);
+    char *changed = replaced(json, "\n],\n\"normalizer\":", more);
+    const size_t rows[] = {0, n_rows + 2, n_rows + 1, n_rows}, left_out[] = {0, 0, 1, 2};
+    for (size_t i = 0; i < 4; i++) {
+        qins_tokenizer_cut cut = {.n_rows = rows[i]};
+        tokenizer = qins_tokenizer_from_hf(changed, strlen(changed), &cut, &error);
+        cr_assert_not_null(tokenizer, "%s", error.message);
+        cr_expect_eq(cut.n_added, left_out[i]);
+        cr_expect_eq(qins_tokenizer_vocab_size(tokenizer), n_rows + 2 - left_out[i]);
+        cr_expect_eq(qins_tokenizer_added_id(tokenizer, "[PAD]"), left_out[i] == 2 ? -1 : (int32_t)n_rows);
+        qins_tokenizer_free(tokenizer);
+    }
+    free(changed);
     free(json);
 }
 

@@ -14,6 +14,7 @@ typedef struct hf_vocabulary {
     size_t n_ids, text_capacity, flag_capacity;
     size_t n_model; // tokens of model.vocab
     int64_t max_added;
+    size_t n_rows, n_left_out; // of qins_tokenizer_cut
 } hf_vocabulary;
 
 // --- vocabulary ---
@@ -93,10 +94,14 @@ static qins_status read_added_token(const qins_json *item, hf_vocabulary *vocabu
     if (content[0] == '\0') hf_refuse(item, "added_tokens", "its content is empty", error);
     if (error->status != QINS_OK) return qins_error_context(error, "added token \"%.80s\"", content);
     if (check_added_id(vocabulary, content, id, error) != QINS_OK) return error->status;
+    if (id > vocabulary->max_added) vocabulary->max_added = id;
+    if ((size_t)id >= vocabulary->n_rows && (size_t)id >= vocabulary->n_ids) {
+        vocabulary->n_left_out++;
+        return QINS_OK;
+    }
     if (make_room(vocabulary, (size_t)id + 1, error) != QINS_OK) return error->status;
     vocabulary->texts[id] = content;
     vocabulary->flags[id] |= flags;
-    if (id > vocabulary->max_added) vocabulary->max_added = id;
     return QINS_OK;
 }
 
@@ -127,14 +132,15 @@ static qins_status lay_out(const hf_vocabulary *vocabulary, qins_tokenizer *toke
     return error->status;
 }
 
-static qins_status read_tokens(const qins_json *root, const qins_json *model, qins_tokenizer *tokenizer,
-                               qins_error *error) {
-    hf_vocabulary vocabulary = {0};
+static qins_status read_tokens(const qins_json *root, const qins_json *model, qins_tokenizer_cut *cut,
+                               qins_tokenizer *tokenizer, qins_error *error) {
+    hf_vocabulary vocabulary = {.n_rows = cut->n_rows > 0 ? cut->n_rows : SIZE_MAX};
     if (read_vocab(qins_json_get(model, "vocab"), &vocabulary, error) == QINS_OK &&
         read_added(qins_json_get(root, "added_tokens"), &vocabulary, error) == QINS_OK)
         lay_out(&vocabulary, tokenizer, error);
     free(vocabulary.texts);
     free(vocabulary.flags);
+    cut->n_added = vocabulary.n_left_out;
     return error->status;
 }
 
@@ -233,7 +239,8 @@ static qins_status read_options(const qins_json *model, qins_tokenizer *tokenize
     return error->status;
 }
 
-static qins_status read_root(const qins_json *root, qins_tokenizer *tokenizer, qins_error *error) {
+static qins_status read_root(const qins_json *root, qins_tokenizer_cut *cut, qins_tokenizer *tokenizer,
+                             qins_error *error) {
     static const char *const members[] = {"version",       "truncation",     "padding", "added_tokens", "normalizer",
                                           "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
     const qins_json *model = qins_json_get(root, "model");
@@ -242,7 +249,7 @@ static qins_status read_root(const qins_json *root, qins_tokenizer *tokenizer, q
     if (qins_json_get(root, "version") != NULL) hf_check_text(root, "version", "1.0", "version", error);
     if (check_model(model, error) != QINS_OK || hf_read_pipeline(root, tokenizer, error) != QINS_OK)
         return error->status;
-    if (read_tokens(root, model, tokenizer, error) != QINS_OK) return error->status;
+    if (read_tokens(root, model, cut, tokenizer, error) != QINS_OK) return error->status;
     if (tokenizer_index_pieces(tokenizer, error) != QINS_OK) return error->status;
     if (read_options(model, tokenizer, error) != QINS_OK) return error->status;
     if (read_merges(qins_json_get(model, "merges"), tokenizer, error) != QINS_OK) return error->status;
@@ -259,17 +266,19 @@ static const char *leftovers(const qins_json *root) {
     return padding ? "its setting for padding is left out: texts are encoded as they are" : NULL;
 }
 
-qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, const char **notice, qins_error *error) {
-    if (notice != NULL) *notice = NULL;
+qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_tokenizer_cut *cut, qins_error *error) {
+    qins_tokenizer_cut none = {0};
+    if (cut == NULL) cut = &none;
+    *cut = (qins_tokenizer_cut){.n_rows = cut->n_rows};
     if (error->status != QINS_OK) return NULL;
     qins_json *root = qins_json_parse(json, size, QINS_BAD_MODEL, error);
     if (root == NULL) return NULL;
     qins_tokenizer *tokenizer = tokenizer_create(error);
-    if (tokenizer != NULL && read_root(root, tokenizer, error) != QINS_OK) {
+    if (tokenizer != NULL && read_root(root, cut, tokenizer, error) != QINS_OK) {
         qins_tokenizer_free(tokenizer);
         tokenizer = NULL;
     }
-    if (tokenizer != NULL && notice != NULL) *notice = leftovers(root);
+    if (tokenizer != NULL) cut->notice = leftovers(root);
     qins_json_free(root);
     return tokenizer;
 }

@@ -12,10 +12,16 @@
 
 typedef struct qins_tokenizer qins_tokenizer;
 
+// What is left out of a tokenizer.json.
+typedef struct qins_tokenizer_cut {
+    size_t n_rows;      // in: the model's. Added tokens with ids from here on have no embedding. 0: none is left out
+    size_t n_added;     // out: how many are
+    const char *notice; // out: a clause on what else is, NULL for nothing
+} qins_tokenizer_cut;
+
 // Read a Hugging Face tokenizer.json (json of `size` bytes). Variants that are not understood are refused by name: NULL
-// and an error (QINS_BAD_MODEL). *notice (which may be NULL): a clause on what the file holds and is left out, NULL for
-// nothing. Release with qins_tokenizer_free.
-qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, const char **notice, qins_error *error);
+// and an error (QINS_BAD_MODEL). `cut` may be NULL: no token is left out. Release with qins_tokenizer_free.
+qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_tokenizer_cut *cut, qins_error *error);
 
 // The same tokenizer as a tokenizer.json, from which Hugging Face and qins_tokenizer_from_hf read it again: what that
 // packs to is what this packs to. *json is NUL-terminated, released with free().

@@ -116,6 +116,16 @@ if command -v "$python" >/dev/null; then
     pieces=$("$run" info -m "$demo" | sed -nE 's/^tokenizer  ([0-9]+) ids.*/\1/p')
     with_rows padded $((pieces + 200))
     unsaid "a vocabulary filled up to a round number" "$tmp/padded"
+    with_rows extended $((pieces + 1))
+    "$python" - "$tmp/extended/tokenizer.json" "$pieces" <<'P'
+import json, sys
+path, n = sys.argv[1], int(sys.argv[2])
+tokenizer = json.load(open(path))
+tokenizer["added_tokens"] += [{"id": n + i, "content": text, "special": True} for i, text in enumerate(("[SEP]", "[PAD]"))]
+json.dump(tokenizer, open(path, "w"))
+P
+    said "a token that the model has no row for" "the last 1 of the added tokens have ids beyond the model's vocabulary of $((pieces + 1)) rows" "$tmp/extended"
+    equal "its text is encoded without it" "$("$run" tokenize -m "$demo" -p 'a [PAD]')" "$("$run" tokenize -m "$tmp/m.qins" -p 'a [PAD]')"
     with_rows wide 2000
     said "another model's tokenizer" "of the model's 2000 ids have no text in tokenizer.json" "$tmp/wide"
     expect "another model's tokenizer, when opened" 0 "of the model's 2000 ids have no text" "$run" -m "$tmp/m.qins" -p hi -n 1
