@@ -175,7 +175,7 @@ static void embed(struct calibration *calibration) {
     model->network.weights.embedding = source;
 }
 
-static void run(struct calibration *calibration) {
+static void calibrate_layers(struct calibration *calibration) {
     const qins_header *header = calibration->model.header;
     const qins_tensor *last = &header->tensors[header->n_tensors - 1];
     embed(calibration);
@@ -195,7 +195,7 @@ qins_status qins_calibrate(qins_tensor_writer *tensors, const qins_calibration_t
                                "residual stream", error);
     if (error->status == QINS_OK && qins_blas_open(n_threads, error) == QINS_OK &&
         qins_reference_init(&calibration.model, header, tensors->rows, &sequences, n_threads, error) == QINS_OK)
-        run(&calibration);
+        calibrate_layers(&calibration);
     free_inputs(&calibration);
     free(calibration.x);
     qins_reference_free(&calibration.model);

@@ -175,7 +175,7 @@ static value count_to(struct graph *g, value n) {
     return qins_onnx_call(g->writer, (qins_onnx_node){.op = "Range", .inputs = {zero, op1(g, "Squeeze", n), one}});
 }
 
-// theta[rope_dim / 2] for a sequence of total[1] tokens.
+// theta[rope_dim / 2] for a sequence of total[1] tokens: qins_rope_set_for() as nodes.
 static value theta(struct graph *g, value total) {
     const value of_short = qins_onnx_floats(g->writer, g->rope.theta[QINS_ROPE_SHORT_SET], g->rope.half);
     if (g->config->rope == QINS_ROPE_PLAIN) return of_short;

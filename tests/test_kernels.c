@@ -211,7 +211,7 @@ Test(kernels, narrow_clamps_and_counts) {
 }
 
 // Values in the cache: every d tried is worse, and each code is the best or as good as the best one.
-Test(kernels, encode_values) {
+Test(kernels, encode_cached_qins8) {
     enum { N = 96 };
     for (uint64_t seed = 0; seed < 20; seed++) {
         test_random random = {seed};
@@ -219,7 +219,7 @@ Test(kernels, encode_values) {
         int8_t codes[N];
         uint16_t d;
         random_fill(&random, x, N);
-        qins_encode_values(&qins_kernels_scalar, codes, &d, x, N);
+        qins_encode_cached_qins8(&qins_kernels_scalar, codes, &d, x, N);
         const double scale = qins_f32_from_bf16(d);
         double error = 0, squares = 0;
         for (int i = 0; i < N; i++) {
@@ -234,9 +234,9 @@ Test(kernels, encode_values) {
     }
     int8_t codes[3];
     uint16_t d;
-    qins_encode_values(&qins_kernels_scalar, codes, &d, (float[]){0, 0, 0}, 3);
+    qins_encode_cached_qins8(&qins_kernels_scalar, codes, &d, (float[]){0, 0, 0}, 3);
     cr_expect(d == 0 && codes[0] == 0 && codes[2] == 0);
-    qins_encode_values(&qins_kernels_scalar, codes, &d, (float[]){1, NAN, 0}, 3);
+    qins_encode_cached_qins8(&qins_kernels_scalar, codes, &d, (float[]){1, NAN, 0}, 3);
     cr_expect(isnan(qins_f32_from_bf16(d)));
 }
 
@@ -253,7 +253,7 @@ static double error_of_scale(const float *x, double d, int scale) {
 }
 
 // Values in the cache in four bits: a scale byte is nearly as good as the best of all 256.
-Test(kernels, encode_nibbles) {
+Test(kernels, encode_cached_qins4) {
     enum { N = 96 };
     double error = 0, least = 0, squares = 0;
     for (uint64_t seed = 0; seed < 40; seed++) {
@@ -262,7 +262,7 @@ Test(kernels, encode_nibbles) {
         uint8_t bytes[N / QINS_BLOCK * QINS_NIBBLE_BYTES];
         uint16_t d;
         for (int i = 0; i < N; i++) x[i] = random_bell(&random);
-        qins_encode_nibbles(scalar_encoder(QINS_QINS4), bytes, &d, x, N);
+        qins_encode_cached_qins4(scalar_encoder(QINS_QINS4), bytes, &d, x, N);
         qins_kernels_scalar.widen[QINS_QINS4](v, bytes, N);
         const double scale = (double)qins_f32_from_bf16(d);
         for (int start = 0; start < N; start += QINS_BLOCK) {
@@ -285,13 +285,13 @@ Test(kernels, nibbles_of_what_is_not_a_block_or_not_a_number) {
     uint8_t bytes[QINS_NIBBLE_BYTES];
     float v[QINS_BLOCK];
     uint16_t d;
-    qins_encode_nibbles(encoder, bytes, &d, few, 3);
+    qins_encode_cached_qins4(encoder, bytes, &d, few, 3);
     qins_kernels_scalar.widen[QINS_QINS4](v, bytes, QINS_BLOCK);
     for (int i = 0; i < 3; i++) cr_expect_float_eq(qins_f32_from_bf16(d) * v[i], few[i], 0.2f);
-    qins_encode_nibbles(encoder, bytes, &d, (float[]){0, 0, 0}, 3);
+    qins_encode_cached_qins4(encoder, bytes, &d, (float[]){0, 0, 0}, 3);
     cr_expect_eq(d, 0);
     for (size_t i = 0; i < 3; i++) {
-        qins_encode_nibbles(encoder, bytes, &d, (float[]){1, bad[i], 0}, 3);
+        qins_encode_cached_qins4(encoder, bytes, &d, (float[]){1, bad[i], 0}, 3);
         cr_expect(isnan(qins_f32_from_bf16(d)));
     }
 }

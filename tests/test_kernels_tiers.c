@@ -284,18 +284,18 @@ static void check_vector_size(const test_tier *tier, test_random *random, size_t
     int8_t *codes = guarded(&guards, n), *expected_codes = malloc(n);
     uint16_t d, expected_d;
     cr_assert_not_null(expected_codes);
-    qins_encode_values(&tier->kernels, codes, &d, x, n);
-    qins_encode_values(&qins_kernels_scalar, expected_codes, &expected_d, x, n);
+    qins_encode_cached_qins8(&tier->kernels, codes, &d, x, n);
+    qins_encode_cached_qins8(&qins_kernels_scalar, expected_codes, &expected_d, x, n);
     cr_assert_eq(d, expected_d, "%s, kind %d", tier->name, kind);
-    expect_same_bytes("encode_values", tier->name, codes, expected_codes, n);
+    expect_same_bytes("encode_cached_qins8", tier->name, codes, expected_codes, n);
     static qins_encoder encoder;
     const size_t n_bytes = qins_values_bytes(QINS_QINS4, qins_round_up(n, QINS_BLOCK));
     uint8_t *nibbles = guarded(&guards, n_bytes), *expected_nibbles = guarded(&guards, n_bytes);
     if (encoder.kernels != &tier->kernels) qins_encoder_init(&encoder, &tier->kernels, QINS_QINS4);
-    qins_encode_nibbles(&encoder, nibbles, &d, x, n);
-    qins_encode_nibbles(scalar_encoder(QINS_QINS4), expected_nibbles, &expected_d, x, n);
+    qins_encode_cached_qins4(&encoder, nibbles, &d, x, n);
+    qins_encode_cached_qins4(scalar_encoder(QINS_QINS4), expected_nibbles, &expected_d, x, n);
     cr_assert_eq(d, expected_d, "%s, kind %d", tier->name, kind);
-    expect_same_bytes("encode_nibbles", tier->name, nibbles, expected_nibbles, n_bytes);
+    expect_same_bytes("encode_cached_qins4", tier->name, nibbles, expected_nibbles, n_bytes);
     free(expected_codes);
     guards_free(&guards);
 }

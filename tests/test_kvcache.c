@@ -62,7 +62,7 @@ static void round_trip(qins_type type, const float stored[DIM], float out[V_COLS
     float v[QINS_BLOCK];
     memset(out, 0, V_COLS * sizeof *out);
     if (type == QINS_QINS4) {
-        qins_encode_nibbles(scalar_encoder(type), nibbles, &d, stored, DIM);
+        qins_encode_cached_qins4(scalar_encoder(type), nibbles, &d, stored, DIM);
         qins_kernels_scalar.widen[type](v, nibbles, QINS_BLOCK);
         for (size_t i = 0; i < DIM; i++) {
             out[i] = qins_f32_from_bf16(d) * v[i];
@@ -70,7 +70,7 @@ static void round_trip(qins_type type, const float stored[DIM], float out[V_COLS
         }
         return;
     }
-    qins_encode_values(&qins_kernels_scalar, codes, &d, stored, DIM);
+    qins_encode_cached_qins8(&qins_kernels_scalar, codes, &d, stored, DIM);
     for (size_t i = 0; i < DIM; i++)
         out[i] = type == QINS_QINS8 ? qins_f32_from_bf16(d) * qins_t_value(codes[i])
                  : type == QINS_F16 ? qins_f32_from_f16(qins_f16_from_f32(stored[i]))

@@ -225,7 +225,7 @@ double qins_encode_row(const qins_encoder *encoder, const float *x, const float 
 
 enum { NAN_D = 0x7FC0 }; // bits of a BF16 that is NaN
 
-void qins_encode_values(const qins_kernels *kernels, int8_t *codes, uint16_t *d, const float *x, size_t n) {
+void qins_encode_cached_qins8(const qins_kernels *kernels, int8_t *codes, uint16_t *d, const float *x, size_t n) {
     const float magnitude = qins_largest_magnitude(x, n);
     const uint16_t first = *d = magnitude < INFINITY ? qins_smallest_scale(magnitude, (float)QINS_MAX_T) : NAN_D;
     memset(codes, 0, n);
@@ -240,7 +240,7 @@ void qins_encode_values(const qins_kernels *kernels, int8_t *codes, uint16_t *d,
     kernels->value_codes(codes, qins_f32_from_bf16(*d), x, n);
 }
 
-void qins_encode_nibbles(const qins_encoder *encoder, uint8_t *bytes, uint16_t *d, const float *x, size_t n) {
+void qins_encode_cached_qins4(const qins_encoder *encoder, uint8_t *bytes, uint16_t *d, const float *x, size_t n) {
     const float magnitude = qins_largest_magnitude(x, n);
     *d = magnitude < INFINITY ? qins_smallest_scale(magnitude, largest_v(QINS_QINS4)) : NAN_D;
     for (size_t start = 0; start < n; start += QINS_BLOCK, bytes += QINS_NIBBLE_BYTES) {

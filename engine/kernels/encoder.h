@@ -54,10 +54,10 @@ uint16_t qins_first_d(qins_type type, const float *x, size_t n);
 
 // Encode the values x[n] of one token and head for the cache: x is about d * T(s), for the best of a few d. d is NaN
 // where x is not finite.
-void qins_encode_values(const qins_kernels *kernels, int8_t *codes, uint16_t *d, const float *x, size_t n);
+void qins_encode_cached_qins8(const qins_kernels *kernels, int8_t *codes, uint16_t *d, const float *x, size_t n);
 
 // The same by an encoder to qins4, into [n / QINS_BLOCK][QINS_NIBBLE_BYTES] bytes, n rounded up to QINS_BLOCK: x is
 // about d * v, for the smallest d and the best of half the scale bytes. What rounds n up has no meaning.
-void qins_encode_nibbles(const qins_encoder *encoder, uint8_t *bytes, uint16_t *d, const float *x, size_t n);
+void qins_encode_cached_qins4(const qins_encoder *encoder, uint8_t *bytes, uint16_t *d, const float *x, size_t n);
 
 #endif

@@ -134,7 +134,7 @@ static size_t store_key(qins_kvcache *cache, size_t place, const float *k) {
     }
     if (cache->k_type == QINS_QINS8) {
         int8_t codes[QINS_MAX_HEAD_DIM];
-        qins_encode_values(cache->kernels, codes, &cache->k_scales[place], k, cache->head_dim);
+        qins_encode_cached_qins8(cache->kernels, codes, &cache->k_scales[place], k, cache->head_dim);
         for (size_t i = 0; i < cache->head_dim; i++) ((int8_t *)tile)[i * QINS_PANEL + lane] = codes[i];
         return 0;
     }
@@ -151,9 +151,9 @@ static size_t store_value(qins_kvcache *cache, size_t place, const float *v) {
     if (cache->v_type == QINS_F32)
         memcpy(row, v, n * sizeof *v);
     else if (cache->v_type == QINS_QINS8)
-        qins_encode_values(cache->kernels, row, &cache->v_scales[place], v, n);
+        qins_encode_cached_qins8(cache->kernels, row, &cache->v_scales[place], v, n);
     else if (cache->v_type == QINS_QINS4)
-        qins_encode_nibbles(cache->v_encoder, row, &cache->v_scales[place], v, n);
+        qins_encode_cached_qins4(cache->v_encoder, row, &cache->v_scales[place], v, n);
     return 0;
 }
 

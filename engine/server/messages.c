@@ -2,7 +2,7 @@
 #include "engine/server/messages.h"
 
 #include "engine/base/memory.h"
-#include "engine/server/fields.h"
+#include "engine/server/request_fields.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-// The messages of a chat request. For fields.c.
+// The messages of a chat request. For request_fields.c.
 #ifndef QINS_SERVER_MESSAGES_H
 #define QINS_SERVER_MESSAGES_H
 

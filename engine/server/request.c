@@ -3,7 +3,7 @@
 
 #include "engine/base/memory.h"
 #include "engine/base/utf8.h"
-#include "engine/server/fields.h"
+#include "engine/server/request_fields.h"
 
 #include <stdlib.h>
 #include <string.h>

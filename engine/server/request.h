@@ -1,5 +1,6 @@
 // Requests for a reply: OpenAI's JSON, read strictly. An unknown field or value is refused by name: nothing is ignored.
-// http.c collects a body, request.c parses it, fields.c has a row for each field, messages.c reads a chat's messages.
+// http.c collects a body, request.c parses it, request_fields.c has a row for each field, messages.c reads a chat's
+// messages.
 #ifndef QINS_SERVER_REQUEST_H
 #define QINS_SERVER_REQUEST_H
 

@@ -304,7 +304,7 @@ def render(text, conversation, tokens, reply=True):
 
 
 def tokenizers():
-    """By the white space that tokens swallow; tests/test_chat.c makes the same changes."""
+    """By the white space that tokens swallow; tests/test_tokenizer_chat.c makes the same changes."""
     text = (DATA / "demo" / "tokenizer.json").read_text("utf-8")
     for old, new in (("<|placeholder1|>", "<|im_start|>"), ("<|placeholder2|>", "<|im_end|>"), ("<|placeholder3|>", "<|im_sep|>")):
         text = text.replace(old, new)

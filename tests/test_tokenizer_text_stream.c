@@ -61,7 +61,7 @@ static void check_golden(const qins_json *line, size_t number, void *context) {
     run->count++;
 }
 
-Test(text_stream, equals_hugging_face) {
+Test(tokenizer_text_stream, equals_hugging_face) {
     for (const char *const *name = support_kinds; *name != NULL; name++) {
         qins_tokenizer *tokenizer = support_tokenizer(*name);
         golden_run run = {.name = *name, .tokenizer = tokenizer};
@@ -84,7 +84,7 @@ static void check_vector(const qins_json *line, size_t number, void *context) {
     qins_ids_free(&ids);
 }
 
-Test(text_stream, equals_hugging_face_with_phi35) {
+Test(tokenizer_text_stream, equals_hugging_face_with_phi35) {
     qins_tokenizer *tokenizer = support_tokenizer_at(support_data_path("phi35/tokenizer.json"));
     cr_assert_eq(support_each_line(support_data_path("phi35/decode-cases.jsonl"), check_vector, tokenizer), 100);
     qins_tokenizer_free(tokenizer);
@@ -173,7 +173,7 @@ static void check_cuts(const qins_json *line, size_t number, void *context) {
     qins_ids_free(&ids);
 }
 
-Test(text_stream, continues_another) {
+Test(tokenizer_text_stream, continues_another) {
     size_t n_other = 0;
     for (const char *const *name = support_kinds; *name != NULL; name++) {
         qins_tokenizer *tokenizer = support_tokenizer(*name);
@@ -195,7 +195,7 @@ static int32_t only_id(const qins_tokenizer *tokenizer, const char *text) {
     return id;
 }
 
-Test(text_stream, holds_bytes_back_until_their_run_ends) {
+Test(tokenizer_text_stream, holds_bytes_back_until_their_run_ends) {
     qins_tokenizer *tokenizer = support_tokenizer("bytes");
     qins_error error = {0};
     qins_text_stream *stream = qins_text_stream_create(tokenizer, true, &error);

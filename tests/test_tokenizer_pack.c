@@ -59,7 +59,7 @@ static void expect_hf_round_trip(const qins_tokenizer *tokenizer, const char *na
     free(again);
 }
 
-Test(pack, comes_back_unchanged_from_tokenizer_json) {
+Test(tokenizer_pack, comes_back_unchanged_from_tokenizer_json) {
     for (const char *const *name = support_kinds; *name != NULL; name++) {
         qins_tokenizer *tokenizer = support_tokenizer(*name);
         expect_hf_round_trip(tokenizer, *name);
@@ -70,13 +70,13 @@ Test(pack, comes_back_unchanged_from_tokenizer_json) {
     qins_tokenizer_free(tokenizer);
 }
 
-Test(pack, comes_back_unchanged_from_tokenizer_json_with_phi35) {
+Test(tokenizer_pack, comes_back_unchanged_from_tokenizer_json_with_phi35) {
     qins_tokenizer *tokenizer = support_tokenizer_at(support_data_path("phi35/tokenizer.json"));
     expect_hf_round_trip(tokenizer, "phi35");
     qins_tokenizer_free(tokenizer);
 }
 
-Test(pack, comes_back_unchanged) {
+Test(tokenizer_pack, comes_back_unchanged) {
     for (const char *const *name = support_kinds; *name != NULL; name++) {
         qins_tokenizer *tokenizer = support_tokenizer(*name);
         expect_round_trip(tokenizer);
@@ -84,13 +84,13 @@ Test(pack, comes_back_unchanged) {
     }
 }
 
-Test(pack, comes_back_unchanged_with_phi35) {
+Test(tokenizer_pack, comes_back_unchanged_with_phi35) {
     qins_tokenizer *tokenizer = support_tokenizer_at(support_data_path("phi35/tokenizer.json"));
     expect_round_trip(tokenizer);
     qins_tokenizer_free(tokenizer);
 }
 
-Test(pack, unpacked_tokenizer_encodes_and_decodes) {
+Test(tokenizer_pack, unpacked_tokenizer_encodes_and_decodes) {
     qins_error error = {0};
     size_t size;
     uint8_t *data = packed("bytes", &size);
@@ -117,7 +117,7 @@ static uint64_t fnv(const uint8_t *data, size_t size) {
 }
 
 // Files of version 2 have these bytes: whoever changes them makes a new version.
-Test(pack, golden_bytes) {
+Test(tokenizer_pack, golden_bytes) {
     size_t size;
     uint8_t *data = packed("partial", &size);
     cr_assert_eq(size, 1006);
@@ -125,7 +125,7 @@ Test(pack, golden_bytes) {
     free(data);
 }
 
-Test(pack, every_truncation_is_refused) {
+Test(tokenizer_pack, every_truncation_is_refused) {
     size_t size;
     uint8_t *data = packed("partial", &size);
     for (size_t shorter = 0; shorter < size; shorter++) {
@@ -137,7 +137,7 @@ Test(pack, every_truncation_is_refused) {
     free(data);
 }
 
-Test(pack, one_extra_byte_is_refused) {
+Test(tokenizer_pack, one_extra_byte_is_refused) {
     size_t size;
     uint8_t *data = packed("partial", &size);
     uint8_t *longer = malloc(size + 1);
@@ -151,7 +151,7 @@ Test(pack, one_extra_byte_is_refused) {
 }
 
 // A damaged section is refused or is another tokenizer that packs to the same damaged bytes and can be used.
-Test(pack, flipped_bits_do_no_harm) {
+Test(tokenizer_pack, flipped_bits_do_no_harm) {
     const char text[] = "the hello<|end|> <s>\n\xC3\x9F\xF0\x9F\x98\x80 ing<|user|>Q";
     size_t size, refused = 0;
     uint8_t *data = packed("partial", &size);
@@ -183,7 +183,7 @@ static void put_u32(uint8_t *data, size_t offset, uint32_t value) {
     for (size_t i = 0; i < 4; i++) data[offset + i] = (uint8_t)(value >> (8 * i));
 }
 
-Test(pack, wrong_fields_are_refused_by_name) {
+Test(tokenizer_pack, wrong_fields_are_refused_by_name) {
     static const struct {
         size_t offset;
         uint32_t value;
@@ -227,7 +227,7 @@ Test(pack, wrong_fields_are_refused_by_name) {
 }
 
 // A section with one id more, which has no token: a second spelling of the same tokenizer.
-Test(pack, an_id_too_many_is_refused) {
+Test(tokenizer_pack, an_id_too_many_is_refused) {
     size_t size;
     uint8_t *data = packed("partial", &size);
     uint32_t n_ids = data[8] | (uint32_t)data[9] << 8, n_added = data[12];

@@ -42,7 +42,7 @@ static void symbols_plainly(const qins_tokenizer *tokenizer, const char *text, q
     }
 }
 
-Test(bpe, equals_the_plain_algorithm_on_random_texts) {
+Test(tokenizer_bpe, equals_the_plain_algorithm_on_random_texts) {
     static const char letters[] = "etaoinshr l  aahee<>dl";
     qins_tokenizer *tokenizer = support_tokenizer("unk");
     qins_ids got = {0}, expected = {0};
@@ -86,7 +86,7 @@ static void expect_round_trip(const qins_tokenizer *tokenizer, const char *text,
 
 // A long text without a space, of spaces, of bytes, of what splitters scan again: would take hours if anything were
 // quadratic.
-Test(bpe, long_texts_round_trip, .timeout = 120) {
+Test(tokenizer_bpe, long_texts_round_trip, .timeout = 120) {
     static const char *const units[] = {"a",
                                         " ",
                                         "hello",

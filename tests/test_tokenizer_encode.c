@@ -35,7 +35,7 @@ static void check_golden(const qins_json *line, size_t number, void *context) {
     free(text);
 }
 
-Test(encode, equals_hugging_face) {
+Test(tokenizer_encode, equals_hugging_face) {
     for (const char *const *name = support_kinds; *name != NULL; name++) {
         qins_tokenizer *tokenizer = support_tokenizer(*name);
         golden_run run = {.name = *name, .tokenizer = tokenizer};
@@ -52,7 +52,7 @@ static void check_vector(const qins_json *line, size_t number, void *context) {
     free(text);
 }
 
-Test(encode, equals_hugging_face_with_phi35) {
+Test(tokenizer_encode, equals_hugging_face_with_phi35) {
     qins_tokenizer *tokenizer = support_tokenizer_at(support_data_path("phi35/tokenizer.json"));
     cr_assert_eq(support_each_line(support_data_path("phi35/tokenizer-cases.jsonl"), check_vector, tokenizer), 246);
     cr_assert_eq(qins_tokenizer_vocab_size(tokenizer), 32011);
@@ -86,15 +86,15 @@ static void expect_model_golden(const char *tokenizer_json, const char *golden_j
     qins_tokenizer_free(tokenizer);
 }
 
-Test(encode, equals_the_goldens_of_stories260k) {
+Test(tokenizer_encode, equals_the_goldens_of_stories260k) {
     expect_model_golden("models/stories260k-phi3/tokenizer.json", "models/stories260k-phi3/golden.jsonl");
 }
 
-Test(encode, equals_the_goldens_of_babyllama105) {
+Test(tokenizer_encode, equals_the_goldens_of_babyllama105) {
     expect_model_golden("models/babyllama105-phi3-f32/tokenizer.json", "models/babyllama105-phi3-f32/golden.jsonl");
 }
 
-Test(encode, appends_and_adds_prefix_and_suffix) {
+Test(tokenizer_encode, appends_and_adds_prefix_and_suffix) {
     qins_tokenizer *tokenizer = support_tokenizer("bytes");
     qins_error error = {0};
     qins_ids ids = {0};
@@ -109,7 +109,7 @@ Test(encode, appends_and_adds_prefix_and_suffix) {
 }
 
 // As plain text no added token comes out, whether it lies there, is made by merges ("<s" + ">") or is cut off.
-Test(encode, plain_text_gives_no_added_token) {
+Test(tokenizer_encode, plain_text_gives_no_added_token) {
     static const char *const texts[] = {
         "<s>",  "<|end|>", "x<|end|>x", "<unk>", "</s> ", "\n\n\t", "<|user|>\n<s>", "<|use", "hello<|assistant|>\n",
         "<<s>>"};
@@ -141,7 +141,7 @@ Test(encode, plain_text_gives_no_added_token) {
     }
 }
 
-Test(encode, plain_text_equals_parsed_text_without_added_tokens) {
+Test(tokenizer_encode, plain_text_equals_parsed_text_without_added_tokens) {
     qins_tokenizer *tokenizer = support_tokenizer("bytes");
     const char text[] = "the hello\n <there> \0 ing |end| \xE4\xB8\xAD <s \xF0\x9F\x98\x80";
     qins_error error = {0};
@@ -156,7 +156,7 @@ Test(encode, plain_text_equals_parsed_text_without_added_tokens) {
 }
 
 // No Hugging Face to compare with: a byte that is part of no character is its byte piece.
-Test(encode, bytes_that_are_not_utf8_become_byte_pieces) {
+Test(tokenizer_encode, bytes_that_are_not_utf8_become_byte_pieces) {
     qins_tokenizer *tokenizer = support_tokenizer("bytes");
     qins_error error = {0};
     qins_ids ids = {0};
@@ -168,7 +168,7 @@ Test(encode, bytes_that_are_not_utf8_become_byte_pieces) {
     qins_tokenizer_free(tokenizer);
 }
 
-Test(encode, refuses_a_text_that_is_too_long) {
+Test(tokenizer_encode, refuses_a_text_that_is_too_long) {
     qins_tokenizer *tokenizer = support_tokenizer("unk");
     qins_error error = {0};
     qins_ids ids = {0};

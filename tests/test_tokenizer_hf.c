@@ -1,5 +1,5 @@
 // hf_tokenizer.c, hf_pipeline.c, hf_pre_tokenizer.c, hf_post_processor.c, hf_check.c: what is refused, and that the
-// message names it. What is accepted is tested by the ids that come out (test_encode.c).
+// message names it. What is accepted is tested by the ids that come out (test_tokenizer_encode.c).
 #include "tests/tokenizer_support.h"
 
 #include <criterion/criterion.h>
@@ -139,7 +139,7 @@ static const struct {
     {"\"h e\"", "\"t h\"", "merges 0 and 1 are the same"},
 };
 
-Test(hf_tokenizer, refuses_what_it_does_not_implement) {
+Test(tokenizer_hf, refuses_what_it_does_not_implement) {
     size_t size;
     char *json = support_read("tests/data/tokenizer_bytes.json", &size);
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
@@ -151,7 +151,7 @@ Test(hf_tokenizer, refuses_what_it_does_not_implement) {
 }
 
 // Whole members of the wrong kind.
-Test(hf_tokenizer, refuses_members_of_the_wrong_kind) {
+Test(tokenizer_hf, refuses_members_of_the_wrong_kind) {
     static const char *const cases[][3] = {
         {"\"merges\":[]", "\"merges\":{}", "\"model.merges\" is {}"},
         {",\"merges\":[]", "", "\"model.merges\" is missing"},
@@ -180,7 +180,7 @@ Test(hf_tokenizer, refuses_members_of_the_wrong_kind) {
     }
 }
 
-Test(hf_tokenizer, refuses_a_token_that_is_too_long) {
+Test(tokenizer_hf, refuses_a_token_that_is_too_long) {
     static char token[1100] = "\"", long_token[1100];
     qins_error error = {0};
     memset(token + 1, 'a', 1024);
@@ -205,7 +205,7 @@ static char *with_added(size_t n) {
     return replaced(tiny, "\"model\":", text);
 }
 
-Test(hf_tokenizer, bounds_added_tokens) {
+Test(tokenizer_hf, bounds_added_tokens) {
     qins_error error = {0};
     char *json = with_added(256), *too_long = with_added(257);
     qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), NULL, &error);
@@ -227,7 +227,7 @@ Test(hf_tokenizer, bounds_added_tokens) {
 #define DOUBLES "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaa\"},"
 
 // Each step multiplies a text, and the next one what the last one made.
-Test(hf_tokenizer, bounds_what_steps_make_of_a_text) {
+Test(tokenizer_hf, bounds_what_steps_make_of_a_text) {
     char *json = replaced(tiny, "[{\"type\":\"Prepend\"", "[" DOUBLES DOUBLES "{\"type\":\"Prepend\"");
     qins_error error = {0};
     qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), NULL, &error);
@@ -252,7 +252,7 @@ static char *with_template(size_t n_items, size_t n_ids) {
     return json;
 }
 
-Test(hf_tokenizer, bounds_the_ids_of_a_template) {
+Test(tokenizer_hf, bounds_the_ids_of_a_template) {
     qins_error error = {0};
     char *json = with_template(8, 8);
     qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), NULL, &error);
@@ -273,7 +273,7 @@ Test(hf_tokenizer, bounds_the_ids_of_a_template) {
     }
 }
 
-Test(hf_tokenizer, refuses_what_is_no_json_and_other_documents) {
+Test(tokenizer_hf, refuses_what_is_no_json_and_other_documents) {
     expect_refused("", 0, "JSON");
     expect_refused("{", 1, "JSON");
     expect_refused("[]", 2, "\"tokenizer.json\" is []");
@@ -282,7 +282,7 @@ Test(hf_tokenizer, refuses_what_is_no_json_and_other_documents) {
     expect_refused("{\"a\0b\": 1}", 10, "U+0000 at byte 3");
 }
 
-Test(hf_tokenizer, refuses_every_truncation) {
+Test(tokenizer_hf, refuses_every_truncation) {
     size_t size;
     char *json = support_read("tests/data/tokenizer_unk.json", &size);
     while (size > 0 && json[size - 1] == '\n') size--;
@@ -314,7 +314,7 @@ static void expect_same(const char *json, const char *other) {
     free(data[1]);
 }
 
-Test(hf_tokenizer, takes_other_spellings_of_the_same) {
+Test(tokenizer_hf, takes_other_spellings_of_the_same) {
     static const char *const same[][2] = {
         {"\"h e\"", "[\"h\", \"e\"]"},
         {"\"continuing_subword_prefix\": null", "\"continuing_subword_prefix\": \"\""},
@@ -337,7 +337,7 @@ Test(hf_tokenizer, takes_other_spellings_of_the_same) {
 }
 
 // Settings for batches, as a fine-tune leaves them.
-Test(hf_tokenizer, leaves_truncation_and_padding_out_with_a_notice) {
+Test(tokenizer_hf, leaves_truncation_and_padding_out_with_a_notice) {
     static const char *const settings[][3] = {
         {"\"truncation\": null", "\"truncation\": {\"max_length\": 5}", "its setting for truncation is left out"},
         {"\"padding\": null", "\"padding\": {\"pad_id\": 3}", "its setting for padding is left out"},
@@ -359,7 +359,7 @@ Test(hf_tokenizer, leaves_truncation_and_padding_out_with_a_notice) {
 }
 
 // A fine-tune that was given a token for padding, and no row for it, works as long as the token is not used.
-Test(hf_tokenizer, leaves_out_added_tokens_that_the_model_has_no_rows_for) {
+Test(tokenizer_hf, leaves_out_added_tokens_that_the_model_has_no_rows_for) {
     size_t size;
     char *json = support_read("tests/data/tokenizer_bytes.json", &size), more[512];
     qins_error error = {0};
@@ -385,7 +385,7 @@ Test(hf_tokenizer, leaves_out_added_tokens_that_the_model_has_no_rows_for) {
     free(json);
 }
 
-Test(hf_tokenizer, takes_a_vocabulary_with_gaps) {
+Test(tokenizer_hf, takes_a_vocabulary_with_gaps) {
     qins_error error = {0};
     qins_ids ids = {0};
     size_t size;

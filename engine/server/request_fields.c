@@ -1,5 +1,5 @@
-// The fields of a request; see fields.h.
-#include "engine/server/fields.h"
+// The fields of a request; see request_fields.h.
+#include "engine/server/request_fields.h"
 
 #include "engine/base/memory.h"
 #include "engine/server/messages.h"

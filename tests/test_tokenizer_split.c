@@ -1,5 +1,5 @@
 // split.c, unicode_class.c and pipeline.c: words and classes, without a vocabulary. That the words are Hugging Face's
-// is tested by ids (test_encode.c, oracle/compare_tokenizers.py).
+// is tested by ids (test_tokenizer_encode.c, oracle/compare_tokenizers.py).
 #include "engine/base/utf8.h"
 #include "tokenizer/pipeline.h"
 #include "tokenizer/split.h"
@@ -21,7 +21,7 @@ static void expect_words(split_rule rule, const char *text, const char *expected
     cr_assert_str_eq(words, expected, "%s", text);
 }
 
-Test(split, ends_words_as_the_expressions_do) {
+Test(tokenizer_split, ends_words_as_the_expressions_do) {
     expect_words(SPLIT_GPT2, "I'll pay  $12.50\n\n now", "I|'ll| pay| | $|12|.|50|\n\n| now|");
     expect_words(SPLIT_GPT2, "I'LL", "I|'|LL|");
     expect_words(SPLIT_CL100K, "I'LL pay $12345!\r\n  \n x", "I|'LL| pay| $|123|45|!\r\n|  \n| x|");
@@ -39,7 +39,7 @@ Test(split, ends_words_as_the_expressions_do) {
                  "\xFF\xFE|ab| \xC3|"); // bytes that are not characters are signs
 }
 
-Test(unicode_class, knows_white_space_as_utf8_does) {
+Test(tokenizer_unicode_class, knows_white_space_as_utf8_does) {
     for (uint32_t c = 0; c < 0x110000; c++) {
         char text[4] = {(char)(0xF0 | c >> 18), (char)(0x80 | (c >> 12 & 63)), (char)(0x80 | (c >> 6 & 63)),
                         (char)(0x80 | (c & 63))};
@@ -56,7 +56,7 @@ Test(unicode_class, knows_white_space_as_utf8_does) {
     }
 }
 
-Test(unicode_class, is_of_unicode_16) {
+Test(tokenizer_unicode_class, is_of_unicode_16) {
     static const struct {
         uint32_t code_point;
         unicode_class class;
@@ -85,7 +85,7 @@ static void expect_run(const pipeline *steps, const char *text, bool at_start, c
     pipeline_words_free(&spare);
 }
 
-Test(pipeline, runs_steps_in_order) {
+Test(tokenizer_pipeline, runs_steps_in_order) {
     pipeline steps = {.n_steps = 3,
                       .steps = {{STEP_REPLACE, 0, 1, 1, " ", "_"},
                                 {STEP_PREPEND, PREPEND_START, 0, 1, "", "_"},
@@ -104,7 +104,7 @@ Test(pipeline, runs_steps_in_order) {
     expect_run(&gone, "aa", false, "");
 }
 
-Test(pipeline, knows_every_byte_character) {
+Test(tokenizer_pipeline, knows_every_byte_character) {
     for (uint32_t c = 0, next = 0; c < 0x200; c++) {
         const int byte = pipeline_byte_of(c);
         const char text[1] = {(char)byte};

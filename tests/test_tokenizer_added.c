@@ -35,7 +35,7 @@ static void expect_same_matches(const qins_tokenizer *tokenizer, const char *tex
     }
 }
 
-Test(added_tokens, are_found_leftmost_and_longest) {
+Test(tokenizer_added, are_found_leftmost_and_longest) {
     static const char *const parts[] = {"<|end|>",  "x",   "<|end|", "\n",     "\n\n\t", "<s>", "<",
                                         "<|user|>", "</s", "|>",     "<0x41>", "<|",     " ",   "<|endoftext|>",
                                         "<|endof",  "\xFF"};
@@ -55,7 +55,7 @@ Test(added_tokens, are_found_leftmost_and_longest) {
     }
 }
 
-Test(added_tokens, are_not_found_across_the_end) {
+Test(tokenizer_added, are_not_found_across_the_end) {
     qins_tokenizer *tokenizer = support_tokenizer("bytes");
     added_match match;
     for (size_t size = 0; size < 7; size++) cr_assert_not(added_find(&tokenizer->added[0], "<|end|>", size, 0, &match));

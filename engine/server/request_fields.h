@@ -1,6 +1,6 @@
 // The fields of a request, one row of a table for each. For request.c.
-#ifndef QINS_SERVER_FIELDS_H
-#define QINS_SERVER_FIELDS_H
+#ifndef QINS_SERVER_REQUEST_FIELDS_H
+#define QINS_SERVER_REQUEST_FIELDS_H
 
 #include "engine/server/request.h"
 
