@@ -30,6 +30,15 @@ appears() {
 seen() { # NAME COUNT TEXT
     if appears "$2" "$3"; then ok "$1"; else fail "$1" "no '$3' ($2 times) on: $(screen | grep -v '^$')"; fi
 }
+# Wait until the line editor has taken the line, so that Ctrl-C is a signal and no key.
+left_to_signals() {
+    local tty
+    tty=$(terminal display-message -p -t chat '#{pane_tty}')
+    for _ in $(seq 300); do
+        [[ $(stty -a -F "$tty") = *[!-]isig* ]] && return
+        sleep 0.1
+    done
+}
 # start COMMAND...: in a new terminal, whose settings are compared after the command.
 start() {
     terminal kill-server 2>/dev/null

@@ -69,6 +69,7 @@ say "/system $(seq 120 -1 1 | xargs)" # another one, of which nothing is in the 
 appears 2 'the system message is set'
 say "What?"
 appears 1 '^> What\?$'
+left_to_signals
 keys C-c
 seen "during a prompt" 1 'stopped before the reply began; the message is taken back'
 keys C-d
