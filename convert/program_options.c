@@ -32,47 +32,47 @@ static void set_plan_bits(void *values, const qins_given_option *given, qins_err
 #define FIELD(field) offsetof(qins_program_options, field)
 enum { ONE = 1 }; // qinsconvert has no commands: all rows are for the same one
 
-// 16,384 tokens take 6 GiB of memory at Phi-3.5's size; more take longer than they are worth.
+// 16,384 tokens take 6 GiB of memory at Phi-3.5's size; more are not worth the time.
 enum { MAX_THREADS = 1024, CALIBRATION_TOKENS = 4096, MAX_CALIBRATION_TOKENS = 16384 };
 
 static const char WEIGHTS[] = "Weights", TEXT[] = "Text", WORK[] = "Work", HELP[] = "Help";
 
 static const qins_option rows[] = {
     {WEIGHTS, 0, "type", "qins8|qins6|qins5|qins4|bf16|f32", ONE, true, qins_set_type, FIELD(convert.weight_type), 0, 0,
-     "of the layers' matrices (default: qins8)"},
+     "type of the layers' matrices (default: qins8)"},
     {WEIGHTS, 0, "lm-head", "bf16|qins8|qins6", ONE, true, qins_set_head_type, FIELD(convert), 0, 0,
-     "of the output matrix (default: qins6 with qins4 and qins5, qins8 with qins6, else 16 bits or f32)"},
+     "type of the output matrix (default: qins6 with qins4 and qins5, qins8 with qins6, else 16 bits or f32)"},
     {WEIGHTS, 0, "embedding", "bf16|qins8|qins6", ONE, true, qins_set_embedding_type, FIELD(convert), 0, 0,
-     "of the embedding (default: as in the checkpoint; one that is the output matrix, too, as that)"},
+     "type of the embedding (default: as in the checkpoint; if it is also the output matrix, as that)"},
     {WEIGHTS, 0, "plan-bits", "X", ONE, true, set_plan_bits, 0, 0, 0,
-     "instead: coded types that take X bits per weight on average"},
+     "instead of --type: coded types that take X bits per weight on average"},
     {WEIGHTS, 0, "tensor", "PATTERN=TYPE", ONE, true, qins_add_type_rule, FIELD(convert), 0, 0,
-     "of the tensors with such names, 'qkv' or '*.layers.0.*'; may be repeated"},
+     "type of the tensors with matching names, such as 'qkv' or '*.layers.0.*'; may be repeated"},
     {WEIGHTS, 0, "calibrate", "FILE", ONE, true, qins_set_text, FIELD(convert.calibrate), 0, 0,
      "choose codes that least change the model's output on this text; \"default\": the built-in one"},
     {WEIGHTS, 0, "calibrate-method", "feedback|search", ONE, true, set_method, FIELD(convert.calibrate_search), 0, 0,
-     "how: errors make up for each other (default), or only weigh by the inputs, in a fifth of the time"},
+     "how: error feedback between weights (default), or a search weighed by the inputs, in a fifth of the time"},
     {WEIGHTS, 0, "calibrate-tokens", "N", ONE, true, qins_set_count, FIELD(convert.calibrate_tokens), 1,
-     MAX_CALIBRATION_TOKENS, "tokens of it to use (default: 4096)"},
+     MAX_CALIBRATION_TOKENS, "tokens of that text to use (default: 4096)"},
     {WEIGHTS, 0, "lora", "DIR", ONE, true, qins_set_text, FIELD(convert.lora), 0, 0,
-     "merge this LoRA adapter (a folder that peft saved) before anything else"},
+     "merge this LoRA adapter (a folder saved by peft) before anything else"},
     {TEXT, 0, "chat-template", "phi3|phi4|phi4-mini|chatml|none", ONE, true, qins_set_choice,
-     FIELD(convert.chat_template), 0, 0, "format of conversations (default: what the checkpoint's template renders)"},
+     FIELD(convert.chat_template), 0, 0, "chat format (default: the one the checkpoint's template renders)"},
     {WORK, 'o', "output", "FILE", ONE, true, qins_set_text, FIELD(output), 0, 0,
-     "the file or folder to write; it appears when it is complete"},
+     "the file or folder to write; it appears only when it is complete"},
     {WORK, 't', "threads", "N", ONE, true, qins_set_count, FIELD(convert.n_threads), 1, MAX_THREADS,
      "threads (default: all available cores; the result is the same)"},
     {WORK, 0, "force", NULL, ONE, true, qins_set_switch, FIELD(force), 0, 0,
-     "replace the output even if it is not a .qins file, or is one of the files read; write into a folder in use"},
+     "replace the output even if it is not a .qins file or is an input file; write into a folder that is not empty"},
     {WORK, 0, "dry-run", NULL, ONE, true, qins_set_switch, FIELD(dry_run), 0, 0,
      "print each tensor's type, size and expected error, and write nothing"},
     {WORK, 'v', "verbose", NULL, ONE, true, qins_set_switch, FIELD(verbose), 0, 0, "report the sandbox in force"},
     {WORK, 0, "no-sandbox", NULL, ONE, true, qins_set_switch, FIELD(no_sandbox), 0, 0,
-     "do not limit what files and system calls the program may use"},
-    {WORK, 0, "quiet", NULL, ONE, true, qins_set_switch, FIELD(quiet), 0, 0, "no progress and no table"},
+     "do not restrict which files and system calls the program may use"},
+    {WORK, 0, "quiet", NULL, ONE, true, qins_set_switch, FIELD(quiet), 0, 0, "print no progress and no table"},
     {HELP, 'h', "help", NULL, ONE, true, qins_set_switch, FIELD(help), 0, 0, "this text"},
     {HELP, 0, "list-options", NULL, ONE, true, qins_set_switch, FIELD(list_options), 0, 0,
-     "spellings, values and help with tabs between them, for completion"},
+     "spellings, values and help, separated by tabs, for completion"},
     {HELP, 0, "version", NULL, ONE, true, qins_set_switch, FIELD(version), 0, 0, "the version"},
     {NULL, 0, NULL, "HF_DIR", ONE, false, set_folder, 0, 0, 0, NULL},
 };
@@ -81,7 +81,7 @@ _Static_assert(sizeof rows / sizeof rows[0] <= QINS_MAX_OPTIONS, "a place for ea
 
 static const qins_option_table table = {"qinsconvert", rows, sizeof rows / sizeof rows[0], NULL};
 
-// Where a .qins file is written out again there is nothing to choose but, for a folder, the type of its weights.
+// When a .qins file is exported, there is nothing to choose except, for a folder, the type of its weights.
 static void check_export(qins_program_options *options, const bool *given, qins_error *error) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const bool is_for_folders = rows[i].group == WEIGHTS || rows[i].group == TEXT;
@@ -136,9 +136,9 @@ void qins_convert_print_help(void) {
     printf("qinsconvert HF_DIR -o MODEL.qins [options]\n"
            "qinsconvert MODEL.qins -o HF_DIR [--type f32|bf16]\n"
            "qinsconvert MODEL.qins -o MODEL.onnx\n\n"
-           "Converts a Hugging Face folder of a Phi3ForCausalLM model, also in the form of Llama or Mistral\n"
-           "(config.json, safetensors, tokenizer.json), to one file for qinsrun; and back, with the weights that\n"
-           "its codes stand for; or to an ONNX model, with the codes and the operators that decode them.\n\n");
+           "Converts a Hugging Face folder of a Phi3ForCausalLM model, or of one in the form of Llama or Mistral\n"
+           "(config.json, safetensors, tokenizer.json), to one file for qinsrun. Converts that file back to a folder,\n"
+           "with the decoded weights, or to an ONNX model, with the codes and the operators that decode them.\n\n");
     qins_option_table_print(&table, ONE, false, stdout);
     printf("\nExit codes: 0 success, 1 failure (such as a full disk), 2 wrong usage, 3 bad checkpoint, 130 "
            "interrupted.\n");
