@@ -1,5 +1,5 @@
-// Which chat format a Jinja text is a spelling of, judged by what it renders: fixed conversations must come out as
-// tokenizer/chat.c renders them in that format.
+// Recognizes the chat format of a Jinja template by its output: it must render fixed conversations as tokenizer/chat.c
+// renders them in that format.
 #ifndef QINS_CONVERT_CHAT_RECOGNIZE_H
 #define QINS_CONVERT_CHAT_RECOGNIZE_H
 

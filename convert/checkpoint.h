@@ -1,5 +1,5 @@
 // The weights of a Hugging Face folder: one safetensors file or the shards of an index, opened, with one list of all
-// tensors under their plain names (names.h). Knows nothing of what the tensors mean.
+// tensors under their plain names (names.h). Knows nothing of the tensors' meaning.
 #ifndef QINS_CONVERT_CHECKPOINT_H
 #define QINS_CONVERT_CHECKPOINT_H
 
@@ -25,19 +25,19 @@ typedef struct qins_checkpoint {
     char *names; // owned, of the tensors
 } qins_checkpoint;
 
-// Open every file and check the headers and each other; what is merely wrong with single tensors or shards goes to
-// `problems`, as does a warning of an index that does not fit. Release with qins_checkpoint_close also after a failure.
+// Open every file and check the headers and each other; problems with single tensors or shards go to `problems`, as
+// does a warning about an index that does not match. Release with qins_checkpoint_close also after a failure.
 qins_status qins_checkpoint_open(qins_checkpoint *checkpoint, qins_hf_folder *folder, qins_problems *problems,
                                  qins_error *error);
 
-// The same for one file, which is there.
+// The same for one file, which must exist.
 qins_status qins_checkpoint_open_file(qins_checkpoint *checkpoint, qins_hf_folder *folder, const char *name,
                                       qins_problems *problems, qins_error *error);
 void qins_checkpoint_close(qins_checkpoint *checkpoint);
 
 const qins_source_tensor *qins_checkpoint_find(const qins_checkpoint *checkpoint, const char *name); // NULL: none
 
-// Where its values are.
+// The location of its values.
 qins_stored qins_checkpoint_place(const qins_checkpoint *checkpoint, const qins_source_tensor *tensor);
 
 #endif

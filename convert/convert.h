@@ -9,12 +9,12 @@
 
 #define QINS_CONVERTER "qinsconvert " QINS_VERSION // recorded in the file
 
-// Told one line (no newline) of a warning, or of a problem with the checkpoint while there may be more of them.
+// Called with one line (no newline): a warning, or a problem with the checkpoint when more may follow.
 typedef void qins_notice(void *context, const char *line);
 
-// The type of the tensors whose name, or role, fits a pattern.
+// The type of the tensors whose name, or role, matches a pattern.
 typedef struct qins_type_rule {
-    char pattern[128]; // as the shell has them
+    char pattern[128]; // with the shell's wildcards
     qins_type type;
 } qins_type_rule;
 
@@ -22,15 +22,15 @@ enum { QINS_MAX_TYPE_RULES = 64 };
 
 typedef struct qins_convert_options {
     qins_type weight_type; // of the layers' matrices: a coded type, QINS_BF16 or QINS_F32
-    // Exceptions from the rule of qins_plan_type; of several that fit a tensor the last one counts.
+    // Exceptions to the rule of qins_plan_type; the last one that matches a tensor counts.
     qins_type_rule rules[QINS_MAX_TYPE_RULES];
     size_t n_rules;
     const char *lora;      // folder of a LoRA adapter to merge; NULL: none
-    double plan_bits;      // in place of weight_type: types that take so many bits per weight on average; 0: none
+    double plan_bits;      // instead of weight_type: types that take this many bits per weight on average; 0: none
     const char *calibrate; // text file to calibrate the codes of coded tensors with; NULL: none
     size_t calibrate_tokens;
-    bool expect_errors;        // qins_convert_plan: estimate what the tensors will lose, from a sample of rows
-    bool calibrate_search;     // weigh errors by the inputs' squares only; otherwise error feedback
+    bool expect_errors;        // qins_convert_plan: estimate the tensors' errors from a sample of rows
+    bool calibrate_search;     // weight errors only by the squares of the inputs; otherwise error feedback
     const char *chat_template; // name of the chat format to use; NULL: the checkpoint's template is recognized
     size_t n_threads;
     qins_notice *notice; // NULL: warnings are dropped, and the error message carries the problems that fit
@@ -46,8 +46,8 @@ typedef struct qins_convert_cost {
     double error;    // sum (source - stored)^2
 } qins_convert_cost;
 
-// The plan of a conversion and, when done, its cost. Nothing needs to be released but what
-// qins_convert_report_free releases; after qins_convert that is only the header.
+// The plan of a conversion and, when done, its cost. Only qins_convert_report_free needs to be called to release it;
+// after qins_convert, the header is all that it owns.
 typedef struct qins_convert_report {
     qins_header header; // complete once qins_convert returns
     uint64_t source_bytes, file_bytes;
@@ -56,15 +56,15 @@ typedef struct qins_convert_report {
     size_t *tensor_source;
 } qins_convert_report;
 
-// Only the plan: reads every header and checks every name and shape; of the weights it reads what plan_bits and
+// Only the plan: reads every header and checks every name and shape; of the weights it reads only what plan_bits and
 // expect_errors need. The report's header has types, sizes, offsets and, on request, expected errors (without
 // calibration). Release it also after a failure.
 qins_status qins_convert_plan(const char *hf_dir, const qins_convert_options *options, qins_progress *progress,
                               void *context, qins_convert_report *report, qins_error *error);
 
 // Convert into an open, empty, seekable descriptor; `name` stands for it in messages. Memory stays bounded (tensors are
-// streamed in pieces of rows). The same folder and options give the same bytes on every machine, for any number of
-// threads; calibrated, on the same kind of processor and with the same BLAS library only. Progress is counted in bytes
+// streamed in pieces of rows). The same folder and options give the same bytes on every machine, for any thread count;
+// if calibrated, only on the same kind of processor and with the same BLAS library. Progress is counted in bytes
 // written, or, where tensors are calibrated, in bytes in proportion to the work; it is reported from any of the
 // threads, one call at a time.
 qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qins_convert_options *options,

@@ -1,5 +1,5 @@
-// Export: the model of a .qins file as a Hugging Face folder that transformers loads. Weights are what the codes
-// decode to; the configuration is the file's, in Phi3Config's words; the tokenizer gives the same ids.
+// Export: the model of a .qins file as a Hugging Face folder that transformers loads. Weights are the decoded codes;
+// the configuration is the file's, under Phi3Config's names; the tokenizer gives the same ids.
 #ifndef QINS_CONVERT_EXPORT_H
 #define QINS_CONVERT_EXPORT_H
 
@@ -9,17 +9,17 @@
 #include "tokenizer/chat.h"
 
 typedef struct qins_export_options {
-    const char *folder; // to write, which need not exist
+    const char *folder; // to write; need not exist
     qins_type type;     // of the weights: QINS_F32, which is exact, or QINS_BF16, rounded to nearest even
-    bool force;         // the folder may hold files; those of these names are replaced
+    bool force;         // the folder may hold files; those of the same names are replaced
 } qins_export_options;
 
-// Make sure that there is a folder of that name; QINS_USAGE if it holds something, unless that is meant (`force`).
+// Make sure that there is a folder of that name; QINS_USAGE if it is not empty, unless that is allowed (`force`).
 // *is_new: there was none.
 qins_status qins_export_make_folder(const char *folder, bool force, bool *is_new, qins_error *error);
 
 // Write config.json, generation_config.json, model.safetensors and, where the file has a tokenizer, tokenizer.json and
-// tokenizer_config.json. They appear together, when all are complete; a failure leaves nothing in the folder. Progress
+// tokenizer_config.json. They appear together, once all are complete; a failure leaves nothing in the folder. Progress
 // is counted in bytes of weights.
 qins_status qins_export_folder(const qins_image *image, const qins_export_options *options, qins_pool *pool,
                                qins_progress *progress, void *context, qins_error *error);
@@ -31,7 +31,7 @@ char *qins_export_generation_config(const qins_config *config, qins_error *error
 // tokenizer_config.json of a file's tokenizer and chat template; released with free().
 char *qins_export_tokenizer_config(const qins_header *header, const qins_tokenizer *tokenizer, qins_error *error);
 
-// Jinja text that renders what qins_chat_render does; chat->format is not NULL. Released with free().
+// Jinja text that renders the same as qins_chat_render; chat->format is not NULL. Released with free().
 char *qins_export_chat(const qins_chat_template *chat, qins_error *error);
 
 #endif

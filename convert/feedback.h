@@ -1,20 +1,21 @@
 // Rounding with error feedback (GPTQ; Frantar et al. 2022): a matrix is coded so that the output of its layer on
 // calibration text changes least, not the weights themselves. With inputs x[n, cols] and H = x^T x, a row's error
-// e[cols] costs e H e^T. Column by column a weight is rounded, and the weights that are left make up for its error.
+// e[cols] costs e H e^T. Weights are rounded column by column, and the remaining weights compensate for each error.
 //
-// H is factored as L L^T, so e H e^T = |e L|^2, and column j of e L has only the errors of columns j, j + 1, ...: going
-// from the last column to the first, each weight takes the code that brings its column of e L closest to zero.
+// H is factored as L L^T, so e H e^T = |e L|^2, and column j of e L depends only on the errors of columns j, j + 1,
+// ...: going from the last column to the first, each weight takes the code that brings its column of e L closest to
+// zero.
 //
 // x comes from a model whose earlier matrices are coded already. Where the inputs were y[n, cols] before that, a row w
-// stands for w + CORRECTION w (y - x)^T x H^-1, which makes up for a part of what happened to its inputs.
+// is replaced by w + CORRECTION w (y - x)^T x H^-1, which compensates for a part of the change in its inputs.
 #ifndef QINS_CONVERT_FEEDBACK_H
 #define QINS_CONVERT_FEEDBACK_H
 
 #include "engine/base/pool.h"
 #include "engine/kernels/encoder.h"
 
-// What the inputs of one matrix say. The columns of each block, and the blocks, stand in another order than in the
-// matrix: those with the largest inputs come last, so that they are rounded first and all others can make up for them.
+// Statistics of one matrix's inputs. The columns of each block, and the blocks, are in another order than in the
+// matrix: those with the largest inputs come last, so they are rounded first and all others can compensate for them.
 typedef struct qins_feedback {
     size_t cols;
     size_t *columns; // owned, [cols]: the matrix's column at each place
@@ -28,7 +29,7 @@ typedef struct qins_feedback {
 
 enum { QINS_FEEDBACK_ROWS = 128 }; // most rows of one call of qins_feedback_encode
 
-// For a matrix of `rows`, from its inputs x[n, cols], and what they were before, y[n, cols]. Release with
+// For a matrix of `rows`, from its inputs x[n, cols] and the original inputs y[n, cols]. Release with
 // qins_feedback_free, also after a failure.
 qins_status qins_feedback_init(qins_feedback *feedback, qins_pool *pool, const float *x, const float *y, size_t n,
                                size_t rows, size_t cols, qins_error *error);

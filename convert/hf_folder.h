@@ -1,5 +1,5 @@
-// The files of a Hugging Face folder: reading the small ones whole, telling what a file really is when it is not what
-// its name says, and the list of what was read (the provenance in the .qins header).
+// The files of a Hugging Face folder: reads the small ones whole, reports what a file really is when its name is
+// misleading, and lists the files that were read (the provenance in the .qins header).
 #ifndef QINS_CONVERT_HF_FOLDER_H
 #define QINS_CONVERT_HF_FOLDER_H
 
@@ -13,7 +13,7 @@ typedef struct qins_hf_folder {
     size_t n_sources, capacity;
 } qins_hf_folder;
 
-// Open the folder that should hold `wanted`; when `path` is none, an error says what it is instead. Release with
+// Open the folder that should hold `wanted`; when `path` is not one, an error says what it is instead. Release with
 // qins_hf_folder_close also after a failure.
 qins_status qins_hf_folder_open(qins_hf_folder *folder, const char *path, const char *wanted, qins_error *error);
 void qins_hf_folder_close(qins_hf_folder *folder);
@@ -21,8 +21,8 @@ void qins_hf_folder_close(qins_hf_folder *folder);
 // "FOLDER/NAME", released with free(); NULL and an error when out of memory.
 char *qins_hf_path(const qins_hf_folder *folder, const char *name, qins_error *error);
 
-// Is there something of this name? (Also a link that leads nowhere: reading it then says so.) False and an error where
-// that cannot be told.
+// Does something with this name exist? (Also a link that leads nowhere: reading it then reports that.) False and an
+// error if that cannot be determined.
 bool qins_hf_has(const qins_hf_folder *folder, const char *name, qins_error *error);
 
 // The whole file, NUL-terminated UTF-8, released with free(), and recorded as a source. NULL and an error that names

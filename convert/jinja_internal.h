@@ -7,7 +7,7 @@
 #include "engine/base/buffer.h"
 
 enum {
-    JINJA_MAX_DEPTH = 200,        // of nesting, in the text and of what it computes
+    JINJA_MAX_DEPTH = 200,        // of nesting, in the text and in computed values
     JINJA_MAX_WORK = 1 << 24,     // steps, and bytes that are searched or compared
     JINJA_MAX_MEMORY = 1 << 24,   // bytes in the arena
     JINJA_MAX_OUTPUT = 1 << 20,   // bytes
@@ -18,14 +18,14 @@ enum {
 // --- values ---
 
 typedef enum jinja_kind {
-    JINJA_UNDEFINED, // first: what is zeroed is undefined
+    JINJA_UNDEFINED, // first, so zeroed values are undefined
     JINJA_NONE,
     JINJA_BOOLEAN,
     JINJA_INTEGER,
     JINJA_STRING,
     JINJA_LIST,
     JINJA_TUPLE,
-    JINJA_VIEW, // range(), the keys, values and items of a dictionary: to be walked through only
+    JINJA_VIEW, // range(), the keys, values and items of a dictionary: only for iteration
     JINJA_DICT,
     JINJA_NAMESPACE,
     JINJA_LOOP,
@@ -44,7 +44,7 @@ struct jinja_value {
         jinja_dict *dict; // a namespace's, too
     };
     const char *text;         // of a string; the name of a function or method
-    const jinja_value *items; // of a list, tuple or view; a method's receiver; all that a loop walks through
+    const jinja_value *items; // of a list, tuple or view; a method's receiver; everything that a loop iterates over
 };
 
 typedef struct jinja_entry {
@@ -54,7 +54,7 @@ typedef struct jinja_entry {
 struct jinja_dict {
     jinja_entry *entries; // in the arena
     size_t count, capacity;
-    jinja_dict *parent; // of a scope: where the names are that it lacks
+    jinja_dict *parent; // of a scope: the enclosing scope, for names that it lacks
 };
 
 // --- the tree ---
@@ -87,7 +87,7 @@ typedef enum jinja_node_kind {
     NODE_IF,      // test a, then body b, else c
     NODE_FOR,     // targets a in b if c: body, else
     NODE_SET,     // a = b: a name, an attribute of one or a tuple of names
-    NODE_CAPTURE, // a = what the body prints
+    NODE_CAPTURE, // a = the output of the body
     NODE_BLOCK,   // body with names of its own
     NODE_BREAK,
     NODE_CONTINUE
@@ -132,7 +132,7 @@ typedef struct jinja_block jinja_block; // of memory
 typedef struct jinja {
     const char *text; // the template, with \n as its only line ends
     size_t size;
-    size_t at; // byte of it that is being worked on
+    size_t at; // byte of it that is being processed
     qins_error *error;
     bool raised;
     jinja_block *blocks; // owned
@@ -170,9 +170,9 @@ void jinja_read_tokens(jinja *j);
 
 const jinja_token *jinja_peek(const jinja *j, size_t ahead);
 bool jinja_is(const jinja_token *token, jinja_token_kind kind, const char *text); // text NULL: any
-bool jinja_take(jinja *j, jinja_token_kind kind, const char *text);               // and go on, if it is this one
+bool jinja_take(jinja *j, jinja_token_kind kind, const char *text);               // consume it, if it is this one
 void jinja_expect(jinja *j, jinja_token_kind kind, const char *text);
-jinja_value jinja_constant(const jinja_token *name);        // true, none and so on; undefined: it is none of them
+jinja_value jinja_constant(const jinja_token *name);        // true, none and so on; undefined: not a constant
 jinja_node *jinja_new_node(jinja *j, jinja_node_kind kind); // at the next token
 jinja_node *jinja_parse_expression(jinja *j);               // with its `if`, without commas
 jinja_node *jinja_parse_or(jinja *j);                       // without an `if`
@@ -194,7 +194,7 @@ bool jinja_truth(const jinja_value *value);
 const char *jinja_type(const jinja_value *value);
 bool jinja_same(jinja *j, const jinja_value *a, const jinja_value *b); // ==
 jinja_value jinja_to_string(jinja *j, const jinja_value *value);       // str()
-// What a loop over the value walks through: characters, keys, items.
+// The items that a loop over the value iterates over: characters, keys, items.
 jinja_value jinja_iterate(jinja *j, const jinja_value *value);
 jinja_dict *jinja_new_dict(jinja *j);
 jinja_value *jinja_lookup(jinja *j, const jinja_dict *dict, const char *key, size_t size); // NULL: not there
@@ -202,7 +202,7 @@ void jinja_put(jinja *j, jinja_dict *dict, const jinja_value *key, const jinja_v
 
 // --- jinja_text.c: Python's strings ---
 
-size_t jinja_space(const char *text, size_t size);     // bytes of what Python takes for white space, at the start
+size_t jinja_space(const char *text, size_t size);     // bytes of white space, as Python defines it, at the start
 size_t jinja_character(const char *text, size_t size); // bytes of the first one
 jinja_value jinja_strip(jinja *j, const jinja_value *string, const jinja_value *set, bool left, bool right);
 size_t jinja_find(jinja *j, const jinja_value *in, size_t from, const jinja_value *what); // SIZE_MAX: not there

@@ -1,5 +1,5 @@
 // A LoRA adapter, as peft saves it: adapter_config.json and adapter_model.safetensors. It is merged into the rows of a
-// checkpoint; what it may have besides (DoRA, whole tensors, biases, embeddings) is refused by name.
+// checkpoint; anything else that it may contain (DoRA, whole tensors, biases, embeddings) is refused by name.
 #ifndef QINS_CONVERT_LORA_H
 #define QINS_CONVERT_LORA_H
 
@@ -19,8 +19,8 @@ qins_status qins_lora_open(qins_lora *lora, const qins_convert_options *options,
                            qins_error *error);
 void qins_lora_close(qins_lora *lora);
 
-// Give the header's tensors, rows[n_tensors], which are complete, their updates. The adapter may have q, k and v, gate
-// and up together or apart, whichever the checkpoint has. The files must stay open as long as the rows are read.
+// Add the updates to the header's tensors, rows[n_tensors], which must be complete. The adapter may have q, k and v,
+// gate and up fused or separate, regardless of the checkpoint. The files must stay open as long as the rows are read.
 qins_status qins_lora_apply(qins_lora *lora, const qins_header *header, qins_rows *rows, qins_error *error);
 
 #endif

@@ -5,7 +5,7 @@
 #include "convert/problems.h"
 #include "engine/base/json.h"
 
-// Refuse by name what is not a plain sum of W and scale * B A.
+// Refuse by name anything other than a plain sum of W and scale * B A.
 qins_status qins_lora_config_check(const qins_json *config, const qins_problems *problems, qins_error *error);
 
 // Rank and scale of the update of a module such as "model.layers.0.self_attn.q_proj".

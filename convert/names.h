@@ -1,5 +1,5 @@
-// Names of tensors without what the program that saved them put around the model's own: a compiled, a distributed or an
-// adapted model has its own model inside. Strings only.
+// Names of tensors, stripped of the prefixes of the program that saved them: a compiled, distributed or adapted model
+// wraps the model itself. Strings only.
 #ifndef QINS_CONVERT_NAMES_H
 #define QINS_CONVERT_NAMES_H
 

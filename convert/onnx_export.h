@@ -1,5 +1,5 @@
-// Export for onnxruntime and other readers of ONNX: the model of a .qins file as an .onnx file and, beside it, a
-// data file with the weights as codes and scales.
+// Export for onnxruntime and other readers of ONNX: the model of a .qins file as an .onnx file and, next to it, a data
+// file with the weights as codes and scales.
 #ifndef QINS_CONVERT_ONNX_EXPORT_H
 #define QINS_CONVERT_ONNX_EXPORT_H
 
@@ -11,8 +11,8 @@
 // Is it the name of an ONNX model: does it end in .onnx?
 bool qins_is_onnx_name(const char *path);
 
-// Where the weights of a model that is being written lie: beside it, through a symbolic link beside the file that it
-// leads to, with ".data" after its name. QINS_USAGE if that is too long.
+// The path of the weights of a model that is being written: next to the model or, if that is a symbolic link, next to
+// its target, with ".data" appended to the name. QINS_USAGE if that is too long.
 qins_status qins_onnx_data_path(char *data_path, size_t capacity, const qins_output_file *model, qins_error *error);
 
 // Write an image's model and its weights into two files, which are complete afterwards but not committed. Progress is

@@ -5,8 +5,8 @@
 //     outputs  logits [1, sequence_length, vocab_size]
 //              present.N.key, .value [1, n_kv_heads, total_sequence_length, head_dim]
 //
-// Positions continue from the length of the past. LongRoPE takes the factors of the total length for what it rotates.
-// Values that are weights have the names of their tensors.
+// Positions continue from the length of the past. LongRoPE rotates new keys and queries with the factors for the total
+// length. Values that are weights are named after their tensors.
 #ifndef QINS_CONVERT_ONNX_GRAPH_H
 #define QINS_CONVERT_ONNX_GRAPH_H
 

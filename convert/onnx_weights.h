@@ -1,7 +1,7 @@
-// The tensors of a .qins file as those of an ONNX model's data file. A coded matrix becomes three, which standard
-// operators decode exactly (code.h):
+// The tensors of a .qins file as tensors of an ONNX model's data file. A coded matrix becomes three tensors, which
+// standard operators decode exactly (code.h):
 //
-//     codes [rows, S, B, 32]  a byte a weight: its place in a table of T / 2^shift, [n_forms][2^bits]
+//     codes [rows, S, B, 32]  one byte per weight: its index in a table of T / 2^shift, [n_forms][2^bits]
 //     k     [rows, S, B, 1]   of 32 weights, a byte
 //     d     [rows, S, 1, 1]   FP32; of 32 B columns
 //
@@ -29,7 +29,7 @@ typedef struct qins_onnx_weights {
     uint64_t bytes;            // of the data file
 } qins_onnx_weights;
 
-// Decide names, shapes and places. Release with qins_onnx_weights_free, also after a failure.
+// Determine names, shapes and offsets. Release with qins_onnx_weights_free, also after a failure.
 qins_status qins_onnx_weights_plan(qins_onnx_weights *weights, const qins_header *header, qins_error *error);
 void qins_onnx_weights_free(qins_onnx_weights *weights);
 

@@ -1,6 +1,6 @@
 // An ONNX model as the bytes of its protobuf message (onnx.proto of IR version 8, operators of opset 17). Knows the
-// messages; what the graph computes is onnx_graph.c's. Nodes, constants and descriptions of tensors stand in the order
-// in which they were added. Errors are sticky in the buffer's qins_error.
+// messages; onnx_graph.c knows the computation. Nodes, constants and tensor descriptions appear in the order in which
+// they were added. Errors are sticky in the buffer's qins_error.
 #ifndef QINS_CONVERT_ONNX_WRITER_H
 #define QINS_CONVERT_ONNX_WRITER_H
 
@@ -35,7 +35,7 @@ typedef struct qins_onnx_node {
     const char *op;
     qins_onnx_value inputs[QINS_ONNX_INPUTS];
     qins_onnx_attribute attributes[QINS_ONNX_ATTRIBUTES];
-    const char *output; // name of the first output; NULL: one is made up
+    const char *output; // name of the first output; NULL: a generated one
 } qins_onnx_node;
 
 // A size of an input or output: a number, or the name of one that differs from call to call.

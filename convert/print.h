@@ -1,4 +1,4 @@
-// The texts that qinsconvert prints: a plan, and what a conversion cost.
+// The texts that qinsconvert prints: a plan, and the cost of a conversion.
 #ifndef QINS_CONVERT_PRINT_H
 #define QINS_CONVERT_PRINT_H
 

@@ -1,5 +1,5 @@
-// The model as it is in the checkpoint, run over sequences layer by layer: no weights and no keys and values but one
-// layer's need memory.
+// The model as it is in the checkpoint, run over sequences layer by layer: only one layer's weights, keys and values
+// need memory at a time.
 #ifndef QINS_CONVERT_REFERENCE_H
 #define QINS_CONVERT_REFERENCE_H
 
@@ -10,8 +10,8 @@ enum { QINS_PRODUCTS = 4 }; // of a layer: with qkv, output, gate_up, down
 
 extern const size_t qins_products[QINS_PRODUCTS]; // QINS_QKV, ...: the order of the forward pass
 
-// Sequences of `length` tokens each, ids[n_sequences, length], that run as one pass, each from position 0 on and blind
-// to the others.
+// Sequences of `length` tokens each, ids[n_sequences, length], that run as one pass, each from position 0 on and
+// independent of the others.
 typedef struct qins_sequences {
     const int32_t *ids;
     size_t n_sequences, length;
@@ -41,10 +41,10 @@ void qins_reference_free(qins_reference *reference);
 // Begin the pass of the sequences: its x becomes their embedding.
 void qins_reference_begin(qins_reference *reference);
 
-// Read a layer in place of the one before.
+// Read a layer, replacing the previous one.
 qins_status qins_reference_read(qins_reference *reference, size_t layer, qins_error *error);
 
-// Run the layer that was read: x becomes what it makes of it.
+// Run the layer that was read: x becomes its output.
 void qins_reference_run(qins_reference *reference);
 
 // The matrix of a product in the forward pass of the layer that was read, and a layer's place for it among the header's

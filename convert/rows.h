@@ -1,5 +1,5 @@
 // The rows of a tensor as a checkpoint holds them: in one place of a file or, where a model's tensor comes from
-// several, in pieces one after another; with or without an adapter's update. Knows no names of tensors and no folder.
+// several, in pieces one after another; with or without an adapter's update. Knows nothing of tensor names or folders.
 #ifndef QINS_CONVERT_ROWS_H
 #define QINS_CONVERT_ROWS_H
 
@@ -15,7 +15,7 @@ typedef struct qins_stored {
     size_t source;    // of the file: its place in the header's list
 } qins_stored;
 
-// What an adapter adds to rows: scale * B[rows, rank] A[rank, cols].
+// The update that an adapter adds to rows: scale * B[rows, rank] A[rank, cols].
 typedef struct qins_update {
     qins_stored a, b;
     size_t first; // row of `b` for the first row of the piece

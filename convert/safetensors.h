@@ -1,5 +1,5 @@
 // The header of a safetensors file: 8 bytes with the length of a JSON text, that text, then the tensors' bytes without
-// gap. Parsing works on memory; nothing here opens a file.
+// gaps. Parsing works on memory; nothing here opens a file.
 #ifndef QINS_CONVERT_SAFETENSORS_H
 #define QINS_CONVERT_SAFETENSORS_H
 
@@ -36,7 +36,7 @@ typedef struct qins_safetensors {
     size_t n_tensors;
 } qins_safetensors;
 
-// Length of the header's JSON, from the first bytes of a file of `file_bytes`; 0 and an error when it cannot be.
+// Length of the header's JSON, from the first bytes of a file of `file_bytes`; 0 and an error when it is impossible.
 size_t qins_safetensors_header_bytes(const uint8_t prefix[QINS_SAFETENSORS_PREFIX], uint64_t file_bytes,
                                      qins_error *error);
 
@@ -49,7 +49,7 @@ void qins_safetensors_free(qins_safetensors *header);
 // The dtype's name of F32, F16 or BF16.
 const char *qins_safetensors_type_name(qins_type type);
 
-// "[2, 3]" into text[capacity], cut off if need be.
+// "[2, 3]" into text[capacity], truncated if necessary.
 void qins_shape_print(char *text, size_t capacity, const size_t *shape, size_t rank);
 
 #endif

@@ -1,6 +1,5 @@
-// Chat templates: messages to text and to ids. A format is a row of a table (chat.c): what opens a message of each role
-// and what ends it. A checkpoint's template adds what goes before the conversation and what it does with system
-// messages.
+// Chat templates: messages to text and to ids. A format is a row of a table (chat.c): the opening of a message of each
+// role, and its end. A checkpoint's template adds the text before the conversation and the handling of system messages.
 //
 //   START, then for each message  OPENING(role) CONTENT END, then OPENING(assistant) where a reply is wanted
 #ifndef QINS_CHAT_H
@@ -18,7 +17,7 @@ typedef struct qins_chat_format {
 
 // A checkpoint's template. All strings belong to someone else.
 typedef struct qins_chat_template {
-    const qins_chat_format *format; // NULL: none that is known, so prompts must be raw
+    const qins_chat_format *format; // NULL: no known format, so prompts must be raw
     const char *start;              // token before the first message; NULL: none
     const char *default_system;     // system message of a conversation without one; NULL: none
     const char *system_prefix;      // goes before the content of a system message; NULL: nothing
@@ -26,13 +25,13 @@ typedef struct qins_chat_template {
 } qins_chat_template;
 
 enum {
-    // Beside QINS_PARSE_SPECIAL, with which a marker typed in a message acts as a marker, as in Hugging Face; else
-    // contents are plain text (same ids for contents that hold no added token).
+    // In addition to QINS_PARSE_SPECIAL, with which a marker typed in a message acts as a marker, as in Hugging Face;
+    // without it contents are plain text (same ids for contents that hold no added token).
     QINS_CHAT_BEGINS = 256, // the messages are a conversation's first ones
     QINS_CHAT_REPLY = 512   // a reply is wanted
 };
 
-// Formats by their names, "none" for NULL; false: there is none of that name. NULL at the end of the list.
+// Formats by their names, "none" for NULL; false: there is no format of that name. NULL at the end of the list.
 bool qins_chat_format_find(const char *name, const qins_chat_format **format);
 const char *qins_chat_format_name(const qins_chat_format *format);
 const qins_chat_format *qins_chat_format_at(size_t index);
@@ -48,7 +47,7 @@ qins_status qins_chat_encode(const qins_tokenizer *tokenizer, const qins_chat_te
                              const qins_message *messages, size_t n_messages, unsigned flags, qins_ids *ids,
                              qins_error *error);
 
-// Append what ends a message, such as a reply.
+// Append the end of a message, such as a reply.
 qins_status qins_chat_encode_end(const qins_tokenizer *tokenizer, const qins_chat_template *chat, qins_ids *ids,
                                  qins_error *error);
 

@@ -1,5 +1,5 @@
-// What happens to a text before BPE, and to pieces when they become text again, as data: lists of steps of few kinds,
-// each with its parameters, which a tokenizer carries. Knows neither vocabulary nor ids.
+// The processing of a text before BPE, and of pieces when they become text again, as data: lists of steps of a few
+// kinds, each with its parameters, which a tokenizer carries. Knows neither vocabulary nor ids.
 //
 //   normalizer     PREPEND, REPLACE                        a text between added tokens
 //   pre-tokenizer  PREPEND, REPLACE, CUT, SPLIT, BYTES     the words of a normalized text, of which it has one at first
@@ -12,7 +12,7 @@
 enum {
     PIPELINE_MAX_STEPS = 8,
     PIPELINE_MAX_TEXT = 16,  // bytes of a step's texts
-    PIPELINE_MAX_GROWTH = 4, // times what it replaces, at most
+    PIPELINE_MAX_GROWTH = 4, // times the replaced text, at most
     PIPELINE_MAX_TOTAL = 64, // times its length that a text has after all steps, about
 };
 #define PIPELINE_MAX_WORDS ((size_t)1 << 30) // bytes of all words of a text
@@ -22,7 +22,7 @@ typedef enum step_kind { // numbers of the file format
     STEP_REPLACE,        // replace every `from` by `to`
     STEP_CUT,            // a word begins at every `from`
     STEP_SPLIT,          // a word ends where a rule says so; option: a split_rule
-    STEP_BYTES,          // every byte becomes a character that can be seen (GPT-2's), or the other way round
+    STEP_BYTES,          // every byte becomes a character that can be seen (GPT-2's), or the reverse
     STEP_BYTE_FALLBACK,  // a piece <0xHH> is a byte
     STEP_STRIP,          // remove spaces from the start of the whole; option: how many at most
     STEP_DROP,           // remove every `from` from the first token
@@ -36,7 +36,7 @@ typedef enum prepend_when {
 
 typedef struct pipeline_step {
     uint8_t kind, option, from_size, to_size;
-    char from[PIPELINE_MAX_TEXT], to[PIPELINE_MAX_TEXT]; // not NUL-terminated; what a kind does not use is empty
+    char from[PIPELINE_MAX_TEXT], to[PIPELINE_MAX_TEXT]; // not NUL-terminated; empty if the kind does not use it
 } pipeline_step;
 
 typedef struct pipeline {
@@ -46,7 +46,7 @@ typedef struct pipeline {
 
 typedef enum pipeline_role { PIPELINE_NORMALIZER, PIPELINE_PRE_TOKENIZER, PIPELINE_DECODER } pipeline_role;
 
-// Are these steps, in this order, such as are executed in this role? Whoever reads a tokenizer asks once.
+// Can these steps, in this order, be executed in this role? The reader of a tokenizer checks once.
 qins_status pipeline_check(const pipeline *steps, pipeline_role role, qins_error *error);
 
 // Words of a text: word i is text[ends[i - 1] .. ends[i]), and no word is empty. Zero-initialize.
@@ -57,7 +57,7 @@ typedef struct pipeline_words {
 } pipeline_words;
 
 // The whole text as one word (none, if it is empty), which a normalizer or pre-tokenizer then works on. at_start: the
-// text is the start of what the caller encodes. `spare` is where steps write to; both are used again and again.
+// text is the start of what the caller encodes. `spare` is where steps write to; both are reused.
 void pipeline_words_set(pipeline_words *words, const char *text, size_t size, qins_error *error);
 void pipeline_run(const pipeline *steps, pipeline_words *words, pipeline_words *spare, bool at_start,
                   qins_error *error);

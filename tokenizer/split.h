@@ -1,5 +1,5 @@
-// Where words end: the rules by which a text is cut before BPE sees it. Each is what a regular expression of Hugging
-// Face's pre-tokenizers matches, written as code that looks at every character a bounded number of times.
+// Where words end: the rules by which a text is split before BPE sees it. Each matches a regular expression of Hugging
+// Face's pre-tokenizers, written as code that looks at every character a bounded number of times.
 #ifndef QINS_TOKENIZER_SPLIT_H
 #define QINS_TOKENIZER_SPLIT_H
 
@@ -9,7 +9,7 @@ typedef enum split_rule {
     SPLIT_GPT2 = 1, // the expressions: hf_pre_tokenizer.c
     SPLIT_CL100K,
     SPLIT_O200K,
-    SPLIT_DIGITS,    // every number (N) is a word, and what lies between numbers
+    SPLIT_DIGITS,    // every number (N) is a word, and so is the text between numbers
     SPLIT_DIGIT_RUNS // likewise, but neighbouring numbers are one word
 } split_rule;
 

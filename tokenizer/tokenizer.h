@@ -1,6 +1,6 @@
 // Text to token ids and back, exactly as Hugging Face `tokenizers` does it for BPE tokenizers: with byte fallback
-// (Phi-3, Llama 2, Mistral) or on bytes (GPT-2, Phi-4), added tokens with their flags. Knows no model. Text is
-// (pointer, length) of UTF-8; a byte that is part of no valid sequence is encoded as its byte piece.
+// (Phi-3, Llama 2, Mistral) or on bytes (GPT-2, Phi-4), added tokens with their flags. Knows nothing of models. Text is
+// UTF-8 as (pointer, length); a byte that is not part of a valid sequence is encoded as its byte piece.
 #ifndef QINS_TOKENIZER_H
 #define QINS_TOKENIZER_H
 
@@ -16,15 +16,15 @@ typedef struct qins_tokenizer qins_tokenizer;
 typedef struct qins_tokenizer_cut {
     size_t n_rows;      // in: the model's. Added tokens with ids from here on have no embedding. 0: none is left out
     size_t n_added;     // out: how many are
-    const char *notice; // out: a clause on what else is, NULL for nothing
+    const char *notice; // out: a clause that names other parts that are ignored, NULL if there are none
 } qins_tokenizer_cut;
 
 // Read a Hugging Face tokenizer.json (json of `size` bytes). Variants that are not understood are refused by name: NULL
 // and an error (QINS_BAD_MODEL). `cut` may be NULL: no token is left out. Release with qins_tokenizer_free.
 qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_tokenizer_cut *cut, qins_error *error);
 
-// The same tokenizer as a tokenizer.json, from which Hugging Face and qins_tokenizer_from_hf read it again: what that
-// packs to is what this packs to. *json is NUL-terminated, released with free().
+// The same tokenizer as a tokenizer.json, from which Hugging Face and qins_tokenizer_from_hf read it again: it then
+// packs to the same bytes. *json is NUL-terminated, released with free().
 qins_status qins_tokenizer_to_hf(const qins_tokenizer *tokenizer, char **json, qins_error *error);
 
 // The compact form that a .qins file carries (engine/format/FORMAT.md, "Tokenizer section"). *data is released with
@@ -36,8 +36,8 @@ qins_tokenizer *qins_tokenizer_unpack(const uint8_t *data, size_t size, qins_err
 void qins_tokenizer_free(qins_tokenizer *tokenizer);
 
 size_t qins_tokenizer_vocab_size(const qins_tokenizer *tokenizer); // largest id + 1
-// How many of the ids below `n_ids`, a model's, have no text. Up to QINS_PADDING_IDS of them fill a model's vocabulary
-// up to a round number; more mean that the tokenizer is another model's.
+// The number of ids below a model's `n_ids` that have no text. Up to QINS_PADDING_IDS of them pad a model's vocabulary
+// to a round number; more mean that the tokenizer belongs to another model.
 enum { QINS_PADDING_IDS = 256 };
 size_t qins_tokenizer_ids_without_text(const qins_tokenizer *tokenizer, size_t n_ids);
 // Id of an added token (e.g. "<|end|>"), -1 if there is none.
@@ -53,11 +53,11 @@ bool qins_tokenizer_is_special(const qins_tokenizer *tokenizer, int32_t id);
 qins_status qins_tokenizer_encode(const qins_tokenizer *tokenizer, const char *text, size_t size, unsigned flags,
                                   qins_ids *ids, qins_error *error);
 
-// Append the ids in decimal, with the separator between them. Not as JSON objects of a library: a text of 1 MB may be a
-// million ids, of which each would take a hundred bytes.
+// Append the ids in decimal, with the separator between them. This does not use a library's JSON objects: a text of 1
+// MB may be a million ids, each of which would take a hundred bytes.
 void qins_ids_print(const qins_ids *ids, char separator, qins_buffer *out);
 
-// Streaming decode: feed ids one by one, get text that is certain. A run of byte pieces is held back until another
+// Streaming decode: feed ids one by one, get the text that is final. A run of byte pieces is held back until another
 // piece or the end follows: Hugging Face shows it if all of it is UTF-8, else as one U+FFFD per byte. A tokenizer on
 // bytes holds back only the start of a character that is not complete. Spaces that the decoder strips from the start
 // are removed; ids without a token are dropped. The concatenation of all pieces (including _finish) equals Hugging
@@ -65,10 +65,10 @@ void qins_ids_print(const qins_ids *ids, char separator, qins_buffer *out);
 typedef struct qins_text_stream qins_text_stream;
 qins_text_stream *qins_text_stream_create(const qins_tokenizer *tokenizer, bool skip_special, qins_error *error);
 void qins_text_stream_free(qins_text_stream *stream);
-// At the start of a list: it continues one that ends with `id`, so its text is what it adds to that one's, and spaces
-// at its start stay. After a token that is dropped, such as a marker, the list is a text of its own.
+// At the start of a list: it continues one that ends with `id`, so its text is the addition to that one's, and spaces
+// at its start are kept. After a token that is dropped, such as a marker, the list is a text of its own.
 void qins_text_stream_follow(qins_text_stream *stream, int32_t id);
-// *text (owned by the stream, valid until the next call, not NUL-terminated) and *size: what can be shown now.
+// *text (owned by the stream, valid until the next call, not NUL-terminated) and *size: the text that can be shown now.
 qins_status qins_text_stream_push(qins_text_stream *stream, int32_t id, const char **text, size_t *size,
                                   qins_error *error);
 qins_status qins_text_stream_finish(qins_text_stream *stream, const char **text, size_t *size, qins_error *error);

@@ -11,15 +11,15 @@
 #define TOKENIZER_MAX_IDS ((size_t)1 << 22)
 #define TOKENIZER_MAX_PIECE ((size_t)1024)   // bytes
 #define TOKENIZER_MAX_ADDED ((size_t)65536)  // added tokens
-#define TOKENIZER_MAX_MARKER ((size_t)256)   // bytes of one, which is looked for at every place of a text
+#define TOKENIZER_MAX_MARKER ((size_t)256)   // bytes of one, which is searched for at every position of a text
 #define TOKENIZER_MAX_AROUND ((size_t)64)    // ids before and after a text, together
 #define TOKENIZER_MAX_TEXT ((size_t)1 << 30) // bytes of one text to encode: symbols are counted in 32 bits
 
 enum {                      // the first six as in the file
     TOKEN_SPECIAL = 1,      // added token, dropped by skip_special
-    TOKEN_RSTRIP = 2,       // added token that swallows the white space after it
+    TOKEN_RSTRIP = 2,       // added token that consumes the white space after it
     TOKEN_IN_MODEL = 4,     // in the BPE vocabulary: can come out of text (every token that is not added, and some are)
-    TOKEN_LSTRIP = 8,       // added token that swallows the white space before it
+    TOKEN_LSTRIP = 8,       // added token that consumes the white space before it
     TOKEN_SINGLE_WORD = 16, // added token that is not found inside a word
     TOKEN_NORMALIZED = 32,  // added token whose normalized text is found in the normalized text
     TOKEN_ADDED = 64        // found in text before BPE sees it
@@ -30,7 +30,7 @@ typedef struct bpe_merge {
 } bpe_merge;
 
 typedef struct added_token {
-    const char *text; // what is looked for, inside piece_bytes or normalized_bytes
+    const char *text; // the text searched for, inside piece_bytes or normalized_bytes
     size_t size;      // bytes
     int32_t id;
 } added_token;
@@ -48,7 +48,7 @@ struct qins_tokenizer {
     uint8_t *token_flags; // [n_ids] TOKEN_*; 0 for an id without a piece, and only then
     bpe_merge *merges;    // [n_merges] by rank
     size_t n_merges;
-    int32_t unk_id;     // what an unknown character becomes, -1: nothing
+    int32_t unk_id;     // id of an unknown character, -1: it is dropped
     bool fuse_unk;      // neighbouring unknown characters become one unk_id
     bool byte_fallback; // unknown characters become bytes if all of these have pieces
     bool ignore_merges; // a word that is a piece becomes that piece
@@ -61,13 +61,13 @@ struct qins_tokenizer {
     // Derived by tokenizer_index(). Slots are open-addressing hash tables of index + 1, 0 is free; masks are size - 1.
     uint32_t *piece_slots; // ids of pieces that are in the model, by text
     size_t piece_mask;
-    uint64_t *merge_slots; // ranks of merges, by (left, right); above them the upper half of the hash, so that a pair
-                           // that does not merge is told from others without a look at their merges
+    uint64_t *merge_slots; // ranks of merges, by (left, right); above them the upper half of the hash, so a pair that
+                           // does not merge is recognized without looking at the merges
     size_t merge_mask;
     uint8_t joins[256][32]; // bit b % 8 of [a][b / 8]: some merge joins a piece that ends with byte a and one that
                             // begins with b
     added_set added[2];     // looked for in the text as it is, and in the normalized text
-    qins_buffer normalized_bytes; // what those of the second set look for
+    qins_buffer normalized_bytes; // the texts that the second set searches for
     added_token *normalized;      // [added[1].n_tokens] the second set again, by id
     int32_t byte_ids[256];        // id of <0xBB>, -1 if the model has none
 };
@@ -103,11 +103,11 @@ const added_token *added_with_text(const added_set *set, const char *text, size_
 // The leftmost token of the set at or after byte `from`, the longest of those that start there.
 bool added_find(const added_set *set, const char *text, size_t size, size_t from, added_match *match);
 
-// A token's text as a decoder takes it: a token that is found in normalized text by what it is there; NULL if the id
-// has none.
+// A token's text as a decoder takes it: for a token that is found in normalized text, its normalized text; NULL if the
+// id has none.
 const char *added_spelling(const qins_tokenizer *tokenizer, int32_t id, size_t *size);
 
-// The added tokens of a text from left to right, with the white space that they swallow.
+// The added tokens of a text from left to right, with the white space that they consume.
 typedef struct added_walk {
     const qins_tokenizer *tokenizer;
     const added_set *set;
@@ -117,13 +117,13 @@ typedef struct added_walk {
     size_t done;                // the end of the last match
 } added_walk;
 bool added_next(added_walk *walk, added_match *match);
-// Where the white space begins that ends at `end`, which a token with TOKEN_LSTRIP swallows; not before `least`.
+// The start of the white space that ends at `end`, which a token with TOKEN_LSTRIP consumes; not before `least`.
 size_t added_space_start(const char *text, size_t least, size_t end);
 
 // bpe.c
 qins_status bpe_index(qins_tokenizer *tokenizer, qins_error *error);
-// Append the ids of words, each by itself. `plain`: pieces that are added tokens too do not take part (but for unk_id),
-// so that no text can give them.
+// Append the ids of words, each by itself. `plain`: pieces that are also added tokens do not take part (except unk_id),
+// so no text can produce them.
 qins_status bpe_encode(const qins_tokenizer *tokenizer, const pipeline_words *words, bool plain, qins_ids *ids,
                        qins_error *error);
 

@@ -1,5 +1,5 @@
-// What kind of character a code point is, as far as splitting text into words needs it. Unicode 16.0, in a table of our
-// own: the words, and so a text's ids, must not depend on the version of a system's library.
+// The class of a code point, as far as splitting text into words needs it. Unicode 16.0, in our own table: the words,
+// and so a text's ids, must not depend on the version of a system's library.
 #ifndef QINS_TOKENIZER_UNICODE_CLASS_H
 #define QINS_TOKENIZER_UNICODE_CLASS_H
 
@@ -16,12 +16,12 @@ typedef enum unicode_class { // general categories and properties
     UNICODE_DIGIT,  // Nd, Nl
     UNICODE_NUMBER, // No
     UNICODE_SPACE,  // White_Space
-    UNICODE_WORD    // Pc, Join_Control, and what is Alphabetic and none of the above
+    UNICODE_WORD    // Pc, Join_Control, and Alphabetic characters not covered above
 } unicode_class;
 
 unicode_class unicode_class_of(uint32_t code_point);
 // The class of the character at the start of the text, which has at least one byte, and its size in bytes. A byte that
-// is part of no valid character is one of UNICODE_OTHER.
+// is not part of a valid character is of class UNICODE_OTHER.
 unicode_class unicode_class_at(const char *text, size_t size, size_t *length);
 // The class of the character at the end of the text, likewise.
 unicode_class unicode_class_before(const char *text, size_t size, size_t *length);
@@ -39,7 +39,7 @@ static inline bool unicode_is_word(unicode_class class) {
     return class != UNICODE_OTHER && class != UNICODE_NUMBER && class != UNICODE_SPACE;
 }
 
-// unicode_runs.c, which is generated.
+// In unicode_runs.c, which is generated.
 extern const uint32_t unicode_runs[]; // ascending: first code point << 4 | class
 extern const size_t unicode_n_runs;
 

@@ -1,5 +1,5 @@
 // A growing byte buffer, little-endian appends: the counterpart of the cursor. Errors are sticky in the buffer's
-// qins_error, so a writer may check once at its end.
+// qins_error, so a writer needs to check only once, at its end.
 #ifndef QINS_BASE_BUFFER_H
 #define QINS_BASE_BUFFER_H
 

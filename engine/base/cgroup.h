@@ -8,11 +8,11 @@
 // The group's limit, from the files of its folder; SIZE_MAX where there is none.
 typedef size_t qins_cgroup_limit(const char *folder);
 
-qins_cgroup_limit qins_cgroup_processors; // whole processors' worth of time, at least 1
+qins_cgroup_limit qins_cgroup_processors; // whole processors' worth of CPU time, at least 1
 qins_cgroup_limit qins_cgroup_memory;     // bytes left; cached file pages count as free
 
-// The least limit of the process's group and of those around it. `root` is where the groups are mounted, `list` names
-// the file with the process's groups: "/sys/fs/cgroup" and "/proc/self/cgroup" but for tests.
+// The lowest limit of the process's group and of its ancestors. `root` is where the groups are mounted, `list` names
+// the file with the process's groups: "/sys/fs/cgroup" and "/proc/self/cgroup" except in tests.
 size_t qins_cgroup_least(const char *root, const char *list, const char *controller, qins_cgroup_limit *limit);
 
 #endif

@@ -1,5 +1,5 @@
 // A bounded reader over bytes: every parser of binary data goes through it. The first read past the end records an
-// error with its byte offset; from then on every read returns zeros, so a parser may check once at its end.
+// error with its byte offset; from then on every read returns zeros, so a parser needs to check only once, at its end.
 #ifndef QINS_BASE_CURSOR_H
 #define QINS_BASE_CURSOR_H
 

@@ -1,5 +1,5 @@
 // Errors: a fallible function returns a status and fills a qins_error with a message that says what went wrong, where
-// (file, tensor, byte offset) and what to do. Only a program's main() turns a status into an exit.
+// (file, tensor, byte offset), and what to do. Only a program's main() turns a status into an exit code.
 #ifndef QINS_BASE_ERROR_H
 #define QINS_BASE_ERROR_H
 
@@ -17,7 +17,7 @@ qins_status qins_fail(qins_error *error, qins_status status, const char *format,
 // As qins_fail, followed by ": " and the text of the current errno.
 qins_status qins_fail_errno(qins_error *error, qins_status status, const char *format, ...) QINS_PRINTF(3, 4);
 
-// Put "context: " before a recorded message; nothing if there is none. Returns the error's status.
+// Prepend "context: " to a recorded message; does nothing if there is none. Returns the error's status.
 qins_status qins_error_context(qins_error *error, const char *format, ...) QINS_PRINTF(2, 3);
 
 // Add a line to a recorded message, indented; false, and nothing added, when there is none or the line does not fit.

@@ -1,12 +1,12 @@
-// Text from elsewhere - names in files, paths, tokens - made fit to be shown: a terminal must not obey it, and it must
-// not look like lines of our own.
+// Makes untrusted text - names in files, paths, tokens - safe to display: a terminal must not obey it, and it must not
+// look like our own output.
 #ifndef QINS_BASE_ESCAPE_H
 #define QINS_BASE_ESCAPE_H
 
 #include "engine/base/buffer.h"
 
-// Copy what fits of text[size] to to[capacity], NUL-terminated: control characters (U+0000 to U+001F, U+007F to U+009F)
-// and bytes that are not UTF-8 as \n, \r, \t or \xHH. Characters and escapes are not cut in two. Returns `to`.
+// Copy as much of text[size] as fits into to[capacity], NUL-terminated: control characters (U+0000 to U+001F, U+007F to
+// U+009F) and bytes that are not UTF-8 as \n, \r, \t or \xHH. Characters and escapes are never split. Returns `to`.
 const char *qins_escape(char *to, size_t capacity, const char *text, size_t size);
 
 // Text on its way to a terminal, in pieces that may end within a character: tabs and newlines pass, everything else

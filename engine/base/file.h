@@ -21,22 +21,22 @@ char *qins_file_read_all(const char *path, size_t limit, size_t *size, qins_stat
 
 typedef enum qins_file_kind { QINS_NOTHING, QINS_REGULAR, QINS_FOLDER, QINS_SPECIAL } qins_file_kind;
 
-// What is at a path, through links.
+// The kind of file at a path, following links.
 typedef struct qins_look {
     qins_file_kind kind;
     uint64_t size;           // bytes
-    uint64_t device, number; // together the identity of what is there, whatever leads to it
+    uint64_t device, number; // together the identity of the file, whichever path leads to it
 } qins_look;
 
-// Only what the system says is not there is QINS_NOTHING; a look that fails (permissions, a disk, links in a circle) is
-// an error of this status.
+// Only a path that the system says does not exist is QINS_NOTHING; a look that fails (permissions, a disk, links in a
+// circle) is an error of this status.
 qins_status qins_look_at(const char *path, qins_look *look, qins_status status, qins_error *error);
 
-// Does this errno of a look say that there is nothing? Any other leaves open what is there.
+// Does this errno of a look mean that nothing exists there? Any other errno leaves that open.
 bool qins_is_absence(int number);
 
-// A closed standard stream would hand its number to the next file opened, and text would end up in that: put a
-// descriptor in its place on which the stream's reads and writes fail. For the start of main.
+// If a standard stream is closed, the next file opened would get its number, and text would end up in that file: put a
+// descriptor in its place on which reads and writes fail. Call it at the start of main.
 void qins_guard_standard_streams(void);
 
 #endif

@@ -1,5 +1,5 @@
-// 16-bit floats: BF16 (the upper half of an FP32) and IEEE FP16, to and from FP32, round to nearest even. Integer
-// arithmetic only, so that every compiler and CPU gives the same bits.
+// 16-bit floats: BF16 (the upper half of an FP32) and IEEE FP16, to and from FP32, round to nearest even. Uses integer
+// arithmetic only, so every compiler and CPU gives the same bits.
 #ifndef QINS_BASE_HALF_H
 #define QINS_BASE_HALF_H
 

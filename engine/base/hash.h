@@ -1,6 +1,6 @@
 // A keyed hash for tables whose keys come from files: SipHash-1-3 (Aumasson and Bernstein; the variant of Rust and
-// Python). Without the key, which each table draws for itself, nobody can choose keys that fall into one slot. Nothing
-// but the places in a table may depend on it.
+// Python). Without the hash key, which each table draws for itself, nobody can choose table keys that fall into one
+// slot. Nothing but the slots of a table may depend on it.
 #ifndef QINS_BASE_HASH_H
 #define QINS_BASE_HASH_H
 

@@ -1,6 +1,7 @@
-// All JSON goes through here (cJSON inside). Getters take the object, a key and a range, return a usable value in any
-// case and record the first problem in the error, so a reader of many fields may check once at its end. `bad` is the
-// status of an error that lies in the document: QINS_BAD_MODEL for a part of a model, QINS_USAGE for what a user wrote.
+// All JSON goes through here (cJSON inside). Getters take the object, a key and a range, always return a usable value,
+// and record the first problem in the error, so a reader of many fields needs to check only once, at its end. `bad` is
+// the status of an error that lies in the document: QINS_BAD_MODEL for a part of a model, QINS_USAGE for what a user
+// wrote.
 #ifndef QINS_BASE_JSON_H
 #define QINS_BASE_JSON_H
 
@@ -14,17 +15,17 @@ typedef struct cJSON qins_json;
 
 // Parse a whole document of `size` bytes (nothing but white space may follow) with no more than QINS_JSON_MAX_VALUES
 // values and no U+0000. NULL and an error with the byte offset otherwise. Release with qins_json_free.
-enum { QINS_JSON_MAX_VALUES = 1 << 21 }; // a tokenizer.json of 262,144 tokens has some 2 million
+enum { QINS_JSON_MAX_VALUES = 1 << 21 }; // a tokenizer.json of 262,144 tokens has about 2 million
 qins_json *qins_json_parse(const char *text, size_t size, qins_status bad, qins_error *error);
-// As above with another bound on the number of values, each of which takes some 100 bytes in memory.
+// As above with another bound on the number of values, each of which takes about 100 bytes of memory.
 qins_json *qins_json_parse_limited(const char *text, size_t size, size_t max_values, qins_status bad,
                                    qins_error *error);
-// As above for a text that Python may have written or reads: NaN, Infinity and -Infinity are taken (as texts, so they
-// are not numbers for any getter), and of members of one name the last one stays.
+// As above, for a text that Python writes or reads: NaN, Infinity and -Infinity are accepted (as strings, so no getter
+// takes them for numbers), and of several members with the same name the last one is kept.
 qins_json *qins_json_parse_python(const char *text, size_t size, size_t max_values, qins_status bad, qins_error *error);
 void qins_json_free(qins_json *json);
 
-// Member of an object, NULL when absent or JSON null (or when `object` is NULL or no object).
+// Member of an object, NULL when absent or JSON null (or when `object` is NULL or not an object).
 const qins_json *qins_json_get(const qins_json *object, const char *key);
 bool qins_json_has(const qins_json *object, const char *key); // also a null
 // First child of an array or object and the next sibling, NULL at the end.
@@ -39,7 +40,7 @@ bool qins_json_is_array(const qins_json *item);
 const char *qins_json_key(const qins_json *member); // name of an object's member, "" for an array's item
 const char *qins_json_text(const qins_json *item);  // NULL when the item is not a string
 
-// No object in there may have two members of one name: which of them counts is for every reader to choose.
+// No object in the document may have two members with the same name, because readers differ on which of them counts.
 qins_status qins_json_check_unique(const qins_json *json, qins_status bad, qins_error *error);
 
 // The item's own value; false when the type is wrong (for _integer: also when it is not an integer of magnitude <=
@@ -47,7 +48,7 @@ qins_status qins_json_check_unique(const qins_json *json, qins_status bad, qins_
 bool qins_json_integer(const qins_json *item, int64_t *value);
 bool qins_json_number(const qins_json *item, double *value);
 
-// Member getters. The plain form requires the member, the _or form has a value for absent or null.
+// Member getters. The plain form requires the member; the _or form takes a default for an absent or null one.
 int64_t qins_json_get_integer(const qins_json *object, const char *key, int64_t min, int64_t max, qins_status bad,
                               qins_error *error);
 int64_t qins_json_get_integer_or(const qins_json *object, const char *key, int64_t min, int64_t max, int64_t fallback,
@@ -61,7 +62,8 @@ bool qins_json_get_bool(const qins_json *object, const char *key, qins_status ba
 // The string is owned by the document; "" on failure.
 const char *qins_json_get_string(const qins_json *object, const char *key, qins_status bad, qins_error *error);
 
-// Building. Every function tolerates NULL parents, so a builder may check its root and the error once at the end.
+// Building. Every function tolerates NULL parents, so a builder needs to check its root and the error only once, at the
+// end.
 qins_json *qins_json_new_object(qins_error *error);
 qins_json *qins_json_add_object(qins_json *object, const char *key, qins_error *error);
 qins_json *qins_json_add_array(qins_json *object, const char *key, qins_error *error);
@@ -77,8 +79,8 @@ void qins_json_append_string(qins_json *array, const char *value, qins_error *er
 qins_json *qins_json_append_object(qins_json *array, qins_error *error);
 qins_json *qins_json_append_array(qins_json *array, qins_error *error);
 
-// Compact text, NUL-terminated, released with free(). Numbers are printed with the fewest of 15 or 17 digits that
-// read back exactly, what is not finite as null. NULL and an error when out of memory; NULL after an earlier error.
+// Compact text, NUL-terminated, released with free(). Numbers are printed with 15 digits if those read back exactly,
+// otherwise 17; non-finite numbers as null. NULL and an error when out of memory; NULL after an earlier error.
 char *qins_json_print(const qins_json *json, qins_error *error);
 // The same text, appended to a buffer; nothing after an earlier error of the buffer.
 void qins_json_write(const qins_json *json, qins_buffer *out);

@@ -24,16 +24,16 @@ void *qins_alloc(size_t count, size_t size, const char *what, qins_error *error)
 // elements, doubling. On failure the array is left as it was.
 qins_status qins_grow(void **items, size_t *capacity, size_t needed, size_t size, qins_error *error);
 
-// Most bytes of memory that this process has held at a time, mapped files included; 0 where the system does not say.
+// Peak memory of this process in bytes, mapped files included; 0 where the system does not report it.
 size_t qins_memory_peak(void);
-size_t qins_memory_resident(void); // held now, likewise; without /proc, the most held
+size_t qins_memory_resident(void); // memory held now, likewise; without /proc, the peak
 
 // Bytes of memory that can be used without swapping (MemAvailable, and the limits of control groups);
-// SIZE_MAX where the system does not say.
+// SIZE_MAX where the system does not report it.
 size_t qins_memory_available(void);
 
-// Bytes that this process can still map, touched or not: the limits of ulimit -v and -d, and of a system that promises
-// no more memory than it has (overcommit_memory 2). SIZE_MAX where there is no such limit.
+// Bytes that this process can still map, touched or not: the limits of ulimit -v and -d, and of a system that does not
+// overcommit memory (overcommit_memory 2). SIZE_MAX where there is no such limit.
 size_t qins_memory_mappable(void);
 size_t qins_memory_stack(void); // bytes that a new thread maps for its stack
 

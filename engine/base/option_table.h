@@ -1,5 +1,6 @@
-// Command lines by a table with a row for each option. Parsing, help and completion all read the same table, so they
-// cannot disagree. Names are given whole: an abbreviation that is clear today would break with tomorrow's options.
+// Command lines, described by a table with a row for each option. Parsing, help and completion all read the same table,
+// so they cannot disagree. Names must be given in full: an abbreviation that is unambiguous today could become
+// ambiguous with new options.
 #ifndef QINS_BASE_OPTION_TABLE_H
 #define QINS_BASE_OPTION_TABLE_H
 
@@ -18,15 +19,15 @@ typedef struct qins_given_option {
     const char *value; // NULL for a switch
 } qins_given_option;
 
-// Put the value into the structure that is being filled, or record QINS_USAGE.
+// Store the value in the structure that is being filled, or record QINS_USAGE.
 typedef void qins_option_setter(void *values, const qins_given_option *given, qins_error *error);
 
 struct qins_option {
     const char *group; // heading in the help
     char letter;       // 0: none
-    const char *name;  // without its dashes; NULL: the row takes what is not an option
-    const char *value; // what its value is called, or its choices "f16|f32"; NULL: a switch
-    unsigned sets;     // bit mask: it belongs to these; a name may come twice in different ones
+    const char *name;  // without its dashes; NULL: the row takes operands
+    const char *value; // name of its value, or its choices "f16|f32"; NULL: a switch
+    unsigned sets;     // bit mask of the sets it belongs to; a name may occur twice in different sets
     bool common;       // part of the short help
     qins_option_setter *set;
     size_t offset; // of the field, for the setters below
@@ -34,7 +35,7 @@ struct qins_option {
     const char *help; // one line
 };
 
-// What other programs call an option: taken like its own name, but neither listed nor completed.
+// The name of an option in other programs: accepted like its own name, but neither listed nor completed.
 typedef struct qins_option_alias {
     const char *alias, *name; // without dashes
 } qins_option_alias;
@@ -48,8 +49,8 @@ typedef struct qins_option_table {
 
 enum { QINS_MAX_OPTIONS = 96 };
 
-// Parse argv[1..] into *values. `sets`: those that may be meant. given[i] becomes true
-// where row i was given. QINS_USAGE otherwise, with the closest name when there is none like it.
+// Parse argv[1..] into *values. `sets`: those that are allowed. given[i] becomes true where row i was given. On failure
+// QINS_USAGE, with the closest name when an option is unknown.
 qins_status qins_option_table_parse(const qins_option_table *table, unsigned sets, int argc, char **argv, void *values,
                                     bool given[QINS_MAX_OPTIONS], qins_error *error);
 
@@ -72,8 +73,8 @@ qins_option_setter qins_set_switch, qins_set_text, qins_set_choice, qins_set_cou
 uint64_t qins_given_count(const qins_given_option *given, qins_error *error);
 size_t qins_given_choice(const qins_given_option *given, qins_error *error);
 
-// How far two names are from being the same: letters to put in, take out, replace or swap with their neighbour; 1 when
-// one is the beginning of the other. SIZE_MAX when they have nothing to do with each other.
+// The edit distance of two names: letters to insert, delete, replace or swap with their neighbour; 1 when one is a
+// prefix of the other. SIZE_MAX when they have nothing in common.
 size_t qins_name_distance(const char *a, const char *b);
 
 #endif

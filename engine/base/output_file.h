@@ -1,8 +1,8 @@
 // A file that appears under its name only when it is complete, synchronized, and through a symbolic link in the place
 // that it leads to. Until then it has no name at all (O_TMPFILE), so nothing is left of it however the program ends.
-// Where a file system has no such files, or another file is to be replaced, it has a name of its own for a while,
-// .NAME.XXXXXX.unfinished, and is locked; the next output in that folder removes those that nobody holds any more.
-// Permissions and synchronizing are done without where the file system has none.
+// Where the file system does not support that, or another file is to be replaced, it temporarily has a name of its own,
+// .NAME.XXXXXX.unfinished, and is locked; the next output in that folder removes those that no program holds any more.
+// Permissions and synchronization are skipped where the file system does not support them.
 #ifndef QINS_BASE_OUTPUT_FILE_H
 #define QINS_BASE_OUTPUT_FILE_H
 
@@ -22,18 +22,18 @@ typedef struct qins_output_file {
 qins_status qins_output_file_open(qins_output_file *file, const char *path, unsigned mode, const qins_guard *guard,
                                   qins_error *error);
 
-// Everything is written: make it durable, then visible. The guard is asked again.
+// Everything is written: make the file durable, then visible. The guard is consulted again.
 qins_status qins_output_file_commit(qins_output_file *file, qins_error *error);
 
-// The same for n files that belong together: all of them appear, or none. The last one, which names the others, is the
-// first to go where there was one before, so that it never lies beside others than its own. Where that fails
-// half-way, the message says which file is gone, or stays.
+// The same for n files that belong together: all of them appear, or none. The last one, which names the others, is
+// removed first if it existed before, so it is never next to files that are not its own. If this fails halfway, the
+// message says which file is gone or remains.
 qins_status qins_output_files_commit(qins_output_file *files, size_t n, qins_error *error);
 
 // Deletes the file unless it was committed.
 void qins_output_file_close(qins_output_file *file);
 
-// Make `path` hold data[size], so that whatever fails, the old file or the new one is there whole.
+// Write data[size] to `path`; whatever fails, either the old file or the new one is there, complete.
 qins_status qins_file_replace(const char *path, const void *data, size_t size, unsigned mode, qins_error *error);
 
 #endif

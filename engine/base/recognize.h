@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-// Does the beginning of a file (`size` bytes of it) show that it is none of ours: empty, a git-lfs pointer, a web page,
-// the file of another engine? An error of kind QINS_BAD_MODEL that names the path if so.
+// Does the beginning of a file (`size` bytes of it) show that it is not one of ours: empty, a git-lfs pointer, a web
+// page, the file of another engine? An error of kind QINS_BAD_MODEL that names the path if so.
 qins_status qins_recognize_file(const char *path, const char *start, size_t size, qins_error *error);
 
 // Is there nothing at this path, and does it look like the name of a model on Hugging Face, such as

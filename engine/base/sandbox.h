@@ -1,15 +1,15 @@
-// The sandbox of a program: what its process may still do once it reads files that others made. Landlock limits which
-// files can be opened, seccomp which system calls can be made; both are Linux's, and nobody else here knows them.
-// Where the kernel lacks one, or refuses it, the program goes on without: qins_sandbox_state tells. Any other failure
+// The sandbox of a program limits what its process may still do once it reads untrusted files. Landlock limits which
+// files can be opened, seccomp which system calls can be made; both are specific to Linux and used only here. Where the
+// kernel lacks one, or refuses it, the program continues without it: qins_sandbox_state reports that. Any other failure
 // (no descriptors left, no memory) is an error: it would refuse the job's own files later, or leave the sandbox out.
 //
 //     qins_sandbox sandbox = qins_sandbox_plan(QINS_SANDBOX_RUNS, error);
-//     qins_sandbox_reads(&sandbox, path);    // for each file or folder that the job is about
+//     qins_sandbox_reads(&sandbox, path);    // for each file or folder that the job reads
 //     qins_sandbox_enter(&sandbox, name);    // before any of them is parsed, and before threads start
 //     ...                                    // open models, start threads
 //     qins_sandbox_tighten();                // no more threads
 //
-// Only programs call this: a library has no business limiting its host, so it is not part of libqins.
+// Only programs call this: a library must not limit its host, so this is not part of libqins.
 #ifndef QINS_BASE_SANDBOX_H
 #define QINS_BASE_SANDBOX_H
 
@@ -17,11 +17,11 @@
 
 #include <stdint.h>
 
-// What a job does besides reading files and computing; everything else is refused.
+// The actions of a job besides reading files and computing; everything else is refused.
 typedef enum qins_sandbox_job {
     QINS_SANDBOX_RUNS = 0,
-    QINS_SANDBOX_WRITES = 1, // makes files in folders that qins_sandbox_writes names
-    QINS_SANDBOX_SERVES = 2, // accepts connections at a socket that listens before
+    QINS_SANDBOX_WRITES = 1, // creates files in folders that qins_sandbox_writes names
+    QINS_SANDBOX_SERVES = 2, // accepts connections on a socket that is listening already
 } qins_sandbox_job;
 
 typedef struct qins_sandbox {
@@ -31,24 +31,25 @@ typedef struct qins_sandbox {
     qins_error *error; // of the plan
 } qins_sandbox;
 
-// Begin a list of what is allowed. Ends with qins_sandbox_enter, which returns the first error.
+// Begin a list of permissions. Ends with qins_sandbox_enter, which returns the first error.
 qins_sandbox qins_sandbox_plan(qins_sandbox_job job, qins_error *error);
 
-// Allow to read a file, or a folder with everything in it and what links in it lead to. A path that leads nowhere is no
-// mistake: whoever opens it will say so.
+// Allow reading a file, or a folder with everything in it and the targets of links in it. A path that leads nowhere is
+// not an error here: opening it will report that.
 void qins_sandbox_reads(qins_sandbox *sandbox, const char *path);
 
-// Allow to make, write and remove files in a folder that exists.
+// Allow creating, writing and removing files in an existing folder.
 void qins_sandbox_writes(qins_sandbox *sandbox, const char *path);
 
-// Limit this process, and whatever it starts, from now on, once and for good. `program` stands before the message with
-// which a process ends that makes a system call for which a sound one has no reason (exit code QINS_FAILED).
+// Restrict this process, and whatever it starts, from now on and permanently. A process that makes a system call which
+// a legitimate one has no reason to make ends with a message that begins with `program` (exit code QINS_FAILED).
 qins_status qins_sandbox_enter(qins_sandbox *sandbox, const char *program);
 
-// After the threads have started: no further ones, no files in memory, no other filters. Nothing outside of a sandbox.
+// Call it after the threads have started: it forbids further threads, in-memory files and other filters. Does nothing
+// outside a sandbox.
 void qins_sandbox_tighten(void);
 
-// What is in force, in words.
+// A description of the mechanisms in force.
 const char *qins_sandbox_state(void);
 
 #endif

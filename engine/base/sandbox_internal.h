@@ -14,9 +14,9 @@ uint64_t qins_landlock_writing(void);
 // seccomp: sandbox_calls.c. Both filters hold for all threads.
 bool qins_seccomp_enter(qins_sandbox_job job); // errno
 bool qins_seccomp_tighten(void);
-const char *qins_seccomp_name(int call); // of a call that ends the process; NULL: it has none here
+const char *qins_seccomp_name(int call); // name of a call that ends the process; NULL: it has none here
 
-// From here on the process can gain no privileges by executing files: both need that first.
+// From here on, the process cannot gain privileges by executing files: both mechanisms require that.
 bool qins_give_up_privileges(void);
 
 #endif

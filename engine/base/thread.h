@@ -1,4 +1,4 @@
-// A thread with a task of its own, beside the pool's, which share one.
+// A thread with its own task, unlike the pool's, which share one.
 #ifndef QINS_BASE_THREAD_H
 #define QINS_BASE_THREAD_H
 
@@ -6,7 +6,7 @@
 
 typedef struct qins_thread qins_thread;
 
-// Run `task` in a new thread, which takes no signals: those go to the caller's. NULL and an error otherwise.
+// Run `task` in a new thread that blocks signals: those go to the caller's thread. NULL and an error otherwise.
 qins_thread *qins_thread_start(void (*task)(void *context), void *context, qins_error *error);
 
 // Wait until the task has returned, and release the thread. NULL is fine.

@@ -30,12 +30,12 @@ typedef struct qins_bench {
     qins_workplace place;
     size_t repeats, n_tests;
     qins_bench_test *tests; // owned, [n_tests]
-    int32_t *ids;           // owned, pseudo-random, as many as the longest test takes
+    int32_t *ids;           // owned, pseudo-random, enough for the longest test
     qins_bench_baseline read, sgemm, integer;
     bool prompts_are_exact; // and compared with the peak of integer products, otherwise with sgemm
     qins_sgemm_gauge gauge;
-    // Seconds from the start to an open session; to the first token after a prompt of BENCH_FIRST_PROMPT tokens; of
-    // that spent in the forward pass; of the same pass once more.
+    // Seconds from the start to an open session; to the first token after a prompt of BENCH_FIRST_PROMPT tokens; spent
+    // of that in the forward pass; for the same pass once more.
     double open, first_token, first_pass, second_pass;
 } qins_bench;
 

@@ -1,5 +1,5 @@
-// Characters as a person sees them: a letter with its accents, an emoji of several joined ones. Text is UTF-8; a byte
-// that is not is a character by itself.
+// Characters as a person sees them: a letter with its accents, an emoji of several joined ones. Text is UTF-8; an
+// invalid byte is a character by itself.
 #ifndef QINS_CLI_CHARACTERS_H
 #define QINS_CLI_CHARACTERS_H
 
@@ -14,7 +14,8 @@ size_t qins_character_bytes(const char *text, size_t size);
 // Bytes of the character that ends text[size]; 0 only for an empty text.
 size_t qins_character_bytes_before(const char *text, size_t size);
 
-// The most columns that a terminal gives the character text[size]: terminals disagree about joined and new ones.
+// The most columns that any terminal gives the character text[size]: terminals disagree about joined and new
+// characters.
 size_t qins_character_columns(const char *text, size_t size);
 
 #endif

@@ -17,17 +17,18 @@ typedef struct qins_chat {
     bool leave;
 } qins_chat;
 
-// Reply to the last turn, in place of the reply that it has. If none begins, the turn is as before, or was never there.
+// Reply to the last turn, replacing the reply that it has. If no reply begins, the turn stays as it was, or is removed
+// if it was new.
 void qins_chat_reply(qins_chat *chat, qins_error *error);
 
 // A line on stderr, unless quiet.
 void qins_chat_say(const qins_chat *chat, const char *format, ...) QINS_PRINTF(2, 3);
 
-// Is the message a command, or what looks like one? Run it.
+// Is the message a command, or does it look like one? Then run it.
 bool qins_chat_is_command(const qins_chat *chat, const char *text);
 void qins_chat_run_command(qins_chat *chat, const char *text, qins_error *error);
 
-// The path that a command's argument means: without quotes around it and spaces after it, ~ as the home folder;
+// The path that a command's argument names: without surrounding quotes and trailing spaces, ~ as the home folder;
 // released with free().
 char *qins_chat_path(const char *argument, qins_error *error);
 
@@ -37,7 +38,7 @@ const char *qins_chat_command_name(size_t index, bool *takes_file);
 // Completion of commands and of the files that they take.
 qins_complete qins_chat_complete;
 
-// /set: change an option by "NAME VALUE", or with "" tell what they are.
+// /set: change an option by "NAME VALUE", or with "" show the options.
 void qins_chat_set(qins_chat *chat, const char *argument, qins_error *error);
 
 #endif

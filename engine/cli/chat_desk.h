@@ -1,6 +1,6 @@
-// The person's side of a chat: what they type, and the files that they name. It is a helper (engine/base/helper.h):
-// whoever has taken over the process that runs the model gets no file but the one that the last message names, for what
-// that message wants of it.
+// The user's side of a chat: the lines typed, and the files named. It is a helper (engine/base/helper.h): an attacker
+// who has taken over the process that runs the model gets access only to the file that the last message names, and only
+// for the purpose of that message.
 #ifndef QINS_CLI_CHAT_DESK_H
 #define QINS_CLI_CHAT_DESK_H
 
@@ -15,7 +15,7 @@ typedef struct qins_chat_desk {
     bool is_edited; // with a line editor
 } qins_chat_desk;
 
-// Begin, before the sandbox is entered. `is_literal`: every line of input is a message as it is. Release with
+// Begin, before the sandbox is entered. `is_literal`: every line of input is taken verbatim as a message. Release with
 // qins_chat_desk_close, also after a failure.
 qins_status qins_chat_desk_open(qins_chat_desk *desk, bool is_literal, qins_error *error);
 void qins_chat_desk_close(qins_chat_desk *desk);
@@ -23,7 +23,8 @@ void qins_chat_desk_close(qins_chat_desk *desk);
 // The next message, as qins_chat_input_read has it.
 bool qins_chat_desk_message(qins_chat_desk *desk, qins_buffer *message, qins_error *error);
 
-// The file of the last message, "/read FILE" or "/load FILE": what it holds, released with free(), with a NUL after it.
+// The file of the last message, "/read FILE" or "/load FILE": its contents, released with free(), with a NUL after
+// them.
 char *qins_chat_desk_read(qins_chat_desk *desk, size_t *size, qins_error *error);
 
 // The file of the last message, "/save FILE": write a conversation to it.

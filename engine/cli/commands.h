@@ -21,7 +21,7 @@ extern const qins_command qins_commands[];
 // NULL when there is none of that name.
 const qins_command *qins_command_find(const char *name);
 
-// What a command line without a command may mean: run, or chat when a person sits at both ends and brought no prompt.
+// The meaning of a command line without a command: run, or chat when a person sits at both ends and brought no prompt.
 unsigned qins_default_options(void);
 const qins_command *qins_default_command(const qins_options *options);
 

@@ -5,7 +5,7 @@
 #include "engine/measure/comparison.h"
 #include "engine/measure/greedy.h"
 
-// The figures, or JSON; of greedy texts where there are prompts.
+// Print the figures, or JSON; those of greedy texts only if there are prompts.
 qins_status qins_compare_report(qins_comparison *comparison, const qins_greedy *greedy, bool json, qins_error *error);
 
 #endif

@@ -1,5 +1,5 @@
 // A conversation: its turns as texts, and as the token ids that the model sees. Replies are kept as the ids that were
-// generated, so a turn that follows continues the cached sequence.
+// generated, so the next turn continues the cached sequence.
 #ifndef QINS_CLI_CONVERSATION_H
 #define QINS_CLI_CONVERSATION_H
 
@@ -11,7 +11,7 @@ typedef struct qins_turn {
     char *text; // owned, the message
     size_t size;
     size_t message, reply; // where they begin among the ids
-    size_t end;            // of the reply, without what closes it
+    size_t end;            // of the reply, without its closing marker
 } qins_turn;
 
 typedef struct qins_conversation {
@@ -27,10 +27,10 @@ typedef struct qins_conversation {
 qins_conversation qins_conversation_new(const qins_prompt_options *options, const qins_model *model);
 void qins_conversation_free(qins_conversation *conversation);
 
-// Begin a turn: the ids end with what asks the model for its reply.
+// Begin a turn: the ids end with the marker that asks the model for its reply.
 qins_status qins_conversation_begin_turn(qins_conversation *conversation, const char *text, size_t size,
                                          qins_error *error);
-// The reply's ids are there: close it with what ends a message.
+// The reply's ids are complete: close it with the marker that ends a message.
 qins_status qins_conversation_end_turn(qins_conversation *conversation, qins_error *error);
 void qins_conversation_drop_turn(qins_conversation *conversation); // the last one
 void qins_conversation_clear(qins_conversation *conversation);     // all turns
@@ -38,7 +38,7 @@ void qins_conversation_clear(qins_conversation *conversation);     // all turns
 // Take another system message (NULL: none) for all turns.
 qins_status qins_conversation_set_system(qins_conversation *conversation, const char *text, qins_error *error);
 
-// Append the messages as JSON, an array of objects with "role" and "content", one a line.
+// Append the messages as JSON, an array of objects with "role" and "content", one per line.
 void qins_conversation_print(const qins_conversation *conversation, qins_buffer *out);
 
 // Read such a text into a new conversation. *awaits_reply: the last message is the user's.
@@ -47,7 +47,7 @@ qins_status qins_conversation_parse(qins_conversation *conversation, const char 
 qins_status qins_conversation_load(qins_conversation *conversation, const char *path, bool *awaits_reply,
                                    qins_error *error); // from a file
 
-// Make such a text a file. One that holds anything else is not overwritten.
+// Write such a text to a file. A file that holds anything else is not overwritten.
 qins_status qins_conversation_write(const char *path, const void *text, size_t size, qins_error *error);
 
 #endif

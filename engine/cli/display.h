@@ -1,5 +1,5 @@
-// How the line that is being edited is shown: cut into rows that are shorter than the terminal is wide, so that it
-// never wraps them itself and it does not matter how wide it takes a character to be.
+// The display of the line that is being edited: it is cut into rows shorter than the terminal's width, so the terminal
+// never wraps them itself, and its idea of a character's width does not matter.
 #ifndef QINS_CLI_DISPLAY_H
 #define QINS_CLI_DISPLAY_H
 
@@ -27,7 +27,7 @@ void qins_display_begin(qins_display *display);
 // Take the terminal's size, which may have changed since the last drawing of this line.
 void qins_display_resize(qins_display *display, size_t columns, size_t lines);
 
-// Append to *out what draws prompt and line over the last drawing and puts the cursor into its place.
+// Append to *out the sequence that draws prompt and line over the last drawing and places the cursor.
 void qins_display_draw(qins_display *display, const qins_line *line, const char *prompt, qins_buffer *out);
 
 // The cursor's place one row up or down, in bytes of the text as it was last drawn; SIZE_MAX if there is no such row.

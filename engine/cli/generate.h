@@ -13,10 +13,10 @@ typedef struct qins_generator {
     uint64_t n_replies; // since the seed was set: each draws by a seed of its own
 } qins_generator;
 
-// What happened, for the statistics.
+// The course of a reply, for the statistics.
 typedef struct qins_reply {
     size_t n_prompt;    // tokens of the sequence before the reply
-    size_t n_computed;  // of these, not taken from the cache
+    size_t n_computed;  // those that were not in the cache
     size_t n_generated; // tokens, a stop id not counted
     double prompt_seconds, generation_seconds;
     qins_finish finish;

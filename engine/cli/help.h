@@ -4,10 +4,10 @@
 
 #include "engine/cli/commands.h"
 
-// The short help, or with --help-all the whole one; for a command that was named (or NULL), all of its options.
+// The short help, or with --help-all the full one; for a command that was named (or NULL), all of its options.
 void qins_print_help(const qins_help_options *options, const qins_command *named);
 
-// For completion: what may come next on the command line, the options of a command that was named, otherwise the
+// For completion: the possible next words of the command line, the options of a command that was named, otherwise the
 // commands and the options that are known without one.
 void qins_list_options(const qins_command *named);
 void qins_print_version(void);

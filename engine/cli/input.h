@@ -6,7 +6,7 @@
 #include "engine/measure/windows.h"
 #include "tokenizer/tokenizer.h"
 
-// Text from elsewhere becomes a message: without a byte order mark, and with LF line ends. In place.
+// Turn outside text into a message, in place: without a byte order mark, and with LF line ends.
 void qins_clean_text(char *text, size_t *size);
 
 // The text of -p and of every -f, in this order, with a blank line between them; standard input when none is given.
@@ -25,11 +25,11 @@ qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins
 qins_status qins_read_windows(qins_windows *windows, const qins_options *options, const qins_model *model,
                               qins_error *error);
 
-// Was standard input meant for this program? A file that was read from already and a pipe that the calling program has
-// too are not: they are those of a shell's "while read".
+// Was standard input meant for this program? Not if it is a file that has been read from already, or a pipe that the
+// calling program shares: those belong to a shell's "while read".
 bool qins_input_is_given(void);
 
-// Wait for it, and say so on stderr if nothing comes for a while: nobody may be writing to the pipe.
+// Wait for it, and say so on stderr if nothing arrives for a while: perhaps nothing writes to the pipe.
 void qins_input_wait(bool quiet);
 
 #endif

@@ -12,7 +12,7 @@ typedef struct qins_line {
     size_t cursor;    // bytes before it
     qins_buffer folds[QINS_MAX_FOLDS];
     size_t n_folds;
-    qins_buffer killed; // what qins_line_yank brings back
+    qins_buffer killed; // the text that qins_line_yank brings back
 } qins_line;
 
 typedef enum qins_motion {
@@ -26,14 +26,15 @@ typedef enum qins_motion {
 
 void qins_line_init(qins_line *line, qins_error *error);
 void qins_line_free(qins_line *line);
-void qins_line_clear(qins_line *line); // what was killed stays
+void qins_line_clear(qins_line *line); // the killed text stays
 
 // Insert typed text at the cursor, or a paste, which is folded when it is large.
 void qins_line_insert(qins_line *line, const char *text, size_t size);
 void qins_line_paste(qins_line *line, const char *text, size_t size);
 void qins_line_yank(qins_line *line);
 
-// Where a motion leads from the cursor, in bytes; delete what lies between; the same for later.
+// The position in bytes that a motion leads to; delete the text from the cursor to there; the same, keeping it for a
+// later yank.
 size_t qins_line_target(const qins_line *line, qins_motion motion);
 void qins_line_delete(qins_line *line, qins_motion motion);
 void qins_line_kill(qins_line *line, qins_motion motion);

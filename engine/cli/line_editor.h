@@ -1,4 +1,4 @@
-// A line editor in the way of Emacs and Readline: history, search in it, completion, pastes of several lines.
+// A line editor in the style of Emacs and Readline: history, history search, completion, multi-line pastes.
 #ifndef QINS_CLI_LINE_EDITOR_H
 #define QINS_CLI_LINE_EDITOR_H
 
@@ -6,8 +6,8 @@
 #include "engine/cli/history.h"
 #include "engine/cli/terminal.h"
 
-// Offer what could follow text[size], which ends at the cursor: append to *added what all candidates go on with, and to
-// *list the candidates, one a line, if there are several. Returns false where a tab is a tab.
+// Offer completions of text[size], which ends at the cursor: append to *added the continuation that all candidates
+// share, and to *list the candidates, one per line, if there are several. Returns false where a tab is just a tab.
 typedef bool qins_complete(const char *text, size_t size, qins_buffer *added, qins_buffer *list);
 
 typedef enum qins_line_end {
@@ -33,7 +33,7 @@ typedef struct qins_line_editor {
 void qins_line_editor_open(qins_line_editor *editor, qins_complete *complete, qins_error *error);
 void qins_line_editor_close(qins_line_editor *editor);
 
-// Let a line be typed. Append it, with its pastes, to *line; the terminal is as before.
+// Let the user type a line. Append it, with its pastes, to *line; the terminal is left as it was.
 qins_line_end qins_line_editor_read(qins_line_editor *editor, const char *prompt, qins_buffer *line);
 
 #endif

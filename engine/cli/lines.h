@@ -1,4 +1,4 @@
-// Lines of standard input, the reading of which an interrupt ends.
+// Lines of standard input; an interrupt ends the reading.
 #ifndef QINS_CLI_LINES_H
 #define QINS_CLI_LINES_H
 
@@ -10,7 +10,7 @@
 typedef struct qins_lines {
     qins_buffer text;       // read so far
     size_t start, searched; // of the next line; up to where it has no line feed
-    bool is_at_end;         // nothing more comes
+    bool is_at_end;         // end of input
 } qins_lines;
 
 // The next line, without its line feed: *line[*size], valid until the next call. False after the last one, once

@@ -50,11 +50,11 @@ typedef struct qins_process_options {
     size_t n_threads; // 0: qins_default_threads()
     const char *cpu;  // tier of kernels, NULL: as the environment or the machine says
     bool no_sandbox;
-    bool quiet, verbose; // less and more on stderr
-    bool plan;           // print what memory will be used, and end
+    bool quiet, verbose; // less or more on stderr
+    bool plan;           // print the memory that will be used, and exit
 } qins_process_options;
 
-// Where the prompt or text comes from: -p and -f together, or one of the others. "-" is standard input.
+// The source of the prompt or text: -p and -f together, or one of the others. "-" is standard input.
 typedef struct qins_prompt_options {
     const char *text;                  // -p
     const char *files[QINS_MAX_FILES]; // -f
@@ -63,7 +63,7 @@ typedef struct qins_prompt_options {
     const char *ids_file; // --ids-file: raw int32
     const char *messages; // --messages: a conversation in JSON
     const char *system;   // --system
-    bool lines;           // of a chat, each a message as it is
+    bool lines;           // of a chat, each taken verbatim as a message
     bool raw;             // complete the text as it is
     bool parse_special;   // markers in messages and measured texts act as markers
     bool no_special;      // all text is plain text
@@ -114,10 +114,10 @@ typedef struct qins_bench_options {
 
 typedef struct qins_server_options {
     const char *host;         // where to listen
-    size_t port;              // 0: one that is free
-    const char *unix_path;    // --unix: in place of both; NULL: not given
+    size_t port;              // 0: any free one
+    const char *unix_path;    // --unix: instead of both; NULL: not given
     const char *api_key_file; // NULL: everybody may use the server
-    const char *alias;        // what the model is called, NULL: as its file
+    const char *alias;        // the model's name, NULL: that of its file
     const char *cors;         // origin of other pages that may use the server, NULL: none
     bool no_ui;
     size_t parallel;       // replies at a time
@@ -144,7 +144,7 @@ typedef struct qins_options {
 extern const qins_option_table qins_run_option_table; // the table
 
 // Parse argv[1..] (argv[0] is skipped: the program's or the command's name) for a command that takes these sets.
-// QINS_USAGE and a message otherwise.
+// QINS_USAGE and a message on failure.
 qins_status qins_options_parse(qins_options *options, unsigned sets, int argc, char **argv, qins_error *error);
 
 // Refuse options that the command `name`, which takes these sets, would ignore.

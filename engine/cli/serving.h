@@ -1,4 +1,4 @@
-// Shared by qinsrun serve and batch: the service for a model, as options say.
+// Shared by qinsrun serve and batch: the service for a model, as the options say.
 #ifndef QINS_CLI_SERVING_H
 #define QINS_CLI_SERVING_H
 

@@ -1,5 +1,4 @@
-// The terminal at which a person types: its size, and the keys one by one. Standard input is read, standard error is
-// written to.
+// The user's terminal: its size, and the keys one by one. Reads standard input and writes to standard error.
 #ifndef QINS_CLI_TERMINAL_H
 #define QINS_CLI_TERMINAL_H
 
@@ -8,7 +7,7 @@
 #include <termios.h>
 
 typedef enum qins_key {
-    QINS_KEY_NONE,   // a key without meaning, or the terminal changed its size
+    QINS_KEY_NONE,   // a key without a meaning, or the terminal was resized
     QINS_KEY_SIGNAL, // qins_interrupted is set
     QINS_KEY_CLOSED, // nothing more will come
     QINS_KEY_TEXT,   // one character or more
@@ -40,11 +39,11 @@ typedef enum qins_key {
 } qins_key;
 
 typedef struct qins_terminal {
-    struct termios saved; // the settings to come back to
+    struct termios saved; // the settings to restore
     unsigned char input[4096];
-    size_t at, n_input; // input[at .. n_input) is to be read
-    int hangup;         // a descriptor: when its other side has gone, qins_interrupted is set
-    bool after_return;  // a line feed that comes now belongs to the carriage return before it
+    size_t at, n_input; // input[at .. n_input) is still to be read
+    int hangup;         // a descriptor: when its other side is gone, qins_interrupted is set
+    bool after_return;  // a line feed that comes next belongs to the carriage return before it
     qins_buffer text;   // of the last key
 } qins_terminal;
 
@@ -54,7 +53,7 @@ bool qins_terminal_is_usable(void);
 // Columns and lines of the terminal that a descriptor leads to.
 void qins_terminal_size(int fd, size_t *columns, size_t *lines);
 
-// From begin to end, keys come one by one and unseen, and pastes are marked (bracketed paste).
+// Between begin and end, keys arrive one by one without echo, and pastes are marked (bracketed paste).
 qins_status qins_terminal_begin(qins_terminal *terminal, qins_error *error);
 void qins_terminal_end(qins_terminal *terminal);
 
@@ -62,10 +61,10 @@ void qins_terminal_end(qins_terminal *terminal);
 qins_key qins_terminal_key(qins_terminal *terminal, qins_error *error);
 bool qins_terminal_has_input(const qins_terminal *terminal);
 
-// Stop this job, as Ctrl-Z does; returns when it goes on.
+// Suspend this job, as Ctrl-Z does; returns when it is resumed.
 void qins_terminal_suspend(qins_terminal *terminal, qins_error *error);
 
-// Write all of it; what cannot be written is lost.
+// Write all of it; anything that cannot be written is lost.
 void qins_terminal_write(const void *text, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
 // The model's dimensions and constants for the Phi3ForCausalLM family, and their JSON form in the .qins header.
-// Hugging Face's config.json is read in convert/hf_config.c; here are only our own names.
+// Hugging Face's config.json is read in convert/hf_config.c; only our own names are used here.
 #ifndef QINS_FORMAT_CONFIG_H
 #define QINS_FORMAT_CONFIG_H
 
@@ -25,7 +25,7 @@ typedef struct qins_config {
     size_t head_dim; // 96
     size_t vocab_size;
     size_t max_positions; // tokens the model was made for
-    size_t window;        // a token sees the last so many, itself included; 0: all
+    size_t window;        // how many of the last positions a token sees, itself included; 0: all
     double rms_eps;
     bool tied_head; // lm_head is the embedding
 
@@ -54,7 +54,7 @@ static inline size_t qins_config_qkv_dim(const qins_config *config) {
 }
 
 // Check every bound and relation (sizes fit, heads divide, rope_dim even, factors positive, stop ids in range); an
-// error names the field. Both readers call it, so code after them need not.
+// error names the field. Both readers call it, so later code does not have to.
 qins_status qins_config_check(const qins_config *config, qins_error *error);
 
 // The "config" object of a .qins header, both ways. Reading checks.

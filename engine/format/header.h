@@ -12,7 +12,7 @@ enum {
     QINS_ALIGNMENT = 64       // of the tokenizer section and of every tensor
 };
 
-// A reader copies these two into its memory, whatever a file says of itself.
+// A reader copies these two into its memory, so they are bounded whatever a file claims.
 enum { QINS_MAX_FILE_HEADER = 64 << 20, QINS_MAX_FILE_TOKENIZER = 64 << 20 };
 
 typedef struct qins_tensor {
@@ -21,7 +21,7 @@ typedef struct qins_tensor {
     uint64_t offset;      // of the payload in the file
     uint64_t bytes;       // of the payload
     uint64_t hash;        // XXH3-64 of the payload
-    char source_type[8];  // "BF16", "F16", "F32": what the checkpoint held
+    char source_type[8];  // "BF16", "F16", "F32": type in the checkpoint
     uint64_t source_hash; // XXH3-64 of the checkpoint's bytes of this tensor
     double error;         // sqrt(sum (source - stored)^2 / sum source^2), 0 when nothing was lost
 } qins_tensor;
@@ -35,7 +35,7 @@ typedef struct qins_source {
 
 enum {
     QINS_MAX_SOURCES = 1024,
-    QINS_MAX_HEADER_VALUES = 1 << 18 // of JSON; 1024 layers take some 70,000
+    QINS_MAX_HEADER_VALUES = 1 << 18 // of JSON; 1024 layers take about 70,000
 };
 
 typedef struct qins_header {
@@ -67,7 +67,7 @@ void qins_header_free(qins_header *header);
 bool qins_header_tensor_bytes(const qins_header *header, const qins_tensor *tensor, size_t *bytes);
 
 // Set every offset and size from the header's length, the tokenizer's size and the tensors' types and shapes:
-// sections follow each other without gap but for alignment. *file_bytes: where the last one ends.
+// sections follow each other without gaps except for alignment. *file_bytes: where the last one ends.
 qins_status qins_header_layout(qins_header *header, uint64_t header_bytes, uint64_t *file_bytes, qins_error *error);
 
 // JSON text of the header, released with free(). *size: bytes without the NUL.

@@ -19,13 +19,13 @@ qins_image *qins_image_from_memory(const uint8_t *data, size_t size, const char 
 
 void qins_image_close(qins_image *image);
 
-// Has the file failed under its mapping (map.h)? Then the error is that, whatever was recorded before: it came of it.
-// For everybody who has read the mapping.
+// Has the mapped file failed (map.h)? Then that becomes the error, replacing any error recorded before, which was a
+// consequence. To be called by all code that has read the mapping.
 qins_status qins_image_check(const qins_image *image, qins_error *error);
 
 const qins_header *qins_image_header(const qins_image *image);
 size_t qins_image_bytes(const qins_image *image);
-const char *qins_image_name(const qins_image *image); // what it was opened as
+const char *qins_image_name(const qins_image *image); // the name it was opened under
 
 // Tensor `index` of the schema, pointing into the mapping.
 qins_matrix qins_image_matrix(const qins_image *image, size_t index);
@@ -33,8 +33,8 @@ qins_matrix qins_image_matrix(const qins_image *image, size_t index);
 // The packed tokenizer; NULL when the file has none.
 const uint8_t *qins_image_tokenizer(const qins_image *image, size_t *size);
 
-// Check every payload hash, that codes and scales are such as a writer makes, and that all padding is zero. An error
-// names the file and the damaged sections, all of them up to the message's length.
+// Check every payload hash, that codes and scales are ones that a writer produces, and that all padding is zero. An
+// error names the file and the damaged sections, all of them up to the message's length.
 qins_status qins_image_verify(const qins_image *image, qins_pool *pool, qins_error *error);
 
 #endif

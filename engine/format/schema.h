@@ -1,5 +1,5 @@
-// The one list of tensors of the model, in the order in which a .qins file holds them. The converter writes by it, the
-// engine binds and checks by it. Names are Hugging Face's, as in any Phi-3 checkpoint.
+// The one list of tensors of the model, in the order in which a .qins file holds them. The converter writes from it,
+// the engine binds to it and checks against it. Names are Hugging Face's, as in any Phi-3 checkpoint.
 #ifndef QINS_FORMAT_SCHEMA_H
 #define QINS_FORMAT_SCHEMA_H
 
@@ -44,8 +44,8 @@ qins_tensor_spec qins_schema_entry(const qins_config *config, size_t index);
 // May a tensor of this role be stored as this type? Norms are never coded.
 bool qins_schema_allows(qins_role role, qins_type type);
 
-// How it lies in a file and in memory: in panels what is multiplied with or coded; in rows norms, and an embedding that
-// is neither.
+// Layout in a file and in memory: panels for matrices that are multiplied by or coded; rows for norms, and for an
+// embedding that is neither.
 qins_layout qins_schema_layout(const qins_config *config, qins_role role, qins_type type);
 
 // Is it a matrix of the layers: qkv, output, gate_up, down?

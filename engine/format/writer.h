@@ -1,4 +1,4 @@
-// Writing of .qins files, front to back with bounded memory: the converter's side of FORMAT.md.
+// Writes .qins files front to back with bounded memory: the converter's side of FORMAT.md.
 #ifndef QINS_FORMAT_WRITER_H
 #define QINS_FORMAT_WRITER_H
 
@@ -6,13 +6,13 @@
 
 typedef struct qins_writer qins_writer;
 
-// Where everything will lie in the file of a header that is filled in as for qins_writer_create: offsets and sizes in
-// the header, *header_bytes of room for its text, *file_bytes in all. Writes nothing.
+// The layout of the file for a header that is filled in as for qins_writer_create: offsets and sizes in the header,
+// *header_bytes of room for its text, *file_bytes in all. Writes nothing.
 qins_status qins_writer_layout(qins_header *header, size_t tokenizer_bytes, size_t *header_bytes, uint64_t *file_bytes,
                                qins_error *error);
 
 // Begin a file in `fd` (empty, seekable; not closed here). The header must hold configuration, tensor types, sources,
-// and template; the writer fills in offsets, sizes and hashes and keeps a pointer to it. The tokenizer section
+// and template; the writer fills in the offsets, sizes and hashes and keeps a pointer to it. The tokenizer section
 // (NULL, 0: none) is written at once. `path` is for messages. NULL and an error otherwise; release with
 // qins_writer_free.
 qins_writer *qins_writer_create(int fd, const char *path, qins_header *header, const uint8_t *tokenizer,

@@ -1,9 +1,9 @@
-// The types of stored numbers and the QINS codes: their definition. Values at rest are encoded; they become numbers
-// just before each product. Everything here is scalar C whose result does not depend on compiler, CPU or threads;
-// faster kernels must agree with it bit by bit.
+// Defines the types of stored numbers and the QINS codes. Values at rest are encoded; they become numbers just before
+// each product. Everything here is scalar C whose result does not depend on compiler, CPU or threads; faster kernels
+// must match it bit for bit.
 //
 // A coded weight is w = d * v. d is a BF16 scale of QINS_STRETCH consecutive weights of a row. v is an exact integer,
-// |v| <= QINS_MAX_V, made of the weight's code and of a scale byte that QINS_BLOCK consecutive weights share:
+// |v| <= QINS_MAX_V, computed from the weight's code and a scale byte that QINS_BLOCK consecutive weights share:
 //
 //     type     code         T                       v
 //     qins8    -127 .. 127  s (|s| + 128)           (T k + 1024) >> 11    k = byte, 0 .. 255
@@ -11,8 +11,8 @@
 //     qins5    0 .. 31      table B + 3 t           (T k + 1) >> 1        t = byte & 1
 //     qins4    0 .. 15      table A + 3 t           T k
 //
-// (>> is the arithmetic shift.) All are nonlinear coordinates: steps are small where weights are many. The sign of k
-// turns the lopsided tables round, and t shifts them by half their smallest step. d is 0 or a normal number, at least
+// (>> is the arithmetic shift.) All codes are nonlinear: steps are small where weights are frequent. The sign of k
+// mirrors the asymmetric tables, and t shifts them by half their smallest step. d is 0 or a normal number, at least
 // 2^-126. It has 8 significant bits and v has 12, so d * v is exact in FP32.
 #ifndef QINS_KERNELS_CODE_H
 #define QINS_KERNELS_CODE_H
@@ -37,18 +37,18 @@ enum {
     QINS_BF16_MAX = 0x7F7F  // bits of the largest finite BF16
 };
 
-// One row per type; a further code is a new row. What does not concern a type is NULL or 0.
+// One row per type; another code is a new row. Fields that do not apply to a type are NULL or 0.
 typedef struct qins_type_info {
     const char *name; // as in files and on the command line
     size_t bits;      // per value, without scales
     // Uncompressed types: the number at `bytes`.
     float (*number)(const void *bytes);
     // Coded types:
-    int min_code, max_code, padding_code; // codes that a writer uses; the one whose packed bits are zero
+    int min_code, max_code, padding_code; // codes that a writer uses; the code whose packed bits are zero
     int max_k;                            // a writer uses |k| <= max_k
     float reach;                          // |v| of the code with the largest T is reach * |k|, up to rounding
     int (*k)(int scale);                  // of a scale byte
-    int n_forms;                          // of T: 2 where the lowest bit of the scale byte shifts it
+    int n_forms;                          // of T: 2 if the lowest bit of the scale byte shifts it
     int (*t)(int code, int scale);        // T of a code, in the form of that scale byte
     int shift;                            // v is T k / 2^shift, rounded to the nearest integer, halves upwards
     // v of any code that the packing can hold, under any scale byte.
@@ -67,7 +67,7 @@ static inline bool qins_type_is_coded(qins_type type) {
     return qins_types[type].value != NULL;
 }
 
-// The largest |x[n]|; not below infinity where one is infinite or NaN.
+// The largest |x[n]|; not below infinity if one of them is infinite or NaN.
 float qins_largest_magnitude(const float *x, size_t n);
 
 // The scale of finite numbers up to `magnitude` >= 0: 0, or the smallest normal BF16 that is at least magnitude /

@@ -1,5 +1,5 @@
-// The table of kernels: numbers in, numbers out, one thread. numerics: every sum has an order that is written here, or
-// is an exact sum of integers, so every tier gives the same bits as the scalar one, which is the definition.
+// The table of kernels: numbers in, numbers out, one thread. Every sum has an order that is specified here, or is an
+// exact sum of integers, so every tier gives the same bits as the scalar one, which is the definition.
 //
 // "A chain" is acc = fma(a[i], b[i], acc) for i in order, from acc = 0. A chained sum over n terms is cut into chains
 // of QINS_UNIT terms, which are added up in order: y = 0; y += chain; y += chain; ...
@@ -11,13 +11,13 @@
 
 #include "engine/kernels/matrix.h"
 
-// An activation vector x[cols] in block floating point, as it meets coded weights: blocks of QINS_UNIT columns, padded
-// with zeros; x[i] is about X[i] * scale of its block. scale = 2^e with the smallest e >= -126 for which |x| <=
-// QINS_MAX_X * 2^e in the whole block, X = x / 2^e rounded to nearest even. A block that is not finite has X = 0 and
-// scale = NaN.
+// An activation vector x[cols] in block floating point, as it is multiplied by coded weights: blocks of QINS_UNIT
+// columns, padded with zeros; x[i] is about X[i] * scale of its block. scale = 2^e with the smallest e >= -126 for
+// which |x| <= QINS_MAX_X * 2^e in the whole block, X = x / 2^e rounded to nearest even. A block with a non-finite
+// value has X = 0 and scale = NaN.
 //
-// In memory four columns 0 1 2 3 stand in the order 0 2 1 3: kernels take columns in pairs, and so the pairs are those
-// that fall out of four bytes of codes when the even and the odd ones are separated.
+// In memory, four columns 0 1 2 3 are in the order 0 2 1 3: kernels take columns in pairs, and these are the pairs that
+// result when the even and the odd bytes of four bytes of codes are separated.
 enum { QINS_MAX_X = 8191 };
 static inline size_t qins_x_place(size_t col) {
     const size_t swapped = (col & 1) << 1 | (col & 2) >> 1;
@@ -25,7 +25,7 @@ static inline size_t qins_x_place(size_t col) {
 }
 
 // A product of matrices in FP32: c[m, n] += a[m, k] b[k, n]; c += each chain over k in turn. n is a multiple of 16.
-// b lies in panels of 16 columns: b[i, j] is b[j / 16 * b_panel + i * b_row + j % 16]. Strides in floats.
+// b is stored in panels of 16 columns: b[i, j] is b[j / 16 * b_panel + i * b_row + j % 16]. Strides in floats.
 typedef struct qins_gemm {
     float *c;
     const float *a, *b;
@@ -46,7 +46,7 @@ typedef struct qins_product {
     const float *scale; // [n_tokens, scale_stride]
     size_t y_stride, x_stride, scale_stride;
     size_t n_tokens, n_cols;
-    const uint8_t *next[QINS_TILE_PANELS]; // what will be unpacked after this, to be asked for meanwhile
+    const uint8_t *next[QINS_TILE_PANELS]; // the codes that will be unpacked next, to be prefetched meanwhile
     size_t next_bytes;                     // of a column of a panel
 } qins_product;
 
@@ -66,7 +66,7 @@ typedef struct qins_kernels {
     void (*dot_coded[QINS_TYPE_COUNT])(float *y, const qins_matrix *w, size_t panel, size_t n_panels,
                                        const int16_t *x_int, const float *scale);
     // One token and uncompressed weights in panels: y[16 n_panels], y[r] = the chained sum over cols of W[r, i] x[i].
-    // Also scores of keys, which lie in panels of 16 positions, with T(s) in place of W for codes of qins8.
+    // Also scores of keys, which are stored in panels of 16 positions, with T(s) in place of W for codes of qins8.
     void (*dot_values[QINS_TYPE_COUNT])(float *y, const void *panels, size_t n_panels, size_t cols, const float *x);
     // v of n_units units of codes, under their scale bytes [2 n_units][16]: v[n_units * 32 pairs][16 rows][2 columns]
     void (*unpack[QINS_TYPE_COUNT])(int16_t *v, const uint8_t *codes, const uint8_t *scales, size_t n_units);
@@ -76,9 +76,9 @@ typedef struct qins_kernels {
     // out[n] in FP32 from numbers or values at rest
     void (*widen[QINS_TYPE_COUNT])(float *out, const void *in, size_t n);
     // out[cols] += the chain over i < n, n <= QINS_UNIT, of weights[i] * values[i, cols], values being those of widen;
-    // rows of `values` lie together, cols is a multiple of 16 (qins4: of 32)
+    // rows of `values` are contiguous, cols is a multiple of 16 (qins4: of 32)
     void (*add_values[QINS_TYPE_COUNT])(float *out, const void *values, size_t cols, size_t n, const float *weights);
-    // FP16 with values beyond +-65504 clamped; returns how many were. NaN stays NaN
+    // FP16 with values beyond +-65504 clamped; returns how many were clamped. NaN stays NaN
     size_t (*narrow)(uint16_t *out, const float *x, size_t n);
     // Codes of x[n] under d > 0: the s with T(s) nearest to x / d. Returns sum (x - d T(s))^2, by fma in lanes
     float (*value_codes)(int8_t *codes, float d, const float *x, size_t n);
@@ -87,12 +87,12 @@ typedef struct qins_kernels {
     void (*rmsnorm)(float *out, const float *x, const float *weight, size_t n, float eps);
     // out[n] = up * (gate / (1 + exp(-gate))) (HF Phi3MLP)
     void (*swiglu)(float *out, const float *gate, const float *up, size_t n);
-    // x[n] *= factor; returns the largest, NaN passed over; -infinity where there is none
+    // x[n] *= factor; returns the largest, ignoring NaN; -infinity if there is none
     float (*scale_max)(float *x, size_t n, float factor);
     // x[n] = exp(x - max) * factors (NULL: 1); returns the sum of the exponentials
     float (*exp_sum)(float *x, size_t n, float max, const float *factors);
 
-    // Of u[16], each under a scale byte of its own: the nearest code, up to rounding, and v
+    // For u[16], each under its own scale byte: the nearest code, up to rounding, and v
     void (*nearest[QINS_TYPE_COUNT])(int8_t *codes, float *v, const float *u, const uint8_t *scales);
     // Exact products of integers, `rounds` times in independent chains: the machine's peak; returns operations
     double (*integer_rounds)(size_t rounds);

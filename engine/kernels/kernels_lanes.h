@@ -1,13 +1,12 @@
-// The kernels of every tier on vector instructions, the decoding of all codes among them, written in the primitives of
-// a lanes_*.h that the tier includes first: sixteen lanes, the rows of a panel. Formulas and orders are those of
-// kernels.h.
+// The kernels of every vector tier, including the decoding of all codes, written in the primitives of a lanes_*.h that
+// the tier includes first: sixteen lanes, the rows of a panel. Formulas and orders are those of kernels.h.
 #include "engine/kernels/encoder.h"
 #include "engine/kernels/kernels.h"
 
 #include <math.h>
 
-// GCC's partial redundancy elimination takes the first round out of a loop whose sums begin with zero, and then stores
-// every sum in every round.
+// GCC's partial redundancy elimination peels the first iteration off a loop whose sums start at zero, and then stores
+// every sum in every iteration.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-tree-pre")
 #endif
@@ -18,8 +17,8 @@ static inline size_t width(size_t left) {
     return left < WIDTH ? left : WIDTH;
 }
 
-// Ask for what a stream of memory reads soon: processors' own prefetchers start anew in every page of 4 KiB, and a core
-// with few instructions in flight (Zen 3) reads half as fast with those. Addresses after the end do no harm.
+// Prefetch the data that a memory stream will read soon: hardware prefetchers start anew in every 4 KiB page, and a
+// core with few instructions in flight (Zen 3) reads half as fast with those alone. Addresses past the end do no harm.
 static inline void ask_ahead(const void *memory) {
     __builtin_prefetch((const char *)memory + 4096);
 }
@@ -63,7 +62,7 @@ typedef struct code_block {
     ilanes k, t;
 } code_block;
 
-// What the loops below need to know of a code. All of it is constant wherever they are called.
+// The properties of a code that the loops below need. All of them are constant wherever they are called.
 typedef struct code_form {
     size_t bits;
     code_block (*block)(const uint8_t *codes, const uint8_t *scales);
@@ -158,9 +157,9 @@ static inline __attribute__((always_inline)) ilanes dot_unit(const code_form for
     return ilanes_add(even_sum, odd_sum);
 }
 
-// As above for qins4, whose v is T k without rounding, so that a row's k can wait for its sum over a block:
-// sum v X = k (sum u X + (3 t - 64) sum X) for u = A + 64, which is positive and takes one instruction to widen. All
-// terms are integers below 2^31.
+// As above for qins4, whose v is T k without rounding, so a row's k can be applied after its sum over a block: sum v X
+// = k (sum u X + (3 t - 64) sum X) for u = A + 64, which is positive and takes one instruction to widen. All terms are
+// integers below 2^31.
 static inline ilanes dot_unit_qins4(const uint8_t *codes, const uint8_t *scales, const int16_t *x) {
     const ilanes table = bytes_add(bytes_table(qins4_table), bytes_set(64));
     ilanes sum = ilanes_set(0);
@@ -248,7 +247,7 @@ static inline __attribute__((always_inline)) void multiply_part(const qins_produ
                                                                 const size_t n_tokens, const bool both) {
     const size_t panel_values = product->n_cols * QINS_PANEL;
     const int16_t *v = product->v + panel * panel_values, *x = product->x + token * product->x_stride;
-    // Addresses only: there may be no such panel, and no bytes after the last one. Nothing is read there.
+    // Only addresses: there may be no such panel, and no bytes past the last one. Nothing is read there.
     const uintptr_t next = (uintptr_t)product->next[panel], other_next = both ? (uintptr_t)product->next[panel + 1] : 0;
     for (size_t col = 0; col < product->n_cols; col += QINS_UNIT) {
         ilanes first[PRODUCT_TOKENS], second[PRODUCT_TOKENS];
@@ -286,7 +285,7 @@ static inline __attribute__((always_inline)) void multiply_tokens(const qins_pro
         multiply_part(product, token, p, n_tokens, PRODUCT_PANELS == 2);
 }
 
-// Runs of tokens of almost the same length, so that few tokens at the end do not cost as much as many.
+// Runs of tokens of almost the same length, so a few tokens at the end do not cost as much as many.
 _Static_assert(PRODUCT_TOKENS <= 12, "multiply has a case for each length of a run");
 static void multiply(const qins_product *product) {
     const size_t n_runs = (product->n_tokens + PRODUCT_TOKENS - 1) / PRODUCT_TOKENS;
@@ -418,13 +417,13 @@ static inline __attribute__((always_inline)) void widen(float *out, const void *
     size_t group = 0;
     for (; (group + 1) * WIDTH <= n; group++) lanes_store(out + group * WIDTH, load(in, group));
     const size_t left = n - group * WIDTH;
-    if (left == 0) return; // always so where numbers do not lie one after another
+    if (left == 0) return; // always true where numbers are not contiguous
     uint8_t rest[WIDTH * sizeof(float)] = {0};
     memcpy(rest, (const uint8_t *)in + qins_values_bytes(type, group * WIDTH), qins_values_bytes(type, left));
     lanes_store_n(out + group * WIDTH, load(rest, 0), left);
 }
 
-// Columns from 16 group on that are summed at once: n_lanes, a constant wherever this is called, times 16.
+// Columns, starting at 16 group, that are summed at once: n_lanes, a constant wherever this is called, times 16.
 static inline __attribute__((always_inline)) void add_columns(float *out, const uint8_t *values, size_t row_bytes,
                                                               size_t n, const float *weights, load_numbers *load,
                                                               const size_t bits, size_t group, const size_t n_lanes) {
@@ -585,7 +584,7 @@ static float exp_sum(float *x, size_t n, float max, const float *factors) {
 
 // --- encoding ---
 
-// Scale bytes as the functions below need them: k, what T of v = 1 is (0 for k = 0), and what t adds to T.
+// Scale bytes as the functions below need them: k, the T of v = 1 (0 for k = 0), and the amount that t adds to T.
 typedef struct scale_lanes {
     lanes k, inverse, shift;
 } scale_lanes;
@@ -611,7 +610,7 @@ static inline ilanes code_qins6(lanes u, const scale_lanes *scale, lanes *v) {
     return lanes_to_int(s);
 }
 
-// Entries of a table, and what is halfway between entries i and i + 1.
+// Entries of a table, and the midpoints between entries i and i + 1.
 static inline lanes halfway(const int8_t *table, size_t n_more) {
     int8_t next[WIDTH] = {0};
     memcpy(next, table + 1, WIDTH - 1 + n_more);

@@ -17,7 +17,7 @@ typedef struct ilanes {
 
 enum { PRODUCT_TOKENS = 6, PRODUCT_PANELS = 1, GEMM_ROWS = 6, GEMM_LANES = 1 }; // registers: 12 sums
 
-// Words that are one instruction for each half, of one operand or two.
+// Primitives that are one instruction for each half, with one operand or two.
 #define WORD(result, name, type, f)                                                                                    \
     static inline result name(type a) {                                                                                \
         return (result){f(a.low), f(a.high)};                                                                          \
@@ -254,7 +254,8 @@ static inline ilanes bytes_lookup_of_two(ilanes low, ilanes high, ilanes index, 
     return (ilanes){_mm256_blendv_epi8(a.low, b.low, is_high.low), _mm256_blendv_epi8(a.high, b.high, is_high.high)};
 }
 
-// Two sums are what they are here: GCC would compute all of a loop's products first, and run out of registers.
+// Fix the values of two sums at this point: otherwise GCC computes all of a loop's products first, and runs out of
+// registers.
 static inline void keep_order(ilanes *a, ilanes *b) {
     __asm__("" : "+x"(a->low), "+x"(a->high), "+x"(b->low), "+x"(b->high));
 }

@@ -14,7 +14,7 @@ typedef __m512i ilanes; // 16 int32, or 32 int16 in pairs, or 64 bytes: 4 in eac
 
 enum { PRODUCT_TOKENS = 12, PRODUCT_PANELS = 2, GEMM_ROWS = 12, GEMM_LANES = 2 }; // registers: 24 sums
 
-// Words that are one instruction each.
+// Primitives that are one instruction each.
 #define lanes_load _mm512_loadu_ps
 #define lanes_store _mm512_storeu_ps
 #define lanes_set _mm512_set1_ps
@@ -178,9 +178,10 @@ static inline ilanes bytes_lookup_of_two(ilanes low, ilanes high, ilanes index, 
     return _mm512_mask_shuffle_epi8(bytes_lookup(low, index), is_high, high, index);
 }
 
-// Two sums are what they are here: GCC would compute all of a loop's products first, and run out of registers.
+// Fix the values of two sums at this point: otherwise GCC computes all of a loop's products first, and runs out of
+// registers.
 static inline void keep_order(ilanes *a, ilanes *b) {
-#ifdef __AVX512F__ // not so where it is emulated
+#ifdef __AVX512F__ // not defined where AVX-512 is emulated
     __asm__("" : "+v"(*a), "+v"(*b));
 #else
     (void)a, (void)b;

@@ -1,15 +1,15 @@
-// linear(): the only access to the weights, and the threads and scratch it works with.
+// linear(): the only access to the weights, with the threads and scratch memory it uses.
 #ifndef QINS_KERNELS_LINEAR_H
 #define QINS_KERNELS_LINEAR_H
 
 #include "engine/base/pool.h"
 #include "engine/kernels/kernels.h"
 
-// Told of a product with W before it is computed: x[n, cols]. It may put another matrix of that shape in its place;
-// with false y stays as it is.
+// Called before a product of x[n, cols] with W is computed. It may substitute another matrix of that shape; if it
+// returns false, y stays as it is.
 typedef bool qins_on_linear(void *context, const qins_matrix *w, const float *x, size_t n);
 
-// What a forward pass computes with: threads, kernels, and scratch.
+// The resources of a forward pass: threads, kernels, and scratch memory.
 typedef struct qins_compute {
     qins_pool *pool;             // owned
     const qins_kernels *kernels; // the tier
@@ -17,7 +17,7 @@ typedef struct qins_compute {
     float *tiles;                // reserved, [threads, QINS_TILE_FLOATS]: decoded weights and unfinished outputs
     int16_t *x;                  // reserved, [QINS_X_VALUES]: activations in block floating point
     float *x_scales;             // reserved, [QINS_X_VALUES / QINS_UNIT]
-    qins_on_linear *on_linear;   // observes from outside; NULL: nobody
+    qins_on_linear *on_linear;   // observes from outside; NULL: no observer
     void *context;               // of on_linear
 } qins_compute;
 
@@ -39,11 +39,11 @@ size_t qins_compute_reserved_bytes(size_t n_threads);
 // Bytes of that which products with up to `cols` columns touch.
 size_t qins_compute_bytes(size_t n_threads, size_t cols);
 
-// What compute->matmul comes to: exact or sgemm.
+// The method that compute->matmul resolves to: exact or sgemm.
 qins_matmul qins_compute_matmul(const qins_compute *compute);
 
-// y[n, rows] = x[n, cols] W^T for W[rows, cols] in panels, cols <= QINS_X_VALUES. No result depends on the number of
-// threads, and with exact products no row of y depends on n.
+// y[n, rows] = x[n, cols] W^T for W[rows, cols] in panels, cols <= QINS_X_VALUES. No result depends on the thread
+// count, and with exact products no row of y depends on n.
 void qins_linear(qins_compute *compute, float *y, const float *x, size_t n, const qins_matrix *w);
 
 #endif

@@ -1,23 +1,22 @@
-// Matrices at rest: how values and packed codes lie, and the definition of decoding.
+// Matrices at rest: the layout of values and packed codes, and the definition of decoding.
 #ifndef QINS_KERNELS_MATRIX_H
 #define QINS_KERNELS_MATRIX_H
 
 #include "engine/kernels/code.h"
 
-// How a matrix lies in memory.
+// The layout of a matrix in memory.
 //
 // QINS_ROWS: row after row, uncompressed.
 //
-// QINS_PANELS: panels of 16 rows, so that a vector's lanes are rows; rows padded to 16 with zeros. Uncompressed:
-// [cols][16 rows]. Coded: columns padded to QINS_UNIT; for every QINS_STRETCH columns, or what is left of them, n
-// columns:
+// QINS_PANELS: panels of 16 rows, so a vector's lanes are rows; rows padded to 16 with zeros. Uncompressed: [cols][16
+// rows]. Coded: columns padded to QINS_UNIT; for every QINS_STRETCH columns, or what is left of them, n columns:
 //     d [16 rows] BF16, scale bytes [n / QINS_BLOCK][16 rows], zeros up to 64 bytes,
 //     codes [n / QINS_UNIT] units
 // A unit of qins8 is [QINS_UNIT / 4][16 rows][4 columns] bytes. A unit of a narrower code is two blocks of 32 columns,
-// each made of 8 groups [16 rows][4 columns]: a plane of nibbles, the codes' low 4 bits, [4][16 rows][4] bytes with
-// group 2 i in the low and group 2 i + 1 in the high halves of bytes i; then a plane of the e = 1 or 2 further bits,
-// [e][16 rows][4] bytes, each with 8 / e groups from its low bits on. (qins6: the code's bits are those of s + 32.)
-// (Scales that lie further from their codes, 1024 columns together, halve the rate at which a Zen 4 reads.)
+// each consisting of 8 groups [16 rows][4 columns]: a plane of nibbles, the codes' low 4 bits, [4][16 rows][4] bytes
+// with group 2 i in the low and group 2 i + 1 in the high halves of bytes i; then a plane of the e = 1 or 2 further
+// bits, [e][16 rows][4] bytes, each with 8 / e groups from its low bits on. (qins6: the code's bits are those of s +
+// 32.) (Scales further from their codes, 1024 columns together, halve the rate at which a Zen 4 reads.)
 typedef enum qins_layout { QINS_ROWS, QINS_PANELS } qins_layout;
 
 // A matrix W[rows, cols] at rest. Nothing is owned.
@@ -82,7 +81,7 @@ typedef struct qins_coded_row {
     uint16_t *d;     // [cols / QINS_STRETCH rounded up] BF16
 } qins_coded_row;
 
-// Put a row into row 0 .. 15 of a panel; rows that are not put must be zero bytes, which decode to zeros.
+// Store a row as row 0 .. 15 of a panel; rows that are not stored must be zero bytes, which decode to zeros.
 void qins_pack_coded(void *panel, qins_type type, size_t cols, size_t row, const qins_coded_row *coded);
 // The other way: row 0 .. rows - 1 of a coded matrix.
 void qins_unpack_coded(const qins_coded_row *coded, const qins_matrix *w, size_t row);

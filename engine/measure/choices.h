@@ -1,5 +1,6 @@
-// Log-probabilities of a question's choices, each a continuation of a context. What choices share with one another and
-// with the question before is computed once: the cache keeps it, and the logits after a shared context are kept here.
+// Log-probabilities of a question's choices, each a continuation of a context. Tokens that choices share with one
+// another and with the previous question are computed once: the cache keeps it, and the logits after a shared context
+// are kept here.
 #ifndef QINS_MEASURE_CHOICES_H
 #define QINS_MEASURE_CHOICES_H
 
@@ -24,7 +25,7 @@ typedef struct qins_choice_scorer {
 qins_status qins_choice_scorer_init(qins_choice_scorer *scorer, qins_session *session, qins_error *error);
 void qins_choice_scorer_free(qins_choice_scorer *scorer);
 
-// Tokens at the front of a choice that must be dropped for it to fit into a context of n_ctx: as in
+// Tokens that must be dropped from the front of a choice to fit it into a context of n_ctx: as in
 // lm-evaluation-harness, the end is kept. Its last token is predicted, but need not be run.
 size_t qins_choice_overlong(const qins_choice *choice, size_t n_ctx);
 

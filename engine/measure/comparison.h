@@ -1,5 +1,5 @@
-// How far a model's predictions are from a reference's. Gathers pairs of rows of logits, then sums them up; keeps 8
-// bytes a position, so that quantiles are exact, and never a row.
+// Measures how far a model's predictions are from a reference's. Gathers pairs of logit rows, then summarizes them;
+// keeps 8 bytes per position, so quantiles are exact, but never a row.
 #ifndef QINS_MEASURE_COMPARISON_H
 #define QINS_MEASURE_COMPARISON_H
 
@@ -40,7 +40,7 @@ qins_status qins_comparison_add(qins_comparison *comparison, const float *ref, c
                                 const qins_position *at, qins_error *error);
 
 // Add every position of all windows, which both sessions run side by side; they must fit into the contexts. `progress`
-// is told of tokens.
+// counts tokens.
 qins_status qins_comparison_run(qins_comparison *comparison, qins_session *session, qins_session *reference,
                                 qins_windows *windows, qins_progress *progress, void *context, qins_error *error);
 
@@ -54,7 +54,7 @@ typedef struct qins_comparison_summary {
     double ppl_ratio, ppl_ratio_se; // ppl / ref_ppl = exp(mean of ln p_ref - ln p); its error from those differences
 } qins_comparison_summary;
 
-// Of at least one position; sorts comparison->kld.
+// Requires at least one position; sorts comparison->kld.
 qins_comparison_summary qins_comparison_summarize(qins_comparison *comparison);
 
 #endif

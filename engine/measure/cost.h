@@ -1,11 +1,11 @@
-// The least work of a forward pass, operations and bytes, with which a benchmark compares its times.
+// The minimum work of a forward pass, in operations and bytes, with which a benchmark compares its times.
 #ifndef QINS_MEASURE_COST_H
 #define QINS_MEASURE_COST_H
 
 #include "engine/format/header.h"
 
 typedef struct qins_cost {
-    // A multiplication and an addition count as two; only products: no softmax, norm, decoding.
+    // A multiplication and an addition count as two operations; only products count: no softmax, norms or decoding.
     double flops;
     // Read once: every matrix and norm as stored, scales included, and a row of the embedding per token.
     double weight_bytes;

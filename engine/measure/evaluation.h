@@ -1,4 +1,4 @@
-// A model's answers to a task's questions: of each question the choice whose text is the most probable.
+// A model's answers to a task's questions: for each question, the choice whose text is the most probable.
 #ifndef QINS_MEASURE_EVALUATION_H
 #define QINS_MEASURE_EVALUATION_H
 
@@ -25,7 +25,7 @@ typedef struct qins_evaluation {
 } qins_evaluation;
 void qins_evaluation_free(qins_evaluation *evaluation);
 
-// What answers: a session and, optionally, one of a reference for the same ids.
+// The evaluator: a session and, optionally, a reference's session for the same ids.
 typedef struct qins_evaluator {
     const qins_tokenizer *tokenizer; // not owned
     int64_t bos;                     // before every sequence, -1: none
@@ -36,23 +36,23 @@ typedef struct qins_evaluator {
     qins_ids ids[QINS_MAX_CHOICES];
 } qins_evaluator;
 
-// The tokenizer, the sessions (`reference`: NULL, there is none) and `error` must outlive it. Release with
-// qins_evaluator_free, also after a failure.
+// The tokenizer, the sessions (`reference` may be NULL) and `error` must outlive it. Release with qins_evaluator_free,
+// also after a failure.
 qins_status qins_evaluator_init(qins_evaluator *evaluator, const qins_tokenizer *tokenizer, int64_t bos,
                                 qins_session *session, qins_session *reference, qins_error *error);
 void qins_evaluator_free(qins_evaluator *evaluator);
 
 // Encode every question, and count those that must be truncated. QINS_CONTEXT_OVERFLOW when one cannot be asked: better
-// told before the first is run than after hours.
+// reported before the first one runs than after hours.
 qins_status qins_evaluator_check(qins_evaluator *evaluator, qins_evaluation *evaluations, size_t n, qins_error *error);
 
-// Answer the questions of evaluations[n], whose tasks have been read and checked. `progress` is told of questions.
+// Answer the questions of evaluations[n], whose tasks have been read and checked. `progress` counts questions.
 qins_status qins_evaluator_run(qins_evaluator *evaluator, qins_evaluation *evaluations, size_t n,
                                qins_progress *progress, void *context, qins_error *error);
 
-// McNemar's exact test of the answers that only one of two models has right: how probable it is that they are divided
-// at least this unevenly if each is as likely to be the one's as the other's, which is that of n = lost + gained fair
-// coins: min(1, 2 sum_(k <= min(lost, gained)) C(n, k) / 2^n).
+// McNemar's exact test of the answers that only one of two models has right: the probability that they are divided at
+// least this unevenly if each is equally likely to belong to either model, that is, for n = lost + gained fair coins:
+// min(1, 2 sum_(k <= min(lost, gained)) C(n, k) / 2^n).
 double qins_mcnemar(size_t lost, size_t gained);
 
 #endif

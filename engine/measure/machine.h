@@ -13,7 +13,7 @@ enum { QINS_READ_PATTERNS = 7, QINS_SGEMM_SPLITS = 3 };
 void qins_machine_read(qins_pool *pool, const void *data, size_t bytes, double rates[QINS_READ_PATTERNS]);
 
 // The matrix products of a prompt: y[n, rows] = x[n, cols] W^T for the shapes [rows, cols] of W, all of them FP32 and
-// in memory already.
+// already in memory.
 typedef struct qins_sgemm_shape {
     size_t rows, cols;
 } qins_sgemm_shape;
@@ -28,7 +28,7 @@ typedef struct qins_sgemm_gauge {
     float *block;                        // owned: x, W, y
 } qins_sgemm_gauge;
 
-// Make the operands; rows beyond QINS_SGEMM_MAX_ROWS are left out, which saves memory and does not change the rate.
+// Create the operands; rows beyond QINS_SGEMM_MAX_ROWS are left out, which saves memory and does not change the rate.
 // Release with qins_sgemm_gauge_free, also after a failure.
 enum { QINS_SGEMM_MAX_ROWS = 4096 };
 qins_status qins_sgemm_gauge_init(qins_sgemm_gauge *gauge, qins_pool *pool, size_t n, const qins_sgemm_shape *shapes,
@@ -36,12 +36,12 @@ qins_status qins_sgemm_gauge_init(qins_sgemm_gauge *gauge, qins_pool *pool, size
 void qins_sgemm_gauge_free(qins_sgemm_gauge *gauge);
 size_t qins_sgemm_gauge_bytes(const qins_sgemm_gauge *gauge);
 
-// FLOP/s over one product of each shape (repeated while one takes less than 20 ms), single-threaded sgemm called by
-// each thread for its part of the rows, by the way in which the rows are split.
+// FLOP/s over one product of each shape (repeated while one takes less than 20 ms), with single-threaded sgemm called
+// by each thread for its part of the rows, for each way of splitting the rows.
 void qins_sgemm_gauge_run(const qins_sgemm_gauge *gauge, double rates[QINS_SGEMM_SPLITS]);
 
-// The peak of the tier's exact products of 16-bit integers on all threads, from registers: operations a second, a
-// product and its addition being two.
+// The peak of the tier's exact products of 16-bit integers on all threads, from registers: operations per second,
+// counting a product and its addition as two.
 double qins_machine_integer(qins_pool *pool, const qins_kernels *kernels);
 
 // Name and kernels of the BLAS library, for reports.

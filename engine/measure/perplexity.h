@@ -9,7 +9,7 @@ typedef struct qins_perplexity {
     size_t n_predicted;
 } qins_perplexity;
 
-// Of all windows, which must fit into the session's context; `progress` is told of tokens.
+// Of all windows, which must fit into the session's context; `progress` counts tokens.
 qins_status qins_perplexity_measure(qins_session *session, qins_windows *windows, qins_progress *progress,
                                     void *context, qins_perplexity *perplexity, qins_error *error);
 

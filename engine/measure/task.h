@@ -1,5 +1,5 @@
 // Multiple-choice questions from files of JSON lines, and the texts by which a model is asked. The prompts are those of
-// EleutherAI's lm-evaluation-harness (0.4), so that figures can be set beside published ones:
+// EleutherAI's lm-evaluation-harness (0.4), so figures can be compared with published ones:
 //
 //   arc         "Question: QUESTION\nAnswer:" " CHOICE"          {"question", "choices": [..], "answer": index from 0}
 //   hellaswag   "CTX" " ENDING"                                   {"ctx", "endings": [..], "label": index from 0}
@@ -55,8 +55,8 @@ void qins_task_free(qins_task *task);
 qins_status qins_task_append_examples(const qins_question *question, qins_task_format format, const qins_task *examples,
                                       size_t n_shots, qins_buffer *text);
 
-// The two texts of a choice, appended: what is given, and what is scored. As in the harness, white space at the
-// context's end goes over to the continuation. Failures are recorded in the buffers' errors.
+// Append the two texts of a choice: the one that is given, and the one that is scored. As in the harness, white space
+// at the context's end moves to the continuation. Failures are recorded in the buffers' errors.
 void qins_task_append_choice(const qins_question *question, qins_task_format format, size_t choice,
                              qins_buffer *context, qins_buffer *continuation);
 

@@ -1,5 +1,5 @@
-// A text's ids cut into windows: consecutive blocks, each run as a sequence of its own after the BOS token (if any).
-// The last block may be shorter; one without anything to predict is left out.
+// A text's ids cut into windows: consecutive blocks, each run as a separate sequence after the BOS token (if any). The
+// last block may be shorter; a block with nothing to predict is left out.
 #ifndef QINS_MEASURE_WINDOWS_H
 #define QINS_MEASURE_WINDOWS_H
 
@@ -23,9 +23,9 @@ void qins_windows_free(qins_windows *windows);
 // Put window `index` into windows->window; returns its tokens, BOS included.
 size_t qins_windows_load(qins_windows *windows, size_t index);
 
-// Progress over many sequences, in tokens, of which sessions report what is done of one.
+// Progress over many sequences, in tokens; each session reports the progress of a single sequence.
 typedef struct qins_windows_watch {
-    qins_progress *progress; // NULL: nobody watches
+    qins_progress *progress; // NULL: not reported
     void *context;
     uint64_t before, total; // tokens of the sequences that are done, and of all
 } qins_windows_watch;

@@ -11,8 +11,8 @@
 //                M' = max(M, m), a = exp(M - M'), b = exp(m - M'), O = O * a + o * b, S = S * a + s * b;
 //                in the end O / S
 //
-// Parts and tiles of which a row sees nothing take no part in any of this; positions before the window in the tile
-// where it begins have the score -infinity.
+// Parts and tiles of which a row sees nothing are skipped; positions before the window, in the tile where it begins,
+// have the score -infinity.
 #ifndef QINS_MODEL_ATTENTION_H
 #define QINS_MODEL_ATTENTION_H
 
@@ -29,14 +29,14 @@ typedef struct qins_attention {
     float *partials; // unfinished rows of one token's parts
 } qins_attention;
 
-// How many floats of scratch it takes.
+// The number of floats of scratch memory it needs.
 size_t qins_attention_floats(const qins_config *config, size_t n_threads);
 
 // For the threads of `compute`; both this and the scratch, at a 64-byte boundary, must outlive it.
 void qins_attention_init(qins_attention *attention, qins_compute *compute, const qins_config *config, float *scratch);
 
 // out[n, q_dim] = softmax(q k^T / sqrt(head_dim)) v for the n tokens at position, position + 1, ..., whose keys and
-// values are in the cache already; token i sees the last `window` of positions 0 .. position + i. Query head h reads KV
+// values are already in the cache; token i sees the last `window` of positions 0 .. position + i. Query head h reads KV
 // head h / group. q: rows of q_stride floats, the first q_dim of which are the rotated queries.
 void qins_attention_run(qins_attention *attention, float *out, const float *q, size_t q_stride,
                         const qins_kvcache *cache, size_t layer, size_t n, size_t position);

@@ -1,7 +1,7 @@
 // The transformer: token ids in, hidden states and logits out, for the Phi3ForCausalLM family (HF modeling_phi3.py).
 // One path for prompts and generation, for one sequence and for many: a pass takes rows, each a token of some sequence
-// at its position. No row's numbers depend on the other rows, on how a sequence is cut into passes, on the number of
-// threads, or on the tier of kernels.
+// at its position. No row's numbers depend on the other rows, on how a sequence is cut into passes, on the thread
+// count, or on the kernel tier.
 #ifndef QINS_MODEL_FORWARD_H
 #define QINS_MODEL_FORWARD_H
 
@@ -11,7 +11,7 @@
 
 enum { QINS_LOGIT_ROWS = 16 }; // most rows whose logits are computed at once
 
-// What a pass runs: never changed by it.
+// The model that a pass runs; a pass never changes it.
 typedef struct qins_network {
     const qins_config *config; // not owned
     qins_weights weights;
@@ -40,7 +40,7 @@ typedef struct qins_pass_row {
 // Called after every layer of a pass; false stops it.
 typedef bool qins_on_layer(void *context, size_t layer);
 
-// The buffers of a pass, and how far it is. One after another may run different networks.
+// The buffers and state of a pass. Consecutive passes may run different networks.
 typedef struct qins_pass {
     qins_compute *compute; // not owned
     size_t n_rows;         // most rows
@@ -54,7 +54,7 @@ typedef struct qins_pass {
     qins_attention attention;
     float *x;       // [n, hidden_dim] residual stream
     float *normed;  // [n, hidden_dim] normalized x
-    float *branch;  // [n, hidden_dim] what attention or the feed-forward block adds to x
+    float *branch;  // [n, hidden_dim] the amount that attention or the feed-forward block adds to x
     float *qkv;     // [n, qkv_dim]
     float *heads;   // [n, q_dim] attention's output
     float *gate_up; // [n, 2 * ffn_dim]
@@ -75,13 +75,11 @@ void qins_pass_free(qins_pass *pass);
 
 // Run all tokens of the spans, at most n_rows of them; `spans` must stay while the pass is used. Afterwards the caches
 // hold these tokens too, and pass->normed[n, hidden_dim] is the output of the final norm, row by row in the order of
-// the spans. False when on_layer (NULL: nobody watches) stopped it; what the caches hold of these tokens is then
-// incomplete.
+// the spans. False when on_layer (NULL: none) stopped it; the caches then hold these tokens incompletely.
 bool qins_forward(qins_pass *pass, const qins_network *network, const qins_span *spans, size_t n_spans,
                   qins_on_layer *on_layer, void *context);
 
-// The same layer by layer: x becomes the embedding, then what each layer makes of it, and `normed` what the head is
-// multiplied by.
+// The same layer by layer: x becomes the embedding, then the output of each layer, and `normed` the input of the head.
 void qins_pass_begin(qins_pass *pass, const qins_network *network, const qins_span *spans, size_t n_spans);
 void qins_pass_layer(qins_pass *pass, size_t layer);
 void qins_pass_norm(qins_pass *pass);

@@ -1,6 +1,6 @@
-// Keys and values of the tokens seen so far. K is FP16, or qins8 of keys turned by hadamard.h; V is qins8 or qins4.
-// Coded ones have one scale per (token, KV head). Both are uncompressed on request. The memory is reserved for the
-// whole context but only what is used is touched.
+// Keys and values of the tokens seen so far. K is FP16, or qins8 of keys transformed by hadamard.h; V is qins8 or
+// qins4. Coded ones have one scale per (token, KV head). Both are uncompressed on request. The memory is reserved for
+// the whole context, but touched only as far as it is used.
 //
 // Of one layer and KV head:
 //
@@ -9,7 +9,7 @@
 //     scales  [capacity] BF16, one array for coded keys and one for coded values
 //
 // v_cols is head_dim rounded up to 16, for qins4 to 32. A coded key is scale * T(code), a value scale * T(code) in
-// qins8 and scale * v in qins4. Positions that nobody stored are zero or stale.
+// qins8 and scale * v in qins4. Positions that were never stored are zero or stale.
 #ifndef QINS_MODEL_KVCACHE_H
 #define QINS_MODEL_KVCACHE_H
 
@@ -38,8 +38,8 @@ typedef struct qins_kvcache {
 // Bytes of K and V (scales and padding included) of one position.
 size_t qins_kvcache_token_bytes(const qins_config *config, qins_type k_type, qins_type v_type);
 
-// Bytes of memory that the first n positions take once they were stored: whole pages, of which each layer and KV head
-// has its own.
+// Bytes of memory that the first n positions take once they are stored: whole pages, separate for each layer and KV
+// head.
 size_t qins_kvcache_touched_bytes(const qins_kvcache *cache, size_t n);
 
 // Reserve room for `capacity` positions. Release with qins_kvcache_free, also after a failure.
@@ -47,23 +47,22 @@ qins_status qins_kvcache_init(qins_kvcache *cache, const qins_config *config, co
                               qins_type k_type, qins_type v_type, size_t capacity, qins_error *error);
 void qins_kvcache_free(qins_kvcache *cache);
 
-// Store k[head_dim] (rotated, and turned if keys are coded) and v[head_dim] of one position and KV head. Different
-// (position, head) may be stored by different threads at the same time. Where one is not finite and its type is coded,
-// its scale is NaN, so that it shows in the logits.
+// Store k[head_dim] (rotated, and transformed if keys are coded) and v[head_dim] of one position and KV head. Different
+// (position, head) may be stored by different threads at the same time. If one is not finite and its type is coded, its
+// scale is NaN, so the logits reveal it.
 void qins_kvcache_store(qins_kvcache *cache, size_t layer, size_t head, size_t position, const float *k,
                         const float *v);
 
-// Fill positions n_stored .. n - 1 by repeating what positions 0 .. n_stored - 1 hold: a full cache that nobody
-// computed, for benchmarks. n_stored is a multiple of 16, or n <= n_stored. Keys are repeated in whole tiles, beyond n
-// too.
+// Fill positions n_stored .. n - 1 by repeating what positions 0 .. n_stored - 1 hold: a full cache without computing
+// it, for benchmarks. n_stored is a multiple of 16, or n <= n_stored. Keys are repeated in whole tiles, beyond n too.
 void qins_kvcache_repeat(qins_kvcache *cache, qins_pool *pool, size_t n_stored, size_t n);
 
 // Make the first n positions those of another cache with room for n, of the same model and types; keys are copied in
 // whole tiles.
 void qins_kvcache_copy(qins_kvcache *cache, const qins_kvcache *from, size_t n);
 
-// What one KV head stores from `position` on: tiles of keys (position a multiple of 16), rows of values, scales (NULL
-// where there are none).
+// The stored data of one KV head from `position` on: tiles of keys (position a multiple of 16), rows of values, scales
+// (NULL where there are none).
 const void *qins_kvcache_keys(const qins_kvcache *cache, size_t layer, size_t head, size_t position);
 const void *qins_kvcache_values(const qins_kvcache *cache, size_t layer, size_t head, size_t position);
 const uint16_t *qins_kvcache_key_scales(const qins_kvcache *cache, size_t layer, size_t head, size_t position);

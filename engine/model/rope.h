@@ -8,17 +8,17 @@
 //   out[i + rope_dim/2] = x[i + rope_dim/2] * c + x[i] * s  elements from rope_dim on pass through
 //
 // Power, cosine and sine are computed in double and rounded to FP32: C libraries differ in the last place of float
-// functions, hardly ever in one of double that survives the rounding.
+// functions, but differences between their double functions hardly ever survive the rounding.
 //
 // A is 1 for plain RoPE; for LongRoPE the config's attention_factor, else 1 when f <= 1, else
 // sqrt(1 + ln f / ln original_positions) with f = max_positions / original_positions (or the config's own factor).
-// A applies with the short factors too.
+// A also applies with the short factors.
 #ifndef QINS_MODEL_ROPE_H
 #define QINS_MODEL_ROPE_H
 
 #include "engine/format/config.h"
 
-// Which factors a sequence uses: all its positions the same (plain RoPE knows one set only, SHORT).
+// The set of factors that a sequence uses, the same for all its positions (plain RoPE has only one set, SHORT).
 typedef enum qins_rope_set { QINS_ROPE_SHORT_SET, QINS_ROPE_LONG_SET } qins_rope_set;
 
 typedef struct qins_rope {

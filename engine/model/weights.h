@@ -1,4 +1,4 @@
-// The model's weights, bound by the schema to an open image.
+// The model's weights, bound to an open image by the schema.
 #ifndef QINS_MODEL_WEIGHTS_H
 #define QINS_MODEL_WEIGHTS_H
 

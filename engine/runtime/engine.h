@@ -9,10 +9,10 @@
 typedef struct qins_onlooker {
     qins_on_layer *on_layer; // false stops the step
     void *context;
-    float *hidden; // [n_tokens, hidden_dim]: gets the output of the final norm, of a step with one entry
+    float *hidden; // [n_tokens, hidden_dim]: receives the output of the final norm of a step with one entry
 } qins_onlooker;
 
-// qins_engine_step with an observer. QINS_INTERRUPTED when on_layer stopped it: then nothing has happened.
+// qins_engine_step with an observer. QINS_INTERRUPTED when on_layer stopped it: then nothing has changed.
 qins_status qins_engine_run(qins_engine *engine, const qins_entry *entries, size_t n_entries,
                             const qins_onlooker *onlooker, qins_error *error);
 

@@ -12,7 +12,7 @@ struct qins_model {
     qins_chat_template chat_template; // its strings are the image's
 };
 
-// A model of an image, such as a folder that was converted in memory; `name` stands for it in messages. The image now
+// A model from an image, such as a folder that was converted in memory; `name` stands for it in messages. The image now
 // belongs to the model, or is closed on failure (NULL: an error is recorded already).
 qins_model *qins_model_from_image(qins_image *image, const char *name, qins_error *error);
 

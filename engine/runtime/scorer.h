@@ -1,4 +1,4 @@
-// Logits after every token of a sequence, a few rows at a time, so that memory does not grow with the sequence.
+// Logits after every token of a sequence, a few rows at a time, so memory does not grow with the sequence.
 #ifndef QINS_RUNTIME_SCORER_H
 #define QINS_RUNTIME_SCORER_H
 
@@ -10,9 +10,9 @@ typedef struct qins_scorer qins_scorer;
 qins_scorer *qins_scorer_create(qins_session *session, qins_error *error);
 void qins_scorer_free(qins_scorer *scorer);
 
-// Begin with ids[n], then take the logits after the tokens from position `first` on in order. What the tokens before
-// `first` share with the session's cached sequence is kept; with 0 the cache starts out empty. The session is not to be
-// used for anything else until all rows have come.
+// Begin with ids[n], then take the logits after the tokens from position `first` on in order. The prefix that the
+// tokens before `first` share with the session's cached sequence is kept; with 0 the cache starts out empty. The
+// session must not be used for anything else until all rows have been taken.
 qins_status qins_scorer_begin(qins_scorer *scorer, const int32_t *ids, size_t n, size_t first, qins_error *error);
 
 // The next rows: logits[n_rows, vocab_size] (valid until the next call) after the tokens at position first, first + 1,

@@ -1,4 +1,4 @@
-// A session: one sequence and its KV cache. Callers pass whole sequences; only the session knows what of them is
+// A session: one sequence and its KV cache. Callers pass whole sequences; only the session knows which part of them is
 // cached and when LongRoPE changes its factors. The public part is in qins.h.
 #ifndef QINS_RUNTIME_SESSION_H
 #define QINS_RUNTIME_SESSION_H
@@ -8,15 +8,15 @@
 
 #include <stdatomic.h>
 
-// Who watches a session. Everything may be absent.
+// The observer of a session. Every member may be absent.
 typedef struct qins_observer {
     qins_progress *progress; // of more than one token that run alone, after every layer; false stops them
-    // Told when all `n_tokens` are to be computed again because LongRoPE changed its factors.
+    // Called when all `n_tokens` must be computed again because LongRoPE changed its factors.
     void (*on_recompute)(void *context, size_t n_tokens, bool to_long);
     void *context; // of both
 } qins_observer;
 
-// For the runtime's own files; others use the functions.
+// For the runtime's own files; other code uses the functions.
 struct qins_session {
     qins_engine *engine;
     const qins_model *model;
@@ -30,16 +30,16 @@ struct qins_session {
     float *logits;     // owned, reserved, [vocab_size]
     bool has_logits;   // they are those after ids[n]
     qins_observer observer;
-    const atomic_bool *cancelled; // becomes true when what runs alone is to stop; NULL: nobody will say so
+    const atomic_bool *cancelled; // becomes true when a computation that runs alone must stop; NULL: never
 };
 
 void qins_session_observe(qins_session *session, const qins_observer *observer);
 
-// qins_session_begin for a caller who wants the logits after the tokens from position n_kept on: at most so many tokens
+// qins_session_begin for a caller that wants the logits after the tokens from position n_kept on: at most n_kept tokens
 // of the cache are kept.
 qins_status qins_session_restart(qins_session *session, const int32_t *ids, size_t n, size_t n_kept, qins_error *error);
 
-// Make the first n_tokens that another session has cached the sequence of this one, by copying them. Both have the same
+// Copy the first n_tokens that another session has cached; they become this session's sequence. Both have the same
 // model and options.
 void qins_session_copy(qins_session *session, const qins_session *from, size_t n_tokens);
 
@@ -47,8 +47,8 @@ void qins_session_copy(qins_session *session, const qins_session *from, size_t n
 // usable.
 qins_status qins_session_sync(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
 
-// Compute the next pending tokens, QINS_STEP_TOKENS at most, alone. hidden[n_tokens, hidden_dim] gets the output of the
-// final norm and the logits are left out; NULL: logits are wanted.
+// Compute the next pending tokens, at most QINS_STEP_TOKENS, alone. hidden[n_tokens, hidden_dim] receives the output of
+// the final norm and the logits are skipped; NULL: logits are wanted.
 qins_status qins_session_advance(qins_session *session, float *hidden, qins_error *error);
 
 // Refuse logits[vocab_size] that are not finite, those after the token at `position`.
@@ -60,7 +60,7 @@ size_t qins_session_touched_bytes(const qins_session *session, size_t n);
 // How many tokens of the sequence were not in the cache when it began.
 size_t qins_session_computed(const qins_session *session);
 
-// Do sequences of these lengths use the same factors? Otherwise (LongRoPE) they share nothing.
+// Do sequences of these lengths use the same factors? If not (LongRoPE), they share nothing.
 bool qins_session_same_factors(const qins_session *session, size_t n, size_t other_n);
 
 const qins_config *qins_session_config(const qins_session *session);
@@ -70,8 +70,8 @@ size_t qins_session_threads(const qins_session *session);
 size_t qins_session_saturated(const qins_session *session);
 
 // For benchmarks: make ids[n] the current sequence without computing it: a few of its tokens are run, their keys and
-// values repeated up to position n - 1 (n = 0: the cache is empty). The next token takes the time that it would take,
-// as that depends only on the number of stored values; its logits mean nothing.
+// values repeated up to position n - 1 (n = 0: the cache is empty). The next token takes its usual time, because that
+// depends only on the number of stored values; its logits are meaningless.
 qins_status qins_session_pretend(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
 
 #endif

@@ -1,4 +1,4 @@
-// Ends a stream of text before the first stop text: what could still become one is held back.
+// Ends a stream of text before the first stop text: text that could still become one is held back.
 #ifndef QINS_RUNTIME_STOP_TEXT_H
 #define QINS_RUNTIME_STOP_TEXT_H
 
@@ -12,11 +12,11 @@ typedef struct qins_stop_text {
     const char *found; // the stop text that ended the stream, NULL while it goes on
 } qins_stop_text;
 
-// Add text; *out[*out_size] is what can be shown now (valid until the next call). Nothing more comes once `found` is
-// set.
+// Add text; *out[*out_size] is the text that can be shown now (valid until the next call). Nothing more is returned
+// once `found` is set.
 qins_status qins_stop_text_push(qins_stop_text *stream, const char *text, size_t size, const char **out,
                                 size_t *out_size);
-// What was held back, at the end of the text, up to the first stop text in it.
+// At the end of the text: the text that was held back, up to the first stop text in it.
 void qins_stop_text_finish(qins_stop_text *stream, const char **out, size_t *out_size);
 void qins_stop_text_free(qins_stop_text *stream);
 

@@ -10,10 +10,10 @@ enum { QINS_MAX_KEYS = 64, QINS_KEY_BYTES = 256 };
 
 typedef struct qins_keys {
     char keys[QINS_MAX_KEYS][QINS_KEY_BYTES]; // padded with NULs
-    size_t n;                                 // 0: everybody may
+    size_t n;                                 // 0: no key is needed
 } qins_keys;
 
-// Read a file with a key on each line. QINS_USAGE if it has none, too many, or one that is too long. Messages do not
+// Read a file with one key per line. QINS_USAGE if it has none, too many, or one that is too long. Messages do not
 // quote keys.
 qins_status qins_keys_read(qins_keys *keys, const char *path, qins_error *error);
 
@@ -21,8 +21,8 @@ qins_status qins_keys_read(qins_keys *keys, const char *path, qins_error *error)
 // depend on how much of a key is right.
 bool qins_keys_match(const qins_keys *keys, const char *authorization);
 
-// Does a Host header name this machine's loopback interface, or `host`? Otherwise the browser that sends it was sent
-// here by another site's name (DNS rebinding).
+// Does a Host header name this machine's loopback interface, or `host`? If not, the browser that sent it was directed
+// here under another site's name (DNS rebinding).
 bool qins_host_is_own(const char *header, const char *host);
 
 // Is an Origin header that of the page at the Host header, or `allowed` (NULL: no other)?

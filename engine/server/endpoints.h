@@ -15,7 +15,8 @@ typedef struct qins_endpoint {
 // The endpoint; NULL and a refusal (404) when there is none.
 const qins_endpoint *qins_endpoint_find(const char *path, bool has_page, qins_refusal *refusal);
 
-// Refuse (405) a method that is not the endpoint's. HEAD is GET, of whose reply only the headers are sent.
+// Refuse (405) a method that the endpoint does not have. HEAD is treated as GET, but only the headers of its reply are
+// sent.
 bool qins_endpoint_takes(const qins_endpoint *endpoint, const char *method, qins_refusal *refusal);
 
 #endif

@@ -1,5 +1,5 @@
-// The server's work so far, for GET /metrics: counters and histograms in Prometheus's text format. Its functions may be
-// called by one thread at a time.
+// Statistics of the server's work so far, for GET /metrics: counters and histograms in Prometheus's text format. Its
+// functions may be called by one thread at a time.
 #ifndef QINS_SERVER_METRICS_H
 #define QINS_SERVER_METRICS_H
 
@@ -26,7 +26,7 @@ void qins_metrics_begin(qins_metrics *metrics);
 void qins_metrics_note_refusal(qins_metrics *metrics, unsigned status);
 void qins_metrics_note_reply(qins_metrics *metrics, const qins_job *job, qins_finish finish);
 
-// Seconds until a place in the queue may be free, for Retry-After: 1 to 60.
+// Estimated seconds until there may be a free place in the queue, for Retry-After: 1 to 60.
 unsigned qins_metrics_retry_after(const qins_metrics *metrics, const qins_scheduler_state *state);
 
 void qins_metrics_print(const qins_metrics *metrics, const qins_scheduler_state *state, qins_buffer *out);

@@ -1,5 +1,5 @@
-// libmicrohttpd, which is loaded when a server starts: other commands neither need it nor wait for it and the TLS
-// library that it brings along.
+// libmicrohttpd, which is loaded only when a server starts: other commands neither need it nor wait for it and the TLS
+// library that it pulls in.
 #ifndef QINS_SERVER_MHD_H
 #define QINS_SERVER_MHD_H
 

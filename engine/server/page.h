@@ -1,4 +1,4 @@
-// The page at /: one static file, which is part of the program.
+// The page at /: one static file built into the program.
 #ifndef QINS_SERVER_PAGE_H
 #define QINS_SERVER_PAGE_H
 
@@ -6,7 +6,7 @@
 
 const char *qins_page(size_t *size);
 
-// What it may load and run, for Content-Security-Policy: its own style and script, known by their hashes.
+// Its Content-Security-Policy: it may load and run only its own style and script, identified by their hashes.
 extern const char qins_page_policy[];
 
 #endif

@@ -12,11 +12,11 @@ typedef struct qins_refusal {
     char message[1024];
 } qins_refusal;
 
-// Refuse, unless it has been refused before. `type` goes by the status. `param` may be NULL. Returns false.
+// Refuse, unless it has been refused before. `type` follows from the status. `param` may be NULL. Returns false.
 bool qins_refuse(qins_refusal *refusal, unsigned status, const char *code, const char *param, const char *format, ...)
     QINS_PRINTF(5, 6);
 
-// The same for an error of our own: 400, or 500 if it is not the request's fault.
+// The same for a qins_error: 400, or 500 if it is not the request's fault.
 bool qins_refuse_error(qins_refusal *refusal, const char *code, const char *param, const qins_error *error);
 
 // Append {"error": {...}}.

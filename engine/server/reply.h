@@ -16,8 +16,8 @@ typedef struct qins_reply {
     char id[40];
     int64_t created;  // seconds since 1970
     qins_buffer text; // not handed on yet
-    // Log-probabilities not handed on yet, as JSON without its brackets: for a chat one list, of objects; for a text
-    // tokens, their log-probabilities, the best ones beside them, and offsets into the text.
+    // Log-probabilities not yet passed on, as JSON without its brackets: for a chat one list, of objects; for a text
+    // tokens, their log-probabilities, the best alternatives, and offsets into the text.
     qins_buffer lists[QINS_LOGPROB_LISTS];
     qins_text_stream *texts; // of the tokens with log-probabilities, for offsets; NULL: none are wanted
     size_t n_characters;     // that came out of it
@@ -29,7 +29,7 @@ qins_status qins_reply_begin(qins_reply *reply, const qins_request *request, con
                              qins_error *error);
 void qins_reply_free(qins_reply *reply);
 
-// Append what an event of the job gives: chunks of a stream, the object of a reply in one piece at its END.
+// Append the output of a job's event: chunks of a stream, or at END the object of a reply in one piece.
 qins_status qins_reply_add(qins_reply *reply, const qins_event *event, const qins_job *job, qins_buffer *out);
 
 // Append the end of a stream that failed after it had begun.

@@ -21,12 +21,12 @@ typedef enum qins_request_kind { QINS_CHAT_REQUEST, QINS_TEXT_REQUEST, QINS_REQU
 
 typedef struct qins_request {
     qins_request_kind kind;
-    qins_json *json; // owned, and with it the texts that are pointed to
+    qins_json *json; // owned, together with the texts that are pointed to
     qins_message *messages;
     size_t n_messages;
     char **contents; // owned: [n_messages], of those in parts; NULL where the document has them whole
     const char *prompt;
-    qins_ids ids;                       // the prompt, in the end
+    qins_ids ids;                       // the final prompt
     qins_generation_options generation; // points to what follows
     const char *stops[QINS_MAX_STOPS];
     qins_bias *biases; // owned
@@ -34,10 +34,10 @@ typedef struct qins_request {
     bool stream, include_usage;
 } qins_request;
 
-// For whom requests are read.
+// The service that requests are read for.
 typedef struct qins_request_reader {
     const qins_model *model;
-    const char *alias; // what the model is called
+    const char *alias; // the model's name
     size_t n_ctx;      // tokens that a prompt and its reply may have
 } qins_request_reader;
 

@@ -1,6 +1,6 @@
-// The scheduler: a thread that takes all replies in progress through the weights together. Between steps, replies
-// join and leave. A reply has one token in a step; prompts share a slice of it, in turns, so that replies keep coming
-// while long prompts are computed. Knows neither HTTP nor JSON.
+// The scheduler: a thread that computes all replies in progress together, in shared passes through the weights. Between
+// steps, replies join and leave. A reply has one token in a step; prompts share a slice of it, in turns, so replies
+// continue while long prompts are computed. Knows neither HTTP nor JSON.
 #ifndef QINS_SERVER_SCHEDULER_H
 #define QINS_SERVER_SCHEDULER_H
 
@@ -15,12 +15,12 @@ typedef struct qins_scheduler qins_scheduler;
 typedef struct qins_scheduler_options {
     size_t n_threads;             // 0: one for each core
     size_t n_parallel;            // replies at a time, 1 to QINS_MAX_PARALLEL
-    size_t n_queued;              // that wait, at most
+    size_t n_queued;              // how many may wait
     size_t cache_bytes;           // of idle sessions
-    qins_session_options session; // n_ctx 0: the most that fits n_parallel times into the memory that is available
+    qins_session_options session; // n_ctx 0: the largest that fits n_parallel times into available memory
 } qins_scheduler_options;
 
-// Seconds since an arbitrary start, of qins_clock; 0: it has not come to that.
+// Seconds since an arbitrary start, of qins_clock; 0: not reached yet.
 typedef struct qins_job_times {
     double submitted;
     double started; // it left the queue
@@ -30,14 +30,15 @@ typedef struct qins_job_times {
 
 typedef struct qins_job qins_job;
 
-// A reply that is wanted. It belongs to the caller, who keeps it, and what `generation` points to, until END has come.
+// A requested reply. It belongs to the caller, who keeps it, and the data that `generation` points to, until END has
+// been delivered.
 struct qins_job {
     qins_generation_options generation;
-    // Called by the scheduler's thread: TOKEN and TEXT, and END once at the very end, after which it does not touch the
-    // job any more. END by QINS_FINISH_FAILED has the reason in `error`.
+    // Called by the scheduler's thread: TOKEN and TEXT, and END once at the very end, after which the scheduler no
+    // longer touches the job. END by QINS_FINISH_FAILED has the reason in `error`.
     void (*on_event)(void *context, const qins_event *event);
     void *context;
-    // What has happened so far, for on_event:
+    // The progress so far, for on_event:
     qins_error error;
     qins_job_times times;
     size_t n_cached; // tokens of the prompt that an idle session had computed
@@ -49,7 +50,7 @@ struct qins_job {
 
 typedef enum qins_admission { QINS_ADMITTED, QINS_QUEUE_FULL, QINS_DRAINING } qins_admission;
 
-// What it does at the moment, and what it has done.
+// Current state and totals.
 typedef struct qins_scheduler_state {
     size_t n_running, n_waiting;
     size_t n_idle, idle_bytes; // sessions that keep their caches
@@ -74,7 +75,7 @@ qins_admission qins_scheduler_submit(qins_scheduler *scheduler, qins_job *job);
 void qins_scheduler_cancel(qins_scheduler *scheduler, qins_job *job);
 void qins_scheduler_pause(qins_scheduler *scheduler, qins_job *job, bool is_paused);
 
-// Admit nothing more; what was admitted goes on to its end.
+// Admit no more jobs; those that were admitted run to completion.
 void qins_scheduler_drain(qins_scheduler *scheduler);
 
 #endif
