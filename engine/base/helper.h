@@ -25,8 +25,8 @@ qins_status qins_helper_start(qins_helper *helper, qins_helper_work *work, void 
 // Close the connection and wait until the helper has ended. May be called without a helper, and in signal handlers.
 void qins_helper_end(qins_helper *helper);
 
-// For either side: send a message, receive one. The meaning of `kind` is up to the two sides. A message of more than
-// `limit` bytes is rejected. false: the other side is gone. *data is released with free(), and has a NUL after it.
+// For either side: send a message, receive one. The meaning of `kind` is up to the two sides. false: the other side is
+// gone, or its message has more than `limit` bytes. *data is released with free(), and has a NUL after it.
 bool qins_helper_send(int fd, uint32_t kind, const void *data, size_t size);
 bool qins_helper_receive(int fd, size_t limit, uint32_t *kind, char **data, size_t *size);
 
