@@ -77,8 +77,9 @@ static void add_headers(const struct exchange *exchange, struct MHD_Response *re
     mhd->add_response_header(response, "Referrer-Policy", "no-referrer");
     if (cors == NULL) return;
     mhd->add_response_header(response, MHD_HTTP_HEADER_VARY, "Origin");
-    if (origin != NULL && strcmp(origin, cors) == 0)
-        mhd->add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, cors);
+    if (origin == NULL || strcmp(origin, cors) != 0) return;
+    mhd->add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN, cors);
+    mhd->add_response_header(response, MHD_HTTP_HEADER_ACCESS_CONTROL_EXPOSE_HEADERS, MHD_HTTP_HEADER_RETRY_AFTER);
 }
 
 static enum MHD_Result send_response(struct exchange *exchange, unsigned status, struct MHD_Response *response) {

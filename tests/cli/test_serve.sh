@@ -170,6 +170,7 @@ equal "a key" 200 "$(get /v1/models -H 'Authorization: Bearer secret-two')"
 equal "health needs none" 200 "$(get /health)"
 equal "no page" 404 "$(get /)"
 equal "another origin that is named" 1 "$(curl -sD - -o /dev/null -H 'Origin: https://app.example' "$url/health" | grep -c '^Access-Control-Allow-Origin: https://app.example')"
+equal "which may read when to try again" 1 "$(curl -sD - -o /dev/null -H 'Origin: https://app.example' "$url/health" | grep -c '^Access-Control-Expose-Headers: Retry-After')"
 equal "methods with the one to ask by" "GET, HEAD, OPTIONS" "$(allowed /health -X POST -d '')"
 equal "it may ask before" 204 "$(get /v1/models -X OPTIONS -H 'Origin: https://app.example')"
 equal "it may send any headers" "Authorization, Content-Type, *" "$(curl -s -m 60 -D - -o /dev/null -X OPTIONS -H 'Origin: https://app.example' \
