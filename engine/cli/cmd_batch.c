@@ -8,6 +8,7 @@
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,17 @@ static qins_status print_first(struct batch *batch, qins_error *error) {
     return QINS_OK;
 }
 
+// Whoever writes the next request only after a reply has been read must get it.
+static void print_complete(void *context, qins_error *error) {
+    static const volatile sig_atomic_t at_once = true;
+    struct batch *batch = context;
+    while (batch->count > 0 && error->status == QINS_OK) {
+        const struct entry *entry = &batch->ring[batch->first];
+        if (entry->answer != NULL && !qins_answer_wait(entry->answer, &at_once)) return;
+        print_first(batch, error);
+    }
+}
+
 // --- what is done already ---
 
 static size_t count_lines(const char *path, qins_error *error) {
@@ -147,6 +159,8 @@ qins_status qins_cmd_batch(const qins_options *options, qins_error *error) {
     if (qins_confine(options, 0, error) == QINS_OK && qins_serving_open(&serving, &own, error) == QINS_OK) {
         struct batch batch = {.service = serving.service, .capacity = own.server.parallel + own.server.queue};
         batch.ring = qins_alloc(batch.capacity, sizeof *batch.ring, "batch", error);
+        batch.lines.on_idle = print_complete;
+        batch.lines.context = &batch;
         batch.meter = qins_meter_start(options->process.quiet ? NULL : "replies", "", 1, &qins_interrupted);
         if (batch.ring != NULL) run(&batch, options, error);
         qins_meter_end(&batch.meter);

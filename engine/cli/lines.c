@@ -19,17 +19,19 @@ static void drop_done(qins_lines *lines) {
 }
 
 // A signal that comes just before poll does not end it; its time does.
-static bool await_input(void) {
+static bool await_input(const qins_lines *lines) {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    while (!qins_interrupted)
+    while (!qins_interrupted && lines->text.error->status == QINS_OK) {
         if (poll(&input, 1, PATIENCE_MS) > 0) return true;
+        if (lines->on_idle != NULL) lines->on_idle(lines->context, lines->text.error);
+    }
     return false;
 }
 
 static bool read_more(qins_lines *lines) {
     uint8_t block[BLOCK_BYTES];
     drop_done(lines);
-    if (!await_input()) return false;
+    if (!await_input(lines)) return false;
     const ssize_t n = read(STDIN_FILENO, block, sizeof block);
     if (n < 0 && errno != EINTR) qins_fail_errno(lines->text.error, QINS_FAILED, "cannot read standard input");
     if (n > 0) qins_buffer_append(&lines->text, block, (size_t)n);

@@ -6,8 +6,11 @@
 
 #include <stdbool.h>
 
-// Zero-initialize; release with qins_lines_free.
+// Zero-initialize, but for the members of on_idle; release with qins_lines_free.
 typedef struct qins_lines {
+    // Called about ten times a second while no input comes; an error ends the reading. NULL: none.
+    void (*on_idle)(void *context, qins_error *error);
+    void *context;          // of on_idle
     qins_buffer text;       // read so far
     size_t start, searched; // of the next line; up to where it has no line feed
     bool is_at_end;         // end of input

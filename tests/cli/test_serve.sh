@@ -206,6 +206,15 @@ expect "a line that was cut" 2 'ends within a line' "$run" batch -m "$demo" --sk
 { printf '{"prompt": "%s"}\n \t\r\n{"typo": 1}' "$(head -c 200000 /dev/zero | tr '\0' z)"; } | "$run" batch -m "$demo" -q >"$tmp/replies"
 equal "a long line, a blank one, and one without an end" "prompt|typo" "$(jq -rs 'map(.error.param) | join("|")' "$tmp/replies")"
 
+coproc batch { "$run" batch -m "$demo" -q; }
+replies='' to=${batch[1]}
+for prompt in "The sky" "The sea"; do
+    echo "{\"prompt\": \"$prompt\", \"max_tokens\": 2}" >&"$to"
+    read -r -t 60 reply <&"${batch[0]}" && replies+=$(jq -r .object <<<"$reply")" "
+done
+exec {to}>&-
+equal "each reply before the next request" "text_completion text_completion " "$replies"
+
 # interrupt INPUT: SIGTERM, which is as Ctrl-C, to a batch after its first reply; prints its exit code and how many it has.
 interrupt() {
     local batch
