@@ -67,7 +67,7 @@ Test(request, a_chat_with_all_fields) {
         "true,"
         "\"top_logprobs\": 3, \"n\": 1, \"frequency_penalty\": -1, \"presence_penalty\": 2, \"repeat_penalty\": 1.5,"
         "\"logit_bias\": {\"5\": -100, \"3\": 1.5}, \"user\": \"me\", \"response_format\": {\"type\": \"text\"},"
-        "\"tools\": null}");
+        "\"tools\": [], \"store\": false, \"prediction\": null}");
     const qins_generation_options *options = &request.generation;
     cr_expect_eq(request.n_messages, 2);
     cr_expect_str_eq(request.messages[1].content, "Hel\nlo");
@@ -79,6 +79,14 @@ Test(request, a_chat_with_all_fields) {
     cr_expect(options->sampler.repeat_penalty == 1.5f && options->n_biases == 2);
     cr_expect(options->biases[0].id == 3 && options->biases[0].bias == 1.5f && options->biases[1].bias == -100);
     cr_expect(options->n_ids > 0 && options->ids == request.ids.data);
+    qins_request_free(&request);
+}
+
+Test(request, a_developer_is_the_system) {
+    qins_request request =
+        take(QINS_CHAT_REQUEST, "{\"messages\": [{\"role\": \"developer\", \"content\": \"Be brief.\"},"
+                                "{\"role\": \"user\", \"content\": \"Hello\"}]}");
+    cr_expect_str_eq(request.messages[0].role, "system");
     qins_request_free(&request);
 }
 
@@ -111,12 +119,15 @@ Test(request, prompts) {
     cr_expect(text.ids.count == ids.count && memcmp(text.ids.data, ids.data, ids.count * sizeof *ids.data) == 0);
     qins_request listed = take(QINS_TEXT_REQUEST, "{\"prompt\": [1, 2, 3], \"logprobs\": 2}");
     cr_expect(listed.ids.count == 3 && listed.ids.data[2] == 3 && listed.generation.wants_logprobs);
+    qins_request only = take(QINS_TEXT_REQUEST, "{\"prompt\": [\"Hello\"], \"n\": 1, \"best_of\": 1, \"echo\": false}");
+    cr_expect(only.ids.count == ids.count && memcmp(only.ids.data, ids.data, ids.count * sizeof *ids.data) == 0);
     qins_request marker = take(QINS_CHAT_REQUEST, "{\"messages\": [{\"role\": \"user\", \"content\": \"<|end|>\"}]}");
     const qins_message message = {"user", "<|end|>", 7};
     qins_model_encode_chat(model.model, &message, 1, QINS_PARSE_SPECIAL, &typed, &error);
     cr_expect_gt(marker.ids.count, typed.count, "a typed marker is several tokens");
     expect_ok(&error);
     qins_request_free(&marker);
+    qins_request_free(&only);
     qins_request_free(&listed);
     qins_request_free(&text);
     qins_ids_free(&typed);
@@ -132,9 +143,9 @@ Test(request, fields_out_of_range_are_named) {
     refuse_field("\"min_p\": 1.1", 400, "min_p", "from 0 to 1");
     refuse_field("\"max_tokens\": 0", 400, "max_tokens", "an integer from 1");
     refuse_field("\"max_tokens\": 99999999999999999999", 400, "max_tokens", "an integer from 1");
-    refuse_field("\"max_tokens\": 1, \"max_completion_tokens\": 1", 400, "max_completion_tokens", "left out");
+    refuse_field("\"max_tokens\": 1, \"max_completion_tokens\": 1", 400, "max_completion_tokens", "only one");
     refuse_field("\"seed\": -1", 400, "seed", "an integer from 0");
-    refuse_field("\"n\": 2", 400, "n", "from 1 to 1");
+    refuse_field("\"n\": 2", 400, "n", "one reply to a request");
     refuse_field("\"stream\": 1", 400, "stream", "true or false");
     refuse_field("\"stream_options\": {\"include_usage\": true}", 400, "stream_options", "without \"stream\"");
     refuse_field("\"stream\": true, \"stream_options\": {\"more\": 1}", 400, "more", "not known");
@@ -171,12 +182,14 @@ Test(request, fields_out_of_range_are_named) {
 
 Test(request, what_is_not_known_or_not_there_yet_is_named) {
     refuse_field("\"tempreature\": 1", 400, "tempreature", "not known");
-    refuse_field("\"tools\": []", 400, "tools", "calls no tools");
+    refuse_field("\"tools\": [{}]", 400, "tools", "calls no tools");
+    refuse_field("\"store\": true", 400, "store", "false");
+    refuse(QINS_TEXT_REQUEST, "{\"prompt\": \"a\", \"echo\": true}", 400, "echo", "false");
     refuse_field("\"tool_choice\": \"auto\"", 400, "tool_choice", "calls no tools");
     refuse_field("\"response_format\": {\"type\": \"json_object\"}", 400, "response_format", "not supported");
     refuse_field("\"prompt\": \"x\"", 400, "prompt", "not known");
     refuse(QINS_TEXT_REQUEST, "{" HELLO "}", 400, "messages", "not known");
-    refuse(QINS_TEXT_REQUEST, "{\"prompt\": [\"a\", \"b\"]}", 400, "prompt", "one prompt at a time");
+    refuse(QINS_TEXT_REQUEST, "{\"prompt\": [\"a\", \"b\"]}", 400, "prompt", "a single text");
     refuse(QINS_TEXT_REQUEST, "{\"prompt\": [-1]}", 400, "prompt", "not a token id");
     refuse(QINS_TEXT_REQUEST, "{\"prompt\": 5}", 400, "prompt", "a string or an array");
     refuse(QINS_TEXT_REQUEST, "{\"prompt\": []}", 400, "prompt", "at least one token");
@@ -206,7 +219,8 @@ Test(request, messages) {
 }
 
 Test(request, bodies_that_are_no_text_or_no_json) {
-    refuse(QINS_CHAT_REQUEST, "", 400, NULL, "not valid JSON");
+    refuse(QINS_CHAT_REQUEST, "", 400, NULL, "empty");
+    refuse(QINS_CHAT_REQUEST, "{", 400, NULL, "not valid JSON");
     refuse(QINS_CHAT_REQUEST, "[]", 400, NULL, "not a JSON object");
     refuse(QINS_CHAT_REQUEST, "{" HELLO "} x", 400, NULL, "more bytes follow");
     refuse(QINS_CHAT_REQUEST, "{" HELLO ", " HELLO "}", 400, NULL, "there twice");
@@ -251,7 +265,7 @@ Test(request, a_prompt_that_is_too_long_gets_both_counts) {
     for (size_t i = 1; i < 128; i++) end += sprintf(end, ",1");
     strcpy(end, "]}");
     refuse(QINS_TEXT_REQUEST, body, 400, "prompt",
-           "128 tokens and the reply is to have 1; this server's context holds 128");
+           "128 tokens and the reply is to have at least 1; this server's context holds 128");
     refuse_field("\"max_tokens\": 128", 400, "messages", "and the reply is to have 128");
 }
 
@@ -274,8 +288,8 @@ Test(request, tokens) {
 // --- access ---
 
 Test(access, hosts_and_origins) {
-    static const char *const own[] = {"localhost",  "localhost:8080", "127.0.0.1:1",
-                                      "[::1]:8080", "LOCALHOST",      "box:80"},
+    static const char *const own[] = {"localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080",
+                                      "LOCALHOST", "box:80",         "127.0.0.2"},
                              *const others[] = {
                                  "evil.example", "localhost.evil.example", "127.0.0.1.nip.io:8080", "", "[::2]",
                                  "10.0.0.1"};
@@ -289,6 +303,9 @@ Test(access, hosts_and_origins) {
     cr_expect(!qins_origin_is_allowed("https://app.example", "localhost:8080", NULL));
     cr_expect(!qins_origin_is_allowed("http://localhost:8081", "localhost:8080", NULL));
     cr_expect(!qins_origin_is_allowed("null", "localhost:8080", NULL));
+    cr_expect(qins_is_origin("https://app.example") && qins_is_origin("http://localhost:3000"));
+    static const char *const none[] = {"", "*", "app.example", "https://", "https://app.example/", "https://*.example"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) cr_expect(!qins_is_origin(none[i]), "%s", none[i]);
 }
 
 Test(access, keys) {

@@ -65,7 +65,6 @@ static bool read_request(struct batch *batch, const char **line, size_t *size, q
 static qins_status print_refusal(const qins_refusal *refusal, qins_error *error) {
     qins_buffer out = {.error = error};
     qins_refusal_print(refusal, &out);
-    qins_buffer_u8(&out, '\n');
     if (error->status == QINS_OK) qins_print(out.data, out.size, error);
     qins_buffer_free(&out);
     return error->status;
@@ -81,7 +80,8 @@ static qins_status print_answer(const qins_model *model, qins_answer *answer, qi
 }
 
 static qins_status fail_interrupted(const struct batch *batch, qins_error *error) {
-    return qins_fail(error, QINS_INTERRUPTED, "interrupted after %zu replies; go on with --skip-done", batch->n_done);
+    return qins_fail(error, QINS_INTERRUPTED, "interrupted, with %zu of the replies printed; go on with --skip-done",
+                     batch->n_done);
 }
 
 // Print the oldest reply, which may have to be waited for: until an interrupt, after which only those are printed that
@@ -165,7 +165,7 @@ qins_status qins_cmd_batch(const qins_options *options, qins_error *error) {
         if (batch.ring != NULL) run(&batch, options, error);
         qins_meter_end(&batch.meter);
         if (!options->process.quiet && error->status == QINS_OK)
-            fprintf(stderr, "qinsrun: %zu replies, %zu of them errors\n", batch.n_done, batch.n_refused);
+            fprintf(stderr, "qinsrun: replies: %zu, %zu of them errors\n", batch.n_done, batch.n_refused);
         qins_lines_free(&batch.lines);
         free(batch.ring);
     }

@@ -15,6 +15,11 @@ static const char draining[] = "\nqinsrun: finishing the replies that have begun
 
 static qins_status prepare(const qins_server_options *options, qins_http_options *http, qins_error *error) {
     *http = (qins_http_options){.fd = -1, .host = options->host, .cors = options->cors, .has_page = !options->no_ui};
+    if (options->cors != NULL && !qins_is_origin(options->cors))
+        return qins_fail(error, QINS_USAGE,
+                         "--cors takes one origin, such as http://localhost:3000 (no path, no final slash, no *), not "
+                         "\"%s\"",
+                         options->cors);
     if (options->api_key_file != NULL && qins_keys_read(&http->keys, options->api_key_file, error) != QINS_OK)
         return error->status;
     if (options->unix_path == NULL && !qins_is_loopback(options->host) && http->keys.n == 0)

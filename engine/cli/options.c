@@ -2,6 +2,7 @@
 #include "engine/cli/options.h"
 
 #include "convert/option_setters.h"
+#include "engine/base/file.h"
 #include "engine/base/processors.h"
 #include "engine/cli/commands.h"
 #include "engine/server/scheduler.h"
@@ -119,7 +120,11 @@ static const qins_command *closest_command(const char *name) {
 static void refuse_operand(void *values, const qins_given_option *given, qins_error *error) {
     (void)values;
     const qins_command *closest = closest_command(given->value);
-    if (qins_command_find(given->value) != NULL)
+    if (strcmp(given->value, "help") == 0)
+        qins_fail(error, QINS_USAGE, "help comes by qinsrun --help, or qinsrun COMMAND --help");
+    else if (qins_path_ends_in(given->value, ".qins"))
+        qins_fail(error, QINS_USAGE, "\"%s\" looks like a model, which needs -m", given->value);
+    else if (qins_command_find(given->value) != NULL)
         qins_fail(error, QINS_USAGE, "a command comes first: qinsrun %s ...", given->value);
     else if (closest != NULL)
         qins_fail(error, QINS_USAGE, "\"%s\" is not a command; did you mean %s? (see qinsrun --help)", given->value,
@@ -194,7 +199,7 @@ static const qins_option rows[] = {
      0, 0, "print the tokens of the prompt on stderr"},
     {OUTPUT, 'q', "quiet", NULL, QINS_COMMON_OPTIONS, true, qins_set_switch, FIELD(process.quiet), 0, 0,
      "print only errors on stderr"},
-    {OUTPUT, 'v', "verbose", NULL, QINS_GENERATION_OPTIONS, true, qins_set_switch, FIELD(process.verbose), 0, 0,
+    {OUTPUT, 'v', "verbose", NULL, QINS_VERBOSE_OPTIONS, true, qins_set_switch, FIELD(process.verbose), 0, 0,
      "report on stderr the memory, threads, instruction set and sandbox in use"},
     {ENGINE, 't', "threads", "N", QINS_COMMON_OPTIONS, true, qins_set_count, FIELD(process.n_threads), 1, 1024,
      "threads (default: all available cores)"},
@@ -340,6 +345,14 @@ qins_status qins_options_check(const qins_options *options, const char *name, un
                          prompt->raw ? "raw" : "system");
     if (prompt->raw && prompt->system != NULL)
         return qins_fail(error, QINS_USAGE, "--system has no meaning for --raw, which has no messages");
+    return QINS_OK;
+}
+
+qins_status qins_options_check_file(const qins_options *options, qins_error *error) {
+    for (size_t i = 0; i < qins_run_option_table.count; i++)
+        if (options->given[i] && rows[i].group == FOLDER)
+            return qins_fail(error, QINS_USAGE, "--%s is for the conversion of a folder; %s is a converted file",
+                             rows[i].name, options->model.path);
     return QINS_OK;
 }
 

@@ -30,7 +30,8 @@ enum {
     QINS_BENCH_OPTIONS = 1 << 18,
     QINS_TOKENIZE_OPTIONS = 1 << 19,
     QINS_SERVE_OPTIONS = 1 << 20,
-    QINS_BATCH_OPTIONS = 1 << 21
+    QINS_BATCH_OPTIONS = 1 << 21,
+    QINS_VERBOSE_OPTIONS = 1 << 22 // -v
 };
 
 enum { QINS_MAX_STOP_TEXTS = 16, QINS_MAX_TASKS = 16, QINS_MAX_FILES = 64 };
@@ -149,6 +150,9 @@ qins_status qins_options_parse(qins_options *options, unsigned sets, int argc, c
 
 // Refuse options that the command `name`, which takes these sets, would ignore.
 qins_status qins_options_check(const qins_options *options, const char *name, unsigned sets, qins_error *error);
+
+// Refuse options of a conversion, where the model is not a folder that needs one.
+qins_status qins_options_check_file(const qins_options *options, qins_error *error);
 
 // A list of whole numbers such as "0,4096", each at most `max`, into counts[max_counts]; returns how many there are, 0
 // with QINS_USAGE when it is not such a list. `name`: the option's.

@@ -4,7 +4,9 @@
 #include "engine/base/escape.h"
 #include "engine/base/sandbox.h"
 #include "engine/base/utf8.h"
+#include "engine/kernels/tiers.h"
 
+#include <stdio.h>
 #include <string.h>
 
 // The name of the model's file or folder, without ".qins".
@@ -33,6 +35,19 @@ static qins_status check_name(const char *name, qins_error *error) {
     return QINS_OK;
 }
 
+static void tell_setup(const qins_serving *serving, const qins_options *options) {
+    const qins_scheduler *scheduler = qins_service_scheduler(serving->service);
+    qins_session_options each = options->session;
+    each.n_ctx = qins_scheduler_n_ctx(scheduler);
+    fprintf(stderr, "weights   %zu MiB\n", qins_image_bytes(serving->model->image) >> 20);
+    fprintf(stderr, "contexts  at most %zu times %zu MiB, for %zu tokens each; taken as tokens come\n",
+            options->server.parallel, qins_session_bytes(serving->model, &each) >> 20, each.n_ctx);
+    fprintf(stderr, "idle ones at most %zu MiB\n", options->server.cache_mib);
+    fprintf(stderr, "threads   %zu\n", qins_scheduler_threads(scheduler));
+    fprintf(stderr, "CPU       %s\n", qins_tier_get()->name);
+    fprintf(stderr, "sandbox   %s\n", qins_sandbox_state());
+}
+
 qins_status qins_serving_open(qins_serving *serving, const qins_options *options, qins_error *error) {
     const qins_scheduler_options how = {.n_threads = options->process.n_threads,
                                         .n_parallel = options->server.parallel,
@@ -48,6 +63,7 @@ qins_status qins_serving_open(qins_serving *serving, const qins_options *options
     if (serving->model == NULL || qins_need_tokenizer(serving->model, error) == NULL) return error->status;
     serving->service = qins_service_open(serving->model, alias, &how, error);
     qins_sandbox_tighten();
+    if (serving->service != NULL && options->process.verbose) tell_setup(serving, options);
     return error->status;
 }
 

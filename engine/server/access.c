@@ -3,6 +3,7 @@
 
 #include "engine/base/file.h"
 
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -57,10 +58,11 @@ bool qins_keys_match(const qins_keys *keys, const char *authorization) {
 // --- names ---
 
 bool qins_is_loopback(const char *host) {
-    static const char *const names[] = {"localhost", "127.0.0.1", "::1", "[::1]"};
+    static const char *const names[] = {"localhost", "::1", "[::1]"};
+    struct in_addr address;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcasecmp(host, names[i]) == 0) return true;
-    return false;
+    return inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 // Bytes of a Host header without its port.
@@ -76,6 +78,16 @@ bool qins_host_is_own(const char *header, const char *host) {
     memcpy(name, header, length);
     name[length] = '\0';
     return qins_is_loopback(name) || strcasecmp(name, host) == 0;
+}
+
+bool qins_is_origin(const char *text) {
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        const size_t length = strlen(schemes[i]);
+        if (strncmp(text, schemes[i], length) != 0) continue;
+        return text[length] != '\0' && text[length + strcspn(text + length, "/*?# ")] == '\0';
+    }
+    return false;
 }
 
 bool qins_origin_is_allowed(const char *origin, const char *host_header, const char *allowed) {

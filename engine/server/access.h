@@ -25,6 +25,9 @@ bool qins_keys_match(const qins_keys *keys, const char *authorization);
 // here under another site's name (DNS rebinding).
 bool qins_host_is_own(const char *header, const char *host);
 
+// Is it an origin as browsers send it: http:// or https://, host and port, without a path?
+bool qins_is_origin(const char *text);
+
 // Is an Origin header that of the page at the Host header, or `allowed` (NULL: no other)?
 bool qins_origin_is_allowed(const char *origin, const char *host_header, const char *allowed);
 

@@ -28,19 +28,30 @@ static void reply_health(qins_service *service, const char *body, size_t size, q
     print(object, out);
 }
 
-static void reply_models(qins_service *service, const char *body, size_t size, qins_buffer *out,
-                         qins_refusal *refusal) {
-    (void)body, (void)size, (void)refusal;
-    qins_error *error = out->error;
-    qins_json *object = qins_json_new_object(error);
-    qins_json_add_string(object, "object", "list", error);
-    qins_json *model = qins_json_append_object(qins_json_add_array(object, "data", error), error);
+// Describe the model in an object.
+static void describe(qins_json *model, qins_service *service, qins_error *error) {
     qins_json_add_string(model, "id", qins_service_alias(service), error);
     qins_json_add_string(model, "object", "model", error);
     qins_json_add_number(model, "created", 0, error);
     qins_json_add_string(model, "owned_by", "qins", error);
     const double n_ctx = (double)qins_scheduler_n_ctx(qins_service_scheduler(service));
     qins_json_add_number(model, "max_model_len", n_ctx, error); // as vLLM calls it
+}
+
+static void reply_models(qins_service *service, const char *body, size_t size, qins_buffer *out,
+                         qins_refusal *refusal) {
+    (void)body, (void)size, (void)refusal;
+    qins_error *error = out->error;
+    qins_json *object = qins_json_new_object(error);
+    qins_json_add_string(object, "object", "list", error);
+    describe(qins_json_append_object(qins_json_add_array(object, "data", error), error), service, error);
+    print(object, out);
+}
+
+static void reply_model(qins_service *service, const char *body, size_t size, qins_buffer *out, qins_refusal *refusal) {
+    (void)body, (void)size, (void)refusal;
+    qins_json *object = qins_json_new_object(out->error);
+    describe(object, service, out->error);
     print(object, out);
 }
 
@@ -82,10 +93,13 @@ static void reply_detokenize(qins_service *service, const char *body, size_t siz
 static const char JSON[] = "application/json", HTML[] = "text/html; charset=utf-8",
                   PROMETHEUS[] = "text/plain; version=0.0.4; charset=utf-8";
 
+static const char MODEL[] = "/v1/models/"; // the model's name follows
+
 static const qins_endpoint endpoints[] = {
     {"/", "GET", HTML, true, QINS_REQUEST_KINDS, reply_page},
     {"/health", "GET", JSON, true, QINS_REQUEST_KINDS, reply_health},
     {"/v1/models", "GET", JSON, false, QINS_REQUEST_KINDS, reply_models},
+    {MODEL, "GET", JSON, false, QINS_REQUEST_KINDS, reply_model},
     {"/v1/chat/completions", "POST", JSON, false, QINS_CHAT_REQUEST, NULL},
     {"/v1/completions", "POST", JSON, false, QINS_TEXT_REQUEST, NULL},
     {"/tokenize", "POST", JSON, false, QINS_REQUEST_KINDS, reply_tokenize},
@@ -93,10 +107,16 @@ static const qins_endpoint endpoints[] = {
     {"/metrics", "GET", PROMETHEUS, false, QINS_REQUEST_KINDS, reply_metrics},
 };
 
-const qins_endpoint *qins_endpoint_find(const char *path, bool has_page, qins_refusal *refusal) {
+static bool is_at(const qins_endpoint *endpoint, const char *path, const char *alias) {
+    if (endpoint->path != MODEL) return strcmp(endpoint->path, path) == 0;
+    const size_t length = sizeof MODEL - 1;
+    return strncmp(path, MODEL, length) == 0 && strcmp(path + length, alias) == 0;
+}
+
+const qins_endpoint *qins_endpoint_find(const char *path, const char *alias, bool has_page, qins_refusal *refusal) {
     for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
         const qins_endpoint *endpoint = &endpoints[i];
-        if (strcmp(endpoint->path, path) == 0 && (endpoint->reply != reply_page || has_page)) return endpoint;
+        if (is_at(endpoint, path, alias) && (endpoint->reply != reply_page || has_page)) return endpoint;
     }
     qins_refuse(refusal, 404, NULL, NULL, "there is nothing at %.200s", path);
     return NULL;

@@ -12,8 +12,8 @@ typedef struct qins_endpoint {
     void (*reply)(qins_service *service, const char *body, size_t size, qins_buffer *out, qins_refusal *refusal);
 } qins_endpoint;
 
-// The endpoint; NULL and a refusal (404) when there is none.
-const qins_endpoint *qins_endpoint_find(const char *path, bool has_page, qins_refusal *refusal);
+// The endpoint at a path of the server of the model `alias`; NULL and a refusal (404) when there is none.
+const qins_endpoint *qins_endpoint_find(const char *path, const char *alias, bool has_page, qins_refusal *refusal);
 
 // Refuse (405) a method that the endpoint does not have. HEAD is treated as GET, but only the headers of its reply are
 // sent.

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@
 enum {
     PATIENCE_MS = 100,
     BLOCK_BYTES = 16 << 10,
-    MOST_RECEIVED = 2 * QINS_MAX_BODY_BYTES // of a body whose client may get to know that it is too large
+    MOST_RECEIVED = 2 * QINS_MAX_BODY_BYTES // of a body whose request is refused
 };
 
 struct server {
@@ -32,8 +33,8 @@ struct server {
     qins_service *service;
     const qins_http_options *options;
     struct connection *connections; // all of them, a list
-    size_t n_exchanges;
-    size_t pending_bytes; // of bodies
+    size_t n_whole;                 // requests that are there and not answered to their end
+    size_t pending_bytes;           // of bodies
 };
 
 // A client's connection.
@@ -53,7 +54,7 @@ struct exchange {
     qins_buffer body;
     size_t n_received;    // bytes of it
     qins_error error;     // of it
-    qins_refusal refusal; // of it: what comes is dropped, and the request refused at its end
+    qins_refusal refusal; // of the request: what comes of its body is dropped, and the refusal sent at its end
     qins_answer *answer;
     bool is_whole;     // the request is there
     bool is_suspended; // it waits for its answer
@@ -64,6 +65,18 @@ struct exchange {
 
 static const char *header_of(const struct exchange *exchange, const char *name) {
     return exchange->server->mhd->lookup_connection_value(exchange->connection->mhd, MHD_HEADER_KIND, name);
+}
+
+static enum MHD_Result count_host(void *context, enum MHD_ValueKind kind, const char *name, const char *value) {
+    (void)kind, (void)value;
+    *(size_t *)context += strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0;
+    return MHD_YES;
+}
+
+static size_t n_hosts(const struct exchange *exchange) {
+    size_t n = 0;
+    exchange->server->mhd->get_connection_values(exchange->connection->mhd, MHD_HEADER_KIND, count_host, &n);
+    return n;
 }
 
 // Headers that every response has.
@@ -228,29 +241,45 @@ static void release_body(struct exchange *exchange) {
     exchange->body = (qins_buffer){.error = &exchange->error};
 }
 
+// Bytes of the body, as far as the headers say.
+static unsigned long long announced_bytes(const struct exchange *exchange) {
+    const char *length = header_of(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return length != NULL ? strtoull(length, NULL, 10) : 0;
+}
+
+// Does the client send the body without being asked for it? It may read nothing before that is done.
+static bool has_body_under_way(const struct exchange *exchange) {
+    const bool has_body =
+        announced_bytes(exchange) > 0 || header_of(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+    return has_body && announced_bytes(exchange) <= MOST_RECEIVED &&
+           header_of(exchange, MHD_HTTP_HEADER_EXPECT) == NULL;
+}
+
 // What can be said about a request from its headers.
 static void check_headers(struct exchange *exchange, const char *path, const char *method, qins_refusal *refusal) {
     const qins_http_options *options = exchange->server->options;
     const char *host = header_of(exchange, MHD_HTTP_HEADER_HOST);
-    const char *length = header_of(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    if (n_hosts(exchange) > 1) qins_refuse(refusal, 400, NULL, NULL, "there is more than one Host header");
     if (options->checks_host && !qins_host_is_own(host, options->host))
         qins_refuse(refusal, 403, NULL, NULL, "the Host header does not name this machine's loopback interface");
     if (!qins_origin_is_allowed(header_of(exchange, MHD_HTTP_HEADER_ORIGIN), host, options->cors))
         qins_refuse(refusal, 403, NULL, NULL, "pages of this origin may not use the server (--cors)");
     if (options->cors != NULL && strcmp(method, "OPTIONS") == 0) return;
-    if (refusal->status == 0) exchange->endpoint = qins_endpoint_find(path, options->has_page, refusal);
+    if (refusal->status == 0)
+        exchange->endpoint =
+            qins_endpoint_find(path, qins_service_alias(exchange->server->service), options->has_page, refusal);
     const qins_endpoint *endpoint = exchange->endpoint;
     if (endpoint != NULL && qins_endpoint_takes(endpoint, method, refusal) && !endpoint->is_open &&
         !qins_keys_match(&options->keys, header_of(exchange, MHD_HTTP_HEADER_AUTHORIZATION)))
         qins_refuse(refusal, 401, "invalid_api_key", NULL, "the API key is missing or wrong");
-    if (length != NULL && strtoull(length, NULL, 10) > QINS_MAX_BODY_BYTES)
+    if (announced_bytes(exchange) > QINS_MAX_BODY_BYTES)
         qins_refuse(refusal, 413, NULL, NULL, "the body has more than %d bytes", QINS_MAX_BODY_BYTES);
 }
 
 static enum MHD_Result begin_request(struct exchange *exchange, const char *path, const char *method) {
-    qins_refusal refusal = {0};
-    check_headers(exchange, path, method, &refusal);
-    return refusal.status == 0 ? MHD_YES : send_refusal(exchange, &refusal);
+    qins_refusal *refusal = &exchange->refusal;
+    check_headers(exchange, path, method, refusal);
+    return refusal->status == 0 || has_body_under_way(exchange) ? MHD_YES : send_refusal(exchange, refusal);
 }
 
 // Is there room for a part of the body?
@@ -286,6 +315,7 @@ static enum MHD_Result add_body(struct exchange *exchange, const char *data, siz
 
 static enum MHD_Result answer_request(struct exchange *exchange) {
     exchange->is_whole = true;
+    exchange->server->n_whole++;
     exchange->connection->since = 0;
     enum MHD_Result result = MHD_NO;
     if (exchange->refusal.status != 0)
@@ -313,7 +343,6 @@ static struct exchange *new_exchange(struct server *server, struct MHD_Connectio
     exchange->connection = connection;
     exchange->body.error = &exchange->error;
     connection->exchange = exchange;
-    server->n_exchanges++;
     return exchange;
 }
 
@@ -340,7 +369,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **place
     release_body(exchange);
     exchange->connection->exchange = NULL;
     exchange->connection->since = qins_clock();
-    server->n_exchanges--;
+    server->n_whole -= exchange->is_whole;
     free(exchange);
     *place = NULL;
 }
@@ -426,7 +455,7 @@ static void wait_for_work(struct server *server) {
 
 static void run(struct server *server, const volatile sig_atomic_t *stop) {
     bool is_draining = false;
-    while (!is_draining || server->n_exchanges > 0) {
+    while (!is_draining || server->n_whole > 0) {
         if (*stop && !is_draining) {
             qins_scheduler_drain(qins_service_scheduler(server->service));
             const int fd = server->mhd->quiesce_daemon(server->daemon);

@@ -10,11 +10,13 @@ static bool refuse(qins_refusal *refusal, size_t index, const char *what) {
     return qins_refuse(refusal, 400, "invalid_value", "messages", "message %zu %s", index, what);
 }
 
-static bool is_role(const char *text) {
+// The role; NULL if it is none. OpenAI's newer models call the system the developer.
+static const char *role_of(const char *text) {
     static const char *const roles[] = {"system", "user", "assistant"};
-    for (size_t i = 0; text != NULL && i < sizeof roles / sizeof *roles; i++)
-        if (strcmp(text, roles[i]) == 0) return true;
-    return false;
+    if (text == NULL || strcmp(text, "developer") == 0) return text != NULL ? roles[0] : NULL;
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(text, roles[i]) == 0) return roles[i];
+    return NULL;
 }
 
 // The text of a part; NULL if it is something else.
@@ -65,8 +67,8 @@ static bool read_message(qins_request *request, size_t index, const qins_json *i
             return qins_refuse(refusal, 400, "unknown_parameter", "messages",
                                "message %zu has the field \"%.100s\", which is not known here", index,
                                qins_json_key(member));
-    message->role = qins_json_text(qins_json_get(item, "role"));
-    if (!is_role(message->role)) return refuse(refusal, index, "needs a \"role\": system, user or assistant");
+    message->role = role_of(qins_json_text(qins_json_get(item, "role")));
+    if (message->role == NULL) return refuse(refusal, index, "needs a \"role\": system, user or assistant");
     if (qins_json_is_array(content)) return join_parts(request, index, content, refusal);
     message->content = qins_json_text(content);
     if (message->content == NULL) return refuse(refusal, index, "needs a \"content\": a string, or parts of type text");

@@ -33,6 +33,7 @@ const qins_mhd *qins_mhd_open(qins_error *error) {
                             FUNCTION(resume_connection),
                             FUNCTION(get_connection_info),
                             FUNCTION(lookup_connection_value),
+                            FUNCTION(get_connection_values),
                             FUNCTION(create_response_from_buffer),
                             FUNCTION(create_response_from_callback),
                             FUNCTION(add_response_header),

@@ -45,5 +45,6 @@ void qins_refusal_print(const qins_refusal *refusal, qins_buffer *out) {
     add_text_or_null(object, "param", refusal->param, error);
     add_text_or_null(object, "code", refusal->code, error);
     qins_json_write(root, out);
+    qins_buffer_u8(out, '\n');
     qins_json_free(root);
 }

@@ -19,7 +19,7 @@ bool qins_refuse(qins_refusal *refusal, unsigned status, const char *code, const
 // The same for a qins_error: 400, or 500 if it is not the request's fault.
 bool qins_refuse_error(qins_refusal *refusal, const char *code, const char *param, const qins_error *error);
 
-// Append {"error": {...}}.
+// Append {"error": {...}} and a newline.
 void qins_refusal_print(const qins_refusal *refusal, qins_buffer *out);
 
 #endif

@@ -171,5 +171,5 @@ void qins_reply_break(qins_reply *reply, const qins_error *reason, qins_buffer *
     qins_refuse(&refusal, 500, NULL, NULL, "%s", reason->message);
     if (reply->request->stream) append_text(out, "data: ");
     qins_refusal_print(&refusal, out);
-    append_text(out, reply->request->stream ? "\n\ndata: [DONE]\n\n" : "\n");
+    if (reply->request->stream) append_text(out, "\ndata: [DONE]\n\n");
 }

@@ -14,7 +14,9 @@
 qins_json *qins_body_parse(const char *body, size_t size, qins_refusal *refusal) {
     qins_error error = {0};
     qins_json *json = NULL;
-    if (!utf8_is_valid(body, size))
+    if (size == 0)
+        qins_refuse(refusal, 400, NULL, NULL, "the body is empty; a JSON object is needed");
+    else if (!utf8_is_valid(body, size))
         qins_refuse(refusal, 400, NULL, NULL, "the body is not UTF-8");
     else
         json = qins_json_parse_limited(body, size, QINS_MAX_BODY_VALUES, QINS_USAGE, &error);
@@ -49,8 +51,8 @@ static bool check_room(const qins_request *request, const qins_request_reader *r
     const size_t wanted = request->has_max_tokens ? request->generation.max_tokens : 1;
     if (n_ids > n_ctx || wanted > n_ctx - n_ids)
         return qins_refuse(refusal, 400, "context_length_exceeded", prompt_name(request),
-                           "the prompt has %zu tokens and the reply is to have %zu; this server's context holds %zu",
-                           n_ids, wanted, n_ctx);
+                           "the prompt has %zu tokens and the reply is to have %s%zu; this server's context holds %zu",
+                           n_ids, request->has_max_tokens ? "" : "at least ", wanted, n_ctx);
     const size_t most = request->has_max_tokens ? wanted : n_ctx - n_ids;
     const size_t each = 1 + request->generation.n_top;
     if (request->generation.wants_logprobs && !request->stream && most > QINS_MAX_CANDIDATES / each)

@@ -83,9 +83,15 @@ static void read_top_p(struct reading *reading) {
     if (*top_p == 0) *top_p = 1e-6f;
 }
 
-// Only one reply: the range has a single value.
-static void read_n(struct reading *reading) {
-    integer_of(reading);
+// Fields that can have only the value that means nothing.
+static void read_one(struct reading *reading) {
+    int64_t value;
+    if (!qins_json_integer(reading->item, &value) || value != 1)
+        refuse_value(reading, "1: there is one reply to a request");
+}
+
+static void read_false(struct reading *reading) {
+    if (!qins_json_is_false(reading->item)) refuse_value(reading, "false: this server does not do that");
 }
 
 static void read_seed(struct reading *reading) {
@@ -95,7 +101,8 @@ static void read_seed(struct reading *reading) {
 
 static void read_max_tokens(struct reading *reading) {
     if (reading->request->has_max_tokens)
-        refuse_value(reading, "left out where \"max_tokens\" or \"max_completion_tokens\" is given already");
+        qins_refuse(reading->refusal, 400, "invalid_value", reading->field->name,
+                    "\"max_tokens\" and \"max_completion_tokens\" mean the same; give only one of them");
     read_count(reading);
     reading->request->has_max_tokens = true;
 }
@@ -117,7 +124,11 @@ static void read_messages(struct reading *reading) {
 
 static void read_prompt(struct reading *reading) {
     qins_request *request = reading->request;
-    request->prompt = qins_json_text(reading->item);
+    const qins_json *first = qins_json_first(reading->item);
+    const bool has_texts = qins_json_is_array(reading->item) && qins_json_text(first) != NULL;
+    request->prompt = qins_json_text(has_texts ? first : reading->item);
+    if (has_texts && qins_json_count(reading->item) > 1)
+        refuse_value(reading, "a single text; send a request for each");
     if (request->prompt != NULL) return;
     if (qins_json_is_array(reading->item))
         qins_ids_read(&request->ids, reading->item, "prompt", reading->reader->model, reading->refusal);
@@ -214,6 +225,7 @@ static void read_response_format(struct reading *reading) {
 }
 
 static void refuse_tools(struct reading *reading) {
+    if (qins_json_is_array(reading->item) && qins_json_count(reading->item) == 0) return;
     qins_refuse(reading->refusal, 400, "unsupported_parameter", reading->field->name,
                 "\"%s\" is not supported; this server calls no tools", reading->field->name);
 }
@@ -244,7 +256,10 @@ static const struct field fields[] = {
     {"logprobs", CHAT, read_bool, VALUE(generation.wants_logprobs), 0, 0},
     {"top_logprobs", CHAT, read_count, VALUE(generation.n_top), 0, QINS_MAX_TOP},
     {"logprobs", TEXT, read_logprobs_count, VALUE(generation.n_top), 0, QINS_MAX_TOP},
-    {"n", BOTH, read_n, 0, 1, 1},
+    {"n", BOTH, read_one, 0, 0, 0},
+    {"best_of", TEXT, read_one, 0, 0, 0},
+    {"echo", TEXT, read_false, 0, 0, 0},
+    {"store", CHAT, read_false, 0, 0, 0},
     {"user", BOTH, read_text, 0, 0, 0},
     {"response_format", BOTH, read_response_format, 0, 0, 0},
     {"tools", CHAT, refuse_tools, 0, 0, 0},
@@ -281,9 +296,10 @@ static bool check_together(const qins_request *request, qins_refusal *refusal) {
 bool qins_fields_read(qins_request *request, const qins_request_reader *reader, qins_refusal *refusal) {
     for (const qins_json *item = qins_json_first(request->json); item != NULL; item = qins_json_next(item)) {
         const struct field *field = find_field(qins_json_key(item), 1u << request->kind);
+        if (qins_json_get(request->json, qins_json_key(item)) == NULL) continue; // null: as if it were not there
         if (field == NULL) return refuse_unknown(qins_json_key(item), refusal);
         struct reading reading = {request, reader, field, item, refusal};
-        if (qins_json_get(request->json, field->name) != NULL) field->read(&reading); // null: as if it were not there
+        field->read(&reading);
         if (refusal->status != 0) return false;
     }
     return check_together(request, refusal);
@@ -308,8 +324,7 @@ bool qins_ids_read(qins_ids *ids, const qins_json *array, const char *name, cons
     for (const qins_json *item = qins_json_first(array); item != NULL; item = qins_json_next(item)) {
         if (!qins_json_integer(item, &id) || id < 0 || (size_t)id >= vocab_size)
             return qins_refuse(refusal, 400, "invalid_value", name,
-                               "\"%s\" has an item that is not a token id below %zu; one prompt at a time", name,
-                               vocab_size);
+                               "\"%s\" has an item that is not a token id below %zu", name, vocab_size);
         if (qins_ids_append(ids, (int32_t)id, &error) != QINS_OK) return qins_refuse_error(refusal, NULL, NULL, &error);
     }
     return true;

@@ -54,7 +54,12 @@ static qins_status settle_context(qins_scheduler *scheduler, const qins_model *m
     const size_t left = plan.available > taken ? plan.available - taken : 0;
     const size_t fit = left / plan.token_bytes / options->n_parallel;
     if (each.n_ctx == 0) each.n_ctx = fit / 2 < config->max_positions ? fit / 2 : config->max_positions;
-    if (each.n_ctx > fit || each.n_ctx == 0)
+    if (fit == 0)
+        qins_fail(error, QINS_CONTEXT_OVERFLOW,
+                  "%zu contexts do not fit into the memory that is available, %zu MiB, with %zu MiB of idle sessions "
+                  "(--cache-mib); lower that, or use fewer contexts (--parallel)",
+                  options->n_parallel, plan.available >> 20, options->cache_bytes >> 20);
+    else if (each.n_ctx > fit || each.n_ctx == 0)
         qins_fail(
             error, QINS_CONTEXT_OVERFLOW,
             "%zu contexts of %zu tokens and %zu MiB of idle ones (--cache-mib) do not fit into the memory that is "

@@ -39,6 +39,8 @@ chat() { jq -nc --arg text "$1" "{messages: [{role: \"user\", content: \$text}],
 start --alias demo
 equal "health" "200 ok" "$(get /health) $(of_reply .status)"
 equal "models" "200 demo" "$(get /v1/models) $(of_reply '.data[0].id')"
+equal "a model" "200 demo" "$(get /v1/models/demo) $(of_reply .id)"
+equal "no such model" 404 "$(get /v1/models/other)"
 equal "the page" "200" "$(get /)"
 text=$("$run" -m "$demo" -p "$question" -q)
 equal "a reply" "200" "$(ask /v1/chat/completions "$(chat "$question")")"
@@ -101,7 +103,7 @@ equal "it computes its own tokens only" true "$(of_reply ".usage.prompt_tokens_d
 refused() { equal "refused: $1" "$2 $3" "$(ask "${5:-/v1/chat/completions}" "$4") $(of_reply '.error.param // "-"')"; }
 refused "an unknown field" 400 tempreature "$(chat x '{tempreature: 1}')"
 refused "a value out of range" 400 temperature "$(chat x '{temperature: 3}')"
-refused "tools" 400 tools "$(chat x '{tools: []}')"
+refused "tools" 400 tools "$(chat x '{tools: [{}]}')"
 refused "another format" 400 response_format "$(chat x '{response_format: {type: "json_object"}}')"
 refused "no JSON" 400 - "{"
 refused "another model" 404 model "$(chat x '{model: "gpt-4"}')"
@@ -125,9 +127,20 @@ equal "its own page may" 200 "$(get /v1/models -H "Origin: $url")"
 equal "no other origin is named" 0 "$(curl -sD - -o /dev/null "$url/health" | grep -ci access-control)"
 equal "the page may load nothing else" 1 "$(curl -sD - -o /dev/null "$url/" | grep -c "^Content-Security-Policy: default-src 'none'; ")"
 
+exec 9<>"/dev/tcp/127.0.0.1/${url##*:}"
+printf 'GET /health HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n' >&9
+equal "refused: two names" "HTTP/1.1 400 Bad Request" "$(head -n 1 <&9 | tr -d '\r')"
+exec 9>&-
+
 # --- leaving and ending ---
 
+exec 9<>"/dev/tcp/127.0.0.1/${url##*:}"
+printf 'POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{' >&9
+get /health >/dev/null # which comes after that request
 kill -TERM "$server"
+timeout 20 tail --pid="$server" -f /dev/null # a request that has not arrived is allowed more
+equal "SIGTERM waits for no request that is not there" 0 $?
+exec 9>&-
 wait "$server"
 equal "SIGTERM ends it" 0 $?
 server=
@@ -161,11 +174,17 @@ expect "an alias helps" 0 "" "$run" batch -m "$tmp/"$'n\xff.qins' --alias n
 
 # --- who may use it ---
 
+for origin in '*' app.example https://app.example/; do
+    expect "no origin: $origin" 2 'takes one origin' "$run" serve -m "$demo" --cors "$origin"
+done
 expect "elsewhere only with a key" 2 'api-key-file' "$run" serve -m "$demo" --host 0.0.0.0
 printf 'secret-one\nsecret-two\n' >"$tmp/keys"
 start --api-key-file "$tmp/keys" --cors https://app.example --no-ui
 equal "no key" "401 invalid_api_key" "$(get /v1/models) $(of_reply .error.code)"
 equal "a wrong key" 401 "$(get /v1/models -H 'Authorization: Bearer secret-on')"
+head -c 1000000 /dev/zero >"$tmp/body"
+equal "it is told, too, while a body is sent" "401 invalid_api_key" \
+    "$(curl -s -m 60 -o "$tmp/reply" -w '%{http_code}' -H 'Expect:' --data-binary "@$tmp/body" "$url/v1/completions") $(of_reply .error.code)"
 equal "a key" 200 "$(get /v1/models -H 'Authorization: Bearer secret-two')"
 equal "health needs none" 200 "$(get /health)"
 equal "no page" 404 "$(get /)"
@@ -193,7 +212,7 @@ stop_server
 
 { chat "$question"; echo; chat "Hello" '{seed: 1, temperature: 1}'; echo '{"typo": 1}'; echo '{"prompt": "The sky", "max_tokens": 5, "temperature": 0}'; } >"$tmp/requests"
 "$run" batch -m "$demo" -t 2 <"$tmp/requests" >"$tmp/replies" 2>"$tmp/err"
-equal "a batch" "0 qinsrun: 4 replies, 1 of them errors" "$? $(tail -n 1 "$tmp/err")"
+equal "a batch" "0 qinsrun: replies: 4, 1 of them errors" "$? $(tail -n 1 "$tmp/err")"
 equal "its replies in order" "$text|typo|text_completion" "$(jq -rs '[.[0].choices[0].message.content, .[2].error.param, .[3].object] | join("|")' "$tmp/replies")"
 head -n 2 "$tmp/replies" >"$tmp/some"
 # shellcheck disable=SC2094 # it reads the file before it writes
@@ -228,7 +247,7 @@ interrupt() {
 }
 { chat "$question"; for _ in 1 2 3 4 5 6; do chat "$question" "{logit_bias: {$ban}}"; done; } >"$tmp/requests"
 equal "an interrupted batch: the replies that are whole" "130 1" "$(interrupt "$tmp/requests")"
-grep -q 'interrupted after 1 replies; go on with --skip-done' "$tmp/err" && ok "it says how to go on" || fail "it says how to go on" "$(cat "$tmp/err")"
+grep -q 'interrupted, with 1 of the replies printed; go on with --skip-done' "$tmp/err" && ok "it says how to go on" || fail "it says how to go on" "$(cat "$tmp/err")"
 # shellcheck disable=SC2094 # it reads the file before it writes
 "$run" batch -m "$demo" -t 2 -q --skip-done "$tmp/some" <"$tmp/requests" >>"$tmp/some"
 equal "and goes on" "7 true" "$(wc -l <"$tmp/some") $(jq -s '.[1:] | map(.choices[0].message.content) | unique | length == 1' "$tmp/some")"
