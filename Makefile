@@ -143,24 +143,28 @@ bashdir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zshdir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 libdir = $(DESTDIR)$(PREFIX)/lib
 includedir = $(DESTDIR)$(PREFIX)/include
+docdir = $(DESTDIR)$(PREFIX)/share/doc/qins
 VERSION = $(shell sed -nE 's/^#define QINS_VERSION "(.*)".*/\1/p' include/qins.h)
-install: all ## install programs, library, manual pages and completion (PREFIX=/usr/local, DESTDIR=)
-	install -d "$(bindir)" "$(man1dir)" "$(bashdir)" "$(zshdir)" "$(libdir)/pkgconfig" "$(includedir)"
+install: all ## install programs, library, documents and completion (PREFIX=/usr/local, DESTDIR=)
+	install -d "$(bindir)" "$(man1dir)" "$(bashdir)" "$(zshdir)" "$(libdir)/pkgconfig" "$(includedir)" "$(docdir)/docs"
 	install -m 644 include/qins.h "$(includedir)"
 	install -m 644 $(BUILD)/libqins.a $(BUILD)/libqins.so.0 "$(libdir)"
 	ln -sf libqins.so.0 "$(libdir)/libqins.so"
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' share/qins.pc.in >"$(libdir)/pkgconfig/qins.pc"
+	sed -e 's|@PREFIX@|$(subst &,\&,$(if $(filter /%,$(PREFIX)),,$(CURDIR)/)$(PREFIX))|' -e 's|@VERSION@|$(VERSION)|' share/qins.pc.in >"$(libdir)/pkgconfig/qins.pc"
 	chmod 644 "$(libdir)/pkgconfig/qins.pc"
 	install $(BUILD)/qinsrun $(BUILD)/qinsconvert "$(bindir)"
 	install -m 644 share/qinsrun.1 share/qinsconvert.1 "$(man1dir)"
 	install -m 644 share/qins.bash "$(bashdir)/qinsrun"
 	ln -sf qinsrun "$(bashdir)/qinsconvert"
 	install -m 644 share/_qins "$(zshdir)"
+	install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE "$(docdir)"
+	install -m 644 docs/*.md docs/*.svg "$(docdir)/docs"
 
 uninstall: ## remove what install has put there (with the same PREFIX and DESTDIR)
 	rm -f $(foreach name,qinsrun qinsconvert,"$(bindir)/$(name)" "$(man1dir)/$(name).1" "$(bashdir)/$(name)") \
 	    "$(zshdir)/_qins" "$(includedir)/qins.h" "$(libdir)/libqins.a" "$(libdir)/libqins.so.0" "$(libdir)/libqins.so" \
 	    "$(libdir)/pkgconfig/qins.pc"
+	rm -rf "$(docdir)"
 
 dist: $(PORTABLE)/qinsrun $(PORTABLE)/qinsconvert all ## make a tarball that runs on a bare Debian 12 (build/release/qins-*.tar.gz)
 	share/make_tarball.sh $(BUILD) "$(CC)" $(ARCHIVES) $(SHARED) $(LOADED)

@@ -199,9 +199,12 @@ static void export_onnx(const qins_program_options *options, qins_meter *meter, 
 // A .qins file becomes a folder or an ONNX model.
 static void export(const qins_program_options *options, qins_error *error) {
     qins_meter meter = qins_meter_start("writing", "MB", 1e6, &interrupted);
+    const double start = qins_clock();
     (options->is_onnx ? export_onnx : export_folder)(options, &meter, error);
     qins_meter_end(&meter);
     qins_helper_end(&finisher);
+    if (error->status == QINS_OK && !options->quiet)
+        fprintf(stderr, "%s: written in %.1f s\n", QINS_ESCAPED(options->output), qins_clock() - start);
 }
 
 int main(int argc, char **argv) {

@@ -10,12 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-bool qins_is_onnx_name(const char *path) {
-    static const char ending[] = ".onnx";
-    const size_t length = strlen(path), n = sizeof ending - 1;
-    return length > n && strcmp(path + length - n, ending) == 0;
-}
-
 static void write_model(const qins_output_file *file, const qins_config *config, const qins_onnx_weights *weights,
                         const char *location, qins_error *error) {
     qins_onnx_writer writer = qins_onnx_begin(QINS_CONVERTER, error);

@@ -8,9 +8,6 @@
 #include "engine/base/progress.h"
 #include "engine/format/image.h"
 
-// Is it the name of an ONNX model: does it end in .onnx?
-bool qins_is_onnx_name(const char *path);
-
 // The path of the weights of a model that is being written: next to the model or, if that is a symbolic link, next to
 // its target, with ".data" appended to the name. QINS_USAGE if that is too long.
 qins_status qins_onnx_data_path(char *data_path, size_t capacity, const qins_output_file *model, qins_error *error);

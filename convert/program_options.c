@@ -69,7 +69,7 @@ static const qins_option rows[] = {
     {WORK, 'v', "verbose", NULL, ONE, true, qins_set_switch, FIELD(verbose), 0, 0, "report the sandbox in force"},
     {WORK, 0, "no-sandbox", NULL, ONE, true, qins_set_switch, FIELD(no_sandbox), 0, 0,
      "do not restrict which files and system calls the program may use"},
-    {WORK, 0, "quiet", NULL, ONE, true, qins_set_switch, FIELD(quiet), 0, 0, "print no progress and no table"},
+    {WORK, 'q', "quiet", NULL, ONE, true, qins_set_switch, FIELD(quiet), 0, 0, "print no progress and no table"},
     {HELP, 'h', "help", NULL, ONE, true, qins_set_switch, FIELD(help), 0, 0, "this text"},
     {HELP, 0, "list-options", NULL, ONE, true, qins_set_switch, FIELD(list_options), 0, 0,
      "spellings, values and help, separated by tabs, for completion"},
@@ -90,6 +90,9 @@ static void check_export(qins_program_options *options, const bool *given, qins_
             qins_fail(error, QINS_USAGE, "--%s is for folders; %s is a file, which is written out as it is",
                       rows[i].name, options->hf_dir);
     }
+    if (options->output != NULL && qins_path_ends_in(options->output, ".qins"))
+        qins_fail(error, QINS_USAGE, "%s is a .qins file already; give -o a folder or an .onnx file, not %s",
+                  options->hf_dir, options->output);
     if (options->is_onnx && options->convert.weight_type != QINS_TYPE_COUNT)
         qins_fail(error, QINS_USAGE, "--type is not for ONNX, which gets the weights as %s has them", options->hf_dir);
     if (options->convert.weight_type == QINS_TYPE_COUNT) options->convert.weight_type = QINS_F32;
@@ -108,10 +111,12 @@ qins_status qins_program_options_parse(qins_program_options *options, int argc, 
     if (options->output == NULL && !options->dry_run)
         return qins_fail(error, QINS_USAGE,
                          "no output was given; use -o MODEL.qins (from a .qins file, -o FOLDER or -o MODEL.onnx)");
+    if (options->output != NULL && strcmp(options->output, "-") == 0)
+        return qins_fail(error, QINS_USAGE, "the output cannot be a stream; give -o the name of a file or folder");
     qins_look look;
     if (qins_look_at(options->hf_dir, &look, QINS_BAD_MODEL, error) != QINS_OK) return error->status;
     options->exports = look.kind == QINS_REGULAR || look.kind == QINS_SPECIAL;
-    options->is_onnx = options->output != NULL && qins_is_onnx_name(options->output);
+    options->is_onnx = options->output != NULL && qins_path_ends_in(options->output, ".onnx");
     if (options->exports) {
         check_export(options, given, error);
         return error->status;

@@ -27,7 +27,7 @@ _qins_words() {
     DIR) compgen -d -- "$word" ;;
     '')
         compgen -W "$(cut -f 1 <<<"$list")" -- "$word"
-        [[ $program == *qinsconvert ]] && compgen -d -- "$word"
+        [[ $program == *qinsconvert ]] && { compgen -d -- "$word"; compgen -f -X '!*.qins' -- "$word"; }
         ;;
     esac
 }

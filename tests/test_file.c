@@ -125,3 +125,12 @@ Test(file, reading_what_cannot_be_read_is_an_error) {
     expect_error(&error, QINS_USAGE, "cannot read standard input");
     remove_folder(folder);
 }
+
+Test(file, names_end_in_a_suffix) {
+    cr_expect(qins_path_ends_in("m.onnx", ".onnx"));
+    cr_expect(qins_path_ends_in("a/b.onnx", ".onnx"));
+    cr_expect_not(qins_path_ends_in(".onnx", ".onnx"));
+    cr_expect_not(qins_path_ends_in("a/.onnx", ".onnx"));
+    cr_expect_not(qins_path_ends_in("m.onnx.data", ".onnx"));
+    cr_expect_not(qins_path_ends_in("m.ONN", ".onnx"));
+}

@@ -253,7 +253,7 @@ static void expect_damaged(sample *made, qins_pool *pool, size_t offset, const c
     qins_error error = {0};
     made->bytes[offset] ^= 0x10;
     cr_assert_eq(qins_image_verify(made->image, pool, &error), QINS_BAD_MODEL, "byte %zu", offset);
-    cr_assert(strstr(error.message, "1 damaged sections") != NULL, "byte %zu: %s", offset, error.message);
+    cr_assert(strstr(error.message, "1 damaged section;") != NULL, "byte %zu: %s", offset, error.message);
     expect_error(&error, QINS_BAD_MODEL, name);
     made->bytes[offset] ^= 0x10;
 }

@@ -293,11 +293,3 @@ Test(onnx, every_allocation_may_fail) {
     qins_image_close(image);
     remove_folder(folder);
 }
-
-Test(onnx, names) {
-    cr_expect(qins_is_onnx_name("m.onnx"));
-    cr_expect(qins_is_onnx_name("a/b.onnx"));
-    cr_expect_not(qins_is_onnx_name(".onnx"));
-    cr_expect_not(qins_is_onnx_name("m.onnx.data"));
-    cr_expect_not(qins_is_onnx_name("m.ONN"));
-}

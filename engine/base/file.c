@@ -117,6 +117,11 @@ qins_status qins_look_at(const char *path, qins_look *look, qins_status status, 
     return QINS_OK;
 }
 
+bool qins_path_ends_in(const char *path, const char *suffix) {
+    const size_t length = strlen(path), n = strlen(suffix);
+    return length > n && path[length - n - 1] != '/' && strcmp(path + length - n, suffix) == 0;
+}
+
 void qins_guard_standard_streams(void) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) == -1) (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);

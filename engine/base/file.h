@@ -35,6 +35,9 @@ qins_status qins_look_at(const char *path, qins_look *look, qins_status status, 
 // Does this errno of a look mean that nothing exists there? Any other errno leaves that open.
 bool qins_is_absence(int number);
 
+// Does the path's name end in this suffix, after at least one other character?
+bool qins_path_ends_in(const char *path, const char *suffix);
+
 // If a standard stream is closed, the next file opened would get its number, and text would end up in that file: put a
 // descriptor in its place on which reads and writes fail. Call it at the start of main.
 void qins_guard_standard_streams(void);

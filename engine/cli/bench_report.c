@@ -120,7 +120,8 @@ static double peak_mib(const qins_bench *bench) {
 
 static void print_table(const qins_bench *bench, const struct result *results, const struct machine *machine,
                         qins_error *error) {
-    qins_printf(error, "| test | tok/s | min to max | rate | of the machine's |\n| --- | ---: | ---: | ---: | --- |\n");
+    qins_printf(error,
+                "| test | tok/s | min to max | rate | share of the machine's |\n| --- | ---: | ---: | ---: | --- |\n");
     for (size_t i = 0; i < bench->n_tests; i++) print_row(&bench->tests[i], &results[i], error);
     qins_printf(error, "| reading | | %.1f to %.1f | %.1f GB/s | |\n", machine->read.min / 1e9, machine->read.max / 1e9,
                 machine->read.median / 1e9);
@@ -130,8 +131,8 @@ static void print_table(const qins_bench *bench, const struct result *results, c
                 machine->integer.max / 1e9, machine->integer.median / 1e9);
     qins_printf(
         error,
-        "\n%zu threads, %s, %s. Open in %.1f ms; first token after a prompt of %d in %.0f ms, %.1f ms of them "
-        "outside the forward pass, which took %.0f ms and %.0f ms when it was run again; peak memory %.0f MiB.\n",
+        "\n%zu threads, %s, %s. Opening the file: %.1f ms. First token of a %d-token prompt: %.0f ms, of which "
+        "%.1f ms are not the forward pass. That pass took %.0f ms, and %.0f ms when repeated. Peak memory: %.0f MiB.\n",
         qins_session_threads(bench->place.session), qins_tier_get()->name, qins_blas_name(), 1e3 * bench->open,
         BENCH_FIRST_PROMPT, 1e3 * bench->first_token, 1e3 * (bench->first_token - bench->first_pass),
         1e3 * bench->first_pass, 1e3 * bench->second_pass, peak_mib(bench));

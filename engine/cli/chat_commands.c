@@ -1,5 +1,6 @@
 // What can be typed in a chat besides messages; see chat.h.
 #include "engine/base/memory.h"
+#include "engine/base/plural.h"
 #include "engine/base/utf8.h"
 #include "engine/cli/chat.h"
 #include "engine/cli/input.h"
@@ -54,7 +55,8 @@ static void save(qins_chat *chat, const char *argument, qins_error *error) {
     char *path = qins_chat_path(argument, error);
     if (path != NULL) qins_conversation_print(&chat->conversation, &text);
     if (error->status == QINS_OK && qins_chat_desk_write(&chat->desk, text.data, text.size, error) == QINS_OK)
-        qins_chat_say(chat, "%zu turns saved in %s", chat->conversation.n_turns, path);
+        qins_chat_say(chat, "%zu turn%s saved in %s", chat->conversation.n_turns,
+                      qins_plural(chat->conversation.n_turns), path);
     qins_buffer_free(&text);
     free(path);
 }
@@ -76,8 +78,8 @@ static void load(qins_chat *chat, const char *argument, qins_error *error) {
     char *path = qins_chat_path(argument, error);
     if (path != NULL && parse(chat, path, &loaded, &awaits_reply, error) == QINS_OK &&
         (loaded.n_turns == 0 || qins_check_room(&chat->generator, loaded.ids.count, error) == QINS_OK)) {
-        qins_chat_say(chat, "%zu turns, %zu tokens from %s; the %zu turns before are forgotten", loaded.n_turns,
-                      loaded.ids.count, path, current->n_turns);
+        qins_chat_say(chat, "%zu turn%s, %zu tokens from %s%s", loaded.n_turns, qins_plural(loaded.n_turns),
+                      loaded.ids.count, path, current->n_turns > 0 ? "; the conversation before is forgotten" : "");
         const qins_conversation old = *current;
         *current = loaded;
         loaded = old;
@@ -91,7 +93,8 @@ static void load(qins_chat *chat, const char *argument, qins_error *error) {
 
 static void clear(qins_chat *chat, const char *argument, qins_error *error) {
     (void)argument, (void)error;
-    qins_chat_say(chat, "%zu turns are forgotten%s%s", chat->conversation.n_turns,
+    const size_t n = chat->conversation.n_turns;
+    qins_chat_say(chat, "%zu turn%s forgotten%s%s", n, qins_plural(n),
                   chat->attached.size > 0 ? ", and the file that was read" : "",
                   chat->conversation.system != NULL ? "; the system message stays" : "");
     qins_conversation_clear(&chat->conversation);
@@ -107,8 +110,8 @@ static void set_system(qins_chat *chat, const char *argument, qins_error *error)
     }
     const char *text = strcmp(argument, "\"\"") != 0 ? argument : NULL;
     if (qins_conversation_set_system(conversation, text, error) == QINS_OK)
-        qins_chat_say(chat, "the system message is %s; %zu turns are kept, /clear forgets them",
-                      text != NULL ? "set" : "removed", conversation->n_turns);
+        qins_chat_say(chat, "the system message is %s%s", text != NULL ? "set" : "removed",
+                      conversation->n_turns > 0 ? "; the conversation stays, /clear forgets it" : "");
 }
 
 static bool has_turn(const qins_chat *chat, qins_error *error) {
@@ -132,8 +135,9 @@ static void undo(qins_chat *chat, const char *argument, qins_error *error) {
     if (!has_turn(chat, error)) return;
     const qins_turn *turn = &chat->conversation.turns[chat->conversation.n_turns - 1];
     const int length = shortened(turn);
-    qins_chat_say(chat, "\"%.*s%s\" and the reply to it are taken back; %zu turns are left", length, turn->text,
-                  (size_t)length < turn->size ? "..." : "", chat->conversation.n_turns - 1);
+    const size_t n_left = chat->conversation.n_turns - 1;
+    qins_chat_say(chat, "\"%.*s%s\" and the reply to it are taken back; %zu turn%s left", length, turn->text,
+                  (size_t)length < turn->size ? "..." : "", n_left, qins_plural(n_left));
     qins_conversation_drop_turn(&chat->conversation);
 }
 
@@ -159,7 +163,8 @@ static void regenerate(qins_chat *chat, const char *argument, qins_error *error)
 
 static void show_statistics(qins_chat *chat, const char *argument, qins_error *error) {
     (void)argument;
-    fprintf(stderr, "qinsrun: %zu turns, %zu of %zu tokens of context\n", chat->conversation.n_turns,
+    const size_t n = chat->conversation.n_turns;
+    fprintf(stderr, "qinsrun: %zu turn%s; the next one begins after %zu of %zu tokens of context\n", n, qins_plural(n),
             chat->conversation.ids.count, qins_session_n_ctx(chat->generator.place.session));
     if (chat->conversation.n_turns > 0) qins_statistics_print(&chat->generator, &chat->last, error);
 }
@@ -180,14 +185,14 @@ static const struct command {
 } commands[] = {
     {"/help", "", "list these commands, as /?", false, show_help},
     {"/clear", "", "start a new conversation", false, clear},
-    {"/system", "TEXT", "set the system message, \"\" for none; without TEXT show it", false, set_system},
+    {"/system", "TEXT", "set the system message, \"\" for none; without TEXT, show it", false, set_system},
     {"/read", "FILE", "prepend a file's text to the next message", true, read_file},
     {"/save", "FILE", "write the conversation to a file (JSON)", true, save},
     {"/load", "FILE", "continue the conversation in a file", true, load},
-    {"/set", "NAME VALUE", "change an option, such as temp 0.7; without NAME show them", false, qins_chat_set},
+    {"/set", "NAME VALUE", "change an option, such as temp 0.7; alone, show them", false, qins_chat_set},
     {"/stats", "", "statistics of the last reply, and how full the context is", false, show_statistics},
     {"/undo", "", "remove the last message and its reply", false, undo},
-    {"/regen", "TEMP", "reply to the last message again, at this temperature if given", false, regenerate},
+    {"/regen", "TEMP", "reply again, at this temperature if given", false, regenerate},
     {"/quit", "", "end, as /exit, /bye and Ctrl-D do", false, quit},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -200,12 +205,11 @@ static void show_help(qins_chat *chat, const char *argument, qins_error *error) 
     (void)chat, (void)argument, (void)error;
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(stderr, "%-7s %-10s  %s\n", commands[i].name, commands[i].argument, commands[i].help);
-    fputs(
-        "A line that ends with \\ goes on with the next; so do the lines between \"\"\" and \"\"\". A paste of several "
-        "lines is one message; Alt-Enter begins a new line.\n"
-        "Ctrl-C clears the line or stops a reply, which stays in the conversation; twice on an empty line it ends the "
-        "chat. Ctrl-R searches the lines typed before.\n",
-        stderr);
+    fputs("A line that ends with \\ goes on with the next; so do the lines between \"\"\"\n"
+          "and \"\"\". A paste of several lines is one message; Alt-Enter begins a new line.\n"
+          "Ctrl-C clears the line or stops a reply, which stays in the conversation;\n"
+          "twice on an empty line it ends the chat. Ctrl-R searches earlier lines.\n",
+          stderr);
 }
 
 static size_t name_length(const char *text) {

@@ -100,6 +100,8 @@ qins_model *qins_open_model(const char *path, const qins_options *options, qins_
     qins_look look;
     qins_catch_interrupts(qins_stopping);
     if (qins_look_at(path, &look, QINS_BAD_MODEL, error) != QINS_OK) return NULL;
+    const bool is_converted = look.kind != QINS_FOLDER && path == options->model.path;
+    if (is_converted && qins_options_check_file(options, error) != QINS_OK) return NULL;
     qins_model *model = look.kind == QINS_FOLDER
                             ? qins_model_from_image(convert_in_memory(path, options, error), path, error)
                             : qins_model_open(path, error);

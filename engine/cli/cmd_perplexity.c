@@ -3,6 +3,8 @@
 #include "engine/cli/input.h"
 #include "engine/measure/perplexity.h"
 
+#include "engine/base/plural.h"
+
 #include <math.h>
 #include <stdio.h>
 
@@ -12,8 +14,8 @@ static qins_status print(const qins_perplexity *perplexity, const qins_windows *
         qins_printf(error, "{\"ppl\":%.9g,\"nll\":%.9g,\"predicted\":%zu,\"windows\":%zu}\n", exp(nll), nll,
                     perplexity->n_predicted, windows->count);
     else
-        qins_printf(error, "perplexity %.6f  (mean -ln p %.8f over %zu tokens in %zu windows of %zu)\n", exp(nll), nll,
-                    perplexity->n_predicted, windows->count, windows->size);
+        qins_printf(error, "perplexity %.6f  (mean -ln p %.8f over %zu tokens in %zu window%s of %zu)\n", exp(nll), nll,
+                    perplexity->n_predicted, windows->count, qins_plural(windows->count), windows->size);
     return qins_flush(error);
 }
 

@@ -41,7 +41,7 @@ static qins_status print_text_json(const char *text, size_t size, qins_error *er
 }
 
 // The ids come from --ids, or written out in -p, -f or standard input.
-static qins_status decode(const qins_options *options, const qins_tokenizer *tokenizer, const char *text, size_t size,
+static qins_status decode(const qins_options *options, const qins_model *model, const char *text, size_t size,
                           qins_error *error) {
     qins_ids ids = {0};
     char *decoded = NULL;
@@ -50,9 +50,12 @@ static qins_status decode(const qins_options *options, const qins_tokenizer *tok
         qins_read_ids(options->prompt.ids, &ids, error);
     else
         qins_parse_ids(text, size, "the prompt", &ids, error);
+    for (size_t i = 0; i < ids.count && error->status == QINS_OK; i++)
+        if (qins_model_vocab_size(model) <= (size_t)ids.data[i])
+            qins_fail(error, QINS_USAGE, "%d is not a token id below %zu", ids.data[i], qins_model_vocab_size(model));
     if (error->status == QINS_OK)
-        qins_tokenizer_decode(tokenizer, ids.data, ids.count, options->prompt.no_special, &decoded, &decoded_size,
-                              error);
+        qins_tokenizer_decode(model->tokenizer, ids.data, ids.count, options->prompt.no_special, &decoded,
+                              &decoded_size, error);
     if (error->status == QINS_OK && options->output.json) print_text_json(decoded, decoded_size, error);
     if (error->status == QINS_OK && !options->output.json) qins_print(decoded, decoded_size, error);
     if (error->status == QINS_OK) qins_print("\n", 1, error);
@@ -72,7 +75,7 @@ qins_status qins_cmd_tokenize(const qins_options *options, qins_error *error) {
         model = qins_open_model(options->model.path, options, error);
     const qins_tokenizer *tokenizer = model != NULL ? qins_need_tokenizer(model, error) : NULL;
     if (tokenizer != NULL && options->prompt.decode)
-        decode(options, tokenizer, text, size, error);
+        decode(options, model, text, size, error);
     else if (tokenizer != NULL)
         tokenize(options, tokenizer, text, size, error);
     if (error->status == QINS_OK) qins_flush(error);

@@ -2,6 +2,7 @@
 #include "engine/cli/compare_report.h"
 
 #include "engine/base/json.h"
+#include "engine/base/plural.h"
 #include "engine/cli/cli.h"
 
 #include <stdio.h>
@@ -73,11 +74,11 @@ static qins_status print_json(const qins_comparison *comparison, const qins_comp
 static void print_greedy(const qins_greedy *report, qins_error *error) {
     const qins_greedy_summary summary = qins_greedy_summarize(report);
     qins_printf(error,
-                "greedy, %zu steps after %zu prompts: %.3f %% of choices are the same after the reference's text;\n"
-                "  running freely %.3f %% of tokens, %zu texts to their end, the first difference at step %.0f on "
+                "greedy, %zu steps after %zu prompt%s: %.3f %% of choices are the same after the reference's text;\n"
+                "  running freely %.3f %% of tokens, %zu text%s to the end, the first difference at step %.0f on "
                 "average\n",
-                report->n_steps, report->n_prompts, 100 * summary.forced, 100 * summary.free, summary.n_same,
-                summary.first_difference);
+                report->n_steps, report->n_prompts, qins_plural(report->n_prompts), 100 * summary.forced,
+                100 * summary.free, summary.n_same, qins_plural(summary.n_same), summary.first_difference);
     for (size_t i = 0; i < report->n_prompts; i++) {
         const qins_greedy_match *match = &report->matches[i];
         if (match->first_difference < report->n_steps)

@@ -1,6 +1,7 @@
 // The report of qinsrun eval; see eval_report.h.
 #include "engine/cli/eval_report.h"
 
+#include "engine/base/plural.h"
 #include "engine/cli/cli.h"
 
 #include <math.h>
@@ -147,8 +148,9 @@ static void print_changes(const qins_evaluation *result, qins_error *error) {
 
 static void print_result(const qins_evaluation *result, qins_error *error) {
     const struct accuracy accuracy = accuracy_of(&result->task, result->answers);
-    qins_printf(error, "%s (%s): %zu questions, %zu shots\n", result->path, qins_task_format_names[result->task.format],
-                result->task.n_questions, result->n_shots);
+    qins_printf(error, "%s (%s): %zu question%s, %zu shot%s\n", result->path,
+                qins_task_format_names[result->task.format], result->task.n_questions,
+                qins_plural(result->task.n_questions), result->n_shots, qins_plural(result->n_shots));
     print_accuracy("model", &accuracy, error);
     if (result->ref_answers != NULL) print_changes(result, error);
     qins_printf(error, "  %zu of %zu tokens computed, the others were in the cache\n", result->n_computed,

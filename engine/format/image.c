@@ -5,6 +5,7 @@
 #include "engine/base/file.h"
 #include "engine/base/map.h"
 #include "engine/base/memory.h"
+#include "engine/base/plural.h"
 #include "engine/base/recognize.h"
 
 #include <inttypes.h>
@@ -328,7 +329,8 @@ qins_status qins_image_verify(const qins_image *image, qins_pool *pool, qins_err
     size_t n_damaged = 0;
     for (size_t i = 0; i <= header->n_tensors; i++) n_damaged += verification.damaged[i];
     if (n_damaged > 0)
-        qins_fail(error, QINS_BAD_MODEL, "%zu damaged sections; copy or convert the file again:", n_damaged);
+        qins_fail(error, QINS_BAD_MODEL, "%zu damaged section%s; copy or convert the file again:", n_damaged,
+                  qins_plural(n_damaged));
     for (size_t i = 0; i <= header->n_tensors; i++) {
         if (verification.damaged[i])
             qins_error_line(error, "%s", i == header->n_tensors ? "tokenizer" : header->tensors[i].spec.name);

@@ -79,13 +79,14 @@ static qins_status read_lines(qins_task *task, const char *path, const char *tex
 
 qins_status qins_task_read(qins_task *task, const char *path, qins_task_format format, size_t limit,
                            qins_error *error) {
-    *task = (qins_task){.format = format == QINS_TASK_FORMAT_COUNT ? format_of_name(path) : format};
-    if (task->format == QINS_TASK_FORMAT_COUNT)
-        return qins_fail(error, QINS_USAGE, "%s: the name begins with no known format; say which with --format", path);
     size_t size;
+    *task = (qins_task){.format = format == QINS_TASK_FORMAT_COUNT ? format_of_name(path) : format};
     char *text = qins_file_read_all(path, MAX_FILE_BYTES, &size, QINS_USAGE, error);
     if (text == NULL) return error->status;
-    read_lines(task, path, text, size, limit, error);
+    if (task->format == QINS_TASK_FORMAT_COUNT)
+        qins_fail(error, QINS_USAGE, "%s: the name begins with no known format; say which with --format", path);
+    else
+        read_lines(task, path, text, size, limit, error);
     free(text);
     return error->status;
 }

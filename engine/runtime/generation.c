@@ -51,7 +51,7 @@ qins_status qins_generation_check_room(const qins_session *session, size_t n_ids
     if (n_ids <= n_ctx && wanted <= n_ctx - n_ids) return QINS_OK;
     return qins_fail(error, QINS_CONTEXT_OVERFLOW,
                      "%zu tokens of prompt and %zu to generate do not fit into the context of %zu; "
-                     "shorten the prompt, ask for fewer tokens (-n) or give a longer context (-c)",
+                     "shorten the prompt, ask for fewer tokens or give a longer context",
                      n_ids, wanted, n_ctx);
 }
 

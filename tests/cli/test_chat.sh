@@ -36,7 +36,7 @@ replies "/clear forgets the conversation" "$paris
 $paris" "$question\n/clear\n$question\n" --stats json
 replies "/quit ends" "$paris" "$question\n/quit\n$question\n"
 replies "/stats" "$paris" "$question\n/stats\n"
-grep -q '1 turns, 25 of 512 tokens of context' "$tmp/err" && ok "/stats counts" || fail "/stats counts" "$(cat "$tmp/err")"
+grep -q '1 turn; the next one begins after 25 of 512 tokens of context' "$tmp/err" && ok "/stats counts" || fail "/stats counts" "$(cat "$tmp/err")"
 replies "/help" "" "/help\n"
 for command in help clear system read save load set stats undo regen quit; do
     grep -q "^/$command " "$tmp/err" || fail "/help lists /$command" "$(cat "$tmp/err")"
@@ -76,8 +76,8 @@ head -n 2 "$tmp/saved" | sed '$s/,$//; $a]' >"$tmp/open"
 replies "/load replies to a last message of the user" "$paris" "/load $tmp/open\n"
 replies "/undo, /clear and /system say what they do" "$paris
 $paris" "$question\n/undo\n$question\n/system Be brief.\n/clear\n"
-for text in '"What is the capital of France?" and the reply to it are taken back; 0 turns are left' \
-    'the system message is set; 1 turns are kept' '1 turns are forgotten; the system message stays'; do
+for text in '"What is the capital of France?" and the reply to it are taken back; 0 turns left' \
+    'the system message is set; the conversation stays' '1 turn forgotten; the system message stays'; do
     grep -q "$text" "$tmp/err" || fail "it says: $text" "$(cat "$tmp/err")"
 done
 replies "/regen under greedy decoding" "$paris

@@ -52,17 +52,17 @@ appears 1 '^[A-Z]'
 keys C-c
 seen "during a reply: it is told, and the chat goes on" 1 'tok/s, .*, stopped$'
 say "/save $tmp/stopped"
-seen "the turn stays" 1 '^qinsrun: 1 turns saved'
+seen "the turn stays" 1 '^qinsrun: 1 turn saved'
 reply=$(sed -n '3s/.*"content":"\(.*\)"}/\1/p' "$tmp/stopped")
 equal "what was written of the reply is kept" 1 "$(screen | sed 's/\^C//' | grep -c "^$reply")" # terminals show ^C
 say "/system $(seq 120 | xargs)" # so /regen begins with a long prompt
-appears 1 'the system message is set; 1 turns are kept'
+appears 1 'the system message is set; the conversation stays'
 say /regen
 seen "/regen of greedy decoding says why it repeats" 1 'decoding is greedy, so the reply is the same'
 keys C-c
 seen "during /regen before the first token" 1 'stopped before the reply began; the one before stays'
 say "/save $tmp/stopped"
-appears 2 '^qinsrun: 1 turns saved'
+appears 2 '^qinsrun: 1 turn saved'
 equal "nothing is lost" "$reply" "$(sed -n '4s/.*"content":"\(.*\)"}/\1/p' "$tmp/stopped")"
 say /clear
 say "/system $(seq 120 -1 1 | xargs)" # another one, of which nothing is in the cache

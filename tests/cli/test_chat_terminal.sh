@@ -30,7 +30,7 @@ appears 6 '^>'
 say /regen
 seen "/undo and /regen: the message before is answered again" 5 '^The capital of France is Paris.$'
 say /stats
-seen "/stats" 1 '3 turns, [0-9]+ of 512 tokens of context'
+seen "/stats" 1 '3 turns; the next one begins after [0-9]+ of 512 tokens of context'
 say /foo
 seen "an unknown command is told and forgiven" 1 'there is no /foo'
 say /help

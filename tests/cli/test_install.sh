@@ -24,6 +24,7 @@ lrwxrwxrwx opt/qins/lib/libqins.so
 -rw-r--r-- opt/qins/lib/pkgconfig/qins.pc
 lrwxrwxrwx opt/qins/share/bash-completion/completions/qinsconvert
 -rw-r--r-- opt/qins/share/bash-completion/completions/qinsrun
+$(cd "$(dirname "$0")/../.." && ls README.md CHANGELOG.md SECURITY.md LICENSE docs/*.md docs/*.svg | sed 's|^|-rw-r--r-- opt/qins/share/doc/qins/|' | sort)
 -rw-r--r-- opt/qins/share/man/man1/qinsconvert.1
 -rw-r--r-- opt/qins/share/man/man1/qinsrun.1
 -rw-r--r-- opt/qins/share/zsh/site-functions/_qins" "$(files | grep -v other)"
