@@ -81,9 +81,7 @@ static bool take_back(span *text, const char *back, size_t size) {
 }
 
 static char *copy(span text, qins_error *error) {
-    char *to = qins_alloc(text.size + 1, 1, "a chat template", error);
-    if (to != NULL) memcpy(to, text.text, text.size);
-    return to;
+    return qins_copy_text(text.text, text.size, "a chat template", error);
 }
 
 // What is left of a rendering of "Who are you?" without the start and the message: the system message, if there is

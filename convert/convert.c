@@ -144,10 +144,7 @@ static void add_end_of_turn(const struct conversion *conversion, const qins_toke
 }
 
 static char *copy_text(const char *text, qins_error *error) {
-    const size_t size = text != NULL ? strlen(text) + 1 : 0;
-    char *copy = text != NULL ? qins_alloc(size, 1, "a chat template", error) : NULL;
-    if (copy != NULL) memcpy(copy, text, size);
-    return copy;
+    return text != NULL ? qins_copy_text(text, strlen(text), "a chat template", error) : NULL;
 }
 
 static void read_chat_template(struct conversion *conversion, const qins_tokenizer *tokenizer, qins_config *config,
@@ -253,14 +250,17 @@ static void open_folder(struct conversion *conversion, const char *hf_dir, qins_
 }
 
 // Find the tensors in the checkpoint and in the adapter, and choose their types.
-static void plan_tensors(struct conversion *conversion, const qins_config *config, qins_error *error) {
+static void plan_tensors(struct conversion *conversion, qins_config *config, qins_error *error) {
     const qins_convert_options *options = conversion->options;
     qins_header *header = &conversion->report->header;
+    if (conversion->checkpoint.tensors != NULL)
+        qins_match_untie(&conversion->checkpoint, config, &conversion->problems, error);
     // With shards missing, most tensors would be; naming the shards says it better.
-    if (conversion->checkpoint.tensors != NULL) find_tensors(conversion, config, error);
+    if (conversion->checkpoint.tensors != NULL && error->status == QINS_OK) find_tensors(conversion, config, error);
     if (error->status == QINS_OK) qins_problems_end(&conversion->problems, error);
     if (error->status == QINS_OK && options->lora != NULL &&
-        qins_lora_open(&conversion->lora, options, conversion->folder.n_sources, error) == QINS_OK)
+        qins_lora_open(&conversion->lora, options, conversion->folder.n_sources, error) == QINS_OK &&
+        qins_lora_compare_text(&conversion->lora, &conversion->folder, error) == QINS_OK)
         qins_lora_apply(&conversion->lora, header, conversion->rows, error);
     if (error->status == QINS_OK) qins_plan_types(header, conversion->rows, options, error);
 }

@@ -2,7 +2,6 @@
 #include "convert/lora.h"
 
 #include "convert/hints.h"
-#include "convert/lora_config.h"
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
 
@@ -43,9 +42,9 @@ qins_status qins_lora_open(qins_lora *lora, const qins_convert_options *options,
         qins_hf_has(&lora->folder, CONFIG_NAME, error) && qins_hf_has(&lora->folder, WEIGHTS_NAME, error);
     if (error->status != QINS_OK) return error->status;
     if (!is_adapter) return qins_hint_no_adapter(path, error);
-    lora->config = qins_hf_read_json(&lora->folder, CONFIG_NAME, MAX_CONFIG_BYTES, error);
-    if (lora->config == NULL) return error->status;
-    qins_lora_config_check(lora->config, &lora->problems, error);
+    lora->json = qins_hf_read_json(&lora->folder, CONFIG_NAME, MAX_CONFIG_BYTES, error);
+    if (lora->json == NULL) return error->status;
+    qins_lora_config_read(&lora->config, lora->json, &lora->problems, error);
     if (qins_error_context(error, "%s/%s", path, CONFIG_NAME) != QINS_OK) return error->status;
     if (qins_checkpoint_open_file(&lora->weights, &lora->folder, WEIGHTS_NAME, &lora->problems, error) == QINS_OK)
         hash_weights(lora, error);
@@ -53,7 +52,8 @@ qins_status qins_lora_open(qins_lora *lora, const qins_convert_options *options,
 }
 
 void qins_lora_close(qins_lora *lora) {
-    qins_json_free(lora->config);
+    qins_lora_config_free(&lora->config);
+    qins_json_free(lora->json);
     qins_checkpoint_close(&lora->weights);
     qins_hf_folder_close(&lora->folder);
 }
@@ -108,7 +108,7 @@ static qins_update find_update(struct merge *merge, const char *weight, size_t r
         return update;
     }
     int64_t rank = 0;
-    qins_lora_config_module(lora->config, module, &rank, &update.scale, merge->error);
+    qins_lora_config_module(&lora->config, module, &rank, &update.scale, merge->error);
     if (qins_error_context(merge->error, "%s/%s", lora->folder.path, CONFIG_NAME) != QINS_OK) return update;
     if (rank > QINS_MAX_RANK)
         qins_problems_add(&lora->problems, "%s: its rank %lld is above %d", module, (long long)rank, QINS_MAX_RANK);
@@ -126,6 +126,17 @@ static void replace_base(struct merge *merge, qins_rows *rows, const qins_tensor
     if (tensor == NULL || strstr(tensor->stored, ".base_layer.") == NULL || rows->n_pieces != 1) return;
     merge->used[tensor - merge->lora->weights.tensors] = true;
     if (check_matrix(merge, tensor, spec->rows, spec->cols)) rows->pieces[0].weights = place(merge, tensor);
+}
+
+// A copy of the embedding or the head, which peft saves when the vocabulary might have changed: one that is the base
+// model's is ignored. A tied head may be stored under either name.
+static void ignore_copy(struct merge *merge, const qins_rows *rows, const qins_tensor_spec *spec, const char *name) {
+    const qins_source_tensor *tensor = qins_checkpoint_find(&merge->lora->weights, name);
+    if (tensor == NULL || rows->n_pieces != 1 || rows->pieces[0].first != 0) return;
+    const qins_stored copy = place(merge, tensor);
+    const bool has_shape = tensor->rank == 2 && tensor->shape[0] == spec->rows && tensor->shape[1] == spec->cols;
+    if (has_shape && qins_stored_equal(&copy, &rows->pieces[0].weights, tensor->bytes, merge->error))
+        merge->used[tensor - merge->lora->weights.tensors] = true;
 }
 
 // A tensor's updates: of the whole, or of its parts.
@@ -166,9 +177,12 @@ qins_status qins_lora_apply(qins_lora *lora, const qins_header *header, qins_row
     struct merge merge = {.lora = lora, .header = header, .error = error};
     merge.used = qins_alloc(lora->weights.n_tensors, sizeof *merge.used, "list of tensors", error);
     for (size_t i = 0; i < header->n_tensors && error->status == QINS_OK; i++) {
-        const qins_role role = header->tensors[i].spec.role;
-        if (qins_role_is_of_layers(role) || role == QINS_ROLE_HEAD)
-            merge_tensor(&merge, &rows[i], &header->tensors[i].spec);
+        const qins_tensor_spec *spec = &header->tensors[i].spec;
+        const qins_role role = spec->role;
+        if (role == QINS_ROLE_EMBEDDING || role == QINS_ROLE_HEAD) ignore_copy(&merge, &rows[i], spec, spec->name);
+        if (role == QINS_ROLE_EMBEDDING && header->config.tied_head)
+            ignore_copy(&merge, &rows[i], spec, "lm_head.weight");
+        if (qins_role_is_of_layers(role) || role == QINS_ROLE_HEAD) merge_tensor(&merge, &rows[i], spec);
     }
     if (error->status == QINS_OK) report_unused(&merge);
     if (lora->weights.n_tensors == 0 && error->status == QINS_OK)

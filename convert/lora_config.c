@@ -2,17 +2,16 @@
 // utils/other.py (get_pattern_key).
 #include "convert/lora_config.h"
 
+#include "engine/base/memory.h"
+
 #include <math.h>
-#include <regex.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const int64_t DEFAULT_RANK = 8, MAX_RANK = 1 << 20;
 static const double DEFAULT_ALPHA = 8, MAX_ALPHA = 1e9;
 
 enum {
-    MAX_MEMBERS = 1024,  // of the file, each looked at for each module
-    MAX_PATTERN = 256,   // bytes
     MAX_PATTERNS = 8192, // in a list: one for each module of 1024 layers
     MAX_EXPRESSIONS = 64 // of them those that are more than a name
 };
@@ -51,107 +50,77 @@ static void check_initialization(const qins_json *config, qins_error *error) {
                       way);
 }
 
-// Nothing but the name of a module or its end.
-static bool is_name(const char *pattern) {
-    return strspn(pattern, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") == strlen(pattern);
-}
-
-// As the expression does, in which a dot is any character.
-static bool ends_with_name(const char *module, const char *name) {
-    const size_t length = strlen(module), name_length = strlen(name);
-    if (name_length > length) return false;
-    const char *end = module + length - name_length;
-    if (name_length < length && end[-1] != '.') return false;
-    for (size_t i = 0; i < name_length; i++)
-        if (name[i] != '.' && name[i] != end[i]) return false;
-    return true;
-}
-
-// A group that is repeated, which regcomp copies: in groups in groups, without end.
-static bool repeats_group(const char *pattern) {
-    for (const char *close = strchr(pattern, ')'); close != NULL; close = strchr(close + 1, ')'))
-        if (close[1] != '\0' && strchr("*+?", close[1]) != NULL) return true;
-    return false;
-}
-
-// Does the module's whole name, or its end after a dot, match? A pattern is what Python's re and POSIX have in common.
-static bool matches(const char *pattern, const char *module, qins_error *error) {
-    if (is_name(pattern)) return ends_with_name(module, pattern);
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.*+?()|[]^$";
-    char text[MAX_PATTERN + 16];
-    regex_t regex;
-    bool is_known = strlen(pattern) <= MAX_PATTERN && strstr(pattern, "(?") == NULL && !repeats_group(pattern);
-    for (const char *at = pattern; *at != '\0' && is_known; at++) {
-        is_known =
-            strchr(allowed, *at) != NULL || (*at == '\\' && at[1] != '\0' && strchr(".*+?()|[]^$-", at[1]) != NULL);
-        at += *at == '\\';
-    }
-    snprintf(text, sizeof text, pattern[0] == '^' ? "%s" : "^(.*\\.)?(%s)$", pattern);
-    const int failure = is_known ? regcomp(&regex, text, REG_EXTENDED | REG_NOSUB) : REG_BADPAT;
-    if (failure == REG_ESPACE) qins_fail(error, QINS_FAILED, "out of memory for the pattern \"%s\"", pattern);
-    if (failure != 0) {
-        qins_fail(error, QINS_BAD_MODEL, "the pattern \"%s\" is not understood; merge the adapter with peft", pattern);
-        return false;
-    }
-    const bool is_match = regexec(&regex, module, 0, NULL, 0) == 0;
-    regfree(&regex);
-    return is_match;
-}
-
-static void check_patterns(const qins_json *patterns, const char *key, qins_error *error) {
+static qins_status read_patterns(qins_lora_patterns *patterns, const qins_json *list, double max, qins_error *error) {
     size_t n_expressions = 0;
-    if (patterns != NULL && !qins_json_is_object(patterns))
-        qins_fail(error, QINS_BAD_MODEL, "\"%s\" must be an object", key);
-    for (const qins_json *item = qins_json_first(patterns); item != NULL; item = qins_json_next(item))
-        n_expressions += !is_name(qins_json_key(item));
-    if (qins_json_count(patterns) > MAX_PATTERNS || n_expressions > MAX_EXPRESSIONS)
-        qins_fail(error, QINS_BAD_MODEL, "\"%s\" has more than %d patterns, or %d that are not names", key,
-                  (int)MAX_PATTERNS, (int)MAX_EXPRESSIONS);
-}
-
-qins_status qins_lora_config_check(const qins_json *config, const qins_problems *problems, qins_error *error) {
-    const char *type = qins_json_text(qins_json_get(config, "peft_type"));
-    if (type == NULL || strcmp(type, "LORA") != 0)
-        qins_fail(error, QINS_BAD_MODEL, "\"peft_type\" is %s; only LORA can be merged",
-                  type == NULL ? "missing" : type);
-    if (qins_json_count(config) > MAX_MEMBERS)
-        qins_fail(error, QINS_BAD_MODEL, "it has more than %d members", (int)MAX_MEMBERS);
-    check_refusals(config, error);
-    check_initialization(config, error);
-    check_patterns(qins_json_get(config, "rank_pattern"), "rank_pattern", error);
-    check_patterns(qins_json_get(config, "alpha_pattern"), "alpha_pattern", error);
-    if (is_set(qins_json_get(config, "fan_in_fan_out")))
-        qins_problems_warn(problems, "\"fan_in_fan_out\" is for another kind of layers and is passed over, as in peft");
+    if (list == NULL) return QINS_OK;
+    if (!qins_json_is_object(list)) return qins_fail(error, QINS_BAD_MODEL, "it must be an object");
+    for (const qins_json *item = qins_json_first(list); item != NULL; item = qins_json_next(item))
+        n_expressions += !qins_lora_pattern_is_name(qins_json_key(item));
+    const size_t n = qins_json_count(list);
+    if (n > MAX_PATTERNS || n_expressions > MAX_EXPRESSIONS)
+        return qins_fail(error, QINS_BAD_MODEL, "it has more than %d patterns, or %d that are not names",
+                         (int)MAX_PATTERNS, (int)MAX_EXPRESSIONS);
+    patterns->items = qins_alloc(n, sizeof *patterns->items, "patterns", error);
+    for (const qins_json *item = qins_json_first(list); item != NULL && error->status == QINS_OK;
+         item = qins_json_next(item)) {
+        qins_lora_pattern *pattern = &patterns->items[patterns->n++];
+        if (qins_lora_pattern_compile(pattern, qins_json_key(item), error) != QINS_OK) break;
+        if (!qins_json_number(item, &pattern->value) || !(pattern->value >= 0 && pattern->value <= max))
+            qins_fail(error, QINS_BAD_MODEL, "\"%.80s\" must be a number from 0 to %g", pattern->text, max);
+    }
     return error->status;
 }
 
-// The value of the first pattern that fits.
-static double patterned(const qins_json *config, const char *key, const char *module, double fallback, double max,
-                        qins_error *error) {
-    const qins_json *patterns = qins_json_get(config, key);
-    for (const qins_json *item = qins_json_first(patterns); item != NULL && error->status == QINS_OK;
-         item = qins_json_next(item)) {
-        if (!matches(qins_json_key(item), module, error)) continue;
-        const double value = qins_json_get_number_or(patterns, qins_json_key(item), 0, max, 0, QINS_BAD_MODEL, error);
-        qins_error_context(error, "\"%s\"", key);
-        return value;
-    }
+static void free_patterns(qins_lora_patterns *patterns) {
+    for (size_t i = 0; i < patterns->n; i++) qins_lora_pattern_free(&patterns->items[i]);
+    free(patterns->items);
+    *patterns = (qins_lora_patterns){0};
+}
+
+static void read_pattern_member(qins_lora_patterns *patterns, const qins_json *json, const char *key, double max,
+                                qins_error *error) {
+    if (error->status != QINS_OK || read_patterns(patterns, qins_json_get(json, key), max, error) == QINS_OK) return;
     qins_error_context(error, "\"%s\"", key);
+}
+
+qins_status qins_lora_config_read(qins_lora_config *config, const qins_json *json, const qins_problems *problems,
+                                  qins_error *error) {
+    *config = (qins_lora_config){0};
+    const char *type = qins_json_text(qins_json_get(json, "peft_type"));
+    if (type == NULL || strcmp(type, "LORA") != 0)
+        qins_fail(error, QINS_BAD_MODEL, "\"peft_type\" is %s; only LORA can be merged",
+                  type == NULL ? "missing" : type);
+    check_refusals(json, error);
+    check_initialization(json, error);
+    config->rank = (double)qins_json_get_integer_or(json, "r", 1, MAX_RANK, DEFAULT_RANK, QINS_BAD_MODEL, error);
+    config->alpha = qins_json_get_number_or(json, "lora_alpha", 0, MAX_ALPHA, DEFAULT_ALPHA, QINS_BAD_MODEL, error);
+    config->is_rslora = qins_json_get_bool_or(json, "use_rslora", false, QINS_BAD_MODEL, error);
+    read_pattern_member(&config->ranks, json, "rank_pattern", (double)MAX_RANK, error);
+    read_pattern_member(&config->alphas, json, "alpha_pattern", MAX_ALPHA, error);
+    if (error->status == QINS_OK && is_set(qins_json_get(json, "fan_in_fan_out")))
+        qins_problems_warn(problems, "\"fan_in_fan_out\" applies to another kind of layer and is ignored, as in peft");
+    return error->status;
+}
+
+void qins_lora_config_free(qins_lora_config *config) {
+    free_patterns(&config->ranks);
+    free_patterns(&config->alphas);
+}
+
+// The value of the first pattern that matches.
+static double patterned(const qins_lora_patterns *patterns, const char *module, double fallback) {
+    for (size_t i = 0; i < patterns->n; i++)
+        if (qins_lora_pattern_matches(&patterns->items[i], module)) return patterns->items[i].value;
     return fallback;
 }
 
-qins_status qins_lora_config_module(const qins_json *config, const char *module, int64_t *rank, double *scale,
+qins_status qins_lora_config_module(const qins_lora_config *config, const char *module, int64_t *rank, double *scale,
                                     qins_error *error) {
-    const int64_t r = qins_json_get_integer_or(config, "r", 1, MAX_RANK, DEFAULT_RANK, QINS_BAD_MODEL, error);
-    const double alpha =
-        qins_json_get_number_or(config, "lora_alpha", 0, MAX_ALPHA, DEFAULT_ALPHA, QINS_BAD_MODEL, error);
-    const double own_rank = patterned(config, "rank_pattern", module, (double)r, (double)MAX_RANK, error);
-    const double own_alpha = patterned(config, "alpha_pattern", module, alpha, MAX_ALPHA, error);
-    const bool is_root = qins_json_get_bool_or(config, "use_rslora", false, QINS_BAD_MODEL, error);
+    const double own_rank = patterned(&config->ranks, module, config->rank);
+    const double own_alpha = patterned(&config->alphas, module, config->alpha);
     if (!(own_rank >= 1) || own_rank != floor(own_rank))
-        qins_fail(error, QINS_BAD_MODEL, "the rank of %s must be a positive integer", module);
-    if (error->status != QINS_OK) return error->status;
+        return qins_fail(error, QINS_BAD_MODEL, "the rank of %s must be a positive integer", module);
     *rank = (int64_t)own_rank;
-    *scale = own_alpha / (is_root ? sqrt(own_rank) : own_rank);
+    *scale = own_alpha / (config->is_rslora ? sqrt(own_rank) : own_rank);
     return QINS_OK;
 }

@@ -1,7 +1,6 @@
 // Matching of tensors by their names; see match.h.
 #include "convert/match.h"
 
-#include "engine/base/file.h"
 #include "engine/base/memory.h"
 
 #include <stdio.h>
@@ -42,9 +41,13 @@ size_t qins_match_parts(qins_part parts[QINS_MAX_PIECES], const qins_config *con
 struct match {
     const qins_header *header;
     const qins_checkpoint *checkpoint;
-    bool *used; // owned, [checkpoint->n_tensors]
+    bool *used;                           // owned, [checkpoint->n_tensors]
+    const qins_source_tensor *unreadable; // the first of an unreadable dtype
+    size_t n_unreadable;
     qins_problems *problems;
 };
+
+static const char embedding_name[] = "model.embed_tokens.weight", head_name[] = "lm_head.weight";
 
 static const qins_source_tensor *find(struct match *match, const char *name) {
     const qins_source_tensor *tensor = qins_checkpoint_find(match->checkpoint, name);
@@ -63,13 +66,24 @@ static void check_shape(const struct match *match, const qins_source_tensor *sou
 }
 
 // A tensor of the model, or a part of one, that is in the checkpoint.
-static bool check_source(const struct match *match, const qins_source_tensor *source, const qins_tensor_spec *spec,
+static bool check_source(struct match *match, const qins_source_tensor *source, const qins_tensor_spec *spec,
                          size_t rows) {
     check_shape(match, source, spec->role == QINS_ROLE_NORM, rows, spec->cols);
-    if (!source->dtype->readable)
+    if (source->dtype->readable) return true;
+    if (match->n_unreadable++ == 0) match->unreadable = source;
+    return false;
+}
+
+// One line, as all tensors may have it.
+static void report_unreadable(const struct match *match) {
+    const qins_source_tensor *first = match->unreadable;
+    if (match->n_unreadable == 1)
         qins_problems_add(match->problems, "tensor %s: dtype %s cannot be converted (BF16, F16 and F32 can)",
-                          source->stored, source->dtype->name);
-    return source->dtype->readable;
+                          first->stored, first->dtype->name);
+    else if (match->n_unreadable > 1)
+        qins_problems_add(match->problems,
+                          "tensor %s: dtype %s cannot be converted (BF16, F16 and F32 can), nor can those of %zu more",
+                          first->stored, first->dtype->name, match->n_unreadable - 1);
 }
 
 static void add_piece(qins_rows *rows, const struct match *match, const qins_source_tensor *source, size_t first,
@@ -104,6 +118,8 @@ static void match_tensor(struct match *match, qins_rows *rows, const qins_tensor
     qins_part parts[QINS_MAX_PIECES];
     const size_t n = qins_match_parts(parts, &match->header->config, spec);
     const qins_source_tensor *whole = find(match, spec->name);
+    if (whole == NULL && spec->role == QINS_ROLE_EMBEDDING && match->header->config.tied_head)
+        whole = find(match, head_name); // which is stored for both
     *rows = (qins_rows){.rows = spec->rows, .cols = spec->cols};
     if (whole == NULL)
         match_parts(match, rows, spec, parts, n);
@@ -117,10 +133,16 @@ static bool ends_with(const char *text, const char *suffix) {
     return length >= suffix_length && strcmp(text + length - suffix_length, suffix) == 0;
 }
 
+// The head that trl adds to a model for reinforcement learning; it has no part in the model's output.
+static bool is_of_value_head(const char *name) {
+    return strncmp(name, "v_head.", strlen("v_head.")) == 0;
+}
+
 // Tensors that checkpoints carry although the model does not need them: a copy of the embedding as a tied head, and
 // the rotation's frequencies, which follow from the configuration.
 static bool ignorable(const qins_config *config, const char *name) {
-    return (config->tied_head && strcmp(name, "lm_head.weight") == 0) || ends_with(name, ".rotary_emb.inv_freq");
+    return (config->tied_head && strcmp(name, head_name) == 0) || ends_with(name, ".rotary_emb.inv_freq") ||
+           is_of_value_head(name);
 }
 
 static void report_unknown(struct match *match) {
@@ -132,8 +154,10 @@ static void report_unknown(struct match *match) {
     };
     const size_t n_kinds = sizeof kinds / sizeof *kinds;
     const qins_checkpoint *checkpoint = match->checkpoint;
+    bool has_value_head = false;
     for (size_t i = 0; i < checkpoint->n_tensors; i++) {
         const qins_source_tensor *tensor = &checkpoint->tensors[i];
+        has_value_head |= is_of_value_head(tensor->name);
         bool is_known = match->used[i] || ignorable(&match->header->config, tensor->name);
         is_known |= i > 0 && strcmp(tensor[-1].name, tensor->name) == 0; // stored twice, which has been told
         is_known |= i + 1 < checkpoint->n_tensors && strcmp(tensor[1].name, tensor->name) == 0;
@@ -142,35 +166,20 @@ static void report_unknown(struct match *match) {
                               checkpoint->shards[tensor->shard].name);
     }
     qins_kinds_report(kinds, n_kinds, match->problems);
+    if (has_value_head) qins_problems_warn(match->problems, "the value head of trl (v_head) is ignored");
 }
 
-enum { COMPARED_BYTES = 1 << 20 }; // at a time
-
-static bool has_same_values(const qins_checkpoint *checkpoint, const qins_source_tensor *left,
-                            const qins_source_tensor *right, qins_error *error) {
-    const qins_stored a = qins_checkpoint_place(checkpoint, left), b = qins_checkpoint_place(checkpoint, right);
-    bool same = left->dtype == right->dtype && left->bytes == right->bytes;
-    uint8_t *bytes = qins_alloc(2, COMPARED_BYTES, "part of a tensor", error);
-    for (uint64_t at = 0; same && at < left->bytes && bytes != NULL; at += COMPARED_BYTES) {
-        const size_t n = left->bytes - at < COMPARED_BYTES ? (size_t)(left->bytes - at) : COMPARED_BYTES;
-        same = qins_file_read_at(a.fd, a.path, bytes, n, a.offset + at, error) == QINS_OK &&
-               qins_file_read_at(b.fd, b.path, bytes + n, n, b.offset + at, error) == QINS_OK &&
-               memcmp(bytes, bytes + n, n) == 0;
-    }
-    free(bytes);
-    return same;
-}
-
-// A tied head is the embedding, whatever is stored for it. One with a training of its own must not get lost in silence.
-static void check_tied_head(const struct match *match, qins_error *error) {
-    const qins_source_tensor *head = qins_checkpoint_find(match->checkpoint, "lm_head.weight");
-    const qins_source_tensor *embedding = qins_checkpoint_find(match->checkpoint, "model.embed_tokens.weight");
-    if (!match->header->config.tied_head || head == NULL || embedding == NULL) return;
-    const bool is_copy = has_same_values(match->checkpoint, head, embedding, error);
-    if (!is_copy && error->status == QINS_OK)
-        qins_problems_warn(match->problems,
-                           "%s differs from %s, but config.json makes them one, so it is passed over; if it was "
-                           "trained, set \"tie_word_embeddings\" to false",
+void qins_match_untie(const qins_checkpoint *checkpoint, qins_config *config, const qins_problems *problems,
+                      qins_error *error) {
+    const qins_source_tensor *head = qins_checkpoint_find(checkpoint, head_name);
+    const qins_source_tensor *embedding = qins_checkpoint_find(checkpoint, embedding_name);
+    if (!config->tied_head || head == NULL || embedding == NULL) return;
+    const qins_stored a = qins_checkpoint_place(checkpoint, head), b = qins_checkpoint_place(checkpoint, embedding);
+    config->tied_head = head->bytes == embedding->bytes && qins_stored_equal(&a, &b, head->bytes, error);
+    if (!config->tied_head && error->status == QINS_OK)
+        qins_problems_warn(problems,
+                           "%s differs from %s, so both are kept, as transformers 5 does, although config.json ties "
+                           "them",
                            head->stored, embedding->stored);
 }
 
@@ -206,6 +215,6 @@ void qins_match_tensors(const qins_header *header, qins_rows *rows, const qins_c
     if (match.used == NULL) return;
     for (size_t i = 0; i < header->n_tensors; i++) match_tensor(&match, &rows[i], &header->tensors[i].spec);
     report_unknown(&match);
-    check_tied_head(&match, error);
+    report_unreadable(&match);
     free(match.used);
 }

@@ -14,9 +14,13 @@ typedef struct qins_part {
 // The parts of a tensor in the order of its rows; for a tensor that is never split, the whole.
 size_t qins_match_parts(qins_part parts[QINS_MAX_PIECES], const qins_config *config, const qins_tensor_spec *spec);
 
+// Make a tied head one of its own if the checkpoint stores both it and the embedding, with different values. That is
+// what transformers 5 does, with a warning.
+void qins_match_untie(const qins_checkpoint *checkpoint, qins_config *config, const qins_problems *problems,
+                      qins_error *error);
+
 // Fill in rows[n_tensors], for each of the header's tensors a piece per part. Tensors that are missing, misshaped, of
-// an unreadable dtype or unknown go to `problems`; then rows[i].n_pieces may be 0. A tied head that is not a copy of
-// the embedding causes a warning.
+// an unreadable dtype or unknown go to `problems`; then rows[i].n_pieces may be 0.
 void qins_match_tensors(const qins_header *header, qins_rows *rows, const qins_checkpoint *checkpoint,
                         qins_problems *problems, qins_error *error);
 

@@ -18,6 +18,21 @@ qins_rows qins_rows_of(const qins_stored *weights, size_t rows, size_t cols) {
                        .cols = cols};
 }
 
+enum { COMPARED_BYTES = 1 << 20 }; // at a time
+
+bool qins_stored_equal(const qins_stored *a, const qins_stored *b, uint64_t bytes, qins_error *error) {
+    bool is_equal = a->type == b->type;
+    uint8_t *data = qins_alloc(2, COMPARED_BYTES, "part of a tensor", error);
+    for (uint64_t at = 0; is_equal && at < bytes && data != NULL; at += COMPARED_BYTES) {
+        const size_t n = bytes - at < COMPARED_BYTES ? (size_t)(bytes - at) : COMPARED_BYTES;
+        is_equal = qins_file_read_at(a->fd, a->path, data, n, a->offset + at, error) == QINS_OK &&
+                   qins_file_read_at(b->fd, b->path, data + n, n, b->offset + at, error) == QINS_OK &&
+                   memcmp(data, data + n, n) == 0;
+    }
+    free(data);
+    return is_equal;
+}
+
 uint64_t qins_rows_stored_bytes(const qins_rows *rows) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < rows->n_pieces; i++)

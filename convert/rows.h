@@ -43,6 +43,9 @@ typedef struct qins_rows {
     size_t rows, cols;
 } qins_rows;
 
+// Do two places hold the same `bytes` of values of the same type?
+bool qins_stored_equal(const qins_stored *a, const qins_stored *b, uint64_t bytes, qins_error *error);
+
 // Bytes of the checkpoint's files that the rows take.
 uint64_t qins_rows_stored_bytes(const qins_rows *rows);
 

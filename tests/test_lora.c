@@ -168,9 +168,9 @@ Test(lora, refuses_settings_by_name) {
         {"{\"peft_type\":\"LORA\",\"r\":8}", "lora_A.weight: shape [4, 80] found, [8, 80] expected"},
         {"{\"peft_type\":\"LORA\",\"r\":4,\"rank_pattern\":{\"up_proj\":2}}", "shape [4, 80] found, [2, 80] expected"},
         {"{\"peft_type\":\"LORA\",\"r\":4,\"alpha_pattern\":{\"(?i)up\":2}}",
-         "the pattern \"(?i)up\" is not understood"},
-        {"{\"peft_type\":\"LORA\",\"r\":4,\"alpha_pattern\":{\"a{9}\":2}}", "is not understood"},
-        {"{\"peft_type\":\"LORA\",\"r\":4,\"alpha_pattern\":{\"[\":2}}", "is not understood"},
+         "the pattern \"(?i)up\" is not supported"},
+        {"{\"peft_type\":\"LORA\",\"r\":4,\"alpha_pattern\":{\"a{99}\":2}}", "is not supported"},
+        {"{\"peft_type\":\"LORA\",\"r\":4,\"alpha_pattern\":{\"[\":2}}", "is not supported"},
         {"[]", "not a JSON object"},
     };
     hf_fixture fixture, adapter;
@@ -227,6 +227,67 @@ Test(lora, refuses_tensors_by_name) {
     hf_fixture_remove(&fixture);
 }
 
+// peft saves the embedding and the head, too, where the vocabulary might have changed.
+Test(lora, ignores_copies_of_the_embedding_and_the_head) {
+    static const char *const names[] = {"model.embed_tokens.weight", "lm_head.weight"};
+    hf_fixture fixture, adapter;
+    struct result result;
+    qins_error error = {0};
+    const qins_convert_options options = {.weight_type = QINS_QINS8, .n_threads = 2};
+    hf_fixture_make(&fixture, QINS_BF16);
+    hf_fixture_write(&fixture, 1);
+    make_adapter(&adapter, plain_config);
+    for (size_t i = 0; i < 2; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "base_model.model.%s", names[i]);
+        fixture_tensor *copy = hf_fixture_add(&adapter, name, "BF16", 96, 80);
+        memcpy(copy->data, hf_fixture_find(&fixture, names[i])->data, copy->bytes);
+    }
+    write_adapter(&adapter);
+    cr_expect_eq(convert(fixture.path, adapter.path, &options, &result, &error), QINS_OK, "%s", error.message);
+    release(&result);
+    fixture_tensor *head = hf_fixture_find(&adapter, "base_model.model.lm_head.weight");
+    hf_fixture_set(head, 7, 1 + hf_fixture_value(head, 7));
+    write_adapter(&adapter);
+    refused(fixture.path, adapter.path, "lm_head.weight: a whole tensor in place of the model's is not supported");
+    hf_fixture_remove(&adapter);
+    hf_fixture_remove(&fixture);
+}
+
+Test(lora, tells_of_another_tokenizer_and_template) {
+    static const struct {
+        const char *base_config, *template, *config; // of the base, and of the adapter; NULL: none
+        const char *text;
+    } cases[] = {
+        {"{\"chat_template\":\"a\"}", "a", NULL, NULL},
+        {"{\"chat_template\":\"a\"}", NULL, "{\"chat_template\":\"a\",\"more\":1}", NULL},
+        {"{\"chat_template\":\"a\"}", NULL, "{}", NULL},
+        {"{\"chat_template\":\"a\"}", "b", NULL, "comes with another chat template than"},
+        {"{}", NULL, "{\"chat_template\":\"b\"}", "comes with another chat template than"},
+    };
+    hf_fixture fixture;
+    const qins_convert_options options = {.weight_type = QINS_QINS8, .n_threads = 2};
+    hf_fixture_make(&fixture, QINS_BF16);
+    hf_fixture_write(&fixture, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hf_fixture adapter;
+        struct result result;
+        qins_error error = {0};
+        make_adapter(&adapter, plain_config);
+        write_adapter(&adapter);
+        hf_fixture_text(&fixture, "tokenizer_config.json", cases[i].base_config);
+        if (cases[i].template != NULL) hf_fixture_text(&adapter, "chat_template.jinja", cases[i].template);
+        if (cases[i].config != NULL) hf_fixture_text(&adapter, "tokenizer_config.json", cases[i].config);
+        cr_expect_eq(convert(fixture.path, adapter.path, &options, &result, &error), QINS_OK, "%s", error.message);
+        const char *found = strstr(result.lines, "the adapter comes with another");
+        cr_expect_eq(found != NULL, cases[i].text != NULL, "case %zu: %s", i, result.lines);
+        cr_expect(cases[i].text == NULL || strstr(result.lines, cases[i].text) != NULL, "%s", result.lines);
+        release(&result);
+        hf_fixture_remove(&adapter);
+    }
+    hf_fixture_remove(&fixture);
+}
+
 Test(lora, passes_over_fan_in_fan_out_as_peft_does) {
     hf_fixture fixture, adapter;
     hf_fixture_make(&fixture, QINS_F16);
@@ -238,7 +299,7 @@ Test(lora, passes_over_fan_in_fan_out_as_peft_does) {
     qins_error error = {0};
     const qins_convert_options options = {.weight_type = QINS_QINS8, .n_threads = 2};
     cr_assert_eq(convert(fixture.path, adapter.path, &options, &a, &error), QINS_OK, "%s", error.message);
-    cr_expect_not_null(strstr(a.lines, "\"fan_in_fan_out\" is for another kind of layers"), "%s", a.lines);
+    cr_expect_not_null(strstr(a.lines, "\"fan_in_fan_out\" applies to another kind of layer"), "%s", a.lines);
     hf_fixture_text(&adapter, "adapter_config.json", plain_config);
     cr_assert_eq(convert(fixture.path, adapter.path, &options, &b, &error), QINS_OK, "%s", error.message);
     expect_equal(&a, &b, "fan_in_fan_out");
@@ -248,31 +309,44 @@ Test(lora, passes_over_fan_in_fan_out_as_peft_does) {
     hf_fixture_remove(&fixture);
 }
 
-// Modules, patterns and what peft's get_pattern_key makes of them.
+// Modules, patterns and what peft's get_pattern_key makes of them: the whole name or its end matches, so a pattern that
+// begins with ^ needs the whole name.
 Test(lora, finds_patterns_as_peft_does) {
-    static const char text[] = "{\"r\":8,\"lora_alpha\":16,\"rank_pattern\":{\"q_proj\":4,\"layers\\\\.1\\\\..*\":2},"
-                               "\"alpha_pattern\":{\"^model.layers.0\":1,\"mlp\":3,\"o_proj|down_proj\":5}}";
+    static const char text[] =
+        "{\"peft_type\":\"LORA\",\"r\":8,\"lora_alpha\":16,\"rank_pattern\":{\"q_proj\":4,\"layers\\\\.1\\\\..*\":2,"
+        "\"model\\\\.layers\\\\.\\\\d{2}\\\\.mlp\":16},\"alpha_pattern\":{\"^model.layers.0\":1,\"mlp\":3,"
+        "\"o_proj|down_proj\":5,\"^model.layers.3.self_attn.[kv]_proj\":7}}";
     static const struct {
         const char *module;
         int64_t rank;
         double scale;
     } cases[] = {
-        {"model.layers.0.self_attn.q_proj", 4, 1.0 / 4},   {"model.layers.1.self_attn.q_proj", 4, 16.0 / 4},
-        {"model.layers.1.self_attn.xq_proj", 2, 16.0 / 2}, {"model.layers.2.mlp", 8, 3.0 / 8},
-        {"model.layers.2.mlp.down_proj", 8, 5.0 / 8},      {"lm_head", 8, 16.0 / 8},
+        {"model.layers.0.self_attn.q_proj", 4, 16.0 / 4},
+        {"model.layers.3.self_attn.v_proj", 8, 7.0 / 8},
+        {"model.layers.12.mlp", 16, 3.0 / 16},
+        {"model.layers.0", 8, 1.0 / 8},
+        {"model.layers.1.self_attn.q_proj", 4, 16.0 / 4},
+        {"model.layers.1.self_attn.xq_proj", 2, 16.0 / 2},
+        {"model.layers.2.mlp", 8, 3.0 / 8},
+        {"model.layers.2.mlp.down_proj", 8, 5.0 / 8},
+        {"lm_head", 8, 16.0 / 8},
     };
     qins_error error = {0};
-    qins_json *config = qins_json_parse_python(text, sizeof text - 1, 1000, QINS_BAD_MODEL, &error);
+    const qins_problems problems = {.folder = "folder"};
+    qins_lora_config config;
+    qins_json *json = qins_json_parse_python(text, sizeof text - 1, 1000, QINS_BAD_MODEL, &error);
+    qins_lora_config_read(&config, json, &problems, &error);
     expect_ok(&error);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int64_t rank;
         double scale;
-        qins_lora_config_module(config, cases[i].module, &rank, &scale, &error);
+        qins_lora_config_module(&config, cases[i].module, &rank, &scale, &error);
         expect_ok(&error);
         cr_expect_eq(rank, cases[i].rank, "%s: %d", cases[i].module, (int)rank);
         cr_expect_eq(scale, cases[i].scale, "%s: %g", cases[i].module, scale);
     }
-    qins_json_free(config);
+    qins_lora_config_free(&config);
+    qins_json_free(json);
 }
 
 // members: what follows the type in adapter_config.json.
@@ -283,12 +357,14 @@ static void expect_config_refused(const char *members, qins_status status, const
     double scale;
     char *text = malloc(strlen(members) + 64);
     sprintf(text, "{\"peft_type\":\"LORA\",%s}", members);
-    qins_json *config = qins_json_parse(text, strlen(text), QINS_BAD_MODEL, &error);
+    qins_lora_config config;
+    qins_json *json = qins_json_parse(text, strlen(text), QINS_BAD_MODEL, &error);
     expect_ok(&error);
-    if (qins_lora_config_check(config, &problems, &error) == QINS_OK)
-        qins_lora_config_module(config, "model.layers.0.self_attn.q_proj", &rank, &scale, &error);
+    if (qins_lora_config_read(&config, json, &problems, &error) == QINS_OK)
+        qins_lora_config_module(&config, "model.layers.0.self_attn.q_proj", &rank, &scale, &error);
     expect_error(&error, status, message);
-    qins_json_free(config);
+    qins_lora_config_free(&config);
+    qins_json_free(json);
     free(text);
 }
 
@@ -299,21 +375,29 @@ static void expect_patterns_refused(const char *patterns, qins_status status, co
     free(members);
 }
 
-// regcomp copies a group that is repeated, so thirty in one another would take gigabytes.
+// regcomp copies an operand that is repeated, so thirty repetitions of each other would take gigabytes.
 Test(lora, patterns_are_bounded) {
+    static const char *const patterns[] = {"q++",    "q{2}+",       "q**",   "(q)+", "(q){2}", "q{33}", "q{1000}",
+                                           "q{3,1}", "q{}",         "a^b",   "a$b",  "(?i)q",  "(q",    "q)",
+                                           "[q",     "[[:alpha:]]", "\\\\b", "q{",   "*q",     "\\\\"};
+    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
+        char item[64];
+        snprintf(item, sizeof item, "\"%s\":1", patterns[i]);
+        expect_patterns_refused(item, QINS_BAD_MODEL, "\"rank_pattern\": the pattern");
+    }
+    expect_patterns_refused("\"q\":\"x\"", QINS_BAD_MODEL, "\"rank_pattern\": \"q\" must be a number");
     char nested[256] = "\"", *many = malloc(1 << 20), *at = many;
     for (int i = 0; i < 30; i++) strcat(nested, "(");
     strcat(nested, "a");
     for (int i = 0; i < 30; i++) strcat(nested, ")+");
     strcat(nested, "\":1");
-    expect_patterns_refused(nested, QINS_BAD_MODEL, "is not understood");
+    expect_patterns_refused(nested, QINS_BAD_MODEL, "is not supported");
     for (int i = 0; i < 65; i++) at += sprintf(at, "%s\"layers.*%d\":1", i == 0 ? "" : ",", i);
-    expect_patterns_refused(many, QINS_BAD_MODEL, "\"rank_pattern\" has more than 8192 patterns, or 64 that are not");
+    expect_patterns_refused(many, QINS_BAD_MODEL,
+                            "\"rank_pattern\": it has more than 8192 patterns, or 64 that are not");
     at = many;
     for (int i = 0; i < 8193; i++) at += sprintf(at, "%s\"name%d\":1", i == 0 ? "" : ",", i);
-    expect_patterns_refused(many, QINS_BAD_MODEL, "\"rank_pattern\" has more than 8192 patterns");
-    expect_config_refused(many, QINS_BAD_MODEL,
-                          "it has more than 1024 members"); // which are looked through for each module
+    expect_patterns_refused(many, QINS_BAD_MODEL, "\"rank_pattern\": it has more than 8192 patterns");
     free(many);
 }
 

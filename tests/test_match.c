@@ -185,6 +185,7 @@ static void expect_warning_of_head(bool is_changed, const char *dtype, bool is_w
     cr_assert_eq(convert(&fixture, &result, &error), QINS_OK, "%s", error.message);
     const char *warning = strstr(result.lines, "lm_head.weight differs from model.embed_tokens.weight");
     cr_expect_eq(warning != NULL, is_warned, "%s", result.lines);
+    cr_expect_eq(result.report.header.config.tied_head, !is_warned);
     cr_expect_eq(result.n_lines, 1 + is_warned, "%s", result.lines); // and the missing tokenizer
     release(&result);
     hf_fixture_remove(&fixture);
@@ -194,6 +195,57 @@ Test(match, tells_of_a_tied_head_that_is_not_the_embedding) {
     expect_warning_of_head(false, "BF16", false);
     expect_warning_of_head(true, "BF16", true);
     expect_warning_of_head(false, "F16", true);
+}
+
+// safetensors.torch.save_model keeps either of two tensors that are one in memory.
+Test(match, takes_a_tied_embedding_from_the_head) {
+    char config[1024];
+    hf_fixture fixture;
+    struct result a, b;
+    qins_error error = {0};
+    hf_fixture_make(&fixture, QINS_BF16);
+    snprintf(config, sizeof config, "%s", fixture_config);
+    memcpy(strstr(config, "false,\"eos"), " true", 5);
+    hf_fixture_text(&fixture, "config.json", config);
+    fixture_tensor *head = hf_fixture_find(&fixture, "lm_head.weight");
+    fixture_tensor *embedding = hf_fixture_find(&fixture, "model.embed_tokens.weight");
+    memcpy(head->data, embedding->data, embedding->bytes);
+    head->absent = true;
+    hf_fixture_write(&fixture, 1);
+    cr_assert_eq(convert(&fixture, &a, &error), QINS_OK, "%s", error.message);
+    head->absent = false;
+    embedding->absent = true;
+    hf_fixture_write(&fixture, 1);
+    cr_assert_eq(convert(&fixture, &b, &error), QINS_OK, "%s", error.message);
+    cr_expect_eq(a.report.header.n_tensors, b.report.header.n_tensors);
+    cr_expect_eq(a.report.header.tensors[0].hash, b.report.header.tensors[0].hash);
+    release(&a);
+    release(&b);
+    hf_fixture_remove(&fixture);
+}
+
+Test(match, ignores_a_value_head) {
+    hf_fixture fixture;
+    struct result result;
+    qins_error error = {0};
+    hf_fixture_make(&fixture, QINS_BF16);
+    hf_fixture_add(&fixture, "v_head.summary.weight", "F32", 1, 80);
+    hf_fixture_add(&fixture, "v_head.summary.bias", "F32", 0, 1);
+    hf_fixture_write(&fixture, 1);
+    cr_assert_eq(convert(&fixture, &result, &error), QINS_OK, "%s", error.message);
+    cr_expect_not_null(strstr(result.lines, "value head"), "%s", result.lines);
+    release(&result);
+    hf_fixture_remove(&fixture);
+}
+
+Test(match, tells_of_unreadable_types_in_one_line) {
+    hf_fixture fixture;
+    hf_fixture_make(&fixture, QINS_F32);
+    for (size_t i = 0; i < fixture.n_tensors; i++) fixture.tensors[i].dtype = "I32";
+    hf_fixture_write(&fixture, 1);
+    refused(&fixture,
+            "tensor model.embed_tokens.weight: dtype I32 cannot be converted (BF16, F16 and F32 can), nor can", 1);
+    hf_fixture_remove(&fixture);
 }
 
 Test(match, names_the_part_and_its_row_of_nan) {

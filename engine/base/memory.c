@@ -36,6 +36,12 @@ void *qins_alloc(size_t count, size_t size, const char *what, qins_error *error)
     return memory;
 }
 
+char *qins_copy_text(const char *text, size_t size, const char *what, qins_error *error) {
+    char *copy = size < SIZE_MAX ? qins_alloc(size + 1, 1, what, error) : NULL;
+    if (copy != NULL && size > 0) memcpy(copy, text, size);
+    return copy;
+}
+
 qins_status qins_grow(void **items, size_t *capacity, size_t needed, size_t size, qins_error *error) {
     if (needed <= *capacity) return QINS_OK;
     size_t wanted = *capacity < 16 ? 16 : *capacity;

@@ -20,6 +20,9 @@ static inline size_t qins_align_up(size_t size, size_t alignment) {
 // the error message. NULL and an error otherwise.
 void *qins_alloc(size_t count, size_t size, const char *what, qins_error *error);
 
+// A copy of `size` bytes and a NUL, released with free(). NULL and an error otherwise.
+char *qins_copy_text(const char *text, size_t size, const char *what, qins_error *error);
+
 // Make *items (an array of `size`-byte elements of capacity *capacity, from malloc or NULL) hold at least `needed`
 // elements, doubling. On failure the array is left as it was.
 qins_status qins_grow(void **items, size_t *capacity, size_t needed, size_t size, qins_error *error);

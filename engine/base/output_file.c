@@ -23,11 +23,6 @@ static char *join(const char *folder, const char *name, qins_error *error) {
     return path;
 }
 
-static char *copy_path(const char *path, qins_error *error) {
-    char *copy = qins_alloc(strlen(path) + 1, 1, "path", error);
-    return copy != NULL ? strcpy(copy, path) : NULL;
-}
-
 // The part of a path before its last '/', "." if there is none; released with free().
 static char *folder_of(const char *path, qins_error *error) {
     const char *slash = strrchr(path, '/');
@@ -49,14 +44,16 @@ static char *read_link(const char *path, qins_error *error) {
     }
     link[length] = '\0';
     char *folder = link[0] != '/' ? folder_of(path, error) : NULL;
-    char *next = error->status != QINS_OK ? NULL : folder != NULL ? join(folder, link, error) : copy_path(link, error);
+    char *next = error->status != QINS_OK ? NULL
+                 : folder != NULL         ? join(folder, link, error)
+                                          : qins_copy_text(link, strlen(link), "path", error);
     free(folder);
     return next;
 }
 
 // The path at the end of a chain of symbolic links, which need not exist; released with free().
 static char *follow_links(const char *path, qins_error *error) {
-    char *end = copy_path(path, error), *next;
+    char *end = qins_copy_text(path, strlen(path), "path", error), *next;
     for (int i = 0; i < MAX_LINKS && end != NULL && (next = read_link(end, error)) != NULL; i++) {
         free(end);
         end = next;

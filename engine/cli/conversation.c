@@ -25,12 +25,6 @@ void qins_conversation_free(qins_conversation *conversation) {
 
 // --- turns ---
 
-static char *copy_text(const char *text, size_t size, qins_error *error) {
-    char *copy = qins_alloc(size + 1, 1, "message", error);
-    if (copy != NULL && size > 0) memcpy(copy, text, size);
-    return copy;
-}
-
 qins_status qins_conversation_begin_turn(qins_conversation *conversation, const char *text, size_t size,
                                          qins_error *error) {
     qins_turn turn = {.size = size, .message = conversation->ids.count};
@@ -41,7 +35,7 @@ qins_status qins_conversation_begin_turn(qins_conversation *conversation, const 
     const bool begins = conversation->n_turns == 0;
     qins_encode_turn(conversation->options, conversation->model, begins, begins ? conversation->system : NULL, text,
                      size, &conversation->ids, error);
-    turn.text = error->status == QINS_OK ? copy_text(text, size, error) : NULL;
+    turn.text = error->status == QINS_OK ? qins_copy_text(text, size, "message", error) : NULL;
     if (turn.text == NULL) {
         conversation->ids.count = turn.message;
         return error->status;
@@ -74,7 +68,7 @@ static size_t reply_end(const qins_conversation *conversation, size_t turn) {
 
 qins_status qins_conversation_set_system(qins_conversation *conversation, const char *text, qins_error *error) {
     qins_conversation changed = qins_conversation_new(conversation->options, conversation->model);
-    if (text != NULL) changed.system = copy_text(text, strlen(text), error);
+    if (text != NULL) changed.system = qins_copy_text(text, strlen(text), "message", error);
     for (size_t i = 0; i < conversation->n_turns && error->status == QINS_OK; i++) {
         const qins_turn *turn = &conversation->turns[i];
         const size_t end = reply_end(conversation, i);
@@ -178,7 +172,7 @@ static void load_message(qins_conversation *conversation, size_t number, const q
     const char *content = qins_json_get_string(message, "content", QINS_USAGE, error);
     const char *expected = *awaits_reply ? "assistant" : "user";
     if (error->status == QINS_OK && number == 1 && strcmp(role, "system") == 0) {
-        conversation->system = copy_text(content, strlen(content), error);
+        conversation->system = qins_copy_text(content, strlen(content), "message", error);
     } else if (error->status == QINS_OK && strcmp(role, expected) == 0) {
         if (*awaits_reply)
             load_reply(conversation, content, error);

@@ -205,10 +205,7 @@ static void get_provenance(qins_header *header, const qins_json *provenance, qin
 static char *get_optional_text(const qins_json *object, const char *key, qins_error *error) {
     if (qins_json_get(object, key) == NULL) return NULL;
     const char *value = qins_json_get_string(object, key, QINS_BAD_MODEL, error);
-    const size_t size = strlen(value) + 1;
-    char *text = qins_alloc(size, 1, key, error);
-    if (text != NULL) memcpy(text, value, size);
-    return text;
+    return qins_copy_text(value, strlen(value), key, error);
 }
 
 static void get_chat(qins_header *header, const qins_json *root, qins_error *error) {

@@ -138,8 +138,7 @@ static void read_tokenizer(qins_image *image, qins_error *error) {
 
 // Validate image->data; on failure the image is closed and NULL returned.
 static qins_image *validated(qins_image *image, const char *name, qins_error *error) {
-    image->name = qins_alloc(strlen(name) + 1, 1, "name of the model", error);
-    if (image->name != NULL) strcpy(image->name, name);
+    image->name = qins_copy_text(name, strlen(name), "name of the model", error);
     if (error->status == QINS_OK) read_header(image, error);
     read_tokenizer(image, error);
     qins_error_context(error, "%s", name);

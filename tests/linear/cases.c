@@ -104,6 +104,7 @@ LIST(wrapped_tensors, "{",
 LIST(unknown_of_tensor, "{\"t\":{", "\"k%d\":%d", ",\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}")
 LIST(metadata, "{\"__metadata__\":{", "\"k%d\":\"v%d\"", "}}")
 LIST(patterns, "{\"peft_type\":\"LORA\",\"r\":4,\"rank_pattern\":{", "\"name%d\":%d", "}}")
+LIST(expressions, "{\"peft_type\":\"LORA\",\"r\":4,\"rank_pattern\":{", "\"(q|k)_proj[0-9]{1,32}\\\\.%d\":%d", "}}")
 LIST(unknown_of_adapter, "{\"peft_type\":\"LORA\",\"r\":4,", "\"k%d\":%d", "}")
 
 #define REPEAT(name, before, text, after)                                                                              \
@@ -186,6 +187,7 @@ const linear_case linear_cases[] = {
     {"safetensors: unknown members", unknown_of_tensor, read_safetensors, 0},
     {"safetensors: metadata", metadata, read_safetensors, 0},
     {"adapter_config: patterns", patterns, read_adapter, 2000},
+    {"adapter_config: expressions", expressions, read_adapter, 30},
     {"adapter_config: unknown members", unknown_of_adapter, read_adapter, 0},
     {"request: messages", messages, read_body, 2000},
     {"request: parts of a message", parts, read_body, 0},
