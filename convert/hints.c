@@ -32,7 +32,7 @@ static const struct sign model_signs[] = {
     {"", ".onnx", ONLY_SAFETENSORS},
     {"", ".safetensors", "weights must be in model.safetensors; rename it if it is the whole model"},
 };
-enum { N_SIGNS = sizeof model_signs / sizeof *model_signs, N_SIGNS_WITHOUT_CONFIG = 4 };
+enum { N_SIGNS = sizeof model_signs / sizeof *model_signs };
 
 typedef struct name {
     char text[256];
@@ -92,6 +92,19 @@ static void check_snapshots(const char *path, qins_error *error) {
               path, folder, has_one ? revision.text : "REVISION");
 }
 
+// The hub's cache: a model's folder in it, or what holds all models.
+static void check_cache(const char *path, qins_error *error) {
+    static const struct sign model = {"models--", "", NULL};
+    char other[4096];
+    name found;
+    check_snapshots(path, error);
+    if (snprintf(other, sizeof other, "%s/hub", path) < (int)sizeof other && error->status == QINS_OK &&
+        find(other, &model, &found))
+        qins_fail(error, QINS_BAD_MODEL,
+                  "%s holds the cache of Hugging Face's hub; give a model's folder in it: %s/%s/snapshots/REVISION",
+                  path, other, found.text);
+}
+
 // A folder in it may be the one that is meant: a snapshot, or a checkpoint of a training run. The last is told, in an
 // order in which checkpoint-1000 comes after checkpoint-500.
 static void check_folders(const char *path, const char *file, qins_error *error) {
@@ -107,23 +120,32 @@ static void check_folders(const char *path, const char *file, qins_error *error)
         qins_fail(error, QINS_BAD_MODEL, "%s has no %s, but a folder in it has one; give that: %s", path, file, last);
 }
 
-static void check_signs(const char *path, const struct sign *signs, int n_signs, qins_error *error) {
+// Without a config.json, files of safetensors tell nothing: they may be sound.
+static bool tells_of_safetensors(const struct sign *sign) {
+    return strcmp(sign->end, ".safetensors") == 0;
+}
+
+static void check_signs(const char *path, const struct sign *signs, int n_signs, bool has_config, qins_error *error) {
     for (int i = 0; i < n_signs && error->status == QINS_OK; i++) {
         name found;
-        if (find(path, &signs[i], &found))
+        if ((has_config || !tells_of_safetensors(&signs[i])) && find(path, &signs[i], &found))
             qins_fail(error, QINS_BAD_MODEL, "%s has %s: %s", path, found.text, signs[i].what);
     }
 }
 
 qins_status qins_hint_no_config(const char *path, qins_error *error) {
-    check_snapshots(path, error);
-    check_signs(path, model_signs, N_SIGNS_WITHOUT_CONFIG, error);
+    check_cache(path, error);
+    check_signs(path, model_signs, N_SIGNS, false, error);
     check_folders(path, "config.json", error);
+    if (has_file(path, "../refs") && has_file(path, "../blobs") && has_file(path, "../snapshots"))
+        qins_fail(error, QINS_BAD_MODEL,
+                  "%s is a part of the cache of Hugging Face's hub; give the folder %s/../snapshots/REVISION", path,
+                  path);
     return qins_fail(error, QINS_BAD_MODEL, "%s has no config.json; is it a Hugging Face model folder?", path);
 }
 
 qins_status qins_hint_no_weights(const char *path, qins_error *error) {
-    check_signs(path, model_signs, N_SIGNS, error);
+    check_signs(path, model_signs, N_SIGNS, true, error);
     return qins_fail(error, QINS_BAD_MODEL,
                      "%s has neither model.safetensors nor model.safetensors.index.json; download the weights into it",
                      path);
@@ -134,7 +156,7 @@ qins_status qins_hint_no_adapter(const char *path, qins_error *error) {
         {"adapter_model", ".bin", ONLY_SAFETENSORS},
         {"config.json", "", "a whole model; --lora takes an adapter's folder, which peft saves"},
     };
-    check_signs(path, signs, sizeof signs / sizeof *signs, error);
+    check_signs(path, signs, sizeof signs / sizeof *signs, true, error);
     if (!has_file(path, "adapter_config.json")) check_folders(path, "adapter_config.json", error);
     return qins_fail(error, QINS_BAD_MODEL,
                      "%s has no adapter_config.json with an adapter_model.safetensors; is it a LoRA adapter of peft?",

@@ -163,8 +163,12 @@ static void export_folder(const qins_program_options *options, qins_meter *meter
     const qins_export_options export = {folder, options->convert.weight_type, options->force};
     qins_error refusal = {0};
     qins_pool *pool = NULL;
-    bool is_new;
-    const bool is_made = qins_export_make_folder(folder, options->force, &is_new, &refusal) == QINS_OK;
+    bool is_new = false;
+    if (qins_path_ends_in(folder, ".qins"))
+        qins_fail(&refusal, QINS_USAGE, "%s is a .qins file already; give -o a folder or an .onnx file, not %s",
+                  options->hf_dir, folder);
+    const bool is_made =
+        refusal.status == QINS_OK && qins_export_make_folder(folder, options->force, &is_new, &refusal) == QINS_OK;
     if (is_new && qins_helper_start(&finisher, remove_empty, folder, error) != QINS_OK) {
         rmdir(folder);
         return;

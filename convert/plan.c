@@ -74,6 +74,20 @@ static void apply_rule(qins_header *header, const qins_type_rule *rule, qins_err
             rule->pattern, type);
 }
 
+// A matrix that is both has one type.
+static void check_tied_rules(const qins_header *header, const qins_convert_options *options, qins_error *error) {
+    const qins_type_rule *last[2] = {NULL, NULL};
+    const char *const names[2] = {qins_role_name(QINS_ROLE_EMBEDDING), qins_role_name(QINS_ROLE_HEAD)};
+    for (size_t i = 0; i < options->n_rules; i++)
+        for (size_t j = 0; j < 2; j++)
+            if (strcmp(options->rules[i].pattern, names[j]) == 0) last[j] = &options->rules[i];
+    if (header->config.tied_head && last[0] != NULL && last[1] != NULL && last[0]->type != last[1]->type)
+        qins_fail(error, QINS_USAGE,
+                  "the embedding of this model is its output matrix, too: it cannot be %s (--embedding) and %s "
+                  "(--lm-head)",
+                  qins_types[last[0]->type].name, qins_types[last[1]->type].name);
+}
+
 void qins_plan_types(qins_header *header, const qins_rows *rows, const qins_convert_options *options,
                      qins_error *error) {
     for (size_t i = 0; i < header->n_tensors; i++) {
@@ -81,6 +95,7 @@ void qins_plan_types(qins_header *header, const qins_rows *rows, const qins_conv
         tensor->type = qins_plan_type(options, deciding_role(&header->config, tensor->spec.role), rows[i].type);
         snprintf(tensor->source_type, sizeof tensor->source_type, "%s", qins_safetensors_type_name(rows[i].type));
     }
+    check_tied_rules(header, options, error);
     for (size_t i = 0; i < options->n_rules && error->status == QINS_OK; i++)
         apply_rule(header, &options->rules[i], error);
 }

@@ -90,9 +90,6 @@ static void check_export(qins_program_options *options, const bool *given, qins_
             qins_fail(error, QINS_USAGE, "--%s is for folders; %s is a file, which is written out as it is",
                       rows[i].name, options->hf_dir);
     }
-    if (options->output != NULL && qins_path_ends_in(options->output, ".qins"))
-        qins_fail(error, QINS_USAGE, "%s is a .qins file already; give -o a folder or an .onnx file, not %s",
-                  options->hf_dir, options->output);
     if (options->is_onnx && options->convert.weight_type != QINS_TYPE_COUNT)
         qins_fail(error, QINS_USAGE, "--type is not for ONNX, which gets the weights as %s has them", options->hf_dir);
     if (options->convert.weight_type == QINS_TYPE_COUNT) options->convert.weight_type = QINS_F32;

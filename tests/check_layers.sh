@@ -97,11 +97,11 @@ may_include_library() { # FILE HEADER
     microhttpd.h) [ "$1" = engine/server/mhd.h ] ;;
     sys/eventfd.h) [ "$1" = engine/server/http.c ] ;;
     sys/socket.h) case $1 in engine/base/helper.c | engine/server/listen.c | engine/server/http.c) true ;; *) false ;; esac ;;
-    arpa/inet.h | netdb.h | netinet/in.h | sys/un.h) [ "$1" = engine/server/listen.c ] ;;
+    arpa/inet.h) [ "$1" = engine/server/access.c ] || [ "$1" = engine/server/listen.c ] ;;
+    netdb.h | netinet/in.h | sys/un.h) [ "$1" = engine/server/listen.c ] ;;
     xxhash.h) case $1 in engine/format/image.c | engine/format/writer.c | convert/*) true ;; *) false ;; esac ;;
     cpuid.h) [ "$1" = engine/base/cpu.c ] ;;
     *intrin.h | arm_neon.h) case $1 in engine/kernels/lanes_?*.h) true ;; *) false ;; esac ;;
-    sys/auxv.h | asm/hwcap.h) [ "$1" = engine/kernels/kernels.c ] || [ "$1" = engine/base/cpu.c ] ;;
     *) is_libc "$2" ;;
     esac
 }

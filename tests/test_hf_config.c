@@ -219,7 +219,10 @@ Test(hf_config, stops_where_generation_config_says) {
     cr_expect_eq(accepted(BASE ",\"eos_token_id\":[40000,-1]}", NULL).n_stop_ids, 0u);
     cr_expect_eq(accepted(BASE ",\"vocab_size\":100}", NULL).n_stop_ids, 0u);
     refused(BASE ",\"eos_token_id\":\"</s>\"}", "\"eos_token_id\"");
-    refused(BASE ",\"eos_token_id\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}", "more than 16");
+    char many[1024] = BASE ",\"eos_token_id\":[0";
+    for (int i = 1; i <= QINS_MAX_STOP_IDS; i++) sprintf(many + strlen(many), ",%d", i);
+    strcat(many, "]}");
+    refused(many, "more than 64");
 }
 
 Test(hf_config, reads_the_published_file) {

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { QINS_MAX_HEAD_DIM = 512, QINS_MAX_STOP_IDS = 16 };
+enum { QINS_MAX_HEAD_DIM = 512, QINS_MAX_STOP_IDS = 64 };
 
 typedef enum qins_rope_kind {
     QINS_ROPE_PLAIN,

@@ -12,6 +12,9 @@ expect "a folder from a file" 0 '' "$convert" "$tmp/model.qins" -o "$tmp/folder"
 equal "its files" "config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json" "$(ls "$tmp/folder" | xargs)"
 expect "it converts again" 0 '' "$convert" "$tmp/folder" -o "$tmp/again.qins" --type f32 --quiet
 expect "a folder in the way" 2 'is not empty' "$convert" "$tmp/model.qins" -o "$tmp/folder"
+expect "a name that a folder should not have" 2 'is a .qins file already; give -o a folder' "$convert" "$tmp/model.qins" -o "$tmp/other.qins"
+[ -e "$tmp/other.qins" ] && fail "nothing is made" "it is there" || ok "nothing is made"
+expect "a stream" 2 'cannot be a stream' "$convert" "$tmp/model.qins" -o -
 expect "options that are for folders" 2 '--calibrate is for folders' "$convert" "$tmp/model.qins" -o "$tmp/other" --calibrate default
 expect "coded weights" 2 'holds f32, which is exact, or bf16 weights, not qins8' "$convert" "$tmp/model.qins" -o "$tmp/other" --type qins8
 printf 'QINS\r\n\x1a\nnonsense' >"$tmp/bad.qins"

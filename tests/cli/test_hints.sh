@@ -37,6 +37,12 @@ refused "a model's folder in the cache: the main snapshot" 'snapshots/xyz789' "$
 refused "the folder of snapshots" 'a folder in it has one; give that: .*/snapshots/xyz789' "$tmp/cache/models--me--demo/snapshots"
 rm -r "$tmp/cache/models--me--demo/snapshots/xyz789" "$tmp/cache/models--me--demo/snapshots/zzz"
 refused "the hub's cache" "has models--me--demo: this is the cache of Hugging Face's hub" "$tmp/cache"
+refused "a part of a model's folder in the cache" 'give the folder .*/blobs/../snapshots/REVISION' "$tmp/cache/models--me--demo/blobs"
+mkdir "$tmp/home" && ln -s "$tmp/cache" "$tmp/home/hub"
+refused "what holds the hub's cache" 'give a model.s folder in it: .*/home/hub/models--me--demo/snapshots/REVISION' "$tmp/home"
+folder pickles
+touch "$tmp/pickles/pytorch_model.bin"
+refused "pickles without a config.json" 'has pytorch_model.bin: only safetensors are read' "$tmp/pickles"
 expect "a snapshot of the hub's cache" 0 '' "$convert" "$tmp/cache/models--me--demo/snapshots/abc123" -o "$tmp/m.qins" --quiet
 for n in 500 1000; do
     folder run/checkpoint-$n config.json

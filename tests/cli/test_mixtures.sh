@@ -38,6 +38,8 @@ convert -o "$tmp/cal.qins" --type qins4 --embedding qins6 --calibrate tests/data
 less "calibration knows of it" "$(kld "$tmp/cal.qins")" "$(kld "$tmp/embedding.qins")"
 tied() { "$build/qinsconvert" tests/data/tiny/tied-bf16 -o "$tmp/tied.qins" --quiet "$@" && "$run" info -m "$tmp/tied.qins" | awk '$1 == "embedding" {print $3}'; }
 equal "a tied head is coded as a head is" "bf16 qins8 qins6" "$(tied --type qins8) $(tied --type qins6) $(tied --type qins4)"
+expect "but cannot have two types" 2 'it cannot be qins8 .--embedding. and bf16 .--lm-head.' \
+    "$build/qinsconvert" tests/data/tiny/tied-bf16 -o "$tmp/two.qins" --embedding qins8 --lm-head bf16
 equal "and is told the same ways" "qins8 qins8 bf16" "$(tied --type qins4 --lm-head qins8) $(tied --type qins4 --embedding qins8) $(tied --type qins4 --tensor embedding=bf16)"
 echo "1 2 3" >"$tmp/ids"
 expect "a tied file runs" 0 "" "$run" score -m "$tmp/tied.qins" --ids "$tmp/ids"

@@ -202,7 +202,7 @@ def check_config(config):
     require(number(config, "rope_base", where, 1, 1e12) > 1, where, '"rope_base" is 1')
     require(type(member(config, "tied_head", where)) is bool, where,
             '"tied_head" is not true or false')
-    stop_ids = items(config, "stop_ids", where, 16)
+    stop_ids = items(config, "stop_ids", where, 64)
     for stop_id in map(whole, stop_ids):
         require(stop_id is not None and 0 <= stop_id < config["vocab_size"], where,
                 f'"stop_ids" are {stop_ids}')
