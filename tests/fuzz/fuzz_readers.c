@@ -1,6 +1,6 @@
 // libFuzzer: the first byte chooses a parser, the rest is what it reads: files of a checkpoint's folder, parts of a
-// .qins header, requests, tasks, ids, the command line. The readers are those of tests/linear. Built by `make fuzz`;
-// run from the root of the sources.
+// .qins header, requests, conversations, tasks, ids, the command line. The readers are those of tests/linear. Built by
+// `make fuzz`; run from the root of the sources.
 #include "tests/linear/cases.h"
 
 #include <stdint.h>
@@ -10,7 +10,7 @@
 static void (*const readers[])(const char *text, size_t size) = {
     read_header,      read_header_config, read_header_tensor, read_header_sources, read_config,    read_generation,
     read_chat_config, read_template,      read_index,         read_safetensors,    read_adapter,   read_body,
-    read_task,        read_ids,           read_arguments,     encode_text,         read_tokenizer,
+    read_task,        read_ids,           read_arguments,     encode_text,         read_tokenizer, read_conversation,
 };
 enum { N_READERS = sizeof readers / sizeof *readers };
 

@@ -128,6 +128,8 @@ LIST(messages, "{\"messages\":[", HELLO, "]}")
 LIST(parts, "{\"messages\":[{\"role\":\"user\",\"content\":[", "{\"type\":\"text\",\"text\":\"a%d\"}", "]}]}")
 LIST(unknown_fields, "{\"messages\":[" HELLO "],", "\"k%d\":%d", "}")
 LIST(biases, "{\"messages\":[" HELLO "],\"logit_bias\":{", "\"%d\":1", "}}")
+LIST(turns, "[", "{\"role\":\"user\",\"content\":\"%d\"},{\"role\":\"assistant\",\"content\":\"%d\"}", "]")
+LIST(unknown_of_turn, "[{\"role\":\"user\",\"content\":\"x\",", "\"k%d\":%d", "}]")
 LIST(stops, "{\"messages\":[" HELLO "],\"stop\":[", "\"s%d\"", "]}")
 LIST(metadata_of_request, "{\"messages\":[" HELLO "],\"metadata\":{", "\"k%d\":\"v\"", "}}")
 REPEAT(questions, "", "{\"question\":\"Why?\",\"choices\":[\"a\",\"b\"],\"answer\":1}\n", "")
@@ -189,6 +191,8 @@ const linear_case linear_cases[] = {
     {"adapter_config: patterns", patterns, read_adapter, 2000},
     {"adapter_config: expressions", expressions, read_adapter, 30},
     {"adapter_config: unknown members", unknown_of_adapter, read_adapter, 0},
+    {"conversation: turns", turns, read_conversation, 2000},
+    {"conversation: unknown members", unknown_of_turn, read_conversation, 0},
     {"request: messages", messages, read_body, 2000},
     {"request: parts of a message", parts, read_body, 0},
     {"request: unknown fields", unknown_fields, read_body, 0},

@@ -4,6 +4,7 @@
 #include "convert/lora.h"
 #include "engine/base/map.h"
 #include "engine/cli/commands.h"
+#include "engine/cli/conversation.h"
 #include "engine/cli/input.h"
 #include "engine/format/image.h"
 #include "engine/measure/task.h"
@@ -223,6 +224,15 @@ void read_body(const char *text, size_t size) {
     qins_refusal refusal = {0};
     qins_request_read(&request, QINS_CHAT_REQUEST, text, size, &reader, &refusal);
     qins_request_free(&request);
+}
+
+void read_conversation(const char *text, size_t size) {
+    static const qins_prompt_options prompt;
+    qins_conversation conversation = qins_conversation_new(&prompt, model);
+    qins_error error = {0};
+    bool awaits_reply;
+    qins_conversation_parse(&conversation, text, size, &awaits_reply, &error);
+    qins_conversation_free(&conversation);
 }
 
 void read_task(const char *text, size_t size) {
