@@ -124,7 +124,7 @@ HEADERS := cblas.h cjson/cJSON.h microhttpd.h xxhash.h
 $(BUILD)/libraries:
 	@mkdir -p $(@D)
 	@printf '#include <%s>\n' $(HEADERS) | $(CC) $(CFLAGS) -E -x c - >/dev/null || \
-	    { echo 'Something to build with is missing: run "make deps" first (the README lists it for other systems).' >&2; exit 1; }
+	    { echo 'Something to build with is missing: run "make deps" first (docs/guide.md lists it for other systems).' >&2; exit 1; }
 	@touch $@
 
 # The commit goes into qinsrun --version; the file changes, and its object is compiled anew, when the commit does.
@@ -231,7 +231,7 @@ build/fuzz/cJSON.o: $(CJSON)/cJSON.c
 	$(Q)$(CC) $(CFLAGS_fuzz) -fPIC -c -o $@ $<
 
 DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev libmicrohttpd-dev
-deps: ## install what is missing (Debian and its relatives; the README lists other systems)
+deps: ## install what is missing (Debian and its relatives; docs/guide.md lists other systems)
 	@tests/install_deps.sh $(DEBIAN_PACKAGES)
 
 format: ## put the sources into the project's form (clang-format)
