@@ -197,6 +197,25 @@ qins_status qins_session_finish(qins_session *session, qins_error *error);
 // tokens are pending, and when no step was asked for them.
 const float *qins_session_logits(const qins_session *session);
 
+// --- scores: the logits after every token of a sequence ---
+
+// They come a few rows at a time, so memory does not grow with the sequence.
+typedef struct qins_scorer qins_scorer;
+
+// For a session, which must outlive it. NULL and an error otherwise; release with qins_scorer_free.
+qins_scorer *qins_scorer_create(qins_session *session, qins_error *error);
+void qins_scorer_free(qins_scorer *scorer);
+
+// Begin with ids[n], then take the logits after the tokens from position `first` on in order; n - k gives those after
+// the last k. The prefix that the tokens before `first` share with the session's cached sequence is kept; with 0 the
+// cache starts out empty. The session must not be used for anything else until all rows have been taken.
+qins_status qins_scorer_begin(qins_scorer *scorer, const int32_t *ids, size_t n, size_t first, qins_error *error);
+
+// The next rows: logits[n_rows, vocab_size] (valid until the next call) after the tokens at position first, first + 1,
+// ... of the sequence, with the steps that they take; n_rows = 0 when all have been handed over.
+qins_status qins_scorer_next(qins_scorer *scorer, const float **logits, size_t *first, size_t *n_rows,
+                             qins_error *error);
+
 // --- steps: many sessions go through the weights together ---
 
 // The tokens of a step, at most: those of all its entries.

@@ -3,7 +3,7 @@
 #define QINS_TESTS_HF_MODEL_H
 
 #include "engine/base/json.h"
-#include "engine/runtime/scorer.h"
+#include "engine/runtime/session.h"
 
 // What a test wants of a model. The zero value is the reference mode: everything in FP32.
 typedef struct hf_mode {

@@ -193,6 +193,10 @@ Test(generation, a_full_context_ends_it) {
     options.n_ids = 0;
     cr_expect_null(qins_generation_create(session, &options, &error));
     expect_error(&error, QINS_USAGE, "prompt is empty");
+    static const int32_t outside[] = {1, -1};
+    cr_expect_null(qins_generation_create(
+        model.session, &(qins_generation_options){.ids = outside, .n_ids = 2, .max_tokens = 1}, &error));
+    expect_error(&error, QINS_USAGE, "token id -1 at position 1 is outside the vocabulary");
     options.n_ids = 1;
     options.stops = (const char *const[]){"a", ""};
     options.n_stops = 2;

@@ -3,7 +3,6 @@
 #include "engine/base/file.h"
 #include "engine/base/map.h"
 #include "engine/runtime/engine.h"
-#include "engine/runtime/scorer.h"
 #include "engine/runtime/session.h"
 #include "tests/support.h"
 

@@ -3,7 +3,7 @@
 #include "engine/cli/confine.h"
 #include "engine/cli/input.h"
 #include "engine/runtime/logits.h"
-#include "engine/runtime/scorer.h"
+#include "engine/runtime/session.h"
 
 #include "engine/base/memory.h"
 

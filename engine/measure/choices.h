@@ -4,7 +4,7 @@
 #ifndef QINS_MEASURE_CHOICES_H
 #define QINS_MEASURE_CHOICES_H
 
-#include "engine/runtime/scorer.h"
+#include "engine/runtime/session.h"
 
 // ids[n_context + n_continuation]: both parts, encoded.
 typedef struct qins_choice {

@@ -3,7 +3,7 @@
 
 #include "engine/base/memory.h"
 #include "engine/runtime/logits.h"
-#include "engine/runtime/scorer.h"
+#include "engine/runtime/session.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 #include "engine/measure/perplexity.h"
 
 #include "engine/runtime/logits.h"
-#include "engine/runtime/scorer.h"
+#include "engine/runtime/session.h"
 
 struct tally {
     double nll; // sum of -ln p

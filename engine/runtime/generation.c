@@ -79,7 +79,8 @@ static qins_status make_parts(qins_generation *generation, const qins_generation
     const qins_model *model = session->model;
     const size_t vocab_size = qins_model_vocab_size(model);
     if (options->n_ids == 0) return qins_fail(error, QINS_USAGE, "the prompt is empty; at least one token is needed");
-    if (qins_generation_check_room(session, options->n_ids, options->max_tokens, error) != QINS_OK)
+    if (qins_generation_check_room(session, options->n_ids, options->max_tokens, error) != QINS_OK ||
+        qins_session_check_ids(session, options->ids, options->n_ids, error) != QINS_OK)
         return error->status;
     generation->max_tokens = options->max_tokens;
     generation->wants_logprobs = options->wants_logprobs;

@@ -1,5 +1,5 @@
-// Rows of logits; see scorer.h.
-#include "engine/runtime/scorer.h"
+// Rows of logits; see qins.h.
+#include "engine/runtime/session.h"
 
 #include "engine/base/map.h"
 #include "engine/base/memory.h"

@@ -143,7 +143,7 @@ void qins_session_observe(qins_session *session, const qins_observer *observer) 
 
 // --- sequences ---
 
-static qins_status check_ids(const qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
+qins_status qins_session_check_ids(const qins_session *session, const int32_t *ids, size_t n, qins_error *error) {
     const size_t vocab_size = qins_model_vocab_size(session->model);
     if (n == 0) return qins_fail(error, QINS_USAGE, "the sequence is empty; at least one token is needed");
     if (n > session->options.n_ctx)
@@ -179,7 +179,7 @@ size_t qins_session_shared(const qins_session *session, const int32_t *ids, size
 
 qins_status qins_session_restart(qins_session *session, const int32_t *ids, size_t n, size_t n_kept,
                                  qins_error *error) {
-    if (check_ids(session, ids, n, error) != QINS_OK) return error->status;
+    if (qins_session_check_ids(session, ids, n, error) != QINS_OK) return error->status;
     const qins_observer *observer = &session->observer;
     const qins_rope_set set = rope_set(session, n);
     if (set != session->set && session->n_cached > 0 && n_kept > 0 && observer->on_recompute != NULL)
@@ -260,7 +260,7 @@ qins_status qins_session_pretend(qins_session *session, const int32_t *ids, size
     const size_t n_run = n < QINS_PANEL ? n : QINS_PANEL; // whole tiles of keys can be repeated
     session->n = session->n_cached = 0;
     if (n == 0) return QINS_OK;
-    if (check_ids(session, ids, n, error) != QINS_OK) return error->status;
+    if (qins_session_check_ids(session, ids, n, error) != QINS_OK) return error->status;
     if (qins_session_sync(session, ids, n_run, error) != QINS_OK) return error->status;
     qins_kvcache_repeat(&session->cache, qins_engine_pool(session->engine), n_run, n);
     memcpy(session->ids, ids, n * sizeof *ids);

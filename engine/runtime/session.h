@@ -35,6 +35,9 @@ struct qins_session {
 
 void qins_session_observe(qins_session *session, const qins_observer *observer);
 
+// Refuse ids[n] that are no sequence for this session: none, more than the context holds, or outside the vocabulary.
+qins_status qins_session_check_ids(const qins_session *session, const int32_t *ids, size_t n, qins_error *error);
+
 // qins_session_begin for a caller that wants the logits after the tokens from position n_kept on: at most n_kept tokens
 // of the cache are kept.
 qins_status qins_session_restart(qins_session *session, const int32_t *ids, size_t n, size_t n_kept, qins_error *error);

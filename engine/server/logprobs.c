@@ -21,10 +21,24 @@ static void token_bytes(const qins_reply *reply, int32_t id, qins_buffer *bytes)
     if ((piece = qins_tokenizer_piece(tokenizer, id, &size)) != NULL) qins_buffer_append(bytes, piece, size);
 }
 
+// Does the decoder drop a space at the beginning of a text, if this token comes first?
+static bool loses_space(const qins_reply *reply, int32_t id, const qins_buffer *bytes) {
+    char *text = NULL;
+    size_t size = 0;
+    if (bytes->size == 0 || bytes->data[0] != ' ') return false;
+    qins_tokenizer_decode(reply->model->tokenizer, &id, 1, true, &text, &size, bytes->error);
+    const bool loses = text != NULL && (size == 0 || text[0] != ' ');
+    free(text);
+    return loses;
+}
+
+// The bytes of the reply's tokens make up its text, as with OpenAI.
 static void fill_candidate(const qins_reply *reply, qins_json *object, const qins_candidate *candidate,
                            qins_error *error) {
     qins_buffer bytes = {.error = error};
     token_bytes(reply, candidate->id, &bytes);
+    if (!reply->has_tokens && loses_space(reply, candidate->id, &bytes))
+        memmove(bytes.data, bytes.data + 1, --bytes.size);
     qins_json_add_text(object, "token", bytes.size > 0 ? (const char *)bytes.data : "", bytes.size, error);
     qins_json_add_number(object, "logprob", candidate->logprob, error);
     qins_json *array = qins_json_add_array(object, "bytes", error);
@@ -48,6 +62,7 @@ static void add_chat(qins_reply *reply, const qins_event *event, qins_error *err
     for (size_t i = 0; i < event->n_top; i++)
         fill_candidate(reply, qins_json_append_object(top, error), &event->top[i], error);
     append(&reply->lists[0], object, NULL);
+    reply->has_tokens = true;
 }
 
 // A token's bytes as a text: themselves, or, where they are no UTF-8, as OpenAI writes them: bytes:\xf0\x9f. It ends

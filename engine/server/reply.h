@@ -22,6 +22,7 @@ typedef struct qins_reply {
     qins_text_stream *texts; // of the tokens with log-probabilities, for offsets; NULL: none are wanted
     size_t n_characters;     // that came out of it
     bool has_begun;          // the first chunk of a stream is out
+    bool has_tokens;         // with log-probabilities, before the next one
 } qins_reply;
 
 // QINS_FAILED when there is no random number for the id, or no memory. Release with qins_reply_free.

@@ -52,6 +52,9 @@ equal "its timings" true "$(of_reply '.timings | .prompt_ms > 0 and .predicted_n
 equal "again: only the last token of the prompt is computed" true \
     "$(for _ in 1 2; do ask /v1/chat/completions "$(chat "$question" '{max_tokens: 3}')" >/dev/null; done; of_reply '.usage.prompt_tokens - .usage.prompt_tokens_details.cached_tokens == 1')"
 
+ask /v1/chat/completions "$(chat "$question" '{logprobs: true, top_logprobs: 2}')" >/dev/null
+equal "its tokens with log-probabilities make up the text" "$text" "$(of_reply '[.choices[0].logprobs.content[].bytes[]] | implode')"
+
 curl -sN -m 60 -d "$(chat "$question" '{stream: true, stream_options: {include_usage: true}}')" "$url/v1/chat/completions" >"$tmp/stream"
 equal "a stream ends with [DONE]" "data: [DONE]" "$(grep . "$tmp/stream" | tail -n 1)"
 sed -n 's/^data: \({.*\)/\1/p' "$tmp/stream" >"$tmp/chunks"
