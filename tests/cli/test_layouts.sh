@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The demo model as people save it: {q, k, v, gate, up together or apart, as Phi-3, Llama or Mistral} x {what saved it} x
-# {dtype}. Each folder gives the weights of the pristine one of its dtype, byte for byte. Usage: test_layouts.sh BUILD_DIR
+# {dtype}, and {layout} x {what saved it} x {kind of tokenizer}. Each folder gives the weights of the pristine one of its
+# dtype, byte for byte. Usage: test_layouts.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 convert=$build/qinsconvert
 python=${PYTHON:-python3}
@@ -70,7 +71,7 @@ P
 # weights FOLDER: a line of hashes for each tensor of the converted folder.
 weights() {
     "$convert" "$tmp/$1" -o "$tmp/m.qins" -t 1 --quiet 2>"$tmp/err" || { cat "$tmp/err"; return; }
-    "$run" info -m "$tmp/m.qins" --json | sed 's/.*"tensors"://; s/},{/\n/g' | sed -E 's/"offset":[^,]*,//'
+    "$run" info -m "$tmp/m.qins" --json -q | sed 's/.*"tensors"://; s/},{/\n/g' | sed -E 's/"offset":[^,]*,//'
 }
 
 for dtype in BF16 F16 F32; do
@@ -78,10 +79,23 @@ for dtype in BF16 F16 F32; do
     expected=$(weights pristine)
     [ "$(wc -l <<<"$expected")" -gt 10 ] && ok "$dtype: pristine" || fail "$dtype: pristine" "$expected"
     for layout in fused phi3 llama mistral; do
-        for saver in "plain " "torch.compile _orig_mod." "peft base_model.model." "DDP module." "headless -"; do
+        for saver in "plain " "torch.compile _orig_mod." "peft base_model.model." "DDP module." "FSDP _fsdp_wrapped_module." "headless -"; do
             make saved $layout "${saver#* }" $dtype
             equal "$dtype, $layout, ${saver%% *}" "$expected" "$(weights saved)"
         done
+    done
+done
+# Other tokenizers change nothing else.
+make pristine fused "" BF16
+expected=$(weights pristine)
+for tokenizer in tests/data/tokenizer_*.json; do
+    kind=${tokenizer##*tokenizer_} kind=${kind%.json}
+    for how in "fused plain " "llama torch.compile _orig_mod." "mistral headless -"; do
+        read -r layout saver prefix <<<"$how"
+        make saved "$layout" "$prefix" BF16
+        cp "$tokenizer" "$tmp/saved/tokenizer.json"
+        rm "$tmp/saved/tokenizer_config.json"
+        equal "$kind, $layout, $saver" "$expected" "$(weights saved)"
     done
 done
 make wrong llama "transformer." BF16
