@@ -53,6 +53,25 @@ Test(json, numbers_of_python_are_named) {
     expect_no_json("[Na", "not valid JSON at byte 1 of 3");
 }
 
+// As json.loads of Python, although cJSON takes them.
+Test(json, lax_json_is_refused) {
+    static const char *const refused[] = {"[01]", "[-01]", "[1.]", "[1.e5]", "[1, 00]", "{\"a\": 1.}"};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        qins_error error = {0};
+        cr_expect_null(qins_json_parse(refused[i], strlen(refused[i]), QINS_BAD_MODEL, &error), "%s", refused[i]);
+        expect_error(&error, QINS_BAD_MODEL, "not valid JSON at byte");
+    }
+    expect_no_json("[\"a\nb\"]", "not valid JSON at byte 3 of 7: a string has a control character");
+    static const char *const accepted[] = {"[0, -0, 0.5, -0.05, 10, 100.001, 1e05, 1e-05, 1E+00, 1.0e0]",
+                                           "[\"01 1. \\n\", \n\t2]"};
+    for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++) {
+        qins_error error = {0};
+        qins_json *json = qins_json_parse(accepted[i], strlen(accepted[i]), QINS_BAD_MODEL, &error);
+        expect_ok(&error);
+        qins_json_free(json);
+    }
+}
+
 Test(json, reads_what_python_reads) {
     qins_error error = {0};
     static const char text[] =

@@ -28,8 +28,22 @@ static qins_status refuse_nul(size_t at, qins_status bad, qins_error *error) {
     return qins_fail(error, bad, "there is a U+0000 at byte %zu, which no text here can hold", at);
 }
 
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+// Numbers as C reads them but JSON does not: 01, 1.
+static bool is_lax_number(const char *text, size_t size, size_t at) {
+    const bool digit_follows = at + 1 < size && is_digit(text[at + 1]);
+    if (text[at] == '.') return !digit_follows;
+    if (text[at] != '0' || !digit_follows) return false;
+    if (at > 0 && text[at - 1] == '-') at--;
+    return at == 0 || (!is_digit(text[at - 1]) && strchr(".eE+", text[at - 1]) == NULL);
+}
+
 // Strings are C strings in memory, so a U+0000 would cut one short; and a value takes some 100 bytes there, but as few
-// as 2 in a text. What comes after the first mistake in the text does not matter here.
+// as 2 in a text. What comes after the first mistake in the text does not matter here. cJSON takes control characters
+// in strings, and lax numbers; Python and JSON do not.
 static qins_status check_text(const char *text, size_t size, size_t max_values, qins_status bad, qins_error *error) {
     size_t n_values = 1;
     bool is_string = false;
@@ -38,10 +52,15 @@ static qins_status check_text(const char *text, size_t size, size_t max_values, 
         if (is_string && text[at] == '\\') {
             if (size - at >= 6 && memcmp(text + at, "\\u0000", 6) == 0) return refuse_nul(at, bad, error);
             at++; // what a backslash escapes begins no escape of its own
+        } else if (is_string && (unsigned char)text[at] < ' ') {
+            return qins_fail(error, bad, "not valid JSON at byte %zu of %zu: a string has a control character", at,
+                             size);
         } else if (text[at] == '"') {
             is_string = !is_string;
         } else if (!is_string) {
             n_values += text[at] == ',' || text[at] == '[' || text[at] == '{';
+            if (is_lax_number(text, size, at))
+                return qins_fail(error, bad, "not valid JSON at byte %zu of %zu", at, size);
         }
     }
     if (n_values <= max_values) return QINS_OK;
