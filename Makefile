@@ -4,7 +4,7 @@ CC ?= cc
 .DEFAULT_GOAL := all
 
 BUILD := build/$(config)
-# What limits the use of a mistake in handling a hostile file (CET where the processor family has it, below).
+# Mitigations, in case a mistake lets a hostile file take effect (CET where the processor family has it, below).
 CFLAGS_release := -O3 -g -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 CFLAGS_debug := -O0 -g3
 CFLAGS_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -41,8 +41,8 @@ $(call object,engine/kernels/kernels_avx512vnni.c): ALL_CFLAGS += -mavx512vnni
 endif
 endif
 
-# libqins: the runtime and what is under it, but for what only programs use. Symbols that qins.h does not declare are
-# hidden; in the archive, which is a single object, they become local.
+# libqins: the runtime and the layers below it, except for code of the programs only. Symbols that qins.h does not
+# declare are hidden; in the archive, which is a single object, they become local.
 LIBRARIES := $(addprefix $(BUILD)/,libqins.a libqins.so.0 libqins.so)
 LIBRARY_SOURCES := $(filter-out engine/base/option_table.c engine/base/fault.c engine/base/guard.c engine/base/helper.c \
                      engine/base/leftovers.c engine/base/output_file.c engine/base/progress.c engine/base/sandbox%.c \
@@ -112,14 +112,14 @@ $(BUILD)/%.o: %.c Makefile | $(BUILD)/libraries
 
 $(call object,convert/calibration_text.c): convert/calibration_text.txt # which it includes
 
-# The server's page, and what browsers are told that it may do.
+# The server's page, and the policy that tells browsers what it may do.
 $(BUILD)/page_policy: engine/server/page.html engine/server/page_policy.sh
 	@mkdir -p $(@D)
 	$(Q)engine/server/page_policy.sh $< >$@
 $(call object,engine/server/page.c): engine/server/page.html $(BUILD)/page_policy
 $(call object,engine/server/page.c): ALL_CFLAGS += -DPAGE_POLICY='"$(BUILD)/page_policy"'
 
-# Are the libraries there? Asked once, as the first file's error would not say what to do.
+# Are the libraries there? Asked once, because the first file's error would not say what to do.
 HEADERS := cblas.h cjson/cJSON.h microhttpd.h xxhash.h
 $(BUILD)/libraries:
 	@mkdir -p $(@D)
@@ -135,7 +135,7 @@ $(BUILD)/commit: always
 	@mkdir -p $(@D)
 	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' >$@
 
-# Where things are installed: PREFIX, and DESTDIR before it to put them elsewhere for a while.
+# The place of installed files: PREFIX, with DESTDIR before it for staging.
 PREFIX ?= /usr/local
 bindir = $(DESTDIR)$(PREFIX)/bin
 man1dir = $(DESTDIR)$(PREFIX)/share/man/man1
@@ -160,7 +160,7 @@ install: all ## install programs, library, documents and completion (PREFIX=/usr
 	install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE "$(docdir)"
 	install -m 644 docs/*.md docs/*.svg "$(docdir)/docs"
 
-uninstall: ## remove what install has put there (with the same PREFIX and DESTDIR)
+uninstall: ## remove the installed files (with the same PREFIX and DESTDIR)
 	rm -f $(foreach name,qinsrun qinsconvert,"$(bindir)/$(name)" "$(man1dir)/$(name).1" "$(bashdir)/$(name)") \
 	    "$(zshdir)/_qins" "$(includedir)/qins.h" "$(libdir)/libqins.a" "$(libdir)/libqins.so.0" "$(libdir)/libqins.so" \
 	    "$(libdir)/pkgconfig/qins.pc"
@@ -173,7 +173,7 @@ deb: all ## make a Debian package (build/release/qins_*.deb; dpkg-dev)
 	share/make_deb.sh $(BUILD) $(VERSION)
 
 # T: the beginning of names of suites and scripts, or several.
-test: all $(BUILD)/qinstests $(TORTURE) ## build and run the tests, but for the slow ones (T=kernels: only those of a part)
+test: all $(BUILD)/qinstests $(TORTURE) ## build and run the tests, except the slow ones (T=kernels: only those of a part)
 	tests/run.sh $(BUILD) $(T)
 test-all: all $(BUILD)/qinstests $(TORTURE) ## run every test (QINS_TEST_DATA: more data, if you have it)
 	tests/run.sh $(BUILD) all
@@ -193,7 +193,7 @@ ARGS ?= -p 256 -n 64
 bench: all ## speed of MODEL (default: the demo model), compared with the machine's limits
 	$(BUILD)/qinsrun bench -m $(MODEL) $(ARGS)
 
-# MODEL: a Hugging Face folder; TEXT: what it did not see in training; PLOT: where the picture goes.
+# MODEL: a Hugging Face folder; TEXT: a text that it did not see in training; PLOT: the file for the picture.
 TEXT ?= tests/data/demo/held_out.txt
 PLOT ?= docs/kld_by_position.svg
 validate: all ## compare MODEL in qins8 with its checkpoint, as a table and a picture (TEXT=, PLOT=; default: the demo model)
@@ -231,10 +231,10 @@ build/fuzz/cJSON.o: $(CJSON)/cJSON.c
 	$(Q)$(CC) $(CFLAGS_fuzz) -fPIC -c -o $@ $<
 
 DEBIAN_PACKAGES := gcc make libc6-dev libopenblas-dev libcjson-dev libcriterion-dev libxxhash-dev libmicrohttpd-dev
-deps: ## install what is missing (Debian and its relatives; docs/guide.md lists other systems)
+deps: ## install missing packages (Debian and its relatives; docs/guide.md lists other systems)
 	@tests/install_deps.sh $(DEBIAN_PACKAGES)
 
-format: ## put the sources into the project's form (clang-format)
+format: ## format the sources (clang-format)
 	clang-format -i $(SOURCES) $(PROGRAM_MAINS) $(TESTS) $(wildcard include/*.h engine/*/*.h tokenizer/*.h convert/*.h tests/*.h)
 
 lint: ## form and static analysis (LINT="format shellcheck": only these)

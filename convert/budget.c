@@ -12,7 +12,7 @@
 enum { N_STEPS = 4 };
 static const qins_type ladder[N_STEPS] = {QINS_QINS4, QINS_QINS5, QINS_QINS6, QINS_QINS8};
 
-// A matrix whose type is to be chosen, and what it would be at each step of the ladder.
+// A matrix whose type is to be chosen, with its damage and size at each step of the ladder.
 struct candidate {
     size_t tensor;
     double damage[N_STEPS];

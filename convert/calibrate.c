@@ -23,7 +23,7 @@ struct calibration {
     qins_error *error;
 };
 
-// Which product of the layer that was read is with this matrix.
+// The product, in the layer that was read, that uses this matrix.
 static size_t product_of(struct calibration *calibration, const qins_matrix *w) {
     size_t product = 0;
     while (qins_reference_matrix(&calibration->model, product) != w) product++;
@@ -58,7 +58,7 @@ static bool keep_inputs(void *context, const qins_matrix *w, const float *x, siz
     return goes_on(calibration);
 }
 
-// Encode tensor `index`, whose input is x[n, cols], and was `wanted` before any weight was coded.
+// Encode tensor `index`, whose input is x[n, cols]; before any weight was coded, the input was `wanted`.
 static bool encode(struct calibration *calibration, size_t index, const float *x, const float *wanted,
                    qins_matrix *encoded) {
     const qins_tensor *tensor = &calibration->model.header->tensors[index];
@@ -86,7 +86,7 @@ static bool find_importance(struct calibration *calibration, float *importance, 
         importance[j] = sum > 0.0 ? (float)(squares[j] * (double)cols / sum) + LEAST_IMPORTANCE : 1.0f;
     free(squares);
     if (isfinite(sum)) return true;
-    qins_fail(calibration->error, QINS_BAD_MODEL, "the calibration text leads to activations that are not finite");
+    qins_fail(calibration->error, QINS_BAD_MODEL, "the calibration text causes non-finite activations");
     return false;
 }
 
@@ -117,7 +117,7 @@ static void swap_streams(struct calibration *calibration) {
     calibration->x = x;
 }
 
-// Run the layer that was read, with somebody who watches its products.
+// Run the layer that was read, with an observer of its products.
 static bool run_watched(struct calibration *calibration, qins_on_linear *watcher) {
     qins_compute *compute = &calibration->model.compute;
     compute->on_linear = watcher;
@@ -132,7 +132,7 @@ static bool run_reference(struct calibration *calibration) {
     swap_streams(calibration);
     calibration->model.compute.matmul = QINS_MATMUL_SGEMM;
     const bool is_done = run_watched(calibration, keep_inputs);
-    calibration->model.compute.matmul = QINS_MATMUL_EXACT; // coded weights are faster so
+    calibration->model.compute.matmul = QINS_MATMUL_EXACT; // coded weights are faster this way
     swap_streams(calibration);
     return is_done;
 }
@@ -146,7 +146,7 @@ static bool run_layer(struct calibration *calibration) {
     return true;
 }
 
-// The head's inputs in both models; the head is encoded by them.
+// The head's inputs in both models; the head is encoded for them.
 static void encode_head(struct calibration *calibration) {
     const size_t index = calibration->model.header->n_tensors - 1, dim = calibration->model.header->config.hidden_dim;
     qins_matrix head;

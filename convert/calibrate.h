@@ -1,6 +1,7 @@
 // Calibration: the model runs over a text, layer by layer, and each matrix is coded for the inputs that it is
-// multiplied by there (feedback.h), before the run continues with the coded matrix: so later layers see the errors of
-// earlier ones. The model as it is in the checkpoint runs alongside, and gives the inputs without those errors.
+// multiplied by there (feedback.h), before the run continues with the coded matrix; later layers therefore see the
+// errors of earlier ones. The model as it is in the checkpoint runs alongside, and gives the inputs without those
+// errors.
 #ifndef QINS_CONVERT_CALIBRATE_H
 #define QINS_CONVERT_CALIBRATE_H
 

@@ -49,7 +49,7 @@ static void cut(qins_calibration_text *text, const qins_ids *prefix, const qins_
     }
 }
 
-// The header is UTF-8, which names of files need not be: it has a question mark for each byte of anything else.
+// The header is UTF-8, which file names need not be: each byte of anything else becomes a question mark.
 static void record_source(qins_source *source, const char *path, const char *bytes, size_t size) {
     const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
     const size_t length = strlen(name);

@@ -1,5 +1,5 @@
-// Recognizing chat templates; see chat_recognize.h. Two conversations, with and without a system message, tell what
-// the template puts before the first message and around the system's; then all of them must come out the same.
+// Recognizing chat templates; see chat_recognize.h. Two conversations, with and without a system message, show what the
+// template puts before the first message and around the system message; then all conversations must render identically.
 #include "convert/chat_recognize.h"
 
 #include "engine/base/memory.h"
@@ -12,8 +12,8 @@
 #define MESSAGE(role, text)                                                                                            \
     { role, text, sizeof(text) - 1 }
 
-// The engine's conversations: perhaps a system message, then user and assistant in turns, and a reply is wanted. Edges
-// of white space show whether contents are taken as they are.
+// The engine's conversations: an optional system message, then user and assistant in turns, and a pending reply. White
+// space at the edges shows whether contents are used verbatim.
 static const qins_message conversations[][6] = {
     {MESSAGE("user", "Who are you?")},
     {MESSAGE("system", SYSTEM), MESSAGE("user", "Who are you?")},
@@ -34,7 +34,7 @@ static size_t count_messages(size_t index) {
     return n;
 }
 
-// --- what the template renders ---
+// --- the template's renderings ---
 
 typedef struct renderings {
     qins_jinja_result results[N_CONVERSATIONS]; // owned texts; NULL: it raises an error
@@ -44,7 +44,7 @@ static void release(renderings *rendered) {
     for (size_t i = 0; i < N_CONVERSATIONS; i++) free(rendered->results[i].text);
 }
 
-// False when it cannot be told what the template renders, or it renders nothing without a system message.
+// False when the template's output cannot be determined, or is empty without a system message.
 static bool render_all(const char *jinja, size_t size, const qins_jinja_text *texts, size_t n_texts,
                        renderings *rendered, qins_recognized *result, qins_error *error) {
     for (size_t i = 0; i < N_CONVERSATIONS; i++) {
@@ -59,7 +59,7 @@ static bool render_all(const char *jinja, size_t size, const qins_jinja_text *te
     return true;
 }
 
-// --- what a format makes of it ---
+// --- comparison with a format ---
 
 typedef struct span {
     const char *text;
@@ -84,8 +84,8 @@ static char *copy(span text, qins_error *error) {
     return qins_copy_text(text.text, text.size, "a chat template", error);
 }
 
-// What is left of a rendering of "Who are you?" without the start and the message: the system message, if there is
-// one, as the format writes it. False when it is anything else.
+// The rest of a rendering of "Who are you?" without the start and the message: the system message, if there is one, as
+// the format writes it. False when it is anything else.
 static bool find_system(const qins_chat_template *chat, span text, span *system, qins_error *error) {
     char *plain = NULL;
     size_t size = 0;
@@ -103,7 +103,7 @@ static bool find_system(const qins_chat_template *chat, span text, span *system,
     return fits && memchr(text.text, '\0', text.size) == NULL;
 }
 
-// Find out what the template does with system messages, if it is one of the format at all.
+// Determine how the template handles system messages, if it follows the format at all.
 static bool read_system(const renderings *rendered, qins_recognized *result, qins_error *error) {
     const qins_jinja_result *without = &rendered->results[0], *with = &rendered->results[1];
     qins_chat_template *chat = &result->chat;
@@ -121,7 +121,7 @@ static bool read_system(const renderings *rendered, qins_recognized *result, qin
 static bool renders_the_same(const renderings *rendered, const qins_chat_template *chat, qins_error *error) {
     bool same = true;
     for (size_t i = 0; i < N_CONVERSATIONS && same; i++) {
-        const size_t skipped = chat->no_system && has_system(i); // what it does with them is known
+        const size_t skipped = chat->no_system && has_system(i); // its handling of them is known
         const qins_jinja_result *result = &rendered->results[i];
         char *text = NULL;
         size_t size = 0;

@@ -55,8 +55,8 @@ static int by_name(const void *left, const void *right) {
     return strcmp(((const qins_source_tensor *)left)->name, ((const qins_source_tensor *)right)->name);
 }
 
-// A tensor must not be stored twice, be it in one file or in two. Ties of the sort are only possible for these, and
-// then the conversion ends.
+// A tensor must not be stored twice, whether in one file or in two. The sort has ties only for such tensors, and then
+// the conversion ends.
 static void check_duplicates(const qins_checkpoint *checkpoint, qins_problems *problems) {
     for (size_t i = 1; i < checkpoint->n_tensors; i++) {
         const qins_source_tensor *a = &checkpoint->tensors[i - 1], *b = &checkpoint->tensors[i];
@@ -104,7 +104,7 @@ static int compare_texts(const void *left, const void *right) {
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-// The file of a tensor, as the index has it; NULL: no text.
+// The file of a tensor according to the index; NULL: not a string.
 static const char *file_name(const qins_json *item) {
     const char *name = qins_json_text(item);
     while (name != NULL && strncmp(name, "./", 2) == 0) name += 2;
@@ -151,8 +151,8 @@ static void open_shards(qins_checkpoint *checkpoint, qins_hf_folder *folder, con
     }
 }
 
-// The index only tells which files there are. Where it is wrong about a tensor, that is told, and nothing else: one
-// that the model needs and that is in no file will be missed.
+// The index only lists the files. A tensor that it puts in the wrong file causes only a warning: one that the model
+// needs and that no file contains is reported as missing later.
 static void check_index(const qins_checkpoint *checkpoint, const qins_json *weight_map, qins_problems *problems) {
     size_t n_wrong = 0;
     const char *first = NULL, *first_file = NULL;
@@ -165,11 +165,12 @@ static void check_index(const qins_checkpoint *checkpoint, const qins_json *weig
     }
     if (n_wrong > 0)
         qins_problems_warn(
-            problems, "%s is wrong about %zu tensor%s, which does no harm; it puts %s in %s, which does not hold it",
+            problems,
+            "%s names the wrong file for %zu tensor%s (harmless): it places %s in %s, which does not contain it",
             INDEX_NAME, n_wrong, n_wrong == 1 ? "" : "s", first, first_file);
 }
 
-// What is the same for one file and for several.
+// The steps common to one file and to several.
 static qins_status finish(qins_checkpoint *checkpoint, qins_problems *problems, qins_error *error) {
     if (error->status == QINS_OK && checkpoint->tensors != NULL) name_plainly(checkpoint, error);
     if (error->status == QINS_OK) check_duplicates(checkpoint, problems);
@@ -204,7 +205,7 @@ qins_status qins_checkpoint_open_file(qins_checkpoint *checkpoint, qins_hf_folde
 qins_status qins_checkpoint_open(qins_checkpoint *checkpoint, qins_hf_folder *folder, qins_problems *problems,
                                  qins_error *error) {
     *checkpoint = (qins_checkpoint){0};
-    if (qins_hf_has(folder, SINGLE_NAME, error)) // as in Hugging Face, the single file goes before the index
+    if (qins_hf_has(folder, SINGLE_NAME, error)) // as in Hugging Face, the single file takes precedence
         return qins_checkpoint_open_file(checkpoint, folder, SINGLE_NAME, problems, error);
     if (error->status == QINS_OK && !qins_hf_has(folder, INDEX_NAME, error) && error->status == QINS_OK)
         qins_hint_no_weights(folder->path, error);

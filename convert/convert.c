@@ -54,14 +54,13 @@ static void warn_of_no_tokenizer(const struct conversion *conversion, qins_error
     const bool has_other = qins_hf_has(&conversion->folder, "tokenizer.model", error);
     if (error->status != QINS_OK) return;
     if (has_other)
-        qins_problems_warn(
-            &conversion->problems,
-            "there is a tokenizer.model, which is not read, but no tokenizer.json, so the model will take token "
-            "ids only, no text; transformers makes one: "
-            "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
+        qins_problems_warn(&conversion->problems,
+                           "there is a tokenizer.model, which is not read, but no tokenizer.json, so the model will "
+                           "accept only token ids, not text; transformers makes one: "
+                           "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
     else
         qins_problems_warn(&conversion->problems,
-                           "there is no tokenizer.json, so the model will take token ids only, no text");
+                           "there is no tokenizer.json, so the model will accept only token ids, not text");
 }
 
 // Does the tokenizer belong to the model?
@@ -90,7 +89,7 @@ static void read_texts(struct conversion *conversion, const qins_tokenizer *toke
                                    error);
 }
 
-// NULL where there is none, which is not a failure.
+// NULL if there is none, which is not a failure.
 static qins_tokenizer *read_tokenizer(struct conversion *conversion, const qins_config *config, qins_error *error) {
     static const char *const name = "tokenizer.json";
     if (!qins_hf_has(&conversion->folder, name, error)) {
@@ -124,9 +123,7 @@ static qins_tokenizer *read_tokenizer(struct conversion *conversion, const qins_
 static void warn_of_no_template(const struct conversion *conversion, const char *reason) {
     qins_problems_warn(
         &conversion->problems,
-        "%s, so prompts must be raw (qinsrun --raw), unless you choose one of the templates that are known with "
-        "--chat-template",
-        reason);
+        "%s, so prompts must be raw (qinsrun --raw), unless you choose a known template with --chat-template", reason);
 }
 
 // A reply would run on to the end of the context without the template's end of turn among the stop ids.
@@ -158,7 +155,7 @@ static void read_chat_template(struct conversion *conversion, const qins_tokeniz
         add_end_of_turn(conversion, tokenizer, recognized->chat.format, config);
 }
 
-// All that has to do with text.
+// Everything that concerns text.
 static void read_text_files(struct conversion *conversion, qins_config *config, qins_error *error) {
     qins_tokenizer *tokenizer = read_tokenizer(conversion, config, error);
     if (error->status == QINS_OK) read_chat_template(conversion, tokenizer, config, error);
@@ -198,7 +195,7 @@ static void fill_chat(qins_header *header, const qins_chat_template *chat, qins_
     header->chat_no_system = chat->no_system;
 }
 
-// What the header says besides the tensors.
+// The header's fields other than the tensors.
 static void fill_header(struct conversion *conversion, qins_error *error) {
     qins_header *header = &conversion->report->header;
     fill_chat(header, &conversion->recognized.chat, error);
@@ -255,7 +252,7 @@ static void plan_tensors(struct conversion *conversion, qins_config *config, qin
     qins_header *header = &conversion->report->header;
     if (conversion->checkpoint.tensors != NULL)
         qins_match_untie(&conversion->checkpoint, config, &conversion->problems, error);
-    // With shards missing, most tensors would be; naming the shards says it better.
+    // With shards missing, most tensors would be missing too; naming the shards is clearer.
     if (conversion->checkpoint.tensors != NULL && error->status == QINS_OK) find_tensors(conversion, config, error);
     if (error->status == QINS_OK) qins_problems_end(&conversion->problems, error);
     if (error->status == QINS_OK && options->lora != NULL &&
@@ -324,7 +321,7 @@ qins_status qins_convert(const char *hf_dir, int fd, const char *name, const qin
     return error->status;
 }
 
-// What the tensors will have lost.
+// Expected quantization errors.
 static void expect_errors(struct conversion *conversion, qins_error *error) {
     qins_header *header = &conversion->report->header;
     const size_t n = header->n_tensors;

@@ -14,12 +14,12 @@
 
 enum {
     PIECE_BYTES = 1 << 22, // of the source, read and written at a time
-    ITEM_BYTES = 1 << 16,  // of the source, what a thread takes of a piece
+    ITEM_BYTES = 1 << 16,  // of the source, a thread's share of a piece
     FEEDBACK_ITEMS = 16,   // of QINS_FEEDBACK_ROWS rows, in a piece that is encoded with feedback
     SUM_LANES = 8
 };
 
-// Rows in flight: their source bytes, their payload, and what each cost.
+// Rows in flight: their source bytes, their payload, and their errors.
 struct piece {
     uint8_t *input;  // [piece_rows, input_row_bytes]
     uint8_t *output; // [payload_bytes(piece_rows)]
@@ -29,7 +29,7 @@ struct piece {
     size_t first_row, n_rows;
 };
 
-// What a thread works with.
+// The buffers of one thread.
 struct bench {
     float *values;  // of a row, of a whole item with feedback, and then twice as much again
     uint8_t *bytes; // a row in 16 bits; or coded rows, as many as there are rows of values
@@ -221,7 +221,7 @@ static void run_item(void *context, size_t item, size_t worker) {
         for (size_t i = 0; i < n; i++) encode_row(encoder, piece, first + i, bench);
 }
 
-// Add up the rows in order, whoever encoded them; an error for the first value that cannot be converted.
+// Add up the rows in order, whichever thread encoded them; an error for the first value that cannot be converted.
 static qins_status collect(struct encoder *encoder, const struct piece *piece, qins_error *error) {
     const qins_rows *source = encoder->source;
     for (size_t i = 0; i < piece->n_rows; i++) {
@@ -309,7 +309,7 @@ static qins_status step(struct encoder *encoder, qins_pool *pool, size_t *row, q
     return collect(encoder, piece, error);
 }
 
-// How many rows a thread takes at a time, and how many are in flight.
+// Choose how many rows a thread takes at a time and how many are in flight.
 static void divide(struct encoder *encoder) {
     const size_t rows = encoder->source->rows, row_bytes = encoder->input_row_bytes;
     size_t item_rows = ITEM_BYTES / row_bytes, piece_rows = PIECE_BYTES / row_bytes;

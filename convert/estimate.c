@@ -8,7 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-// What a thread works with, for rows of any of the tensors.
+// The buffers of one thread, for rows of any of the tensors.
 struct bench {
     uint8_t *source; // owned, a row as it is in the file
     float *values;   // owned

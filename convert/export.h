@@ -14,8 +14,8 @@ typedef struct qins_export_options {
     bool force;         // the folder may hold files; those of the same names are replaced
 } qins_export_options;
 
-// Make sure that there is a folder of that name; QINS_USAGE if it is not empty, unless that is allowed (`force`).
-// *is_new: there was none.
+// Make sure that the folder exists; QINS_USAGE if it is not empty, unless that is allowed (`force`). *is_new: it did
+// not exist.
 qins_status qins_export_make_folder(const char *folder, bool force, bool *is_new, qins_error *error);
 
 // Write config.json, generation_config.json, model.safetensors and, where the file has a tokenizer, tokenizer.json and

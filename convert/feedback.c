@@ -16,17 +16,19 @@ enum {
     PANEL = 64,         // columns that are factored at once
     TILE = 256,         // rows (and columns) of H that are an item of work
     LANES = 16,
-    GROUP = 4, // blocks that hear of the columns after them at once
-    SCALES = 8 // scale bytes tried for each block, one a lane: those that promise the least without feedback
+    GROUP = 4, // blocks that receive the errors of later columns at once
+    SCALES = 8 // scale bytes tried for each block, one a lane: those with the smallest errors without feedback
 };
 
-// Added to the diagonal of H, as a share of its mean: n inputs do not tell much of directions that they hardly have.
+// Added to the diagonal of H, as a share of its mean: n inputs say little about directions in which they hardly vary.
 static const double DAMPING = 0.02;
 
-// Share of what happened to the inputs that a matrix makes up for. All of it would fit the calibration text too well.
+// Share of the change in its inputs that a matrix compensates for. Compensating for all of it would overfit the
+// calibration text.
 static const float CORRECTION = 0.5f;
 
-// Room above the largest weight for what others make it up to: d is that much larger than it would have to be.
+// Room above the largest weight, which may grow when it compensates for others: d is larger than necessary by this
+// factor.
 static const float HEADROOM = 1.1f;
 
 static size_t block_length(size_t cols, size_t start) {
@@ -40,7 +42,7 @@ struct place {
     size_t index;
 };
 
-// A size that is NaN comes last: a sort needs an order, and what to do about it is decided later.
+// A size that is NaN comes last: a sort needs an order, and NaN is dealt with later.
 static int by_size(const void *a, const void *b) {
     const struct place *x = a, *y = b;
     if (x->size < y->size || (isnan(y->size) && !isnan(x->size))) return -1;
@@ -75,7 +77,7 @@ static qins_status order_columns(size_t *columns, const double *squares, size_t 
 struct factoring {
     float *h, *drift; // [cols, cols]; drift may be NULL
     size_t cols;
-    const float *x, *moved; // [n, cols], columns in order: the inputs, and what is missing to those before
+    const float *x, *moved; // [n, cols], columns in order: the inputs, and the original inputs minus these
     size_t n;
     size_t panel; // first column of the panel at work
 };
@@ -100,7 +102,7 @@ static size_t panel_cols(const struct factoring *f) {
     return f->cols - f->panel < PANEL ? f->cols - f->panel : PANEL;
 }
 
-// Take what the factored columns explain off a tile of the panel.
+// Subtract the part that the factored columns explain from a tile of the panel.
 static void update_item(void *context, size_t item, size_t worker) {
     (void)worker;
     const struct factoring *f = context;
@@ -237,13 +239,13 @@ static void multiply_inputs(qins_feedback *feedback, qins_pool *pool, const floa
     for (size_t i = 0; i < cols; i++) trace += (double)f.h[i * cols + i];
     for (size_t i = 0; i < cols; i++) f.h[i * cols + i] += (float)(DAMPING * trace / (double)cols + 1e-30);
     if (!is_finite || !factor(&f, pool)) {
-        qins_fail(error, QINS_BAD_MODEL, "the calibration text leads to activations that are not finite");
+        qins_fail(error, QINS_BAD_MODEL, "the calibration text causes non-finite activations");
         return;
     }
     if (feedback->is_solved) qins_pool_run(pool, tiles, solve_drift_item, &f);
 }
 
-// Is (y - x)^T x, [cols, cols], once for all and then by each row less work than by x and y - x for each row?
+// Is it less work to compute (y - x)^T x, [cols, cols], once and multiply each row by it than by y - x and by x?
 static bool has_drift(size_t n, size_t rows, size_t cols) {
     return ((double)n + (double)rows) * (double)cols < 2.0 * (double)n * (double)rows;
 }
@@ -297,7 +299,7 @@ static inline void add_scaled(float *restrict sums, const float *restrict values
     for (size_t lane = 0; lane < LANES; lane++) sums[lane] += values[lane] * factor;
 }
 
-// What is the same for all blocks of an item.
+// Shared by all blocks of an item.
 struct coding {
     const qins_feedback *feedback;
     const qins_encoder *encoder;
@@ -325,7 +327,7 @@ static void try_scales(const struct coding *coding, struct lanes *lanes, size_t 
     }
 }
 
-// A block of one row on its way.
+// A block of one row in progress.
 struct row_block {
     float *w;           // [n], which becomes its error
     const float *asked; // [n]: the sums over the columns after the block
@@ -334,8 +336,9 @@ struct row_block {
     uint8_t *scale; // of the block
 };
 
-// Put a row into SCALES lanes from `first` on: under the scale bytes that promise the least for what the columns after
-// the block ask of it. A column's error weighs as much as the others cannot make up for.
+// Put a row into SCALES lanes from `first` on: under the scale bytes with the smallest errors, given the compensation
+// that the columns after the block ask for. A column's error is weighted by the part that the others cannot compensate
+// for.
 static void begin_lanes(const struct coding *coding, struct lanes *lanes, size_t first, const struct row_block *row,
                         size_t n, const float *triangle) {
     float wanted[BLOCK] = {0}, importance[BLOCK] = {0}, error;
@@ -363,7 +366,7 @@ static void end_lanes(const struct coding *coding, const struct lanes *lanes, si
     size_t best = first;
     for (size_t lane = first + 1; lane < first + SCALES; lane++)
         best = lanes->cost[lane] < lanes->cost[best] ? lane : best;
-    const bool is_zero = lanes->scales[best] == 0; // then codes say nothing
+    const bool is_zero = lanes->scales[best] == 0; // then codes have no meaning
     for (size_t j = 0; j < n; j++) {
         const int padding = qins_types[coding->encoder->type].padding_code;
         row->codes[columns[j]] = is_zero ? (int8_t)padding : lanes->codes[j][best];
@@ -388,7 +391,7 @@ size_t qins_feedback_scratch(const qins_feedback *feedback, size_t n_rows) {
     return n_rows * (2 * feedback->cols + (feedback->drift != NULL ? 0 : feedback->n));
 }
 
-// change[n_rows, cols] = CORRECTION w (y - x)^T x / n; outputs: [n_rows, n], what is missing to them
+// change[n_rows, cols] = CORRECTION w (y - x)^T x / n; outputs: scratch [n_rows, n]
 static void find_change(const qins_feedback *feedback, float *change, const float *w, size_t n_rows, float *outputs) {
     const size_t cols = feedback->cols, n = feedback->n;
     if (feedback->drift != NULL) {
@@ -401,7 +404,7 @@ static void find_change(const qins_feedback *feedback, float *change, const floa
     qins_blas_sgemm(change, cols, outputs, n, feedback->x, cols, n_rows, cols, n, (qins_blas_form){.alpha = 1.0f});
 }
 
-// ordered[n_rows, cols] = w in order, with what makes up for the drift of the inputs. change: scratch after it
+// ordered[n_rows, cols] = w in order, plus the compensation for the drift of the inputs. change: scratch after it
 static void take_rows(const qins_feedback *feedback, float *ordered, const float *w, size_t n_rows, float *change) {
     const size_t cols = feedback->cols;
     put_in_order(feedback, ordered, w, n_rows);
@@ -461,7 +464,7 @@ void qins_feedback_encode(const qins_feedback *feedback, const qins_encoder *enc
     for (size_t end = cols, start, group_end = cols, group_start = cols; end > 0; end = start) {
         const size_t block = feedback->columns[end - 1] / BLOCK, n = block_length(cols, block * BLOCK);
         start = end - n;
-        if (start < group_start) { // the next group: what the columns after it ask of all of its blocks
+        if (start < group_start) { // the next group: the sums over the columns after it, for all of its blocks
             group_end = end;
             group_start = group_begin(feedback, end);
             ask(feedback, asked, scratch, n_rows, group_start, group_end, group_end, cols);
@@ -472,7 +475,7 @@ void qins_feedback_encode(const qins_feedback *feedback, const qins_encoder *enc
         for (size_t r = 0; r < n_rows; r++) {
             const float d = qins_f32_from_bf16(rows[r].d[block * BLOCK / QINS_STRETCH]);
             float *part = scratch + r * cols + start;
-            rows[r].scales[block] = 0; // of zeros, whose codes are set; they make up for nobody
+            rows[r].scales[block] = 0; // of zeros, whose codes are set; they compensate for nothing
             if (d > 0.0f && qins_largest_magnitude(part, n) > 0.0f)
                 parts[n_parts++] =
                     (struct row_block){part, asked + r * cols + start, d, rows[r].codes, &rows[r].scales[block]};

@@ -33,11 +33,11 @@ static void recognize(const char *jinja, size_t size, const qins_json *config, q
         return;
     char detail[sizeof result->reason];
     memcpy(detail, result->reason, sizeof detail);
-    snprintf(result->reason, sizeof result->reason, "the chat template is none that is known here%s%.190s%s",
+    snprintf(result->reason, sizeof result->reason, "the chat template is not one that qins knows%s%.190s%s",
              detail[0] != '\0' ? " (" : "", detail, detail[0] != '\0' ? ")" : "");
 }
 
-// Ids of all that the template can write: the tokenizer must have its markers.
+// Ids of everything that the template can write: the tokenizer must have its markers.
 static void check_markers(const qins_tokenizer *tokenizer, qins_recognized *result, qins_error *error) {
     const qins_message messages[] = {{"system", "1", 1}, {"user", "1", 1}};
     qins_ids ids = {0};
@@ -54,7 +54,7 @@ static void check_markers(const qins_tokenizer *tokenizer, qins_recognized *resu
         *error = lack;
 }
 
-// What the folder itself says.
+// The template in the folder.
 static void read_template(qins_hf_folder *folder, qins_recognized *result, qins_error *error) {
     static const char *const config_name = "tokenizer_config.json", *const file_name = "chat_template.jinja";
     qins_json *config = NULL;
@@ -63,7 +63,7 @@ static void read_template(qins_hf_folder *folder, qins_recognized *result, qins_
     if (qins_hf_has(folder, config_name, error))
         config = qins_hf_read_json(folder, config_name, MAX_CONFIG_BYTES, error);
     if (error->status == QINS_OK &&
-        qins_hf_has(folder, file_name, error)) // which goes before the other, as in Hugging Face
+        qins_hf_has(folder, file_name, error)) // which takes precedence over it, as in Hugging Face
         text = qins_hf_read(folder, file_name, MAX_TEMPLATE_BYTES, &size, error);
     const char *jinja = text != NULL ? text : configured_template(config);
     if (jinja == NULL && error->status == QINS_OK)

@@ -36,7 +36,8 @@ static bool contains_text(const qins_json *array, const char *text) {
     return false;
 }
 
-// The type goes before the architecture, as in transformers' AutoConfig. NULL and an error: it is another model.
+// The type takes precedence over the architecture, as in transformers' AutoConfig. NULL and an error: it is another
+// model.
 static const struct family *find_family(const qins_json *config, qins_error *error) {
     const qins_json *architectures = qins_json_get(config, "architectures");
     const char *type = qins_json_text(qins_json_get(config, "model_type"));
@@ -57,7 +58,7 @@ static bool begins(const char *text, const char *start) {
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-// Is it more than what a run in fewer bits leaves behind: an empty object, or bitsandbytes' with its switches off?
+// Is it more than the leftovers of a run in fewer bits: an empty object, or bitsandbytes' with its switches off?
 static bool quantizes(const qins_json *object, qins_error *error) {
     for (const qins_json *item = qins_json_first(object); item != NULL; item = qins_json_next(item)) {
         const char *key = qins_json_key(item), *text = qins_json_text(item);
@@ -71,7 +72,7 @@ static bool quantizes(const qins_json *object, qins_error *error) {
            qins_json_get_bool_or(object, "load_in_8bit", false, QINS_BAD_MODEL, error);
 }
 
-// Keys that change what the model computes in a way that the engine does not know.
+// Keys that change the model's computation in ways that the engine does not support.
 static void check_refusals(const qins_json *config, const qins_problems *problems, qins_error *error) {
     static const char *const objects[] = {"quantization_config", "per_layer_config"};
     static const char *const biases[] = {"attention_bias", "mlp_bias", "lm_head_bias"};
@@ -79,8 +80,7 @@ static void check_refusals(const qins_json *config, const qins_problems *problem
         const qins_json *object = qins_json_get(config, objects[i]);
         if (object == NULL) continue;
         if (i == 0 && !quantizes(object, error))
-            qins_problems_warn(problems, "config.json has a \"%s\" that quantizes nothing; it is passed over",
-                               objects[i]);
+            qins_problems_warn(problems, "config.json has a \"%s\" that quantizes nothing; it is ignored", objects[i]);
         else
             qins_fail(error, QINS_BAD_MODEL,
                       "it has a \"%s\", which is not supported; use the original 16-bit or 32-bit checkpoint",
@@ -102,7 +102,7 @@ static size_t get_size_or(const qins_json *config, const char *key, int64_t fall
 }
 
 // With window w a position sees the w positions up to itself: one that spans all positions never acts.
-// A null is none, but an absent key is the family's.
+// A null means no window, but an absent key means the family's.
 static void read_window(qins_config *result, const qins_json *config, const struct family *family, qins_error *error) {
     if (family->window == NO_WINDOW) return;
     static const char key[] = "sliding_window";
@@ -131,8 +131,8 @@ static void read_sizes(qins_config *result, const qins_json *config, const struc
     result->tied_head = qins_json_get_bool_or(config, "tie_word_embeddings", false, QINS_BAD_MODEL, error);
 }
 
-// The object that holds the rotation's parameters, NULL if there is none: rope_scaling (until transformers 4) goes
-// before rope_parameters, unless it is empty.
+// The object that holds the rotation's parameters, NULL if there is none: rope_scaling (until transformers 4) takes
+// precedence over rope_parameters, unless it is empty.
 static const qins_json *rope_object(const qins_json *config, const char **name, qins_error *error) {
     static const char *const names[] = {"rope_scaling", "rope_parameters"};
     for (int i = 0; i < 2; i++) {
@@ -162,12 +162,12 @@ static void check_rope_keys(const qins_json *rope, const char *name, qins_error 
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) found |= strcmp(qins_json_key(item), known[i]) == 0;
         if (!found)
             qins_fail(error, QINS_BAD_MODEL,
-                      "\"%s\" has the key \"%s\", which is not known here and may change the result", name,
+                      "\"%s\" has the key \"%s\", which is not supported and may change the result", name,
                       qins_json_key(item));
     }
 }
 
-// rope_type goes before type; "su" and "yarn" are old spellings of longrope in Phi's configurations.
+// rope_type takes precedence over type; "su" and "yarn" are old spellings of longrope in Phi's configurations.
 static qins_rope_kind rope_kind(const qins_json *rope, const char *name, const struct family *family,
                                 qins_error *error) {
     static const char *const long_names[] = {"longrope", "su", "yarn"};
@@ -192,7 +192,7 @@ static double positive_or_absent(const qins_json *rope, const char *key, qins_er
     return value;
 }
 
-// Phi3Config puts the top level's number, or its default, over one inside the object; the others have no default.
+// In Phi3Config the top level's number, or its default, overrides one inside the object; the others have no default.
 static size_t original_positions(const qins_config *result, const qins_json *config, const qins_json *rope,
                                  const struct family *family, qins_error *error) {
     static const char key[] = "original_max_position_embeddings";
@@ -205,7 +205,7 @@ static void read_rope(qins_config *result, const qins_json *config, const struct
     const qins_json *rope = rope_object(config, &name, error);
     check_rope_keys(rope, name, error);
     result->rope = rope_kind(rope, name, family, error);
-    // The top level holds what the object leaves out.
+    // The top level has the values that the object lacks.
     double base = qins_json_get_number_or(config, "rope_theta", 0, 1e12, DEFAULT_ROPE_BASE, QINS_BAD_MODEL, error);
     result->rope_base = qins_json_get_number_or(rope, "rope_theta", 0, 1e12, base, QINS_BAD_MODEL, error);
     double part = qins_json_get_number_or(config, "partial_rotary_factor", 0, 1, 1, QINS_BAD_MODEL, error);

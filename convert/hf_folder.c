@@ -18,7 +18,7 @@
 // Of JSON. An index of weights, the largest of these files, has one for each tensor.
 enum { MAX_VALUES = 1 << 18 };
 
-// A file where a folder is wanted.
+// A file where a folder is expected.
 static qins_status refuse_file(const char *path, const char *wanted, qins_error *error) {
     char start[64];
     size_t size = 0;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-// A name in a folder, by its beginning and end, and what it tells. The first that is found counts.
+// A name in a folder, by its beginning and end, and the hint that it gives. The first one found counts.
 struct sign {
     const char *start, *end, *what;
 };
@@ -92,7 +92,7 @@ static void check_snapshots(const char *path, qins_error *error) {
               path, folder, has_one ? revision.text : "REVISION");
 }
 
-// The hub's cache: a model's folder in it, or what holds all models.
+// The hub's cache: a model's folder in it, or the folder of all models.
 static void check_cache(const char *path, qins_error *error) {
     static const struct sign model = {"models--", "", NULL};
     char other[4096];
@@ -105,7 +105,7 @@ static void check_cache(const char *path, qins_error *error) {
                   path, other, found.text);
 }
 
-// A folder in it may be the one that is meant: a snapshot, or a checkpoint of a training run. The last is told, in an
+// A folder in it may be the one that is meant: a snapshot, or a checkpoint of a training run. The last is named, in an
 // order in which checkpoint-1000 comes after checkpoint-500.
 static void check_folders(const char *path, const char *file, qins_error *error) {
     char inner[4096], last[4096] = "";

@@ -12,7 +12,7 @@ static void print(jinja *j, const jinja_value *value) {
     const jinja_value string = jinja_to_string(j, value);
     if (!jinja_work(j, string.size)) return;
     if (j->output->size + string.size > JINJA_MAX_OUTPUT)
-        jinja_refuse(j, "it prints more than %d MiB", JINJA_MAX_OUTPUT >> 20);
+        jinja_refuse(j, "its output exceeds %d MiB", JINJA_MAX_OUTPUT >> 20);
     else
         qins_buffer_append(j->output, string.text, string.size);
 }
@@ -50,7 +50,7 @@ static void set(jinja *j, const jinja_node *target, const jinja_value *value) {
     if (space == NULL || space->kind != JINJA_NAMESPACE)
         jinja_raise(j, "only a namespace's parts can be set");
     else if (target->text[0] == '_')
-        jinja_refuse(j, "names that begin with _ are not known here");
+        jinja_refuse(j, "names that begin with _ are not supported");
     else
         jinja_put(j, space->dict, &key, value);
 }

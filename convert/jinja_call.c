@@ -16,7 +16,7 @@ static bool is_listed(const char *const *names, size_t n, const char *name, size
 
 // --- functions ---
 
-// What transformers and Jinja2 define; those that are not below are refused when they are called.
+// Functions that transformers and Jinja2 define; those not implemented below are refused when they are called.
 jinja_value jinja_global(const char *name, size_t size) {
     static const char *const names[] = {"range",  "dict",   "namespace",    "raise_exception",
                                         "cycler", "joiner", "strftime_now", "lipsum"};
@@ -46,7 +46,7 @@ static jinja_value make_range(jinja *j, const jinja_arguments *arguments) {
 }
 
 static jinja_value make_namespace(jinja *j, const jinja_arguments *arguments) {
-    if (arguments->count > 0) return jinja_refuse(j, "a namespace of dictionaries is not known here");
+    if (arguments->count > 0) return jinja_refuse(j, "a namespace of dictionaries is not supported");
     jinja_dict *dict = arguments->named != NULL ? arguments->named : jinja_new_dict(j);
     return (jinja_value){.kind = JINJA_NAMESPACE, .dict = dict};
 }
@@ -55,7 +55,7 @@ static jinja_value call_function(jinja *j, const char *name, size_t size, const 
     if (is_name(name, size, "range")) return make_range(j, arguments);
     if (is_name(name, size, "namespace")) return make_namespace(j, arguments);
     if (!is_name(name, size, "raise_exception"))
-        return jinja_refuse(j, "the function %.*s is not known here", (int)size, name);
+        return jinja_refuse(j, "the function %.*s is not supported", (int)size, name);
     const jinja_value *text = arguments->values;
     if (arguments->count != 1 || text->kind != JINJA_STRING) return jinja_raise(j, "the template raises an exception");
     return jinja_raise(j, "%.*s", text->size > 200 ? 200 : (int)text->size, text->text);
@@ -63,7 +63,7 @@ static jinja_value call_function(jinja *j, const char *name, size_t size, const 
 
 // --- methods ---
 
-// All that Python has: a template may ask for any.
+// All methods that Python has: a template may test for any of them.
 bool jinja_has_method(const jinja_value *of, const char *name, size_t size) {
     static const char *const strings[] = {
         "capitalize",   "casefold",   "center",     "count",      "encode",  "endswith", "expandtabs",
@@ -103,15 +103,15 @@ static jinja_value call_dict(jinja *j, const jinja_value *method, const jinja_ar
     const jinja_dict *dict = method->items->dict;
     const jinja_value *values = arguments->values, none = {.kind = JINJA_NONE};
     if (is_name(method->text, method->size, "get") && arguments->count >= 1 && arguments->count <= 2) {
-        if (values[0].kind != JINJA_STRING) return jinja_refuse(j, "such keys are not known here");
+        if (values[0].kind != JINJA_STRING) return jinja_refuse(j, "such keys are not supported");
         const jinja_value *value = jinja_lookup(j, dict, values[0].text, values[0].size);
         return value != NULL ? *value : arguments->count == 2 ? values[1] : none;
     }
-    if (arguments->count > 0) return jinja_refuse(j, "this method is not known here");
+    if (arguments->count > 0) return jinja_refuse(j, "this method is not supported");
     if (is_name(method->text, method->size, "keys")) return dict_view(j, dict, true, false);
     if (is_name(method->text, method->size, "values")) return dict_view(j, dict, false, true);
     if (is_name(method->text, method->size, "items")) return dict_view(j, dict, true, true);
-    return jinja_refuse(j, "the method %.*s is not known here", (int)method->size, method->text);
+    return jinja_refuse(j, "the method %.*s is not supported", (int)method->size, method->text);
 }
 
 // Does the string begin, or end, with the argument, or one of a tuple of them?
@@ -172,17 +172,17 @@ static jinja_value call_string(jinja *j, const jinja_value *method, const jinja_
     if (arguments->count == 2 && is_name(name, size, "replace") && values[0].kind == JINJA_STRING &&
         values[1].kind == JINJA_STRING)
         return jinja_replace(j, string, &values[0], &values[1]);
-    return jinja_refuse(j, "the method %.*s is not known here", (int)size, name);
+    return jinja_refuse(j, "the method %.*s is not supported", (int)size, name);
 }
 
 jinja_value jinja_call(jinja *j, const jinja_value *function, const jinja_arguments *arguments) {
     if (function->kind == JINJA_FUNCTION) return call_function(j, function->text, function->size, arguments);
     if (function->kind == JINJA_LOOP || function->kind == JINJA_NAMESPACE)
-        return jinja_refuse(j, "calling %s is not known here", jinja_type(function));
+        return jinja_refuse(j, "calling %s is not supported", jinja_type(function));
     if (function->kind != JINJA_METHOD) return jinja_raise(j, "%s is called", jinja_type(function));
-    if (arguments->named != NULL) return jinja_refuse(j, "arguments by name are not known here");
+    if (arguments->named != NULL) return jinja_refuse(j, "arguments by name are not supported");
     if (function->items->kind == JINJA_DICT) return call_dict(j, function, arguments);
     if (function->items->kind == JINJA_STRING && jinja_work(j, function->items->size))
         return call_string(j, function, arguments);
-    return jinja_refuse(j, "the method %.*s is not known here", (int)function->size, function->text);
+    return jinja_refuse(j, "the method %.*s is not supported", (int)function->size, function->text);
 }

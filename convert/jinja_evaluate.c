@@ -21,7 +21,7 @@ static jinja_value dictionary(jinja *j, const jinja_node *node) {
     jinja_dict *dict = jinja_new_dict(j);
     for (const jinja_node *entry = node->a; entry != NULL && !jinja_failed(j); entry = entry->next) {
         const jinja_value key = jinja_evaluate(j, entry->a), value = jinja_evaluate(j, entry->b);
-        if (!jinja_failed(j) && key.kind != JINJA_STRING) jinja_refuse(j, "such keys are not known here");
+        if (!jinja_failed(j) && key.kind != JINJA_STRING) jinja_refuse(j, "such keys are not supported");
         if (!jinja_failed(j)) jinja_put(j, dict, &key, &value);
     }
     return (jinja_value){.kind = JINJA_DICT, .dict = dict};

@@ -69,7 +69,7 @@ static jinja_node *literal(jinja *j, jinja_value value) {
     return node;
 }
 
-// --- the innermost ---
+// --- primary expressions ---
 
 // Items up to the closing bracket, with commas between them; *has_comma: there was one.
 static jinja_node *parse_items(jinja *j, const char *close, bool *has_comma) {
@@ -136,7 +136,7 @@ static jinja_node *parse_name(jinja *j) {
 static jinja_node *parse_integer(jinja *j) {
     const jinja_token *token = jinja_peek(j, 0);
     int64_t value = 0;
-    if (token->size > 15) return jinja_refuse(j, "such large numbers are not known here"), NULL;
+    if (token->size > 15) return jinja_refuse(j, "such large numbers are not supported"), NULL;
     for (size_t i = 0; i < token->size; i++) value = 10 * value + (token->text[i] - '0');
     jinja_take(j, TOKEN_INTEGER, NULL);
     return literal(j, jinja_integer(value));
@@ -166,7 +166,7 @@ jinja_node *jinja_parse_primary(jinja *j) {
     return NULL;
 }
 
-// --- what follows it ---
+// --- postfix operators ---
 
 static jinja_node *parse_arguments(jinja *j) {
     jinja_node *first = NULL, **last = &first;
@@ -174,7 +174,7 @@ static jinja_node *parse_arguments(jinja *j) {
     while (!jinja_failed(j) && !take_operator(j, ")")) {
         if (first != NULL) jinja_expect(j, TOKEN_OPERATOR, ",");
         if (take_operator(j, ")")) break;
-        if (next_is_operator(j, "*") || next_is_operator(j, "**")) jinja_refuse(j, "*arguments are not known here");
+        if (next_is_operator(j, "*") || next_is_operator(j, "**")) jinja_refuse(j, "*arguments are not supported");
         const bool is_named = jinja_is(jinja_peek(j, 1), TOKEN_OPERATOR, "=");
         jinja_node *argument = is_named ? named_node(j, NODE_ARGUMENT, NULL) : jinja_new_node(j, NODE_ARGUMENT);
         if (is_named) jinja_expect(j, TOKEN_OPERATOR, "=");
@@ -198,10 +198,10 @@ static jinja_node *parse_slice(jinja *j, jinja_node *of, jinja_node *start) {
 }
 
 static jinja_node *parse_subscript(jinja *j, jinja_node *of) {
-    if (next_is_operator(j, "]")) jinja_refuse(j, "an empty index is not known here");
+    if (next_is_operator(j, "]")) jinja_refuse(j, "an empty index is not supported");
     jinja_node *index = next_is_operator(j, ":") ? NULL : jinja_parse_expression(j);
     if (take_operator(j, ":")) return parse_slice(j, of, index);
-    if (next_is_operator(j, ",")) jinja_refuse(j, "an index of several parts is not known here");
+    if (next_is_operator(j, ",")) jinja_refuse(j, "an index of several parts is not supported");
     jinja_expect(j, TOKEN_OPERATOR, "]");
     return new_node(j, NODE_ITEM, of, index);
 }
@@ -242,7 +242,7 @@ static jinja_node *parse_test(jinja *j, jinja_node *of) {
     if (jinja_peek(j, 0)->kind != TOKEN_NAME) jinja_expect(j, TOKEN_NAME, NULL);
     jinja_node *test = named_node(j, NODE_TEST, of);
     if (test == NULL) return NULL;
-    if (next_is_operator(j, ".")) jinja_refuse(j, "a test with a point in its name is not known here");
+    if (next_is_operator(j, ".")) jinja_refuse(j, "a test with a dot in its name is not supported");
     if (take_operator(j, "("))
         test->b = parse_arguments(j);
     else if (next_is_argument(j))
@@ -256,7 +256,7 @@ static jinja_node *parse_filters(jinja *j, jinja_node *node) {
         if (take_operator(j, "|")) {
             if (jinja_peek(j, 0)->kind != TOKEN_NAME) jinja_expect(j, TOKEN_NAME, NULL);
             node = named_node(j, NODE_FILTER, node);
-            if (next_is_operator(j, ".")) jinja_refuse(j, "a filter with a point in its name is not known here");
+            if (next_is_operator(j, ".")) jinja_refuse(j, "a filter with a dot in its name is not supported");
             if (node != NULL && take_operator(j, "(")) node->b = parse_arguments(j);
         } else if (jinja_take(j, TOKEN_NAME, "is")) {
             node = parse_test(j, node);
@@ -269,7 +269,7 @@ static jinja_node *parse_filters(jinja *j, jinja_node *node) {
     return node;
 }
 
-// --- operators, from the tightest to the loosest ---
+// --- operators, from the highest to the lowest precedence ---
 
 static jinja_node *parse_unary(jinja *j, bool with_filters) {
     jinja_node *node = NULL;
@@ -277,7 +277,7 @@ static jinja_node *parse_unary(jinja *j, bool with_filters) {
         if (take_operator(j, "-"))
             node = new_node(j, NODE_MINUS, parse_unary(j, false), NULL);
         else if (next_is_operator(j, "+"))
-            jinja_refuse(j, "a sign + is not known here");
+            jinja_refuse(j, "a + sign is not supported");
         else
             node = jinja_parse_primary(j);
         node = parse_postfix(j, node);
@@ -287,7 +287,7 @@ static jinja_node *parse_unary(jinja *j, bool with_filters) {
     return node;
 }
 
-// A chain of operators of one strength, grouped from the left.
+// A chain of operators of equal precedence, grouped from the left.
 static jinja_node *parse_chain(jinja *j, size_t strength) {
     static const char *const operators[][4] = {{"+", "-"}, {"~"}, {"*", "/", "//", "%"}};
     if (strength == sizeof operators / sizeof *operators) return parse_unary(j, true);
@@ -301,7 +301,7 @@ static jinja_node *parse_chain(jinja *j, size_t strength) {
         if (node != NULL) node->b = parse_chain(j, strength + 1);
         i = 0;
     }
-    if (next_is_operator(j, "**")) jinja_refuse(j, "** is not known here");
+    if (next_is_operator(j, "**")) jinja_refuse(j, "** is not supported");
     return node;
 }
 
@@ -362,6 +362,6 @@ jinja_node *jinja_parse_expression(jinja *j) {
 
 jinja_node *jinja_parse_tuple(jinja *j) {
     jinja_node *first = jinja_parse_expression(j);
-    if (next_is_operator(j, ",")) jinja_refuse(j, "a tuple without parentheses is not known here");
+    if (next_is_operator(j, ",")) jinja_refuse(j, "a tuple without parentheses is not supported");
     return first;
 }

@@ -97,7 +97,7 @@ static jinja_value filter_default(jinja *j, const jinja_value *value, const jinj
         arguments->named != NULL ? jinja_lookup(j, arguments->named, "boolean", strlen("boolean")) : NULL;
     const bool by_truth = arguments->count > 1 ? jinja_truth(&given[1]) : named != NULL && jinja_truth(named);
     if (arguments->named != NULL && (named == NULL || arguments->named->count > 1))
-        return jinja_refuse(j, "such arguments are not known here");
+        return jinja_refuse(j, "such arguments are not supported");
     const bool is_missing = value->kind == JINJA_UNDEFINED || (by_truth && !jinja_truth(value));
     return !is_missing ? *value : arguments->count > 0 ? given[0] : nothing;
 }
@@ -120,8 +120,7 @@ jinja_value jinja_filter(jinja *j, const char *name, size_t size, const jinja_va
         const size_t cost = value->kind == JINJA_STRING ? value->size : 1;
         return jinja_work(j, cost) ? filters[i].apply(j, value, arguments) : (jinja_value){0};
     }
-    return jinja_refuse(j, "the filter %.*s, with these arguments, is not known here", size > 32 ? 32 : (int)size,
-                        name);
+    return jinja_refuse(j, "the filter %.*s, with these arguments, is not supported", size > 32 ? 32 : (int)size, name);
 }
 
 // --- tests ---
@@ -175,6 +174,6 @@ bool jinja_test(jinja *j, const char *name, size_t size, const jinja_value *valu
     if (is_name(name, size, "divisibleby") && arguments->count == 1 && jinja_is_number(value) &&
         jinja_is_number(given) && given->integer != 0)
         return value->integer % given->integer == 0;
-    jinja_refuse(j, "the test %.*s of such a value is not known here", size > 32 ? 32 : (int)size, name);
+    jinja_refuse(j, "the test %.*s of such a value is not supported", size > 32 ? 32 : (int)size, name);
     return false;
 }

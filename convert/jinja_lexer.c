@@ -69,7 +69,7 @@ static size_t read_escape(jinja *j, const char *text, size_t left, char *to, siz
     } else if (text[0] == '\n') {
         *put = 0;
     } else if (is_digit(text[0]) || text[0] == 'N' || (unsigned char)text[0] >= 0x80) {
-        jinja_refuse(j, "an escape is not known here");
+        jinja_refuse(j, "an escape is not supported");
     } else { // stays as it is
         to[0] = '\\';
         *put = 1;
@@ -104,7 +104,7 @@ static size_t read_word(jinja *j, size_t at) {
     const bool goes_on = end < j->size && (is_word(j->text[end]) || (unsigned char)j->text[end] >= 0x80);
     const bool is_float = end + 1 < j->size && j->text[end] == '.' && is_digit(j->text[end + 1]);
     if (goes_on || (is_number && (is_float || (j->text[at] == '0' && end > at + 1))))
-        jinja_refuse(j, "such numbers and names are not known here");
+        jinja_refuse(j, "such numbers and names are not supported");
     add_token(j, is_number ? TOKEN_INTEGER : TOKEN_NAME, at, j->text + at, end - at);
     return end;
 }
@@ -117,7 +117,7 @@ static size_t read_operator(jinja *j, size_t at) {
         add_token(j, TOKEN_OPERATOR, at, operators[i], strlen(operators[i]));
         return at + strlen(operators[i]);
     }
-    jinja_refuse(j, "a character that has no place in a tag");
+    jinja_refuse(j, "an unexpected character in a tag");
     return j->size;
 }
 
@@ -145,7 +145,7 @@ static size_t read_tag(jinja *j, size_t at, bool is_block) {
             at = read_operator(j, at);
         n_open += c == '(' || c == '[' || c == '{';
         if (c != ')' && c != ']' && c != '}') continue;
-        if (n_open == 0) jinja_raise(j, "a bracket closes nothing");
+        if (n_open == 0) jinja_raise(j, "a closing bracket has no opening one");
         n_open--;
     }
     add_token(j, is_block ? TOKEN_BLOCK_END : TOKEN_OUTPUT_END, at, NULL, 0);

@@ -1,4 +1,4 @@
-// Arithmetic, comparison, attributes, items and slices, as Python has them for the values that there are.
+// Arithmetic, comparison, attributes, items and slices, as in Python, for the supported types of values.
 #include "convert/jinja_internal.h"
 
 #include <string.h>
@@ -33,7 +33,7 @@ jinja_value jinja_binary(jinja *j, const char *operator, size_t size, const jinj
         const jinja_value parts[] = {jinja_to_string(j, a), jinja_to_string(j, b)}, nothing = jinja_string("", 0);
         return jinja_join(j, &nothing, parts, 2);
     }
-    if (is_operator(operator, size, "/")) return jinja_refuse(j, "/ is not known here");
+    if (is_operator(operator, size, "/")) return jinja_refuse(j, "/ is not supported");
     if (jinja_is_number(a) && jinja_is_number(b)) return calculate(j, operator[0], a->integer, b->integer);
     if (is_add && a->kind == b->kind && a->kind == JINJA_STRING) {
         const jinja_value parts[] = {*a, *b}, nothing = jinja_string("", 0);
@@ -41,7 +41,7 @@ jinja_value jinja_binary(jinja *j, const char *operator, size_t size, const jinj
     }
     if (is_add && a->kind == b->kind && (a->kind == JINJA_LIST || a->kind == JINJA_TUPLE)) return append_items(j, a, b);
     if (!is_add && operator[0] != '-' && a->kind != JINJA_UNDEFINED)
-        return jinja_refuse(j, "%.*s of such values is not known here", (int)size, operator);
+        return jinja_refuse(j, "%.*s of such values is not supported", (int)size, operator);
     return jinja_raise(j, "%s %.*s %s", jinja_type(a), (int)size, operator, jinja_type(b));
 }
 
@@ -53,11 +53,11 @@ static bool contains(jinja *j, const jinja_value *in, const jinja_value *what) {
         return jinja_find(j, in, 0, what) != SIZE_MAX;
     }
     if (in->kind == JINJA_DICT) {
-        if (what->kind != JINJA_STRING) return jinja_refuse(j, "such keys are not known here"), false;
+        if (what->kind != JINJA_STRING) return jinja_refuse(j, "such keys are not supported"), false;
         return jinja_lookup(j, in->dict, what->text, what->size) != NULL;
     }
     if (in->kind == JINJA_NAMESPACE || in->kind == JINJA_LOOP)
-        return jinja_refuse(j, "in %s is not known here", jinja_type(in)), false;
+        return jinja_refuse(j, "in %s is not supported", jinja_type(in)), false;
     const jinja_value items = jinja_iterate(j, in);
     for (size_t i = 0; i < items.size && !jinja_failed(j); i++)
         if (jinja_same(j, &items.items[i], what)) return true;
@@ -73,7 +73,7 @@ static int order(jinja *j, const jinja_value *a, const jinja_value *b) {
         return bytes != 0 ? bytes : (a->size > b->size) - (a->size < b->size);
     }
     if (a->kind == b->kind && a->kind != JINJA_NONE && a->kind != JINJA_UNDEFINED && a->kind != JINJA_DICT)
-        jinja_refuse(j, "the order of such values is not known here");
+        jinja_refuse(j, "the order of such values is not supported");
     jinja_raise(j, "%s and %s have no order", jinja_type(a), jinja_type(b));
     return 0;
 }
@@ -112,7 +112,7 @@ static jinja_value loop_attribute(jinja *j, const jinja_value *loop, const char 
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
         if (is_operator(name, size, attributes[i].name)) return attributes[i].value;
     const bool is_next = is_operator(name, size, "nextitem");
-    if (!is_next && !is_operator(name, size, "previtem")) return jinja_refuse(j, "this part of loop is not known here");
+    if (!is_next && !is_operator(name, size, "previtem")) return jinja_refuse(j, "this part of loop is not supported");
     const int64_t at = is_next ? index + 1 : index - 1;
     return at >= 0 && at < count ? loop->items[at] : (jinja_value){0};
 }
@@ -123,10 +123,10 @@ static jinja_value member(jinja *j, const jinja_value *of, const char *name, siz
 }
 
 jinja_value jinja_attribute(jinja *j, const jinja_value *of, const char *name, size_t size) {
-    if (size > 0 && name[0] == '_') return jinja_refuse(j, "names that begin with _ are not known here");
+    if (size > 0 && name[0] == '_') return jinja_refuse(j, "names that begin with _ are not supported");
     switch (of->kind) {
     case JINJA_UNDEFINED:
-        return jinja_raise(j, "a part of what is undefined");
+        return jinja_raise(j, "a part of an undefined value");
     case JINJA_NONE:
         return (jinja_value){0};
     case JINJA_LOOP:
@@ -137,7 +137,7 @@ jinja_value jinja_attribute(jinja *j, const jinja_value *of, const char *name, s
         return jinja_has_method(of, name, size) ? method(j, of, name, size) : member(j, of, name, size);
     default:
         if (jinja_has_method(of, name, size)) return method(j, of, name, size);
-        return jinja_refuse(j, "this part of %s is not known here", jinja_type(of));
+        return jinja_refuse(j, "this part of %s is not supported", jinja_type(of));
     }
 }
 
@@ -149,7 +149,7 @@ static jinja_value at_index(const jinja_value *items, int64_t index) {
 }
 
 jinja_value jinja_item(jinja *j, const jinja_value *of, const jinja_value *index) {
-    if (of->kind == JINJA_UNDEFINED) return jinja_raise(j, "a part of what is undefined");
+    if (of->kind == JINJA_UNDEFINED) return jinja_raise(j, "a part of an undefined value");
     if (of->kind == JINJA_NONE) return (jinja_value){0};
     if (of->kind == JINJA_DICT && index->kind == JINJA_STRING) {
         const jinja_value *value = jinja_lookup(j, of->dict, index->text, index->size);
@@ -162,7 +162,7 @@ jinja_value jinja_item(jinja *j, const jinja_value *of, const jinja_value *index
         const jinja_value items = jinja_iterate(j, of);
         return at_index(&items, index->integer);
     }
-    return jinja_refuse(j, "such an index is not known here");
+    return jinja_refuse(j, "such an index is not supported");
 }
 
 // A bound of a slice of `count` items, walked through in steps: Python's slice.indices.
@@ -177,12 +177,12 @@ static int64_t bound(jinja *j, const jinja_value *given, int64_t count, int64_t 
 jinja_value jinja_slice(jinja *j, const jinja_value *of, const jinja_value *start, const jinja_value *stop,
                         const jinja_value *step) {
     if (of->kind != JINJA_LIST && of->kind != JINJA_TUPLE && of->kind != JINJA_STRING) {
-        if (of->kind == JINJA_UNDEFINED) return jinja_raise(j, "a part of what is undefined");
-        return jinja_refuse(j, "a slice of %s is not known here", jinja_type(of));
+        if (of->kind == JINJA_UNDEFINED) return jinja_raise(j, "a part of an undefined value");
+        return jinja_refuse(j, "a slice of %s is not supported", jinja_type(of));
     }
     const jinja_value all = jinja_iterate(j, of), nothing = jinja_string("", 0);
     const int64_t by = step->kind == JINJA_NONE ? 1 : step->integer, count = (int64_t)all.size;
-    if (step->kind != JINJA_NONE && (!jinja_is_number(step) || by == 0)) return jinja_raise(j, "a step of nothing");
+    if (step->kind != JINJA_NONE && (!jinja_is_number(step) || by == 0)) return jinja_raise(j, "a step of 0");
     int64_t at = bound(j, start, count, by, true), end = bound(j, stop, count, by, false);
     jinja_value *items = jinja_allocate(j, all.size, sizeof *items);
     size_t n = 0;

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-// Which tag comes next, whose words are these? Up to two may end a body.
+// Is the next tag the one of this name?
 static bool next_is_tag(const jinja *j, const char *name) {
     return jinja_peek(j, 0)->kind == TOKEN_BLOCK && jinja_is(jinja_peek(j, 1), TOKEN_NAME, name);
 }
@@ -87,9 +87,9 @@ static jinja_node *parse_for(jinja *j) {
     jinja_expect(j, TOKEN_NAME, "in");
     node->b = jinja_parse_or(j);
     if (jinja_is(jinja_peek(j, 0), TOKEN_OPERATOR, ","))
-        jinja_refuse(j, "a tuple without parentheses is not known here");
+        jinja_refuse(j, "a tuple without parentheses is not supported");
     if (jinja_take(j, TOKEN_NAME, "if")) node->c = jinja_parse_expression(j);
-    if (jinja_take(j, TOKEN_NAME, "recursive")) jinja_refuse(j, "recursive loops are not known here");
+    if (jinja_take(j, TOKEN_NAME, "recursive")) jinja_refuse(j, "recursive loops are not supported");
     end_tag(j);
     j->n_loops++;
     node->body = parse_body(j, "else", "endfor", NULL);
@@ -146,7 +146,7 @@ static jinja_node *parse_generation(jinja *j) {
     return node;
 }
 
-// Out of a loop, or on with it.
+// break or continue.
 static jinja_node *parse_jump(jinja *j, jinja_node_kind kind) {
     if (j->n_loops == 0) jinja_raise(j, "there is no loop");
     jinja_node *node = jinja_new_node(j, kind);
@@ -164,7 +164,7 @@ static jinja_node *parse_tag(jinja *j) {
     const jinja_token *name = jinja_peek(j, 1);
     j->at = name->at;
     if (name->kind == TOKEN_NAME)
-        jinja_refuse(j, "the tag %.*s is not known here", name->size > 32 ? 32 : (int)name->size, name->text);
+        jinja_refuse(j, "the tag %.*s is not supported", name->size > 32 ? 32 : (int)name->size, name->text);
     else
         jinja_raise(j, "a tag lacks its name");
     return NULL;

@@ -1,4 +1,4 @@
-// What Python's str does: white space, searching, cutting, replacing, joining, case. Searching counts as work.
+// The methods of Python's str: white space, searching, cutting, replacing, joining, case. Searching counts as work.
 #include "convert/jinja_internal.h"
 #include "engine/base/utf8.h"
 
@@ -111,7 +111,7 @@ jinja_value jinja_join(jinja *j, const jinja_value *separator, const jinja_value
 }
 
 jinja_value jinja_replace(jinja *j, const jinja_value *string, const jinja_value *old, const jinja_value *with) {
-    if (old->size == 0) return jinja_refuse(j, "replacing nothing is not known here");
+    if (old->size == 0) return jinja_refuse(j, "replacing an empty string is not supported");
     const jinja_value pieces = jinja_split(j, string, old, -1);
     return jinja_join(j, with, pieces.items, pieces.size);
 }
@@ -121,7 +121,8 @@ jinja_value jinja_change_case(jinja *j, const jinja_value *string, bool upper, b
     for (size_t i = 0; i < string->size && text != NULL; i++) {
         const char c = text[i];
         const bool up = upper && (i == 0 || !first_only);
-        if ((unsigned char)c >= 0x80) return jinja_refuse(j, "case of other than ASCII letters is not known here");
+        if ((unsigned char)c >= 0x80)
+            return jinja_refuse(j, "changing the case of letters other than ASCII is not supported");
         if (up && c >= 'a' && c <= 'z') text[i] = (char)(c - 32);
         if (!up && c >= 'A' && c <= 'Z') text[i] = (char)(c + 32);
     }

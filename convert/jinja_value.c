@@ -1,4 +1,4 @@
-// Values: their making, truth, equality, text, and what a loop sees of them.
+// Values: construction, truth, equality, conversion to text, iteration.
 #include "convert/jinja_internal.h"
 
 #include <inttypes.h>
@@ -91,7 +91,7 @@ static bool same_kinds(jinja *j, const jinja_value *a, const jinja_value *b) {
     case JINJA_DICT:
         return same_dicts(j, a->dict, b->dict);
     default:
-        jinja_refuse(j, "comparing %s is not known here", jinja_type(a));
+        jinja_refuse(j, "comparing %s is not supported", jinja_type(a));
         return false;
     }
 }
@@ -102,7 +102,7 @@ bool jinja_same(jinja *j, const jinja_value *a, const jinja_value *b) {
         if (jinja_is_number(a) && jinja_is_number(b))
             same = a->integer == b->integer;
         else if (a->kind == JINJA_VIEW || b->kind == JINJA_VIEW)
-            jinja_refuse(j, "comparing views is not known here");
+            jinja_refuse(j, "comparing views is not supported");
         else
             same = a->kind == b->kind && same_kinds(j, a, b);
     }
@@ -126,7 +126,7 @@ jinja_value jinja_to_string(jinja *j, const jinja_value *value) {
         return jinja_string(jinja_copy(j, digits, (size_t)size), (size_t)size);
     }
     default:
-        return jinja_refuse(j, "%s as text is not known here", jinja_type(value));
+        return jinja_refuse(j, "%s as text is not supported", jinja_type(value));
     }
 }
 
@@ -148,7 +148,7 @@ jinja_value jinja_iterate(jinja *j, const jinja_value *value) {
     if (jinja_is_sequence(value)) return *value;
     if (value->kind == JINJA_STRING) return characters(j, value);
     if (value->kind == JINJA_UNDEFINED) return jinja_sequence(JINJA_LIST, NULL, 0);
-    if (value->kind != JINJA_DICT) return jinja_raise(j, "%s cannot be walked through", jinja_type(value));
+    if (value->kind != JINJA_DICT) return jinja_raise(j, "%s cannot be iterated over", jinja_type(value));
     const size_t count = value->dict->count;
     jinja_value *keys = new_items(j, count);
     for (size_t i = 0; i < count && keys != NULL; i++) keys[i] = value->dict->entries[i].key;

@@ -14,7 +14,7 @@ static const char CONFIG_NAME[] = "adapter_config.json", WEIGHTS_NAME[] = "adapt
 
 enum { MAX_CONFIG_BYTES = 1 << 20, HASH_BYTES = 1 << 20 };
 
-// The file of weights is all that tells one adapter from another, so its source has the hash of all of it.
+// Only the weights tell one adapter from another, so the hash of their source covers the whole file.
 static void hash_weights(qins_lora *lora, qins_error *error) {
     const qins_shard *shard = &lora->weights.shards[0];
     qins_source *source = &lora->folder.sources[shard->source];
@@ -119,8 +119,8 @@ static qins_update find_update(struct merge *merge, const char *weight, size_t r
     return update;
 }
 
-// The weights that the module had in training, which peft saves beside an update of the head: they count. Those of a
-// tensor in several pieces nobody saves; they are left to be refused.
+// The weights that the module had in training, which peft saves along with an update of the head: they replace the
+// base's. No program saves those of a tensor in several pieces; they are left to be refused.
 static void replace_base(struct merge *merge, qins_rows *rows, const qins_tensor_spec *spec) {
     const qins_source_tensor *tensor = qins_checkpoint_find(&merge->lora->weights, spec->name);
     if (tensor == NULL || strstr(tensor->stored, ".base_layer.") == NULL || rows->n_pieces != 1) return;

@@ -38,7 +38,7 @@ static void check_refusals(const qins_json *config, qins_error *error) {
         qins_fail(error, QINS_BAD_MODEL, "\"bias\" is \"%s\"; this model has no biases", bias);
 }
 
-// Ways to begin training that take what the adapter starts with out of the base model.
+// Initializations that subtract the adapter's initial update from the base model.
 static void check_initialization(const qins_json *config, qins_error *error) {
     static const char *const changing[] = {"pissa", "olora", "corda", "loftq", "lora_ga", "kasa"};
     const char *way = qins_json_text(qins_json_get(config, "init_lora_weights"));

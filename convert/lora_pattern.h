@@ -15,7 +15,7 @@ typedef struct qins_lora_pattern {
     double value;       // for the modules that match
 } qins_lora_pattern;
 
-// Compile a pattern. Refuses (QINS_BAD_MODEL) what it does not understand. Release with qins_lora_pattern_free.
+// Compile a pattern. Refuses (QINS_BAD_MODEL) one that it does not understand. Release with qins_lora_pattern_free.
 qins_status qins_lora_pattern_compile(qins_lora_pattern *pattern, const char *text, qins_error *error);
 void qins_lora_pattern_free(qins_lora_pattern *pattern);
 

@@ -26,7 +26,7 @@ static char *read_template(const qins_hf_folder *folder, qins_error *error) {
     char *template = read_file(folder, TEMPLATE, error);
     if (template != NULL) return template;
     char *text = read_file(folder, CONFIG, error);
-    qins_error ignored = {0}; // a file that is no JSON has no template
+    qins_error ignored = {0}; // a file that is not JSON has no template
     qins_json *json = text != NULL ? qins_json_parse(text, strlen(text), QINS_BAD_MODEL, &ignored) : NULL;
     if (ignored.status == QINS_FAILED) *error = ignored; // out of memory
     const char *found = qins_json_text(qins_json_get(json, "chat_template"));

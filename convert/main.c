@@ -33,7 +33,7 @@ static void on_signal(int number) {
         _exit(QINS_INTERRUPTED);
     }
     interrupted = 1;
-    static const char answer[] = "\nqinsconvert: stopping; once more ends at once\n"; // it may take a while
+    static const char answer[] = "\nqinsconvert: stopping; interrupt again to end at once\n"; // it may take a while
     (void)!write(STDERR_FILENO, answer, sizeof answer - 1);
 }
 
@@ -42,7 +42,7 @@ static void catch_signals(void) {
     sigemptyset(&action.sa_mask);
     const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        struct sigaction old; // what is ignored (nohup) stays so
+        struct sigaction old; // a signal that is ignored (nohup) stays ignored
         if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
     }
     signal(SIGXFSZ, SIG_IGN); // a write that fails is reported as such
@@ -78,7 +78,7 @@ static void close_outputs(struct outputs *outputs) {
     for (size_t i = 0; i < outputs->n; i++) qins_output_file_close(&outputs->files[i]);
 }
 
-// The finisher's work: in the sandbox no file can get a name. Without a request the unfinished files go.
+// The finisher's work: in the sandbox no file can get a name. Without a request it removes the unfinished files.
 static void finish_outputs(int fd, void *context) {
     struct outputs *outputs = context;
     qins_error error = {0};
@@ -105,7 +105,7 @@ static void commit(qins_error *error) {
     free(answer);
 }
 
-// The outputs get their names if all went well, and go otherwise.
+// The outputs get their names if all went well; otherwise they are removed.
 static void finish(struct outputs *outputs, qins_error *error) {
     if (error->status == QINS_OK && interrupted) qins_fail(error, QINS_INTERRUPTED, "interrupted");
     if (error->status == QINS_OK) commit(error);
@@ -139,7 +139,7 @@ static void convert(const qins_program_options *options, qins_error *error) {
     qins_convert_report_free(&report);
 }
 
-// Another finisher: a folder that stayed empty goes.
+// Another finisher: it removes a folder that stayed empty.
 static void remove_empty(int fd, void *context) {
     char byte;
     (void)!read(fd, &byte, 1); // returns when the program is done
@@ -157,7 +157,7 @@ static qins_image *open_image(const qins_program_options *options, const char *f
     return image;
 }
 
-// The folder is there before the sandbox is entered, but what is wrong with the file is told first.
+// The folder must exist before the sandbox is entered, but errors in the file are reported first.
 static void export_folder(const qins_program_options *options, qins_meter *meter, qins_error *error) {
     char *folder = (char *)(uintptr_t)options->output;
     const qins_export_options export = {folder, options->convert.weight_type, options->force};

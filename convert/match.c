@@ -159,7 +159,7 @@ static void report_unknown(struct match *match) {
         const qins_source_tensor *tensor = &checkpoint->tensors[i];
         has_value_head |= is_of_value_head(tensor->name);
         bool is_known = match->used[i] || ignorable(&match->header->config, tensor->name);
-        is_known |= i > 0 && strcmp(tensor[-1].name, tensor->name) == 0; // stored twice, which has been told
+        is_known |= i > 0 && strcmp(tensor[-1].name, tensor->name) == 0; // stored twice, which has been reported
         is_known |= i + 1 < checkpoint->n_tensors && strcmp(tensor[1].name, tensor->name) == 0;
         if (!is_known && !qins_kinds_take(kinds, n_kinds, tensor->stored))
             qins_problems_add(match->problems, "tensor %s: not part of this model (in %s)", tensor->stored,

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-// Parts of a name, between dots, that only say what is around a module: torch.compile, DistributedDataParallel, FSDP,
-// checkpointing of activations, and peft around what an adapter changes.
+// Parts of a name, between dots, that only name the wrappers around a module: torch.compile, DistributedDataParallel,
+// FSDP, checkpointing of activations, and peft around what an adapter changes.
 static const char *const wrappers[] = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module",
                                        "base_layer"};
 

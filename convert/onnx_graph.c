@@ -41,7 +41,7 @@ static value transpose(struct graph *g, value a, size_t rank, const int64_t *ord
     return qins_onnx_call(g->writer, (qins_onnx_node){.op = "Transpose", .inputs = {a}, .attributes = {perm}});
 }
 
-// Of a shape's numbers 0 keeps the size, and -1 takes what is left.
+// In a shape, 0 keeps the size, and -1 takes the rest.
 static value reshape(struct graph *g, value a, const int64_t *shape, size_t rank) {
     return op2(g, "Reshape", a, qins_onnx_ints(g->writer, shape, rank));
 }
@@ -119,7 +119,7 @@ static value embed(struct graph *g) {
     return cast(g, rows[QINS_ONNX_VALUES], QINS_ONNX_FLOAT, NULL);
 }
 
-// --- what the whole graph shares ---
+// --- shared by the whole graph ---
 
 static void add_constants(struct graph *g) {
     g->two = qins_onnx_float(g->writer, 2.0f);
@@ -193,7 +193,7 @@ static void add_angles(struct graph *g, value positions, value total) {
     g->sin_a = op2(g, "Mul", op1(g, "Sin", angle), factor);
 }
 
-// A token sees itself and what was before it, the last `window` positions of that.
+// A token sees itself and the tokens before it, within the last `window` positions.
 static void add_mask(struct graph *g, value positions, value total) {
     const value keys = count_to(g, total);
     value visible = op2(g, "LessOrEqual", keys, positions);
@@ -222,7 +222,7 @@ static value rmsnorm(struct graph *g, value x, const qins_onnx_weight *weight) {
     return op2(g, "Mul", op2(g, "Div", x, root), part_of(weight, QINS_ONNX_VALUES));
 }
 
-// The heads of x[1, heads, sequence, head_dim] rotated; what is beyond rope_dim stays.
+// The heads of x[1, heads, sequence, head_dim] rotated; elements from rope_dim on stay.
 static value rotate(struct graph *g, value x) {
     const int64_t half = (int64_t)g->rope.half, rest = (int64_t)g->config->head_dim - 2 * half;
     value parts[3];

@@ -88,7 +88,7 @@ void qins_onnx_weights_free(qins_onnx_weights *weights) {
 
 // --- codes ---
 
-// Where a code lies in its part of the table: its packed bits.
+// A code's index in its part of the table: its packed bits.
 static int packed_bits(const qins_type_info *info, int code) {
     return (code - info->padding_code) & ((1 << info->bits) - 1);
 }

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// Bits a weight of the layers from which a head of 8 bits is worth its bytes: about those of qins6.
+// Bits per weight of the layers from which on a head of 8 bits is worth its bytes: about those of qins6.
 static const double BITS_OF_A_FINE_BODY = 6.0;
 
 qins_type qins_plan_type(const qins_convert_options *options, qins_role role, qins_type source) {
@@ -27,7 +27,7 @@ qins_type qins_plan_type(const qins_convert_options *options, qins_role role, qi
     }
 }
 
-// What decides on a tensor's type: of an embedding that is the head, too, that it is the head.
+// The role that determines a tensor's type: for an embedding that is also the head, the head's.
 static qins_role deciding_role(const qins_config *config, qins_role role) {
     return role == QINS_ROLE_EMBEDDING && config->tied_head ? QINS_ROLE_HEAD : role;
 }
@@ -47,7 +47,7 @@ bool qins_plan_is_fixed(const qins_convert_options *options, const qins_config *
     return is_fixed;
 }
 
-// A rule may fit tensors that cannot have its type beside others that can: those stay as they are.
+// A rule may match tensors that cannot have its type, along with others that can: the former stay as they are.
 static void apply_rule(qins_header *header, const qins_type_rule *rule, qins_error *error) {
     const char *type = qins_types[rule->type].name, *refused = NULL;
     size_t n_applied = 0;
@@ -66,12 +66,11 @@ static void apply_rule(qins_header *header, const qins_type_rule *rule, qins_err
         qins_fail(error, QINS_USAGE, "%s=%s: %s cannot be %s; norms are never coded, they can be bf16 or f32",
                   rule->pattern, type, refused, type);
     else
-        qins_fail(
-            error, QINS_USAGE,
-            "%s=%s: no tensor fits; a pattern is for the whole name, such as "
-            "'model.layers.*.mlp.down_proj.weight' (--dry-run lists them), or for the kind: qkv, output, gate_up, "
-            "down, head, embedding",
-            rule->pattern, type);
+        qins_fail(error, QINS_USAGE,
+                  "%s=%s: no tensor matches; a pattern must match the whole name, such as "
+                  "'model.layers.*.mlp.down_proj.weight' (--dry-run lists them), or the kind: qkv, output, gate_up, "
+                  "down, head, embedding",
+                  rule->pattern, type);
 }
 
 // A matrix that is both has one type.

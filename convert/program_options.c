@@ -51,7 +51,7 @@ static const qins_option rows[] = {
     {WEIGHTS, 0, "calibrate", "FILE", ONE, true, qins_set_text, FIELD(convert.calibrate), 0, 0,
      "choose codes that least change the model's output on this text; \"default\": the built-in one"},
     {WEIGHTS, 0, "calibrate-method", "feedback|search", ONE, true, set_method, FIELD(convert.calibrate_search), 0, 0,
-     "how: error feedback between weights (default), or a search weighed by the inputs, in a fifth of the time"},
+     "method: error feedback between weights (default), or a search weighted by the inputs, in a fifth of the time"},
     {WEIGHTS, 0, "calibrate-tokens", "N", ONE, true, qins_set_count, FIELD(convert.calibrate_tokens), 1,
      MAX_CALIBRATION_TOKENS, "tokens of that text to use (default: 4096)"},
     {WEIGHTS, 0, "lora", "DIR", ONE, true, qins_set_text, FIELD(convert.lora), 0, 0,

@@ -71,7 +71,7 @@ static void update_row(float *row, const float *b, const float *a, size_t rank, 
     }
 }
 
-// values[n, cols] += what the update has for the n rows from the piece's row `first` on.
+// values[n, cols] += the update of the n rows from the piece's row `first` on.
 static void apply_update(const qins_update *update, size_t first, size_t n, size_t cols, float *values,
                          qins_error *error) {
     const size_t stride = qins_round_up(cols, LANES), rank = update->rank;

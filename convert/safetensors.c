@@ -111,7 +111,7 @@ static int by_offset(const void *left, const void *right) {
     return (a->bytes > b->bytes) - (a->bytes < b->bytes); // an empty one comes before the one with its bytes there
 }
 
-// The format wants the tensors to lie end to end from the first byte of the data to the last.
+// The format requires the tensors to lie end to end from the first byte of the data to the last.
 static qins_status check_cover(const qins_safetensors *header, uint64_t data_bytes, qins_error *error) {
     uint64_t end = 0;
     for (size_t i = 0; i < header->n_tensors; i++) {

@@ -101,8 +101,7 @@ static void measure_layer(struct measurement *measurement, size_t layer, double 
     memcpy(measurement->after, model->pass.x, bytes);
     for (size_t i = 0; i < QINS_PRODUCTS && error->status == QINS_OK; i++) {
         const double sensitivity = measure_matrix(measurement, i, error);
-        if (!isfinite(sensitivity))
-            qins_fail(error, QINS_BAD_MODEL, "the text to plan by leads to activations that are not finite");
+        if (!isfinite(sensitivity)) qins_fail(error, QINS_BAD_MODEL, "the planning text causes non-finite activations");
         sensitivities[qins_reference_tensor(layer, i)] = sensitivity;
     }
     memcpy(model->pass.x, measurement->after, bytes);
@@ -112,7 +111,7 @@ static void measure_layer(struct measurement *measurement, size_t layer, double 
 static qins_sequences shorten(struct measurement *measurement, const qins_calibration_text *text, qins_error *error) {
     const size_t n = text->n_sequences < SEQUENCES ? text->n_sequences : SEQUENCES;
     const size_t length = text->length < SEQUENCE_TOKENS ? text->length : SEQUENCE_TOKENS;
-    measurement->ids = qins_alloc(n * length, sizeof *measurement->ids, "text to plan by", error);
+    measurement->ids = qins_alloc(n * length, sizeof *measurement->ids, "planning text", error);
     for (size_t i = 0; i < n && measurement->ids != NULL; i++)
         memcpy(measurement->ids + i * length, text->ids + i * text->length, length * sizeof *text->ids);
     return (qins_sequences){measurement->ids, n, length};

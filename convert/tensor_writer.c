@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What it takes to make a tensor, in bytes that are only copied or encoded: calibrated ones take far longer than
-// others.
+// The work of making a tensor, in bytes that are only copied or encoded: calibrated tensors take far longer.
 static double work_of(const qins_tensor_writer *tensors, const qins_tensor *tensor) {
-    const double operations_per_byte = 120; // that take as long as copying it; only shares of the whole follow from it
+    const double operations_per_byte = 120; // that take as long as copying it; only affects shares of the whole
     const double n = (double)tensors->report->header.calibration_tokens, bytes = (double)tensor->bytes;
     const double rows = (double)tensor->spec.rows, cols = (double)tensor->spec.cols;
     if (n == 0 || !qins_type_is_coded(tensor->type)) return bytes;

@@ -10,16 +10,14 @@
 // processor, the number of threads, or the sequences that share a step with it.
 //
 // Errors. A function that can fail takes a qins_error, which the caller has set to zero. It fills it in and returns the
-// status, or NULL in place of an object. The first error wins: with one that is recorded already nothing new is
-// recorded, so set it to zero before going on.
-//
-// Threads. Steps of one engine take turns, whoever asks for them. A session and its generation are used by one thread
-// at a time, and by nobody else during a step that they are part of; only qins_generation_cancel may come from any
-// thread at any time. Different objects need no care.
+// status, or NULL in place of an object. The first error wins: a recorded one is never replaced, so set it to zero
+// before going on. Threads. Steps of one engine take turns, whichever threads call them. A session and its generation
+// are used by one thread at a time, and by no other thread during a step that includes them; only
+// qins_generation_cancel may come from any thread at any time. Different objects need no synchronization.
 //
 // Texts are UTF-8, as (pointer, bytes); "string" in a comment means one that ends with NUL. Nothing depends on the
 // locale. The library writes to no stream, handles no signal, and never ends the process. A model file that becomes
-// shorter while it is open, or whose disk fails, raises SIGBUS; with qins_file_fault that ends the model only.
+// shorter while it is open, or whose disk fails, raises SIGBUS; with qins_file_fault that ends only the model.
 #ifndef QINS_H
 #define QINS_H
 
@@ -69,9 +67,9 @@ size_t qins_model_vocab_size(const qins_model *model); // ids are 0 .. vocab_siz
 size_t qins_model_max_tokens(const qins_model *model); // longest sequence that the model was made for
 
 // For a program's handler of SIGBUS, with siginfo_t's si_addr: if the address lies in a model's file, that file has
-// been cut off or cannot be read any more. It reads as zeros from now on, what computes with that model fails with
-// QINS_BAD_MODEL, then and from there on (a step that it is part of as a whole), and other models go on: the handler
-// only needs to return. False: the fault is none of the library's. Safe in signal handlers.
+// been cut off or can no longer be read. It reads as zeros from now on, computations with that model fail with
+// QINS_BAD_MODEL from then on (a step that includes it fails as a whole), and other models continue: the handler only
+// needs to return. False: the fault does not belong to the library. Safe in signal handlers.
 bool qins_file_fault(const void *address);
 
 // --- text and ids ---
@@ -86,11 +84,11 @@ typedef struct qins_ids {
 qins_status qins_ids_append(qins_ids *ids, int32_t id, qins_error *error);
 void qins_ids_free(qins_ids *ids);
 
-// How text becomes ids. Hugging Face's `encode(text)` is QINS_PARSE_SPECIAL | QINS_ADD_PREFIX.
+// Conversion of text to ids. Hugging Face's `encode(text)` is QINS_PARSE_SPECIAL | QINS_ADD_PREFIX.
 enum {
     QINS_PARSE_SPECIAL = 1, // added tokens that appear in the text become their ids; else they are plain text, and no
                             // text gives an added token's id (but for the unknown token's, where it is one)
-    QINS_ADD_PREFIX = 2,    // put what the post-processor adds (such as <s>) around the result
+    QINS_ADD_PREFIX = 2,    // put the post-processor's ids (such as <s>) around the result
     QINS_CONTINUED = 4      // the text continues another one: some tokenizers treat the start of a text differently
 };
 
@@ -101,8 +99,8 @@ typedef struct qins_message {
     size_t size;         // bytes of content
 } qins_message;
 
-// Append the ids of a text, of at most 1 GiB, with flags of the above. On failure *ids is as before; QINS_USAGE when
-// the file has no tokenizer.
+// Append the ids of a text, of at most 1 GiB, with the flags above. On failure *ids is as before; QINS_USAGE when the
+// file has no tokenizer.
 qins_status qins_model_encode(const qins_model *model, const char *text, size_t size, unsigned flags, qins_ids *ids,
                               qins_error *error);
 
@@ -131,7 +129,7 @@ size_t qins_engine_threads(const qins_engine *engine);
 
 // --- sessions ---
 
-// How numbers are stored.
+// Storage formats of numbers.
 typedef enum qins_type {
     QINS_F32,
     QINS_F16,
@@ -143,14 +141,14 @@ typedef enum qins_type {
     QINS_TYPE_COUNT
 } qins_type;
 
-// How matrices are multiplied.
+// Methods of multiplying matrices.
 typedef enum qins_matmul {
     QINS_MATMUL_AUTO,  // exact
     QINS_MATMUL_EXACT, // the same bits on every machine, for one row and for many
     QINS_MATMUL_SGEMM  // decoded to FP32, then OpenBLAS's sgemm, outside that promise
 } qins_matmul;
 
-// All that the numbers of a sequence depend on besides the file and its ids.
+// Everything that a sequence's results depend on besides the file and its ids.
 typedef struct qins_session_options {
     size_t n_ctx;       // most tokens of a sequence; 0: the model's maximum, or what fits into memory
     qins_type k_type;   // of keys in the cache: QINS_F16, QINS_QINS8 or QINS_F32
@@ -176,12 +174,12 @@ qins_session *qins_session_create(qins_engine *engine, const qins_model *model, 
 void qins_session_free(qins_session *session);
 size_t qins_session_n_ctx(const qins_session *session);
 
-// Make ids[n] (1 <= n <= n_ctx; copied) the session's sequence, computing nothing yet. What it shares with the cached
-// tokens is kept, but at least its last token is to be computed, for the logits after it. On failure the session is as
-// before.
+// Make ids[n] (1 <= n <= n_ctx; copied) the session's sequence, computing nothing yet. The prefix that it shares with
+// the cached tokens is kept, but at least its last token remains to be computed, for the logits after it. On failure
+// the session is as before.
 //
-// LongRoPE: a sequence of more than the model's original length uses the long factors for all its tokens, so where that
-// length is crossed nothing of the cache can be kept.
+// LongRoPE: a sequence of more than the model's original length uses the long factors for all its tokens, so nothing in
+// the cache can be kept when a sequence crosses that length.
 qins_status qins_session_begin(qins_session *session, const int32_t *ids, size_t n, qins_error *error);
 
 // Tokens of ids[n] that the cache would save if qins_session_begin were called now.
@@ -194,7 +192,7 @@ size_t qins_session_pending(const qins_session *session);
 qins_status qins_session_finish(qins_session *session, qins_error *error);
 
 // logits[vocab_size] after the last token of the sequence, valid until the session's next begin or step; NULL while
-// tokens are pending, and when no step was asked for them.
+// tokens are pending, and when no step was asked to compute them.
 const float *qins_session_logits(const qins_session *session);
 
 // --- scores: the logits after every token of a sequence ---
@@ -216,9 +214,9 @@ qins_status qins_scorer_begin(qins_scorer *scorer, const int32_t *ids, size_t n,
 qins_status qins_scorer_next(qins_scorer *scorer, const float **logits, size_t *first, size_t *n_rows,
                              qins_error *error);
 
-// --- steps: many sessions go through the weights together ---
+// --- steps: many sessions share a pass through the weights ---
 
-// The tokens of a step, at most: those of all its entries.
+// The most tokens of a step, all its entries together.
 enum { QINS_STEP_TOKENS = 512 };
 
 typedef struct qins_entry {
@@ -272,20 +270,20 @@ typedef struct qins_generation_options {
 qins_generation_options qins_generation_defaults(void);
 
 typedef enum qins_event_kind {
-    QINS_EVENT_WAIT,  // qins_generation_poll only: a step has to come first
+    QINS_EVENT_WAIT,  // qins_generation_poll only: a step is needed first
     QINS_EVENT_TOKEN, // the next token of the reply
-    QINS_EVENT_TEXT,  // text that is certain now: whole characters, nothing that may be part of a stop text. It
-                      // continues the prompt's text, or, after a marker, begins a text of its own
+    QINS_EVENT_TEXT,  // text that is final: whole characters, nothing that may be part of a stop text. It continues the
+                      // prompt's text, or, after a marker, begins a text of its own
     QINS_EVENT_END    // the reply has ended; comes again at every further call
 } qins_event_kind;
 
 typedef enum qins_finish {
     QINS_FINISH_STOP_ID,   // the model ended it
-    QINS_FINISH_STOP_TEXT, // one of the stop texts came
+    QINS_FINISH_STOP_TEXT, // a stop text occurred
     QINS_FINISH_LENGTH,    // max_tokens
-    QINS_FINISH_CONTEXT,   // no room is left
+    QINS_FINISH_CONTEXT,   // the context is full
     QINS_FINISH_CANCELLED, // qins_generation_cancel
-    QINS_FINISH_FAILED     // a call gave an error
+    QINS_FINISH_FAILED     // a call failed
 } qins_finish;
 
 // A token and its log-probability, before penalties, bias and sampling.
@@ -294,7 +292,7 @@ typedef struct qins_candidate {
     double logprob;
 } qins_candidate;
 
-// What points outside is valid until the generation's next call.
+// Pointers are valid until the generation's next call.
 typedef struct qins_event {
     qins_event_kind kind;
     qins_candidate token;      // TOKEN; its logprob only with wants_logprobs
@@ -309,9 +307,10 @@ typedef struct qins_event {
 
 typedef struct qins_generation qins_generation;
 
-// A reply to a prompt in a session, whose cache saves what it shares with the prompt. Refuses (QINS_CONTEXT_OVERFLOW) a
-// prompt that leaves no room for a reply of max_tokens, or of one token when there is no limit. Everything that the
-// options point to is copied. Release with qins_generation_free; the session keeps the sequence for the next one.
+// A reply to a prompt in a session, which does not compute the prefix that its cache shares with the prompt. Refuses
+// (QINS_CONTEXT_OVERFLOW) a prompt that leaves no room for a reply of max_tokens, or of one token when there is no
+// limit. Everything that the options point to is copied. Release with qins_generation_free; the session keeps the
+// sequence for the next one.
 qins_generation *qins_generation_create(qins_session *session, const qins_generation_options *options,
                                         qins_error *error);
 void qins_generation_free(qins_generation *generation);
@@ -320,13 +319,13 @@ void qins_generation_free(qins_generation *generation);
 // the error set to zero, give the text that was held back and the end.
 qins_status qins_generation_next(qins_generation *generation, qins_event *event, qins_error *error);
 
-// The next event that takes no computing. QINS_EVENT_WAIT: put the session into the next step, with wants_logits.
+// The next event that needs no computation. QINS_EVENT_WAIT: put the session into the next step, with wants_logits.
 qins_status qins_generation_poll(qins_generation *generation, qins_event *event, qins_error *error);
 
 // End the reply before its next token, or a prompt after its next layer where it runs alone. From any thread.
 void qins_generation_cancel(qins_generation *generation);
 
-// Of the prompt's tokens, those that the cache saved. Tokens of the reply so far, a stop id not counted.
+// The numbers of the prompt's tokens that were in the cache, and of the reply's tokens so far, not counting a stop id.
 size_t qins_generation_cached(const qins_generation *generation);
 size_t qins_generation_count(const qins_generation *generation);
 

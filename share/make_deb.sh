@@ -16,7 +16,7 @@ env -u MAKEFLAGS -u MAKELEVEL make -s --assume-old=all install BUILD="$build" DE
 strip "$root"/usr/bin/*
 strip --strip-unneeded "$root/usr/lib/libqins.so.0"
 gzip -9n "$root"/usr/share/man/man1/*
-# zsh of Debian looks there for what packages bring.
+# Debian's zsh looks for packages' completions there.
 mkdir "$root/usr/share/zsh/vendor-completions"
 mv "$root/usr/share/zsh/site-functions/_qins" "$root/usr/share/zsh/vendor-completions/"
 rmdir "$root/usr/share/zsh/site-functions"
@@ -33,7 +33,7 @@ mkdir -p "$documents"
     printf ' -- The qins authors <qins@localhost>  %s\n' "$(LC_ALL=C date -uRd "@$SOURCE_DATE_EPOCH")"
 } | gzip -9n >"$documents/changelog.gz"
 
-# What the programs and the library are linked to, as their packages say; what they load when it is needed is recommended.
+# The libraries that the programs and libqins are linked to, as their packages say; those loaded on demand are recommended.
 mkdir -p "$stage/debian" "$root/DEBIAN"
 printf 'Source: qins\n\nPackage: qins\nArchitecture: any\n' >"$stage/debian/control"
 depends=$(cd "$stage" && dpkg-shlibdeps -O root/usr/bin/* root/usr/lib/libqins.so.0 2>/dev/null | sed -n 's/^shlibs:Depends=//p')

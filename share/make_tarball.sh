@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pack the programs of BUILD_DIR/portable, what comes with them and the notices of the libraries in them into
+# Pack the programs of BUILD_DIR/portable, their documents and the notices of the libraries in them into
 # BUILD_DIR/qins-VERSION-ARCH.tar.gz, on Debian, which knows the library files' packages. The same commit and packages
 # give the same bytes. Called by make dist. Usage: make_tarball.sh BUILD_DIR CC LIBRARY_FILE...
 set -euo pipefail
@@ -26,7 +26,7 @@ for library in "$@"; do
 done
 cp LICENSE "$root/licenses/qins.txt"
 
-# Libraries that the programs look for, without those that come along.
+# Libraries that the programs look for, except those in the tarball.
 needed=$(objdump -p "$root"/bin/* "$root"/lib/qins/* | awk '$1 == "NEEDED" { print $2 }' | sort -u |
     grep -vxF "$(ls "$root/lib/qins")" | paste -sd ' ')
 symbols=$(objdump -T "$root"/bin/* "$root"/lib/qins/* | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1)

@@ -33,7 +33,7 @@ engine/cli/*                                               | base engine/kernels
     tokenizer/{tokenizer,chat}.h convert/{convert,option_setters}.h engine/server/{http,listen,mhd,access,scheduler,service}.h cli
 "
 
-# Headers that only some may include, whatever the order says: how a process is limited is the programs' affair.
+# Headers that only some may include, whatever the order says: limiting a process is the programs' job.
 private="
 engine/base/sandbox_internal.h         | engine/base/sandbox*.c
 engine/base/{sandbox,helper}.h         | engine/cli/* convert/{main,confine}.c engine/base/{sandbox*.c,helper.c,sandbox_internal.h}

@@ -8,7 +8,7 @@
 // fails the test. Released with qins_json_free.
 qins_json *command_json(const char *line);
 
-// Run it; what it must fail with.
+// Run it; it must fail with this status and message.
 void expect_command_fails(const char *line, qins_status status, const char *message);
 
 // FOLDER/NAME.qins, tests/data/tiny/NAME converted with FP32 weights; the path is valid until the next call.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A picture (SVG, for light and dark pages) of what tests/figures.sh measured, by bits per weight: KL divergence, on a
+# A picture (SVG, for light and dark pages) of the figures of tests/figures.sh, by bits per weight: KL divergence, on a
 # logarithmic axis, and generated tokens a second. Usage: tests/draw_figures.sh FIGURES.jsonl...     (lines of several
 # programs; make figures)
 set -eu

@@ -1,4 +1,4 @@
-// The wrappers around what gives memory and threads; see failing_allocation.h.
+// The wrappers around the functions that provide memory and threads; see failing_allocation.h.
 #include "tests/failing_allocation.h"
 
 #include <cjson/cJSON.h>

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Quality against size against speed: every code of a model, data-free and calibrated, and types planned for 4.6 and 5.7 bits,
-# calibrated, measured beside the checkpoint in FP32. A line of JSON for each file on stdout, progress on stderr.
+# calibrated, compared with the checkpoint in FP32. A line of JSON for each file on stdout, progress on stderr.
 # Usage: tests/figures.sh BUILD_DIR HF_DIR TEXT [CALIBRATION_TEXT]     (make figures)
-#   TEXT: what quality is measured on, 12 windows of 512 tokens at most; a name in .i32 stands for token ids
+#   TEXT: the text on which quality is measured, 12 windows of 512 tokens at most; a name in .i32 stands for token ids
 #   CALIBRATION_TEXT: "default", the one that is built in, unless given
 set -eu
 build=$1 folder=$2 text=$3 calibration=${4:-default}

@@ -5,7 +5,7 @@
 #include "engine/base/json.h"
 #include "engine/runtime/session.h"
 
-// What a test wants of a model. The zero value is the reference mode: everything in FP32.
+// A test's requirements of a model. The zero value is the reference mode: everything in FP32.
 typedef struct hf_mode {
     qins_type weights;     // of the layers; lm_head by the default rule
     bool f32_head;         // lm_head in FP32 with coded weights

@@ -173,7 +173,7 @@ server = Serving(
 )
 port = server.port
 
-print("| what | how many | outcomes | a good request after it |\n| --- | ---: | --- | --- |")
+print("| attack | how many | outcomes | a good request after it |\n| --- | ---: | --- | --- |")
 for name, bodies in bad_bodies():
     report(name, [exchange(post(body)) for body in bodies], {"400"})
 report("requests with bytes changed", [exchange(post(body)) for body in fuzzed_bodies(2000)], {"200", "400", "404", "429"})

@@ -7,7 +7,7 @@ for package in "$@"; do
 done
 [ -z "$missing" ] && exit 0
 if ! command -v apt-get >/dev/null; then
-    echo "This system has no apt-get; docs/guide.md lists what to install:$missing" >&2
+    echo "This system has no apt-get; docs/guide.md lists the packages to install:$missing" >&2
     exit 1
 fi
 sudo=

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Form and static analysis; prints findings, and fails if there are any. Tools that are missing are named and skipped.
+# Format and static analysis; prints findings, and fails if there are any. Tools that are missing are named and skipped.
 # Usage: tests/lint.sh [TOOL...]; all by default: format shellcheck tidy cppcheck analyzer
 set -u
 cd "$(dirname "$0")/.." || exit 2

@@ -1,5 +1,5 @@
-// Test support: the parts of an ONNX model that its bytes are made of, read by the numbers of onnx.proto and by no code
-// of the product. What is not a message fails the test.
+// Test support: the fields of an ONNX model's messages, read from its bytes by the numbers of onnx.proto, without code
+// of the product. Bytes that are not a message fail the test.
 #ifndef QINS_TESTS_ONNX_READER_H
 #define QINS_TESTS_ONNX_READER_H
 

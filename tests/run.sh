@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run tests and count: the Criterion suites, the scripts over the programs, the layer rules. What passes is only
-# counted; what fails is shown in full, and its last line again in the summary.
+# Run tests and count: the Criterion suites, the scripts over the programs, the layer rules. Passed tests are only
+# counted; failures are shown in full, and its last line again in the summary.
 # Usage: tests/run.sh BUILD_DIR [PART...]
 # Without a PART, all but the scripts that have a line "# Slow: REASON". PART: `all`, or the beginning of the names of
 # suites and scripts, such as `kernels` or `serve`.
@@ -17,7 +17,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1:detect_stack_use
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:exitcode=66:allocator_may_return_null=1}
 
-# --- what is run ---
+# --- selection ---
 
 filter= # of Criterion: none of its suites, unless it is set
 scripts=()
@@ -46,7 +46,7 @@ case $* in
     ;;
 esac
 
-# --- how it is run: output, exit code and seconds into files of its name ---
+# --- execution: output, exit code and seconds into files of the job's name ---
 
 # run_job NAME COMMAND...
 run_job() {
@@ -58,12 +58,12 @@ run_suites() {
     LC_ALL=C TERM=dumb run_job qinstests "$build/qinstests" -j"$(nproc)" --color=never --tap="$tmp/tap" --filter "$filter"
 }
 
-# --- what came of it ---
+# --- results ---
 
 passed=0 failed=0 skipped=0 shown=0
 n_jobs=$((${#scripts[@]} + (${#filter} > 0)))
 
-# show NAME PASSED FAILED SKIPPED SECONDS: a job's line, and what did not pass from NAME.txt; keeps both for the summary.
+# show NAME PASSED FAILED SKIPPED SECONDS: a job's line, and the failures from NAME.txt; keeps both for the summary.
 show() {
     passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4)) shown=$((shown + 1))
     printf '[%d/%d] %s: %d passed, %d failed, %d skipped, %d s\n' $shown $n_jobs "$@"

@@ -1,4 +1,4 @@
-// What the tests of base, kernels and model share: deterministic random numbers, memory that ends at a guard page,
+// Shared by the tests of base, kernels and model: deterministic random numbers, memory that ends at a guard page,
 // temporary folders, matrices of every type with their exact values, tiny random models.
 #ifndef QINS_TESTS_SUPPORT_H
 #define QINS_TESTS_SUPPORT_H

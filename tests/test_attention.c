@@ -15,7 +15,7 @@ enum { MAX_THREADS = 4, LAYER = 1, PART = 1024, TILE = 256 }; // as in attention
 typedef struct attention_case {
     size_t n_heads, n_kv_heads, head_dim;
     qins_type k_type, v_type;
-    size_t n, position; // tokens, and how many there are before them
+    size_t n, position; // tokens, and the number of those before them
     size_t window;      // 0: none
 } attention_case;
 
@@ -56,7 +56,7 @@ static qins_kvcache fill_cache(const attention_case *c) {
     return cache;
 }
 
-// What the first n positions of a KV head hold, in FP32: key = key_d * k, value = d * v.
+// The contents of the first n positions of a KV head, in FP32: key = key_d * k, value = d * v.
 struct stored {
     float *keys;   // [n, dim]
     float *values; // [n, dim]

@@ -32,7 +32,7 @@ static int32_t best_of(const float *logits, size_t n) {
     return (int32_t)best;
 }
 
-// What it gives alone, on one thread.
+// Its results when it runs alone, on one thread.
 static void run_alone(struct sequence *sequence) {
     const size_t vocab_size = vocab_of(sequence);
     qins_error error = {0};
@@ -73,7 +73,7 @@ static void make_sequences(struct sequence *sequences, const hf_model *model, co
     }
 }
 
-// Some of those who wait for tokens, each with a slice.
+// Some of the sequences that wait for tokens, each with a slice.
 static size_t choose(struct sequence *sequences, test_random *random, qins_entry *entries) {
     size_t n = 0, room = QINS_STEP_TOKENS;
     for (size_t i = 0; i < N_SEQUENCES; i++) {
@@ -202,7 +202,7 @@ Test(batching, steps_refuse_what_they_cannot_do) {
         qins_session_create(session->engine, model.model, &(qins_session_options){.k_type = QINS_QINS4}, &error));
     expect_error(&error, QINS_USAGE, "keys are stored as");
     cr_expect_null(qins_engine_create(NULL, 0, 1, &error));
-    expect_error(&error, QINS_USAGE, "needs a model");
+    expect_error(&error, QINS_USAGE, "needs at least one model");
     hf_model_close(&model);
     hf_model_close(&other);
 }

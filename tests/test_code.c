@@ -114,7 +114,7 @@ Test(code, bytes_of_panels) {
     cr_expect_not(qins_matrix_bytes(QINS_QINS8, QINS_PANELS, 1, SIZE_MAX, &bytes));
 }
 
-// Where a row's numbers lie, by the text of FORMAT.md.
+// The places of a row's numbers, according to FORMAT.md.
 Test(code, coded_rows_lie_where_the_format_says) {
     enum { COLS = 600 };
     test_row *room = calloc(1, sizeof *room);

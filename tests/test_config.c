@@ -136,7 +136,7 @@ Test(config, relations_between_fields) {
 }
 
 Test(config, real_numbers_have_their_bounds) {
-    // Some are none only in FP32.
+    // Some are invalid only in FP32.
     const double bad_eps[] = {0, -1e-5, 1, NAN, INFINITY, 1e-50}, bad_base[] = {1, 0, -10000, NAN, INFINITY, 1 + 1e-12};
     const double bad_factor[] = {0, -1, NAN, INFINITY, 1e-320, 1e-40, 1e40};
     const double bad_scale[] = {-1, NAN, INFINITY, 1e-50, 1e50};
@@ -155,7 +155,7 @@ Test(config, real_numbers_have_their_bounds) {
         config = tiny_config();
         config.long_factor[0] = bad_factor[i];
         expect_refused(&config, "long_factor[0]");
-        config.rope = QINS_ROPE_PLAIN; // then nobody reads it
+        config.rope = QINS_ROPE_PLAIN; // then it is not used
         qins_error error = {0};
         qins_config_check(&config, &error);
         expect_ok(&error);

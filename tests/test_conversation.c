@@ -96,7 +96,7 @@ Test(conversation, the_file_is_an_array_with_a_message_a_line) {
     free(text);
     qins_conversation_clear(&conversation);
     qins_conversation_set_system(&conversation, NULL, &error);
-    save(&conversation, path, &error); // nothing is a conversation, too
+    save(&conversation, path, &error); // an empty conversation is one, too
     bool awaits_reply;
     qins_conversation_load(&conversation, path, &awaits_reply, &error);
     expect_ok(&error);
@@ -123,7 +123,7 @@ Test(conversation, files_that_are_none_are_refused_and_never_overwritten) {
         const char *text, *message;
     } files[] = {
         {"Notes.", "not valid JSON"},
-        {"{}", "no array of messages"},
+        {"{}", "it does not contain an array of messages"},
         {"[1]", "message 1: \"role\" must be a string"},
         {"[{\"role\":\"user\"}]", "message 1: \"content\" must be a string"},
         {"[{\"role\":\"assistant\",\"content\":\"x\"}]", "message 1: the role must be \"user\", not \"assistant\""},

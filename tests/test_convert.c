@@ -289,7 +289,7 @@ Test(convert, finds_the_chat_template_in_all_its_places) {
              phi3_template);
     hf_fixture_text(&fixture, "tokenizer_config.json", text);
     expect_template(&fixture, "phi3");
-    hf_fixture_text(&fixture, "chat_template.jinja", "something else"); // goes before tokenizer_config.json
+    hf_fixture_text(&fixture, "chat_template.jinja", "something else"); // takes precedence over tokenizer_config.json
     expect_template(&fixture, "none");
     char *out = text;
     for (const char *in = phi3_template; *in != '\0'; in++) { // as the file spells it

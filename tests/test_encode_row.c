@@ -1,5 +1,5 @@
 // The data-free encoder for every coded type of the table: rows of all kinds at every tier, the search of a block
-// against brute force, and what an outlier costs.
+// against brute force, and the cost of an outlier.
 #include "engine/kernels/encoder.h"
 #include "tests/support.h"
 
@@ -30,7 +30,7 @@ static void fill_row(test_random *random, float *x, size_t cols, int kind) {
     if (kind == ONE_WEIGHT) x[cols - 1] = -FLT_MAX;
 }
 
-// What a reader may rely on.
+// The properties that a reader may rely on.
 static void expect_sound(qins_type type, size_t cols, const qins_coded_row *row) {
     const qins_type_info *info = &qins_types[type];
     for (size_t i = 0; i < qins_round_up(cols, QINS_UNIT); i++) {
@@ -246,7 +246,7 @@ static void check_block(qins_type type, const float *w, float d, const float *im
     }
 }
 
-// The same from every tier, and what they take for the nearest code under scale bytes of all sizes.
+// The same from every tier, and their choice of the nearest code under scale bytes of all sizes.
 static void check_block_of_tier(qins_type type, const test_tier *tier, test_random *random, const float *w) {
     int8_t codes[16], expected[16];
     float u[16], v[16], expected_v[16];

@@ -1,5 +1,5 @@
-// What the codes cost a trained model, compared with a baseline: Q8_0's arithmetic on the same weights. Only weights
-// differ (and V where it is named): embedding, head, keys and values are the reference's.
+// The damage that the codes do to a trained model, compared with a baseline: Q8_0's arithmetic on the same weights.
+// Only weights differ (and V where it is named): embedding, head, keys and values are the reference's.
 #include "tests/quality.h"
 
 #include <criterion/criterion.h>

@@ -22,7 +22,7 @@ Test(escape, control_characters_and_stray_bytes) {
                    "2J",
                    4, "\\x9b2J"); // CSI as one character
     expect_escaped("\x9B\xFF\xC3", 3, "\\x9b\\xff\\xc3");
-    expect_escaped("\xC2\xA0", 2, "\xC2\xA0"); // a space without a break is none
+    expect_escaped("\xC2\xA0", 2, "\xC2\xA0"); // a no-break space is not a control character
     expect_escaped("n\\", 2, "n\\");
     expect_escaped(NULL, 0, "");
 }
@@ -98,7 +98,7 @@ Test(escape, a_terminal_gets_tabs_and_newlines_and_nothing_to_obey) {
                    "2J",
                    3, "\\x9b2J");
     expect_visible("\xC2", 1, "\\xc2");
-    expect_visible("\xE6\x97\x1b", 3, "\\xe6\\x97\\x1b"); // what breaks a character off is looked at, too
+    expect_visible("\xE6\x97\x1b", 3, "\\xe6\\x97\\x1b"); // the byte that cuts a character short is checked, too
     expect_visible("\xC2\xC2\x9B", 3, "\\xc2\\x9b");
     expect_visible("\xF0\x9F\x98", 3, "\\xf0\\x9f\\x98");
 }

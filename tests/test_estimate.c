@@ -1,4 +1,4 @@
-// Errors of types estimated from a sample of rows, next to what encoding all of a tensor reports.
+// Errors of types estimated from a sample of rows, next to the errors that encoding the whole tensor reports.
 #include "convert/estimate.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
 // qinsrun eval: log-probabilities, answers and accuracies against those of transformers and tokenizers
-// (tests/oracle/evaluate_model.py), what a reference changes, what the cache saves, and files that are refused.
+// (tests/oracle/evaluate_model.py), changes against a reference, savings of the cache, and files that are refused.
 #include "engine/measure/choices.h"
 #include "engine/measure/evaluation.h"
 #include "engine/measure/task.h"
@@ -288,7 +288,7 @@ Test(eval, misuse_is_refused) {
     char line[256];
     expect_command_fails(DEMO, QINS_USAGE, "needs --task");
     snprintf(line, sizeof line, "%s --task README.md", DEMO);
-    expect_command_fails(line, QINS_USAGE, "say which with --format");
+    expect_command_fails(line, QINS_USAGE, "give one with --format");
     snprintf(line, sizeof line, "%s --task tests/data/tasks/arc_animals.jsonl --format hellaswag", DEMO);
     expect_command_fails(line, QINS_USAGE, "line 1: a question needs a list");
     snprintf(line, sizeof line,

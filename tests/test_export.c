@@ -1,5 +1,5 @@
-// A .qins file written out as a Hugging Face folder and read back: the same values, the same configuration; and what
-// stands in the way is refused, with nothing left behind.
+// A .qins file written out as a Hugging Face folder and read back: the same values, the same configuration; and
+// refusals, which leave nothing behind.
 #include "convert/convert.h"
 #include "convert/export.h"
 #include "engine/base/map.h"
@@ -44,7 +44,7 @@ static void expect_same_config(const qins_image *read, const qins_image *written
     cr_expect(memcmp(a, b, sizeof *a) == 0);
 }
 
-// The tokenizer section's bytes, and what the header says of conversations.
+// The tokenizer section's bytes, and the header's fields for conversations.
 static void expect_same_text(const qins_image *read, const qins_image *written) {
     const qins_header *a = qins_image_header(read), *b = qins_image_header(written);
     size_t a_size = 0, b_size = 0;

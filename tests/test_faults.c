@@ -21,7 +21,7 @@
 // One operation from start to release; whether it succeeded must be what it returns.
 typedef qins_status operation(void *context, qins_error *error);
 
-// A call that fails for want of memory says so, and is nobody's fault (1).
+// A call that fails for lack of memory says so, with QINS_FAILED (1).
 static void fail_each_call(const char *name, operation *run, void *context) {
     for (size_t n = 1;; n++) {
         qins_error error = {0};
@@ -206,7 +206,7 @@ Test(faults, model_file) {
 
 // --- the runtime ---
 
-// Everything that a reply takes, from a model on.
+// Everything that a reply needs, from a model on.
 static qins_status make_generation(void *context, qins_error *error) {
     const qins_model *model = context;
     const qins_session_options options = qins_session_defaults();

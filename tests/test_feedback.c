@@ -56,7 +56,7 @@ static void solve(const double *a, const size_t *list, size_t n, double *b) {
     free(m);
 }
 
-// What row w stands for: w + CORRECTION w (y - x)^T x H^-1.
+// The row that is encoded in place of w: w + CORRECTION w (y - x)^T x H^-1.
 static void correct(double *wanted, const float *w, const double *h, const float *x, const float *y) {
     static float moved[INPUTS * COLS];
     static double drift[COLS * COLS];
@@ -88,8 +88,8 @@ static bool is_nearest(const qins_coded_row *row, size_t col, double target) {
     return fabs(target - stored(row, col)) <= best + 1.01 * d; // v is rounded, and so is the inverse of T
 }
 
-// Walk through the columns as the encoder does, and see that each code is the nearest to what the errors so far ask for
-// when the columns that are still free make up for as much as they can. Returns how many are not.
+// Walk through the columns as the encoder does, and check that each code is the nearest to its target: what the errors
+// so far require when the columns that are still free compensate for as much as they can. Returns how many are not.
 static size_t wrong_codes(const qins_feedback *feedback, const double *h, const double *wanted,
                           const qins_coded_row *row) {
     double errors[COLS] = {0};

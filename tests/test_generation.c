@@ -33,7 +33,7 @@ static qins_ids prompt_of(const char *question) {
     return ids;
 }
 
-// What came out of a generation.
+// The results of a generation.
 struct reply {
     char text[MOST];
     size_t size;
@@ -103,7 +103,7 @@ Test(generation, text_is_that_of_the_tokens) {
     qins_free(text);
 }
 
-// The text of a continuation is what the whole's has more than the prompt's; here that begins with a space.
+// The text of a continuation is the rest of the whole's after the prompt's; here that begins with a space.
 Test(generation, text_continues_the_prompt) {
     static const char prompt[] = "The capital of France is";
     qins_error error = {0};

@@ -1,4 +1,4 @@
-// The Hadamard transform against its matrix in double, and what it is for: scores stay what they are.
+// The Hadamard transform against its matrix in double, and its purpose: scores stay the same.
 #include "engine/model/hadamard.h"
 #include "tests/support.h"
 

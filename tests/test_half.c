@@ -47,7 +47,7 @@ Test(half, every_value_widens_to_its_meaning_and_comes_back) {
 static unsigned nearest(const half_format *format, double magnitude, unsigned below) {
     double low = meaning(below, format->fraction_bits, format->bias);
     double high = meaning(below + 1, format->fraction_bits, format->bias);
-    if (isinf(high)) // what the next value would be, did the range not end: from half way there on it is infinity
+    if (isinf(high)) // the next value if the range did not end: from halfway to it on, the result is infinity
         high = 2 * low - meaning(below - 1, format->fraction_bits, format->bias);
     if (magnitude - low != high - magnitude) return magnitude - low < high - magnitude ? below : below + 1;
     return below % 2 == 0 ? below : below + 1;

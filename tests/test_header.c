@@ -146,10 +146,10 @@ Test(header, the_first_bad_tensor_ends_the_reading) {
 }
 
 Test(header, members_there_twice_are_refused) {
-    expect_refused("\"n_layers\":2", "\"n_layers\":2,\"n_layers\":2", "\"n_layers\" is there twice");
-    expect_refused("\"phi3\"", "\"phi3\",\"config\":{}", "\"config\" is there twice");
-    expect_refused("\"rows\":50", "\"hash\":\"0\",\"rows\":50", "\"hash\" is there twice");
-    expect_refused("\"phi3\"", "\"phi3\",\"new\":[[{\"a\":1,\"b\":2,\"a\":1}]]", "\"a\" is there twice");
+    expect_refused("\"n_layers\":2", "\"n_layers\":2,\"n_layers\":2", "\"n_layers\" appears twice");
+    expect_refused("\"phi3\"", "\"phi3\",\"config\":{}", "\"config\" appears twice");
+    expect_refused("\"rows\":50", "\"hash\":\"0\",\"rows\":50", "\"hash\" appears twice");
+    expect_refused("\"phi3\"", "\"phi3\",\"new\":[[{\"a\":1,\"b\":2,\"a\":1}]]", "\"a\" appears twice");
 }
 
 Test(header, tensors_must_be_a_list) {
@@ -186,7 +186,7 @@ Test(header, more_values_than_any_model_has_are_refused) {
 
 Test(header, hostile_tensors_are_refused_by_name) {
     expect_refused("model.embed_tokens", "model.embed_tokenz",
-                   "found tensor \"model.embed_tokenz.weight\" where \"model.embed_tokens.weight\" belongs");
+                   "found tensor \"model.embed_tokenz.weight\" where \"model.embed_tokens.weight\" is expected");
     expect_refused("\"name\":\"lm_head.weight\"", "\"x\":1", "tensor lm_head.weight: \"name\" must be a string");
     expect_refused("norm.weight\",\"type\":\"bf16\"", "norm.weight\",\"type\":\"qins8\"",
                    "type qins8 is not allowed for the role norm");
@@ -229,7 +229,7 @@ Test(header, missing_and_oversized_members_are_refused) {
     expect_refused("{\"config\"", "[\"config\"", "not valid JSON");
 }
 
-// Whatever is flipped, the reader says so or takes it, without touching a byte that is not there.
+// Whichever bits are flipped, the reader refuses or accepts the header without reading beyond it.
 Test(header, flipped_bits_and_truncations_do_no_harm) {
     qins_header header, again;
     qins_error error = {0};

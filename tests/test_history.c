@@ -1,4 +1,4 @@
-// The history of typed lines: its file, whatever it holds, and what cannot be kept.
+// The history of typed lines: its file, with any contents, and lines that cannot be kept.
 #include "engine/cli/history.h"
 #include "tests/failing_allocation.h"
 #include "tests/support.h"

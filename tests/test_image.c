@@ -1,4 +1,4 @@
-// Reading .qins files: what the writer wrote comes back; whatever is missing, added or changed is refused by name.
+// Reading .qins files: written data comes back; anything missing, added or changed is refused by name.
 #include "engine/base/half.h"
 #include "engine/base/map.h"
 #include "engine/format/image.h"
@@ -189,7 +189,7 @@ Test(image, hostile_headers_are_refused) {
 }
 
 // The specification pads the header to a multiple of 64: otherwise bytes between it and the first section would belong
-// to nobody.
+// to nothing.
 Test(image, a_header_that_is_not_padded_is_refused) {
     sample made = make_sample(QINS_QINS8);
     size_t used = made.header_bytes;
@@ -286,8 +286,8 @@ Test(image, verify_names_what_is_damaged) {
     }
 }
 
-// What verify says of a tensor in which n_bytes were changed, under a hash that agrees. Matrices are of `type`, the
-// head of BF16; gate_up_proj is [140, 48] and down_proj [48, 70].
+// The verdict of verify on a tensor in which n_bytes were changed, under a hash that agrees. Matrices are of `type`,
+// the head of BF16; gate_up_proj is [140, 48] and down_proj [48, 70].
 static void check_changed(qins_type type, size_t tensor_index, size_t offset, uint16_t value, size_t n_bytes,
                           bool sound) {
     qins_config config = tiny_config();

@@ -196,7 +196,7 @@ Test(kernels, norm_activation_and_softmax) {
     }
     cr_expect_eq(qins_kernels_scalar.scale_max(out, 0, 1.0f), -INFINITY);
     out[0] = NAN, out[1] = 3.0f;
-    cr_expect_eq(qins_kernels_scalar.scale_max(out, 2, 1.0f), 3.0f, "NaN is passed over");
+    cr_expect_eq(qins_kernels_scalar.scale_max(out, 2, 1.0f), 3.0f, "NaN is ignored");
 }
 
 Test(kernels, narrow_clamps_and_counts) {

@@ -329,7 +329,7 @@ Test(kernels_tiers, a_tier_is_chosen_by_its_name) {
     expect_error(&error, QINS_USAGE, "avx1024");
 }
 
-// Whatever a tier does not override it has from the scalar one.
+// Slots that a tier does not override are the scalar tier's.
 Test(kernels_tiers, every_slot_is_filled) {
     size_t n;
     const test_tier *tiers = kernel_tiers(&n);

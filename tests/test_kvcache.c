@@ -1,4 +1,4 @@
-// The KV cache: what is stored comes back as its type says, positions do not touch each other, sizes are those of the
+// The KV cache: stored values come back as their type allows, positions do not touch each other, sizes are those of the
 // model.
 #include "engine/kernels/encoder.h"
 #include "engine/kernels/tiers.h"
@@ -54,7 +54,7 @@ static void read_value(const qins_kvcache *cache, size_t layer, size_t head, siz
     for (size_t i = 0; i < V_COLS; i++) out[i] = scale == NULL ? all[i] : all[i] * qins_f32_from_bf16(*scale);
 }
 
-// What `stored` becomes as `type`, padded with zeros.
+// `stored` after a round trip through `type`, padded with zeros.
 static void round_trip(qins_type type, const float stored[DIM], float out[V_COLS]) {
     int8_t codes[DIM];
     uint8_t nibbles[QINS_NIBBLE_BYTES];
@@ -189,7 +189,7 @@ Test(kvcache, numbers_beyond_fp16_are_clamped_and_counted) {
     qins_kvcache_free(&cache);
 }
 
-// Codes cannot hold what is not finite: the scale tells.
+// Codes cannot hold numbers that are not finite: the scale shows them.
 Test(kvcache, coded_values_that_are_not_finite_have_no_scale) {
     const qins_config config = tiny_config();
     const float bad[] = {NAN, INFINITY, -INFINITY};
@@ -249,7 +249,7 @@ Test(kvcache, impossible_capacities_are_refused) {
     qins_kvcache_free(&cache);
 }
 
-// Positions that nobody stored hold the first 16 again. Values stop at the last of them, keys with its tile.
+// Positions that were never stored hold the first 16 again. Values stop at the last of them, keys with its tile.
 Test(kvcache, repeats_what_is_stored) {
     enum { STORED = 16, FILLED = 35 };
     const qins_config config = tiny_config();

@@ -1,4 +1,4 @@
-// The line editor's text, what it counts as a character, and how rows are drawn.
+// The line editor's text, its characters, and the drawing of rows.
 #include "engine/cli/characters.h"
 #include "engine/cli/display.h"
 #include "tests/support.h"
@@ -71,7 +71,7 @@ Test(line, moves_and_deletes_by_characters_words_and_lines) {
     qins_line_yank(&line);
     qins_line_yank(&line);
     expect_text(&line, "one two\nfourfour", 16);
-    qins_line_kill(&line, QINS_TO_END); // nothing: what was killed stays
+    qins_line_kill(&line, QINS_TO_END); // nothing: the killed text stays
     qins_line_clear(&line);
     qins_line_yank(&line);
     expect_text(&line, "four", 4);

@@ -309,8 +309,8 @@ Test(lora, passes_over_fan_in_fan_out_as_peft_does) {
     hf_fixture_remove(&fixture);
 }
 
-// Modules, patterns and what peft's get_pattern_key makes of them: the whole name or its end matches, so a pattern that
-// begins with ^ needs the whole name.
+// Modules, patterns, and the results of peft's get_pattern_key for them: the whole name or its end matches, so a
+// pattern that begins with ^ needs the whole name.
 Test(lora, finds_patterns_as_peft_does) {
     static const char text[] =
         "{\"peft_type\":\"LORA\",\"r\":8,\"lora_alpha\":16,\"rank_pattern\":{\"q_proj\":4,\"layers\\\\.1\\\\..*\":2,"

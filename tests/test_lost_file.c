@@ -13,7 +13,7 @@
 static const int32_t ids[] = {1, 2, 3, 4};
 enum { N = sizeof ids / sizeof *ids };
 
-static const char message[] = "lost.qins was changed or cut off while in use, or cannot be read any more";
+static const char message[] = "lost.qins was changed or cut off while in use, or can no longer be read";
 
 // A model in a file that can be cut off: *fd.
 static qins_model *mapped_model(const char *name, int *fd, size_t *size) {

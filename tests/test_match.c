@@ -1,4 +1,4 @@
-// Layouts of checkpoints and names in them: whatever does not change the model gives the same tensors.
+// Layouts of checkpoints and names in them: differences that do not change the model give the same tensors.
 #include "convert/convert.h"
 #include "convert/match.h"
 #include "convert/names.h"
@@ -46,7 +46,7 @@ static void release(struct result *result) {
     qins_convert_report_free(&result->report);
 }
 
-// Both convert, and all tensors are equal, as are the hashes of where they come from.
+// Both convert, and all tensors are equal, as are the hashes of their sources.
 static void expect_equal(const hf_fixture *left, const hf_fixture *right, const char *what) {
     struct result a, b;
     qins_error error = {0};

@@ -1,6 +1,6 @@
 // ONNX models of .qins files: every message is whole, every value is made before it is used, the tensors of the data
-// file lie where the model says and decode to the weights; and what stands in the way is refused. What the graph
-// computes is tests/oracle/compare_onnx.py's, and that it stays the same is tests/cli/test_onnx.sh's.
+// file lie where the model says and decode to the weights; and refusals. The graph's results are checked by
+// tests/oracle/compare_onnx.py, and their constancy by tests/cli/test_onnx.sh.
 #include "convert/convert.h"
 #include "convert/onnx_export.h"
 #include "convert/onnx_weights.h"
@@ -125,7 +125,7 @@ static void check_nodes(const exported *e, names *known) {
     }
 }
 
-// Inputs, tensors and nodes make every value once, before it is used; and nothing is made for nothing.
+// Inputs, tensors and nodes make every value once, before it is used; and no value is unused.
 static void check_values(const exported *e) {
     const size_t n_layers = qins_image_header(e->image)->config.n_layers;
     names known = {0};
@@ -252,7 +252,7 @@ Test(onnx, models_are_whole) {
     check("tests/data/tiny/longrope-odd-f16", QINS_BF16);
 }
 
-// --- what stands in the way ---
+// --- refusals ---
 
 static bool stop(void *context, uint64_t done, uint64_t total) {
     (void)context, (void)total;

@@ -183,16 +183,16 @@ Test(options, misuse_is_refused) {
     expect_usage("stray", "\"stray\" is not an option");
     expect_usage("-p x stray", "\"stray\" is not an option");
     expect_usage("-- --raw", "\"--raw\" is not an option");
-    expect_usage("-m x chat", "a command comes first: qinsrun chat");
+    expect_usage("-m x chat", "the command comes first: qinsrun chat");
     expect_usage("scroe", "\"scroe\" is not a command; did you mean score?");
     expect_usage("stray --frobnicate", "\"stray\" is not an option");
     expect_usage("-p -x --frobnicate", "--frobnicate is not an option");
-    expect_usage("-p x -p y", "-p: the prompt was given already");
-    expect_usage("--messages x -f y", "-f: the prompt was given already");
-    expect_usage("-f x --messages y", "--messages: the prompt was given already");
-    expect_usage("--ids x -p y", "-p: the prompt was given already");
-    expect_usage("--ids-file x --ids y", "--ids: the prompt was given already");
-    expect_usage("-p x -p y", "given already");
+    expect_usage("-p x -p y", "-p: the prompt was already given");
+    expect_usage("--messages x -f y", "-f: the prompt was already given");
+    expect_usage("-f x --messages y", "--messages: the prompt was already given");
+    expect_usage("--ids x -p y", "-p: the prompt was already given");
+    expect_usage("--ids-file x --ids y", "--ids: the prompt was already given");
+    expect_usage("-p x -p y", "already given");
     expect_usage("--stop ''", "--stop takes a text");
     expect_usage("--stop a --stop b -n x", "-n takes a whole number");
 }

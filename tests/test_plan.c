@@ -1,4 +1,4 @@
-// What becomes of every tensor, and that all problems of a checkpoint are told, not only the first.
+// The plan for every tensor, and that all problems of a checkpoint are reported, not only the first.
 #include "convert/convert.h"
 #include "convert/option_setters.h"
 #include "convert/plan.h"
@@ -117,8 +117,8 @@ Test(plan, follows_rules_for_single_tensors) {
     qins_convert_report report;
     qins_error error = {0};
     cr_assert_eq(plan_with(&fixture, rules, &report, &error), QINS_OK, "%s", error.message);
-    // Embedding; layer 0, 1: norm, qkv, output, norm, gate_up, down; norm, head. A rule passes over what cannot have
-    // its type, and the last one that fits counts.
+    // Embedding; layer 0, 1: norm, qkv, output, norm, gate_up, down; norm, head. A rule ignores tensors that cannot
+    // have its type, and the last one that matches counts.
     static const qins_type expected[FIXTURE_TENSORS] = {QINS_QINS8, QINS_BF16,  QINS_QINS8, QINS_QINS8, QINS_BF16,
                                                         QINS_QINS8, QINS_QINS5, QINS_BF16,  QINS_QINS4, QINS_QINS4,
                                                         QINS_BF16,  QINS_F32,   QINS_QINS5, QINS_F32,   QINS_QINS6};
@@ -133,8 +133,8 @@ Test(plan, follows_rules_for_single_tensors) {
 Test(plan, refuses_rules_that_apply_to_nothing) {
     static const struct {
         const char *rule, *message;
-    } refused[] = {{"model.layers.2.*=qins4", "model.layers.2.*=qins4: no tensor fits"},
-                   {"self_attn.qkv_proj=qins4", "no tensor fits"},
+    } refused[] = {{"model.layers.2.*=qins4", "model.layers.2.*=qins4: no tensor matches"},
+                   {"self_attn.qkv_proj=qins4", "no tensor matches"},
                    {"*norm*=qins6", "*norm*=qins6: model.norm.weight cannot be qins6; norms are never coded"}};
     hf_fixture fixture;
     hf_fixture_make(&fixture, QINS_BF16);
@@ -256,12 +256,13 @@ Test(plan, names_missing_shards_and_warns_of_a_wrong_index) {
     char *place = strstr(index, "model-00001-of"); // of the embedding
     place[10] = '2';
     hf_fixture_text(&fixture, "model.safetensors.index.json", index);
-    expect_warning(&fixture, "model.safetensors.index.json is wrong about 1 tensor, which does no harm; it puts "
-                             "model.embed_tokens.weight in model-00002-of-00003.safetensors, which does not hold it");
+    expect_warning(&fixture,
+                   "model.safetensors.index.json names the wrong file for 1 tensor (harmless): it places "
+                   "model.embed_tokens.weight in model-00002-of-00003.safetensors, which does not contain it");
     place = strstr(index, "model.norm.weight");
     memcpy(place, "model.worm", 10);
     hf_fixture_text(&fixture, "model.safetensors.index.json", index);
-    expect_warning(&fixture, "wrong about 2 tensors");
+    expect_warning(&fixture, "the wrong file for 2 tensors");
     hf_fixture_find(&fixture, "model.norm.weight")->absent = true;
     hf_fixture_write(&fixture, 3);
     hf_fixture_text(&fixture, "model.safetensors.index.json", index);

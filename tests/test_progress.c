@@ -21,7 +21,7 @@ Test(progress, false_once_it_should_stop) {
     qins_meter_end(&meter);
 }
 
-// What the meter writes to stderr for `done` of `total` steps, `seconds` after its start.
+// The meter's output to stderr for `done` of `total` steps, `seconds` after its start.
 static void shown(char text[static 256], uint64_t done, uint64_t total, double seconds) {
     char *folder = temporary_folder();
     const char *path = write_file(folder, "stderr", "", 0);

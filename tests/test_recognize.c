@@ -1,4 +1,4 @@
-// What is handed over instead of a model is named.
+// Files that are passed instead of a model are identified.
 #include "engine/base/recognize.h"
 #include "tests/support.h"
 

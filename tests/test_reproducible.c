@@ -16,8 +16,8 @@ static const hf_mode reference_mode = {0},
                      default_mode = {.weights = QINS_QINS8, .k_type = QINS_F16, .v_type = QINS_QINS8},
                      small_caches = {.weights = QINS_QINS4, .k_type = QINS_QINS8, .v_type = QINS_QINS4};
 
-// LongRoPE's factors depend on the whole length of a sequence, which is another for its parts: so they are the long
-// ones from the start.
+// LongRoPE's factors depend on the whole length of a sequence, and its parts are shorter: so they are the long ones
+// from the start.
 static qins_session *start(const hf_model *model, hf_mode mode, const char *tier, size_t n_threads) {
     qins_error error = {0};
     const qins_session_options options = {.k_type = mode.k_type, .v_type = mode.v_type, .rope_long = true};

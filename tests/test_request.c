@@ -1,4 +1,4 @@
-// Reading of requests: what is taken, and that everything else is refused by its name.
+// Reading of requests: what is accepted, and that everything else is refused by name.
 #include "engine/server/access.h"
 #include "engine/server/request.h"
 #include "tests/hf_model.h"
@@ -148,7 +148,7 @@ Test(request, fields_out_of_range_are_named) {
     refuse_field("\"n\": 2", 400, "n", "one reply to a request");
     refuse_field("\"stream\": 1", 400, "stream", "true or false");
     refuse_field("\"stream_options\": {\"include_usage\": true}", 400, "stream_options", "without \"stream\"");
-    refuse_field("\"stream\": true, \"stream_options\": {\"more\": 1}", 400, "more", "not known");
+    refuse_field("\"stream\": true, \"stream_options\": {\"more\": 1}", 400, "more", "not supported");
     refuse_field("\"stop\": \"\"", 400, "stop", "none of them empty");
     refuse_field("\"stop\": [1]", 400, "stop", "strings");
     char long_stop[QINS_MAX_STOP_BYTES + 64];
@@ -164,7 +164,7 @@ Test(request, fields_out_of_range_are_named) {
     refuse_field("\"logit_bias\": {\"x\": 1}", 400, "logit_bias", "token id");
     refuse_field("\"logit_bias\": {\"999999\": 1}", 400, "logit_bias", "token id");
     refuse_field("\"logit_bias\": {\"1\": 101}", 400, "logit_bias", "-100 to 100");
-    refuse_field("\"logit_bias\": {\"1\": 1, \"01\": 2}", 400, "logit_bias", "different");
+    refuse_field("\"logit_bias\": {\"1\": 1, \"01\": 2}", 400, "logit_bias", "distinct");
     refuse_field("\"logit_bias\": {\"+1\": 1}", 400, "logit_bias", "token id");
     refuse_field("\"logit_bias\": {\"1x\": 1}", 400, "logit_bias", "token id");
     refuse_field("\"logit_bias\": {\"99999999999999999999\": 1}", 400, "logit_bias", "token id");
@@ -174,21 +174,21 @@ Test(request, fields_out_of_range_are_named) {
     refuse_field("\"stream\": true, \"stream_options\": {\"include_usage\": 1}", 400, "stream_options",
                  "true or false");
     refuse_field("\"response_format\": {}", 400, "response_format", "not supported");
-    refuse_field("\"response_format\": {\"type\": \"text\", \"more\": 1}", 400, "more", "not known");
+    refuse_field("\"response_format\": {\"type\": \"text\", \"more\": 1}", 400, "more", "not supported");
     refuse_field("\"user\": 5", 400, "user", "a string");
     refuse_field("\"model\": 5", 400, "model", "a string");
     refuse_field("\"model\": \"gpt-4\"", 404, "model", "only \"demo\"");
 }
 
 Test(request, what_is_not_known_or_not_there_yet_is_named) {
-    refuse_field("\"tempreature\": 1", 400, "tempreature", "not known");
-    refuse_field("\"tools\": [{}]", 400, "tools", "calls no tools");
+    refuse_field("\"tempreature\": 1", 400, "tempreature", "not supported");
+    refuse_field("\"tools\": [{}]", 400, "tools", "does not call tools");
     refuse_field("\"store\": true", 400, "store", "false");
     refuse(QINS_TEXT_REQUEST, "{\"prompt\": \"a\", \"echo\": true}", 400, "echo", "false");
-    refuse_field("\"tool_choice\": \"auto\"", 400, "tool_choice", "calls no tools");
+    refuse_field("\"tool_choice\": \"auto\"", 400, "tool_choice", "does not call tools");
     refuse_field("\"response_format\": {\"type\": \"json_object\"}", 400, "response_format", "not supported");
-    refuse_field("\"prompt\": \"x\"", 400, "prompt", "not known");
-    refuse(QINS_TEXT_REQUEST, "{" HELLO "}", 400, "messages", "not known");
+    refuse_field("\"prompt\": \"x\"", 400, "prompt", "not supported");
+    refuse(QINS_TEXT_REQUEST, "{" HELLO "}", 400, "messages", "not supported");
     refuse(QINS_TEXT_REQUEST, "{\"prompt\": [\"a\", \"b\"]}", 400, "prompt", "a single text");
     refuse(QINS_TEXT_REQUEST, "{\"prompt\": [-1]}", 400, "prompt", "not a token id");
     refuse(QINS_TEXT_REQUEST, "{\"prompt\": 5}", 400, "prompt", "a string or an array");
@@ -223,7 +223,7 @@ Test(request, bodies_that_are_no_text_or_no_json) {
     refuse(QINS_CHAT_REQUEST, "{", 400, NULL, "not valid JSON");
     refuse(QINS_CHAT_REQUEST, "[]", 400, NULL, "not a JSON object");
     refuse(QINS_CHAT_REQUEST, "{" HELLO "} x", 400, NULL, "more bytes follow");
-    refuse(QINS_CHAT_REQUEST, "{" HELLO ", " HELLO "}", 400, NULL, "there twice");
+    refuse(QINS_CHAT_REQUEST, "{" HELLO ", " HELLO "}", 400, NULL, "appears twice");
     refuse(QINS_CHAT_REQUEST, "{\"messages\": [{\"role\": \"user\", \"content\": \"\xFF\"}]}", 400, NULL, "not UTF-8");
     refuse(QINS_CHAT_REQUEST, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u0000b\"}]}", 400, NULL,
            "U+0000");
@@ -359,10 +359,10 @@ Test(request, texts_and_ids_to_convert) {
     refuse_ids(true, "{\"content\": 5}", "content", "must be a string");
     refuse_ids(true, "{\"content\": \"x\", \"add_special\": 1}", "add_special", "must be true or false");
     refuse_ids(true, "{\"content\": \"x\", \"parse_special\": \"\"}", "parse_special", "must be true or false");
-    refuse_ids(true, "{\"content\": \"x\", \"more\": 1}", "more", "not known");
+    refuse_ids(true, "{\"content\": \"x\", \"more\": 1}", "more", "not supported");
     refuse_ids(false, "x", "", "not valid JSON");
     refuse_ids(false, "{}", "tokens", "must be an array");
     refuse_ids(false, "{\"tokens\": 5}", "tokens", "must be an array");
     refuse_ids(false, "{\"tokens\": [\"x\"]}", "tokens", "not a token id");
-    refuse_ids(false, "{\"tokens\": [1], \"more\": 1}", "more", "not known");
+    refuse_ids(false, "{\"tokens\": [1], \"more\": 1}", "more", "not supported");
 }

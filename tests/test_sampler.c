@@ -41,7 +41,7 @@ Test(sampler, greedy_takes_the_first_of_the_largest) {
     cr_expect_eq(draw_once(&greedy, (float[]){FLT_MAX, -FLT_MAX}, 2, NULL, 0), 0);
 }
 
-// How often each token comes up.
+// Count how often each token is drawn.
 static void draw_many(const qins_sampler_options *options, const float *logits, size_t n,
                       int counts[static MAX_VOCAB]) {
     float copy[MAX_VOCAB];
@@ -129,7 +129,7 @@ Test(sampler, min_p) {
     expect_distribution("min-p 0.1", &options, five, 5, five);
 }
 
-// Hugging Face's order: each step sees what the one before has left, scaled to sum 1.
+// Hugging Face's order: each step works on the previous one's result, scaled to sum 1.
 Test(sampler, steps_work_on_what_is_left) {
     qins_sampler_options options = defaults;
     options.top_k = 2; // leaves 4/7 and 3/7

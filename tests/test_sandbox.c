@@ -1,5 +1,6 @@
-// Escapes from the sandbox, as an engine would try them that an attacker has taken over: each must fail, and what a
-// sound one does must work. Each happens in a process of its own. Skipped where the kernel has no such mechanism.
+// Escapes from the sandbox, as an engine that an attacker has taken over would try them: each must fail, and everything
+// that a legitimate one does must work. Each happens in a process of its own. Skipped where the kernel has no such
+// mechanism.
 #define _GNU_SOURCE
 #include "engine/base/map.h"
 #include "engine/base/memory.h"
@@ -68,7 +69,7 @@ static void enter(qins_sandbox_job job) {
 
 typedef int attempt(void); // 0 or more: it worked; -1 and errno
 
-// What comes of an attempt: WORKED, the errno, or the exit code of a process that ended; -signal.
+// The outcome of an attempt: WORKED, the errno, or the exit code of a process that ended; -signal.
 static int outcome(attempt *try, qins_sandbox_job job, bool is_tight, char said[512]) {
     int pipes[2], status;
     cr_assert_eq(pipe(pipes), 0);
@@ -87,7 +88,7 @@ static int outcome(attempt *try, qins_sandbox_job job, bool is_tight, char said[
     return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-// What the kernel says by itself: a sandbox that was not entered must not look like a kernel without one.
+// The kernel's own answer: a sandbox that was not entered must not look like a kernel without one.
 static void need(const char *name, bool has_mechanism) {
     if (!has_mechanism) cr_skip_test("this kernel has no %s, or does not let this process use it", name);
     if (strstr(qins_sandbox_state(), "sanitizers") != NULL) cr_skip_test("%s", qins_sandbox_state());
@@ -501,7 +502,7 @@ Test(sandbox, threads_are_in_it_too) {
     expect_failure("a file", open_secret_in_worker, QINS_SANDBOX_RUNS, false, EACCES);
 }
 
-// --- what a sound program does ---
+// --- legitimate actions ---
 
 static int do_the_job(void) {
     qins_error error = {0};
@@ -529,7 +530,7 @@ Test(sandbox, a_sound_program_does_its_job) {
     cr_expect_eq(outcome(abort_as_a_check_would, QINS_SANDBOX_RUNS, true, said), -SIGABRT);
 }
 
-// A folder is what is in it, and what links in it lead to, but no more.
+// A folder stands for its contents and the targets of links in it, but no more.
 static char linked[64], linked_from[64], linked_folder[64];
 
 static int open_by_link(void) {

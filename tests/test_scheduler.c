@@ -1,5 +1,5 @@
 // The scheduler: every reply is the one that its prompt gets alone, whatever else runs; limits, order, cancellation,
-// and what idle sessions keep.
+// and the caches of idle sessions.
 #include "engine/base/lock.h"
 #include "engine/base/memory.h"
 #include "engine/runtime/session.h"
@@ -27,7 +27,7 @@ static void close_model(void) {
 
 TestSuite(scheduler, .init = open_model, .fini = close_model);
 
-// A job and what came of it.
+// A job and its outcome.
 struct client {
     qins_job job;
     qins_scheduler *scheduler;

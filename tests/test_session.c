@@ -211,7 +211,7 @@ Test(session, scores_after_a_prefix) {
     fill_ids(ids, N, 9);
     hf_model model = hf_model_open(PLAIN, (hf_mode){0});
     float *whole = hf_model_score(&model, ids, N);
-    expect_rows_after(&model, whole, ids, N, 0, N); // what is cached does not count
+    expect_rows_after(&model, whole, ids, N, 0, N); // the cached tokens do not count
     expect_rows_after(&model, whole, ids, N, 20, N - 20);
     expect_rows_after(&model, whole, ids, 30, 29, 1);
     sync(&model, ids, 10);

@@ -1,4 +1,4 @@
-// Stop texts: whatever the pieces in which a text comes, the stream shows what stands before the first stop text.
+// Stop texts: whatever the pieces in which a text comes, the stream shows the text before the first stop text.
 #include "engine/runtime/stop_text.h"
 #include "tests/support.h"
 

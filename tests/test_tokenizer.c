@@ -1,4 +1,4 @@
-// tokenizer.c: what can be asked about ids.
+// tokenizer.c: questions about ids.
 #include "tests/tokenizer_support.h"
 
 #include <criterion/criterion.h>

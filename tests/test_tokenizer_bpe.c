@@ -1,4 +1,4 @@
-// bpe.c: against the plainest BPE there is (look at all pairs, apply the best one, again), and on long texts.
+// bpe.c: against the simplest possible BPE (look at all pairs, apply the best one, again), and on long texts.
 #include "tests/tokenizer_support.h"
 #include "tokenizer/tokenizer_internal.h"
 
@@ -84,8 +84,8 @@ static void expect_round_trip(const qins_tokenizer *tokenizer, const char *text,
     free(back);
 }
 
-// A long text without a space, of spaces, of bytes, of what splitters scan again: would take hours if anything were
-// quadratic.
+// A long text without a space, of spaces, of bytes, of text that splitters scan again: would take hours if anything
+// were quadratic.
 Test(tokenizer_bpe, long_texts_round_trip, .timeout = 120) {
     static const char *const units[] = {"a",
                                         " ",

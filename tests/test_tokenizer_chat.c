@@ -141,7 +141,7 @@ Test(tokenizer_chat, formats_write_what_their_models_read) {
     }
 }
 
-// What a template has of its own goes before the first turn only.
+// A template's own text goes before the first turn only.
 Test(tokenizer_chat, templates_begin_conversations_their_own_way) {
     qins_chat_template chat = of_format("phi4-mini");
     chat.start = "<s>";
@@ -190,7 +190,7 @@ static qins_tokenizer *chat_tokenizer(const char *swallow) {
     return tokenizer;
 }
 
-// As a chat has it: the ids of the message without what ends it, which encode_end appends.
+// As a chat does it: the ids of the message without its end, which encode_end appends.
 static void encode_reply(const qins_tokenizer *tokenizer, const qins_chat_template *chat, const qins_message *reply,
                          qins_ids *ids, qins_error *error) {
     qins_chat_encode(tokenizer, chat, reply, 1, 0, ids, error);
@@ -215,7 +215,7 @@ static void check_encoding(const qins_json *item, size_t number) {
     support_equal_ids(&ids, &expected, "plain", number);
     encode_as(tokenizer, &chat, messages, count, QINS_CHAT_BEGINS | QINS_CHAT_REPLY | QINS_PARSE_SPECIAL, &ids);
     support_equal_ids(&ids, &expected, "parsed", number);
-    // Turn by turn, with what ends a message as after a generated reply: the ids of the whole.
+    // Turn by turn, with the end of each message as after a generated reply: the ids of the whole.
     ids.count = 0;
     for (size_t i = 0, n; i < count; i += n) {
         n = strcmp(messages[i].role, "system") == 0 ? 2 : 1; // a turn has the system message with the user's

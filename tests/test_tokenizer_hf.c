@@ -226,7 +226,7 @@ Test(tokenizer_hf, bounds_added_tokens) {
 
 #define DOUBLES "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaa\"},"
 
-// Each step multiplies a text, and the next one what the last one made.
+// Each step multiplies the length of the previous step's text.
 Test(tokenizer_hf, bounds_what_steps_make_of_a_text) {
     char *json = replaced(tiny, "[{\"type\":\"Prepend\"", "[" DOUBLES DOUBLES "{\"type\":\"Prepend\"");
     qins_error error = {0};
@@ -339,8 +339,8 @@ Test(tokenizer_hf, takes_other_spellings_of_the_same) {
 // Settings for batches, as a fine-tune leaves them.
 Test(tokenizer_hf, leaves_truncation_and_padding_out_with_a_notice) {
     static const char *const settings[][3] = {
-        {"\"truncation\": null", "\"truncation\": {\"max_length\": 5}", "its setting for truncation is left out"},
-        {"\"padding\": null", "\"padding\": {\"pad_id\": 3}", "its setting for padding is left out"},
+        {"\"truncation\": null", "\"truncation\": {\"max_length\": 5}", "its setting for truncation is ignored"},
+        {"\"padding\": null", "\"padding\": {\"pad_id\": 3}", "its setting for padding is ignored"},
     };
     size_t size;
     char *json = support_read("tests/data/tokenizer_bytes.json", &size);

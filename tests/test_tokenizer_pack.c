@@ -116,7 +116,7 @@ static uint64_t fnv(const uint8_t *data, size_t size) {
     return hash;
 }
 
-// Files of version 2 have these bytes: whoever changes them makes a new version.
+// Files of version 2 have these bytes: a change of them needs a new version.
 Test(tokenizer_pack, golden_bytes) {
     size_t size;
     uint8_t *data = packed("partial", &size);
@@ -190,7 +190,7 @@ Test(tokenizer_pack, wrong_fields_are_refused_by_name) {
         const char *message;
     } cases[] = {
         {0, 0, "does not start with \"QTOK\""},
-        {4, 1, "version 1 is not known"},
+        {4, 1, "version 1 is not supported"},
         {8, 0xFFFFFFFF, "at most 4194304 are supported"},
         {8, 2, "tokens have 8 bytes of text"},
         {12, 0xFFFFFFFF, "added tokens: 34359738360 bytes needed"},
@@ -199,14 +199,14 @@ Test(tokenizer_pack, wrong_fields_are_refused_by_name) {
         {24, 0xFFFFFFFF, "ids after a text: 17179869180 bytes needed"},
         {28, 0xFFFFFFFF, "text of tokens: 4294967295 bytes needed"},
         {32, 4000, "the id 4000 of the unknown token is out of range"},
-        {36, 8, "flags 0x8 are not known"},
+        {36, 8, "flags 0x8 are unknown"},
         {40, 9, "a list of 9 steps; at most 8 are supported"},
         {48, 0xFFFFFFFF, "a list of 4294967295 steps"},
         {52, 0x03000109, "normalizer, step 1 (unknown): it is not supported there"},
         {52, 0x03000106, "normalizer, step 1 (byte fallback): it is not supported there"},
-        {52, 0x03000901, "normalizer, step 1 (prepend): its texts or its option 9 are not possible"},
+        {52, 0x03000901, "normalizer, step 1 (prepend): its texts or its option 9 are invalid"},
         {52, 0x11000101, "the texts of a step have 0 and 17 bytes; at most 16 are supported"},
-        {79, 0x00000007, "decoder, step 3 (strip): its texts or its option 0 are not possible"},
+        {79, 0x00000007, "decoder, step 3 (strip): its texts or its option 0 are invalid"},
         {83, 0x10000000, "ids before a text: id 268435456"},
         {83, 4000, "ids put before a text: there is no token with id 4000"},
         {95, 1, "out of order"},

@@ -142,8 +142,8 @@ static bool begins_with(const char *whole, size_t size, const char *first, size_
     return first_size > 0 && first_size <= size && memcmp(whole, first, first_size) == 0 && !is_broken;
 }
 
-// Cut a list: the second part's text is what the first part's lacks of the whole's; after a marker, its own. True: the
-// two are not the same.
+// Cut a list: the second part's text is the rest of the whole's after the first part's; after a marker, its own. True:
+// the two are not the same.
 static bool check_cut(const qins_tokenizer *tokenizer, const qins_ids *ids, size_t n) {
     char *whole, *first, *rest;
     size_t size, first_size, rest_size;

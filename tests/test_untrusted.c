@@ -1,5 +1,5 @@
-// A model file that somebody else writes to while it is open: what was checked stays as it was checked, and weights may
-// be any bytes. Run with config=asan, these find any access outside.
+// A model file that somebody else writes to while it is open: checked data stays as it was checked, and weights may be
+// any bytes. Run with config=asan, these find any access outside.
 #include "engine/base/map.h"
 #include "engine/format/image.h"
 #include "tests/hf_model.h"
@@ -91,7 +91,7 @@ Test(untrusted, a_file_may_change_while_it_is_opened) {
     free(bytes);
 }
 
-// Every code and scale byte has a value, so nothing that weights say can lead anywhere.
+// Every code and scale byte has a value, so no weights can lead outside.
 static void compute_on_changing_weights(qins_type type) {
     const qins_config config = tiny_config();
     qins_error error = {0};

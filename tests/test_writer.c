@@ -116,7 +116,7 @@ static char *written_in_pieces(const qins_config *config, size_t piece, size_t *
         }
     }
     qins_writer_append(writer, bytes, 0, &error);
-    error = (qins_error){0}; // nothing may follow, not even nothing; the file is complete all the same
+    error = (qins_error){0}; // nothing may follow, not even an empty piece; the file is complete all the same
     qins_writer_finish(writer, &error);
     expect_ok(&error);
     *size = (size_t)qins_writer_file_bytes(writer);

@@ -1,4 +1,4 @@
-// What the tokenizer's tests share: loading tokenizers, reading lines of JSON with texts that may hold U+0000, hex.
+// Shared by the tokenizer's tests: loading tokenizers, reading lines of JSON with texts that may hold U+0000, hex.
 #ifndef QINS_TESTS_TOKENIZER_SUPPORT_H
 #define QINS_TESTS_TOKENIZER_SUPPORT_H
 

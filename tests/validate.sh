@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The validation of a model: what its qins8 form does differently from its checkpoint, in one table, and a plot of the KL
+# The validation of a model: the differences between its qins8 form and its checkpoint, in one table, and a plot of the KL
 # divergence against the position. Exit code 1 when a row misses its target.
 # Usage: tests/validate.sh BUILD_DIR HF_DIR TEXT [PLOT.svg]     (make validate)
 #   TEXT: text that the model did not see in training, markers such as <|user|> included; 5,000 tokens or more
@@ -28,18 +28,18 @@ compare() { "$run" compare -m "$1" --ref "$2" -f "$3" --parse-special --json -q 
 model=$tmp/model.qins
 info=$("$run" info -m "$model" --json)
 
-# --- numbers beside the checkpoint in FP32 ---
+# --- figures compared with the checkpoint in FP32 ---
 greedy=$(compare "$model" "$folder" "$text" -c 256 --greedy 128 --prompts 8)
 steps=$(grep -oE '"tokens":[0-9]+' <<<"$greedy" | awk -F: '{ n += $2 } END { print n }')
 forced=$(field teacher_forced "$greedy") ratio=$(field ppl_ratio "$greedy")
-echo "| what | value | target | |"
+echo "| measurement | value | target | |"
 echo "| --- | --- | --- | --- |"
 row "same greedy choice, $steps steps given the reference's text" "$(percent "$forced")" ">= 99 %" "$forced >= 0.99"
 row "same greedy choice, free-running from 8 prompts" "$(percent "$(field free_running "$greedy")"), $(field same_texts "$greedy") of 8 texts identical to their end" "" ""
 row "mean KL divergence, nats" "$(number mean "$greedy")" "" ""
 row "change of perplexity, $(number ref_ppl "$greedy") in FP32" "$(percent "$(awk -v r="$ratio" 'BEGIN { print r - 1 }')")" "within 0.5 %" "$ratio < 1.005 && $ratio > 0.995"
 
-# --- sampling: 2000 first tokens at temperature 0.7, beside the reference's probabilities ---
+# --- sampling: 2000 first tokens at temperature 0.7, compared with the reference's probabilities ---
 draws=2000
 { echo "$question"; for _ in $(seq 2 $draws); do echo /regen; done; } |
     "$run" chat -m "$model" -n 1 --temp 0.7 -s 1 --ids-out -q >"$tmp/drawn"

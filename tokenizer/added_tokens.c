@@ -24,7 +24,7 @@ const added_token *added_with_text(const added_set *set, const char *text, size_
     return bsearch(&wanted, set->tokens, set->n_tokens, sizeof wanted, compare_contents);
 }
 
-// No two tokens have the same text, and no two of a set are looked for by the same.
+// No two tokens have the same text, and no two of a set search for the same text.
 static qins_status check_unique(const qins_tokenizer *tokenizer, const added_set *set, qins_error *error) {
     for (size_t i = 0; i < set->n_tokens; i++) {
         const added_token *token = &set->tokens[i];
@@ -45,7 +45,7 @@ static bool is_in_set(const qins_tokenizer *tokenizer, size_t id, bool normalize
     return (flags & TOKEN_ADDED) && normalized == ((flags & TOKEN_NORMALIZED) != 0);
 }
 
-// The normalized texts of the second set, one after another in normalized_bytes, whose place moves until all are there.
+// The normalized texts of the second set, one after another in normalized_bytes, which moves until it is complete.
 static qins_status normalize(qins_tokenizer *tokenizer, added_set *set, qins_error *error) {
     pipeline_words words = {0}, spare = {0};
     tokenizer->normalized_bytes.error = error;
@@ -75,7 +75,7 @@ static qins_status normalize(qins_tokenizer *tokenizer, added_set *set, qins_err
     return error->status;
 }
 
-// They are looked for at every place of a text, and normalized when the model is opened.
+// They are searched for at every position of a text, and normalized when the model is opened.
 static qins_status check_bounds(const qins_tokenizer *tokenizer, qins_error *error) {
     size_t n_tokens = 0;
     for (size_t id = 0; id < tokenizer->n_ids; id++) {
@@ -112,7 +112,7 @@ static qins_status index_set(qins_tokenizer *tokenizer, bool normalized, qins_er
     return check_unique(tokenizer, set, error);
 }
 
-// One of each set may have the same text as well.
+// Tokens of different sets may have the same text, too.
 static qins_status check_apart(const qins_tokenizer *tokenizer, qins_error *error) {
     for (size_t i = 0; i < tokenizer->added[1].n_tokens && error->status == QINS_OK; i++) {
         const int32_t id = tokenizer->added[1].tokens[i].id;
@@ -151,7 +151,7 @@ static const added_token *longest_at(const added_set *set, const char *text, siz
     unsigned byte = (unsigned char)text[0];
     size_t low = set->first[byte], high = set->first[byte + 1];
     for (size_t depth = 1; low < high; depth++) {
-        if (set->tokens[low].size == depth) longest = &set->tokens[low++]; // sorted before what it begins
+        if (set->tokens[low].size == depth) longest = &set->tokens[low++]; // sorts before its continuations
         if (depth == size) break;
         byte = (unsigned char)text[depth];
         low = lower_bound(set->tokens, low, high, depth, byte);

@@ -121,7 +121,7 @@ static bool add_bytes(bpe_work *work, const char *bytes, size_t size) {
 }
 
 // An unknown character's unk_id is written only when the next known one comes (so that neighbours can fuse); bytes do
-// not flush it. That reorders if some byte pieces are missing, and is what Hugging Face does.
+// not flush it. That reorders if some byte pieces are missing, as in Hugging Face.
 static void add_character(bpe_work *work, const char *text, size_t size, bool valid) {
     int32_t id = valid ? tokenizer_find_piece(work->tokenizer, text, size) : -1;
     if (is_usable(work, id)) {
@@ -233,8 +233,8 @@ static void sort(merge_list *list) {
     }
 }
 
-// Whatever is merged, the piece on the left of this place ends as symbol `index` does now, and the piece on its right
-// begins as the next symbol does: so the table of merges tells whether anything can ever join them.
+// Whichever merges apply, the piece on the left of this place ends as symbol `index` does now, and the piece on its
+// right begins as the next symbol does: so the table of merges tells whether anything can ever join them.
 static bool may_join(const bpe_work *work, size_t index) {
     unsigned first = first_byte(work->tokenizer, work->symbols[index + 1].id);
     return work->tokenizer->joins[last_byte(work->tokenizer, work->symbols[index].id)][first / 8] >> first % 8 & 1;

@@ -1,5 +1,5 @@
-// The table of chat formats, and their rendering: one text, in which it is known where the markers are. Ids of contents
-// as plain text come from encoding what lies between the markers.
+// The table of chat formats, and their rendering: one text with the positions of its markers. For contents as plain
+// text, the stretches between the markers are encoded.
 #include "tokenizer/chat.h"
 
 #include "engine/base/buffer.h"
@@ -110,7 +110,7 @@ static void append_start(rendering *rendered, const qins_chat_template *chat, bo
 
 static qins_status check_format(const qins_chat_template *chat, qins_error *error) {
     if (error->status != QINS_OK || chat->format != NULL) return error->status;
-    return qins_fail(error, QINS_USAGE, "the model has no chat template that is known; give it a raw prompt instead");
+    return qins_fail(error, QINS_USAGE, "the model has no chat template that qins knows; give it a raw prompt instead");
 }
 
 // Release also after a failure.
@@ -208,7 +208,8 @@ qins_status qins_chat_encode_end(const qins_tokenizer *tokenizer, const qins_cha
     const size_t before = ids->count;
     if (check_format(chat, error) == QINS_OK) {
         append_end(&rendered, chat->format);
-        append_markup(&rendered, chat->format->user); // what follows, which may swallow white space before it
+        append_markup(&rendered, chat->format->user); // the next message's marker, which may consume white space before
+                                                      // it
     }
     if (error->status == QINS_OK) encode_parts(tokenizer, &rendered, 1, ids, error);
     if (error->status != QINS_OK) ids->count = before;

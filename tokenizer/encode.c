@@ -1,5 +1,6 @@
-// Text to ids. A text is cut at the added tokens that are found in it as it is; what lies between is normalized and cut
-// at those that are found in normalized text; the pre-tokenizer makes words of the rest, and BPE makes ids of words.
+// Text to ids. A text is cut at the added tokens that occur in it as it is; the stretches between are normalized and
+// cut at those that occur in normalized text; the pre-tokenizer splits the rest into words, and BPE turns words into
+// ids.
 #include "tokenizer/tokenizer_internal.h"
 
 typedef struct encoding {
@@ -14,7 +15,7 @@ static void append_all(qins_ids *ids, const qins_ids *more, qins_error *error) {
     for (size_t i = 0; i < more->count && error->status == QINS_OK; i++) qins_ids_append(ids, more->data[i], error);
 }
 
-// What to do with a stretch between added tokens; at_start: it is the start of what the caller encodes.
+// Processes a stretch between added tokens; at_start: it is the start of the caller's text.
 typedef void stretch_function(encoding *work, const char *text, size_t size, bool at_start);
 
 static void each_stretch(encoding *work, const added_set *set, const char *text, size_t size, bool at_start,

@@ -1,5 +1,5 @@
-// normalizer, pre_tokenizer and decoder of tokenizer.json -> lists of steps. A step that is not known, or has a member
-// or a value that would change what it does, is an error that names it.
+// normalizer, pre_tokenizer and decoder of tokenizer.json -> lists of steps. An unknown step, or one with a member or a
+// value that would change its effect, is an error that names it.
 #include "tokenizer/hf_internal.h"
 
 #include <string.h>
@@ -88,7 +88,7 @@ static void read_decoder(const qins_json *item, pipeline *steps, qins_error *err
     } else if (is_type(item, "ByteFallback")) {
         check_type_only(item, error);
         hf_add_step(steps, STEP_BYTE_FALLBACK, 0, NULL, NULL, error);
-    } else if (is_type(item, "Fuse")) { // what a stream of text does anyway
+    } else if (is_type(item, "Fuse")) { // a stream of text does so anyway
         check_type_only(item, error);
     } else if (is_type(item, "Strip")) {
         read_strip(item, steps, error);
@@ -103,8 +103,8 @@ static void read_decoder(const qins_json *item, pipeline *steps, qins_error *err
     }
 }
 
-// After Fuse a decoder works on the text of all tokens, before it on each token: Strip is only known for the one, and
-// everything else for the other.
+// After Fuse a decoder works on the text of all tokens, before it on each token: Strip is supported only after it,
+// everything else only before it.
 static void check_decoder(const qins_json *decoder, const pipeline *steps, qins_error *error) {
     const bool is_list = is_type(decoder, "Sequence");
     const qins_json *item = is_list ? qins_json_first(qins_json_get(decoder, "decoders")) : decoder;

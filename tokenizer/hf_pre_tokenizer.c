@@ -1,4 +1,4 @@
-// Pre-tokenizers of tokenizer.json -> steps. Regular expressions are not executed: those that are known have a rule
+// Pre-tokenizers of tokenizer.json -> steps. Regular expressions are not executed: supported ones have a rule
 // (split.h), and any other one is refused.
 #include "engine/base/utf8.h"
 #include "tokenizer/hf_internal.h"

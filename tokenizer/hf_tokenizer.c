@@ -1,5 +1,5 @@
 // Hugging Face's tokenizer.json -> qins_tokenizer: the BPE model and the added tokens. The file is understood in full
-// or refused: a member that is not known, or has a value that would change ids, is an error that names it.
+// or refused: an unknown member, or one with a value that would change ids, is an error that names it.
 #include "engine/base/memory.h"
 #include "engine/base/utf8.h"
 #include "tokenizer/hf_internal.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What is collected by id before the object can be laid out. Texts are owned by the JSON document.
+// Data collected by id before the object can be laid out. Texts are owned by the JSON document.
 typedef struct hf_vocabulary {
     const char **texts; // [n_ids], NULL: no token
     uint8_t *flags;     // [n_ids] TOKEN_*
@@ -261,9 +261,9 @@ static qins_status read_root(const qins_json *root, qins_tokenizer_cut *cut, qin
 // call.
 static const char *leftovers(const qins_json *root) {
     const bool truncation = qins_json_get(root, "truncation") != NULL, padding = qins_json_get(root, "padding") != NULL;
-    if (truncation && padding) return "its settings for truncation and padding are left out: texts are encoded whole";
-    if (truncation) return "its setting for truncation is left out: texts are encoded whole";
-    return padding ? "its setting for padding is left out: texts are encoded as they are" : NULL;
+    if (truncation && padding) return "its settings for truncation and padding are ignored: texts are encoded whole";
+    if (truncation) return "its setting for truncation is ignored: texts are encoded whole";
+    return padding ? "its setting for padding is ignored: texts are encoded as they are" : NULL;
 }
 
 qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_tokenizer_cut *cut, qins_error *error) {

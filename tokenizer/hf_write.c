@@ -19,7 +19,7 @@ static const char *piece(const struct writer *writer, size_t id) {
     return writer->text;
 }
 
-// In the order of ids, so that those which are not in the vocabulary get theirs in Hugging Face, too.
+// In the order of ids, so that tokens outside the vocabulary get the same ids in Hugging Face.
 static void write_added(const struct writer *writer, qins_json *root) {
     static const struct {
         const char *key;
@@ -69,7 +69,7 @@ static void describe_special(const struct writer *writer, qins_json *tokens, con
     }
 }
 
-// Of a pair of texts both have something around them.
+// In a pair of texts, the ids surround each of the two.
 static void write_post_processor(const struct writer *writer, qins_json *root) {
     const qins_ids *prefix = &writer->tokenizer->prefix, *suffix = &writer->tokenizer->suffix;
     if (prefix->count + suffix->count == 0) {

@@ -115,8 +115,8 @@ static qins_status read_header(qins_cursor *cursor, pack_header *header) {
         return qins_fail(error, QINS_BAD_MODEL, "it does not start with \"" MAGIC "\"");
     uint32_t version = qins_cursor_u32(cursor, "version");
     if (error->status == QINS_OK && version != VERSION)
-        return qins_fail(error, QINS_BAD_MODEL, "version %u is not known (only %u); convert the model again", version,
-                         VERSION);
+        return qins_fail(error, QINS_BAD_MODEL, "version %u is not supported (only %u is); convert the model again",
+                         version, VERSION);
     header->n_ids = qins_cursor_u32(cursor, "number of ids");
     header->n_added = qins_cursor_u32(cursor, "number of added tokens");
     header->n_merges = qins_cursor_u32(cursor, "number of merges");
@@ -134,7 +134,7 @@ static qins_status read_header(qins_cursor *cursor, pack_header *header) {
     if (header->n_ids > TOKENIZER_MAX_IDS)
         return qins_fail(error, QINS_BAD_MODEL, "%u ids; at most %zu are supported", header->n_ids, TOKENIZER_MAX_IDS);
     if (header->flags & ~(unsigned)PACK_FLAGS)
-        return qins_fail(error, QINS_BAD_MODEL, "flags 0x%x are not known", header->flags);
+        return qins_fail(error, QINS_BAD_MODEL, "flags 0x%x are unknown", header->flags);
     if (header->unk_id != NO_UNK && header->unk_id >= header->n_ids)
         return qins_fail(error, QINS_BAD_MODEL, "the id %u of the unknown token is out of range", header->unk_id);
     return error->status;

@@ -9,7 +9,7 @@
 
 // --- bytes as characters ---
 
-// Bytes that can be seen are the character of the same number; the others are U+0100 and on, in order.
+// Visible bytes stand for the character of the same number; the others for U+0100 and up, in order.
 static bool is_visible(unsigned byte) {
     return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
 }
@@ -91,8 +91,7 @@ static const char *kind_name(const pipeline_step *step) {
     return names[step->kind < sizeof names / sizeof *names ? step->kind : 0];
 }
 
-// How many times as long a step can make a text of words of a byte each; what is put before a whole text does not
-// count.
+// The factor by which a step can lengthen a text of one-byte words; text prepended to the whole does not count.
 static size_t growth(const pipeline_step *step, bool after_cut) {
     if (step->kind == STEP_REPLACE && step->to_size > step->from_size)
         return ((size_t)step->to_size + step->from_size - 1) / step->from_size;
@@ -120,8 +119,8 @@ qins_status pipeline_check(const pipeline *steps, pipeline_role role, qins_error
             qins_fail(error, QINS_BAD_MODEL, "%s, step %zu (%s): it is not supported there", roles[role], i + 1,
                       kind_name(step));
         else if (!has_texts(step) || !has_option(step))
-            qins_fail(error, QINS_BAD_MODEL, "%s, step %zu (%s): its texts or its option %u are not possible",
-                      roles[role], i + 1, kind_name(step), step->option);
+            qins_fail(error, QINS_BAD_MODEL, "%s, step %zu (%s): its texts or its option %u are invalid", roles[role],
+                      i + 1, kind_name(step), step->option);
     }
     if (error->status == QINS_OK) check_growth(steps, roles[role], error);
     return error->status;

@@ -22,7 +22,7 @@ typedef enum step_kind { // numbers of the file format
     STEP_REPLACE,        // replace every `from` by `to`
     STEP_CUT,            // a word begins at every `from`
     STEP_SPLIT,          // a word ends where a rule says so; option: a split_rule
-    STEP_BYTES,          // every byte becomes a character that can be seen (GPT-2's), or the reverse
+    STEP_BYTES,          // every byte becomes a visible character (GPT-2's), or the reverse
     STEP_BYTE_FALLBACK,  // a piece <0xHH> is a byte
     STEP_STRIP,          // remove spaces from the start of the whole; option: how many at most
     STEP_DROP,           // remove every `from` from the first token
@@ -57,7 +57,7 @@ typedef struct pipeline_words {
 } pipeline_words;
 
 // The whole text as one word (none, if it is empty), which a normalizer or pre-tokenizer then works on. at_start: the
-// text is the start of what the caller encodes. `spare` is where steps write to; both are reused.
+// text is the start of the caller's text. Steps write to `spare`; both are reused.
 void pipeline_words_set(pipeline_words *words, const char *text, size_t size, qins_error *error);
 void pipeline_run(const pipeline *steps, pipeline_words *words, pipeline_words *spare, bool at_start,
                   qins_error *error);

@@ -1,6 +1,6 @@
 // Splitting rules; see split.h. The expressions are ordered choices with greedy repetition, so each function below
-// tries what its expression tries, in that order, and takes the first that matches. None needs to try again from a
-// place before it: where a repetition would give characters back, the place to which it does is kept while scanning.
+// tries what its expression tries, in that order, and takes the first that matches. None needs to backtrack: where a
+// repetition would give characters back, the place to return to is recorded while scanning.
 #include "tokenizer/split.h"
 
 #include "tokenizer/unicode_class.h"
@@ -117,7 +117,7 @@ static size_t end_cl100k(const scanner *scan, size_t at) {
     return end > start ? end : end_of_no_word(scan, at, false);
 }
 
-// o200k takes a word in upper case apart from the word in lower case that follows it. A: Lu Lt Lm Lo M; C: Ll Lm Lo M.
+// o200k separates a word in upper case from the word in lower case that follows it. A: Lu Lt Lm Lo M; C: Ll Lm Lo M.
 static const unsigned both_cases = 1u << UNICODE_LETTER | 1u << UNICODE_MARK;
 static const unsigned upper_case = 1u << UNICODE_UPPER | 1u << UNICODE_LETTER | 1u << UNICODE_MARK;
 static const unsigned lower_case = 1u << UNICODE_LOWER | 1u << UNICODE_LETTER | 1u << UNICODE_MARK;

@@ -1,5 +1,5 @@
-// Where words end: the rules by which a text is split before BPE sees it. Each matches a regular expression of Hugging
-// Face's pre-tokenizers, written as code that looks at every character a bounded number of times.
+// Word boundaries: the rules by which a text is split before BPE. Each matches a regular expression of Hugging Face's
+// pre-tokenizers, written as code that looks at every character a bounded number of times.
 #ifndef QINS_TOKENIZER_SPLIT_H
 #define QINS_TOKENIZER_SPLIT_H
 

@@ -1,7 +1,7 @@
 // Ids to text: executes the steps of a decoder. With byte fallback a maximal run of byte pieces becomes its text if the
 // *whole* run is valid UTF-8, else one U+FFFD per byte; so a run's text is certain only when the run ends, and is held
-// back until then. A decoder on bytes makes one U+FFFD of each start of a character that does not go on, as Rust's
-// from_utf8_lossy does, and holds back only a start that may.
+// back until then. A decoder on bytes replaces each start of a character that is not completed by one U+FFFD, as Rust's
+// from_utf8_lossy does, and holds back only a start that may yet be completed.
 #include "engine/base/buffer.h"
 #include "engine/base/memory.h"
 #include "engine/base/utf8.h"
@@ -19,7 +19,7 @@ struct qins_text_stream {
     size_t strip;        // spaces that the decoder may still remove from the start of the whole
     qins_buffer run;     // bytes whose text is not certain yet
     qins_buffer text[2]; // [0]: the current piece's text; [1]: scratch
-    qins_buffer out;     // what the current call gives out
+    qins_buffer out;     // the current call's output
 };
 
 static bool has_step(const pipeline *decoder, step_kind kind) {
@@ -67,7 +67,7 @@ int text_piece_byte(const char *piece, size_t size) {
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-// The bytes that a piece's characters stand for; a piece with a character that stands for none is taken as it is.
+// The bytes that a piece's characters stand for; a piece with a character that stands for none is used as it is.
 static void spell_bytes(const char *piece, size_t size, qins_buffer *bytes) {
     const size_t before = bytes->size;
     for (size_t at = 0; at < size && bytes->error->status == QINS_OK;) {
@@ -122,7 +122,7 @@ bool qins_tokenizer_token_bytes(const qins_tokenizer *tokenizer, int32_t id, qin
     return true;
 }
 
-// --- bytes that wait ---
+// --- held-back bytes ---
 
 static void end_run(qins_text_stream *stream) {
     if (utf8_is_valid((const char *)stream->run.data, stream->run.size)) {
@@ -133,7 +133,7 @@ static void end_run(qins_text_stream *stream) {
     stream->run.size = 0;
 }
 
-// Give out the run but for the start of a character that the next bytes may complete.
+// Output the run, except for the start of a character that the next bytes may complete.
 static void give_characters(qins_text_stream *stream, bool at_end) {
     const char *text = (const char *)stream->run.data;
     const size_t size = stream->run.size;

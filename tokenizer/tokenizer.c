@@ -183,7 +183,7 @@ const char *qins_tokenizer_piece(const qins_tokenizer *tokenizer, int32_t id, si
     return tokenizer_piece_text(tokenizer, (size_t)id, size);
 }
 
-// As in Hugging Face, which asks by the text of the decoder and finds no token whose own text is another.
+// As in Hugging Face, which looks tokens up by the decoder's text and misses those whose own text differs.
 bool qins_tokenizer_is_special(const qins_tokenizer *tokenizer, int32_t id) {
     if (!tokenizer_has_piece(tokenizer, id) || !(tokenizer->token_flags[id] & TOKEN_SPECIAL)) return false;
     size_t size, spelt_size;

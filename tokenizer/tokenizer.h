@@ -12,7 +12,7 @@
 
 typedef struct qins_tokenizer qins_tokenizer;
 
-// What is left out of a tokenizer.json.
+// The parts of a tokenizer.json that are left out.
 typedef struct qins_tokenizer_cut {
     size_t n_rows;      // in: the model's. Added tokens with ids from here on have no embedding. 0: none is left out
     size_t n_added;     // out: how many are

@@ -1,4 +1,4 @@
-// Made by tests/oracle/make_unicode_classes.py: Unicode 16.0. Where a run of code points of one class begins:
+// Made by tests/oracle/make_unicode_classes.py: Unicode 16.0. Starts of runs of code points of one class:
 // code point << 4 | class.
 #include "tokenizer/unicode_class.h"
 

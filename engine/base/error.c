@@ -1,4 +1,4 @@
-// The one place where error messages are put together; see error.h.
+// The one place where error messages are assembled; see error.h.
 #include "engine/base/error.h"
 
 #include "engine/base/escape.h"
@@ -10,7 +10,7 @@
 
 enum { CAPACITY = sizeof((qins_error){0}.message) };
 
-// Append what fits of `text` to a message.
+// Append as much of `text` as fits to a message.
 static void append(char message[static CAPACITY], const char *text) {
     const size_t used = strlen(message), left = CAPACITY - 1 - used;
     const size_t length = strlen(text) < left ? strlen(text) : left;

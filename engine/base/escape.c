@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// What stands for the control character or stray byte.
+// The escape for a control character or stray byte.
 static int escape_of(char escape[static 8], unsigned char byte) {
     const char *const letters = "\nn\rr\tt", *at = byte != '\0' ? strchr(letters, byte) : NULL;
     const bool has_letter = at != NULL && (at - letters) % 2 == 0;
@@ -40,7 +40,7 @@ static void append_escape(qins_buffer *out, unsigned char byte) {
     qins_buffer_append(out, escape, (size_t)escape_of(escape, byte));
 }
 
-// Hand on what of the held bytes is certain; with `ends` all of them.
+// Pass on those of the held bytes that are certain; with `ends` all of them.
 static void release(qins_visible *visible, bool ends, qins_buffer *out) {
     while (visible->n_held > 0) {
         uint32_t c;

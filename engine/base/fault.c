@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <signal.h>
 
-static struct sigaction before; // what the process had for SIGBUS
+static struct sigaction before; // the process's own action for SIGBUS
 
 static void on_bus_error(int number, siginfo_t *info, void *context) {
     const int saved = errno;
-    const bool is_fault = info->si_code > 0; // not a signal that somebody sent
+    const bool is_fault = info->si_code > 0; // not a signal that a process sent
     if (is_fault && qins_file_fault(info->si_addr)) {
         errno = saved;
         return;
@@ -18,7 +18,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context) {
         before.sa_sigaction(number, info, context);
     else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
         before.sa_handler(number);
-    else { // a fault comes again, and ends the program as it would have
+    else { // the fault recurs, and ends the program as it would have
         signal(number, SIG_DFL);
         if (!is_fault) raise(number);
     }

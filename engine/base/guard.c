@@ -27,7 +27,7 @@ static qins_status check_input(const qins_guarded *input, const char *path, cons
     return QINS_OK;
 }
 
-// Does the file begin as those do that may be replaced?
+// Does the file begin like those that may be replaced?
 static bool is_of_kind(const qins_guard *guard, const char *path, qins_error *error) {
     char start[MAX_MAGIC];
     const size_t n = guard->magic != NULL ? strlen(guard->magic) : 0;
@@ -40,7 +40,7 @@ static bool is_of_kind(const qins_guard *guard, const char *path, qins_error *er
     return is_read && memcmp(start, guard->magic, n) == 0;
 }
 
-// The file is refused whatever it is; if it is one of a folder that is read, say so.
+// The file is refused in any case; if it belongs to a folder that is read, say so.
 static void name_folder(const qins_guarded *input, const char *path, const qins_look *output, qins_error *error) {
     char name[MAX_PATH];
     DIR *folder = input->path != NULL ? opendir(input->path) : NULL;

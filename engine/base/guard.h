@@ -18,7 +18,7 @@ enum { QINS_MAX_GUARDED = 4 };
 typedef struct qins_guard {
     bool force;        // the user wants any existing file replaced
     const char *magic; // the first bytes of files that may be replaced without `force`; NULL: none may
-    const char *kind;  // what such a file is called in messages
+    const char *kind;  // the name of such files in messages
     qins_guarded inputs[QINS_MAX_GUARDED];
 } qins_guard;
 

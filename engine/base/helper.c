@@ -26,7 +26,7 @@ qins_status qins_helper_start(qins_helper *helper, qins_helper_work *work, void 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
         return qins_fail_errno(error, QINS_FAILED, "cannot start a helper");
     const pid_t program = getpid();
-    fflush(NULL); // what is buffered is the program's
+    fflush(NULL); // buffered output belongs to the program
     const pid_t process = fork();
     if (process == 0) {
         close(ends[0]);
@@ -56,7 +56,7 @@ struct head {
     uint64_t kind, size;
 };
 
-// A write, unlike send, is among the calls of every sandbox; a side that is gone must not end this one by SIGPIPE.
+// A write, unlike send, is allowed in every sandbox; the other side's end must not end this one by SIGPIPE.
 static bool write_all(int fd, const void *data, size_t size) {
     for (const char *at = data; size > 0;) {
         const ssize_t n = write(fd, at, size);

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What Python writes for numbers that JSON does not have, where one stands at `offset`; otherwise "".
+// Python's spelling of a number that JSON lacks, if there is one at `offset`; otherwise "".
 static const char *no_number(const char *text, size_t size, size_t offset) {
     static const char *const names[] = {"NaN", "Infinity", "-Infinity"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -25,7 +25,7 @@ static const char *no_number(const char *text, size_t size, size_t offset) {
 // --- reading ---
 
 static qins_status refuse_nul(size_t at, qins_status bad, qins_error *error) {
-    return qins_fail(error, bad, "there is a U+0000 at byte %zu, which no text here can hold", at);
+    return qins_fail(error, bad, "there is a U+0000 at byte %zu, which texts cannot contain", at);
 }
 
 static bool is_digit(char c) {
@@ -42,8 +42,8 @@ static bool is_lax_number(const char *text, size_t size, size_t at) {
 }
 
 // Strings are C strings in memory, so a U+0000 would cut one short; and a value takes some 100 bytes there, but as few
-// as 2 in a text. What comes after the first mistake in the text does not matter here. cJSON takes control characters
-// in strings, and lax numbers; Python and JSON do not.
+// as 2 in a text. Text after the first mistake does not matter here. cJSON takes control characters in strings, and lax
+// numbers; Python and JSON do not.
 static qins_status check_text(const char *text, size_t size, size_t max_values, qins_status bad, qins_error *error) {
     size_t n_values = 1;
     bool is_string = false;
@@ -51,7 +51,7 @@ static qins_status check_text(const char *text, size_t size, size_t max_values, 
         if (is_string && text[at] == '\0') return refuse_nul(at, bad, error);
         if (is_string && text[at] == '\\') {
             if (size - at >= 6 && memcmp(text + at, "\\u0000", 6) == 0) return refuse_nul(at, bad, error);
-            at++; // what a backslash escapes begins no escape of its own
+            at++; // an escaped character does not begin another escape
         } else if (is_string && (unsigned char)text[at] < ' ') {
             return qins_fail(error, bad, "not valid JSON at byte %zu of %zu: a string has a control character", at,
                              size);
@@ -115,7 +115,7 @@ qins_json *qins_json_parse(const char *text, size_t size, qins_status bad, qins_
     return qins_json_parse_limited(text, size, QINS_JSON_MAX_VALUES, bad, error);
 }
 
-// A copy of the text in which quotes make strings of what is not a number, in the same places.
+// A copy of the text in which such spellings are quoted, as strings of the same length.
 static char *quote_no_numbers(const char *text, size_t size, qins_error *error) {
     char *copy = qins_alloc(size + 1, 1, "JSON", error);
     if (copy == NULL) return NULL;
@@ -248,7 +248,7 @@ static qins_status check_members(const qins_json *object, qins_status bad, qins_
         keys[n++] = qins_json_key(item);
     qsort(keys, count, sizeof *keys, by_text);
     for (size_t i = 1; i < count; i++)
-        if (strcmp(keys[i - 1], keys[i]) == 0) qins_fail(error, bad, "\"%s\" is there twice", keys[i]);
+        if (strcmp(keys[i - 1], keys[i]) == 0) qins_fail(error, bad, "\"%s\" appears twice", keys[i]);
     free(keys);
     return error->status;
 }

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static const char SUFFIX[] = ".unfinished", LETTERS[] = "abcdefghijklmnopqrstuvwxyz012345";
-enum { N_LETTERS = 6, MAX_NAME = 200 }; // of the file's own name as much as fits into a name
+enum { N_LETTERS = 6, MAX_NAME = 200 }; // of the file's own name, as much as fits into a name
 
 char *qins_unfinished_name(const char *folder, const char *path, qins_error *error) {
     const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
@@ -35,7 +35,7 @@ bool qins_unfinished_lock(int fd) {
     struct stat info;
     while (flock(fd, LOCK_EX) != 0 && errno == EINTR) {
     }
-    return fstat(fd, &info) != 0 || info.st_nlink > 0; // without locks nobody removes anything
+    return fstat(fd, &info) != 0 || info.st_nlink > 0; // without locks nothing is removed
 }
 
 static bool is_unfinished_name(const char *name) {

@@ -11,16 +11,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-// --- what is mapped ---
+// --- mapped files ---
 
 enum { MAX_MAPPED_FILES = 64 };
 
 // Read by a signal handler, so the list is neither locked nor moved.
 static struct mapped_file {
-    atomic_bool is_taken;           // its fields belong to somebody
+    atomic_bool is_taken;           // its fields are in use
     const uint8_t *_Atomic address; // NULL: not (yet) mapped
     size_t size;
-    atomic_bool is_lost; // its bytes cannot be had any more; it reads as zeros
+    atomic_bool is_lost; // its bytes can no longer be read; it reads as zeros
 } mapped_files[MAX_MAPPED_FILES];
 
 static bool remember(const uint8_t *address, size_t size) {
@@ -53,7 +53,7 @@ static void forget(const uint8_t *address) {
 bool qins_file_fault(const void *address) {
     struct mapped_file *file = find(address);
     if (file == NULL) return false;
-    atomic_store(&file->is_lost, true); // before anybody can see a zero
+    atomic_store(&file->is_lost, true); // before any thread can read a zero
     void *start = (void *)(uintptr_t)atomic_load(&file->address);
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     return mmap(start, file->size, PROT_READ, flags, -1, 0) != MAP_FAILED;
@@ -72,11 +72,11 @@ static bool is_unsupported(int number) {
            number == ENOSYS;
 }
 
-// Without any mapping. `number`: why.
+// Without any mapping. `number`: the errno that says why.
 static const uint8_t *read_whole(int fd, const char *path, size_t size, int number, qins_error *error) {
     const size_t available = qins_memory_available();
     if (size > available) {
-        qins_fail(error, QINS_FAILED, "cannot map %s (%s); to read it takes %zu MiB of memory, %zu MiB are available",
+        qins_fail(error, QINS_FAILED, "cannot map %s (%s); reading it takes %zu MiB of memory; %zu MiB are available",
                   path, strerror(number), size >> 20, available >> 20);
         return NULL;
     }

@@ -78,7 +78,7 @@ static size_t own_memory(const char *key) {
     return kibibytes > SIZE_MAX / 1024 ? 0 : kibibytes * 1024;
 }
 
-// Without /proc: counts the program that started this one, too, until this one was loaded.
+// Without /proc: includes the peak of the program that started this one, up to when this one was loaded.
 static size_t peak_by_system_call(void) {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0;

@@ -32,7 +32,7 @@ static char *folder_of(const char *path, qins_error *error) {
     return folder;
 }
 
-// What a symbolic link at `path` leads to, NULL where there is none.
+// The target of a symbolic link at `path`, NULL if there is none.
 static char *read_link(const char *path, qins_error *error) {
     char link[PATH_MAX];
     const ssize_t length = readlink(path, link, sizeof link);
@@ -63,15 +63,15 @@ static char *follow_links(const char *path, qins_error *error) {
     return NULL;
 }
 
-// Give a file without a name one, where there is nothing.
+// Give an unnamed file this name, if it is free.
 static bool give_name(int fd, const char *name) {
     char open_file[32];
     snprintf(open_file, sizeof open_file, "/proc/self/fd/%d", fd);
     return linkat(AT_FDCWD, open_file, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
 }
 
-// A file without a name, -1 where there is no such thing, or where it could not be given a name at the end: one that is
-// given a name for a moment tells.
+// An unnamed file; -1 where these are not supported, or could not be given a name at the end, which is tested by naming
+// one for a moment.
 static int open_unnamed(const qins_output_file *file, unsigned mode, qins_error *error) {
     char *name = qins_unfinished_name(file->folder, file->target, error);
     int fd = name != NULL ? open(file->folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode) : -1;
@@ -120,12 +120,12 @@ qins_status qins_output_file_open(qins_output_file *file, const char *path, unsi
     return error->status;
 }
 
-// Have the bytes on the disk, where the file system can be asked for that.
+// Flush the bytes to the disk, where the file system supports it.
 static bool synchronize(int fd) {
     return fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP || errno == ENOSYS;
 }
 
-// Make the new name durable. A folder that may be written to, but not read, cannot be asked.
+// Make the new name durable. A folder that may be written to, but not read, cannot be synchronized.
 static void sync_folder(const char *folder, qins_error *error) {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 && errno == EACCES) return;
@@ -133,8 +133,8 @@ static void sync_folder(const char *folder, qins_error *error) {
     if (fd >= 0) close(fd);
 }
 
-// Bring the file under its name: at once where there is nothing of that name, else by a name of its own, for only a
-// rename replaces another file.
+// Give the file its name: directly if the name is free, otherwise by way of a temporary name, because only a rename
+// replaces another file.
 static void publish(qins_output_file *file, qins_error *error) {
     if (file->temporary == NULL) {
         if (give_name(file->fd, file->target)) return;
@@ -160,7 +160,8 @@ static void settle(qins_output_file *file, qins_error *error) {
     if (error->status == QINS_OK && file->guard != NULL) qins_guard_check(file->guard, file->path, error);
 }
 
-// Make way for the last file, so that it never lies beside others than its own. Was there an older one?
+// Remove the old version of the last file, so that it is never next to files that are not its own. False: there was
+// none.
 static bool remove_last(const char *last, qins_error *error) {
     const bool is_removed = error->status == QINS_OK && unlink(last) == 0;
     if (error->status == QINS_OK && !is_removed && errno != ENOENT)
@@ -168,13 +169,13 @@ static bool remove_last(const char *last, qins_error *error) {
     return is_removed;
 }
 
-// Take the files away that have their names, as those that belong to them could not get theirs.
+// Remove the files that have their names, because others that belong to them could not get theirs.
 static void withdraw(const qins_output_file *files, size_t n, qins_error *error) {
     for (size_t i = 0; i < n; i++)
-        if (unlink(files[i].target) != 0) qins_error_line(error, "%s stays, and is of no use", files[i].target);
+        if (unlink(files[i].target) != 0) qins_error_line(error, "%s remains, but is unusable", files[i].target);
 }
 
-// The files have their names. What fails from now on leaves them there: another file may be gone for them.
+// The files have their names. A failure from now on leaves them there: they may have replaced another file.
 static qins_status make_durable(qins_output_file *files, size_t n, qins_error *error) {
     for (size_t i = 0; i < n; i++) {
         if (close(files[i].fd) != 0) qins_fail_errno(error, QINS_FAILED, "cannot write %s", files[i].path);
@@ -196,7 +197,7 @@ qins_status qins_output_files_commit(qins_output_file *files, size_t n, qins_err
     }
     if (error->status == QINS_OK) return make_durable(files, n, error);
     withdraw(files, done, error);
-    if (had_last) qins_error_line(error, "the older output is no longer whole: %s is gone", last);
+    if (had_last) qins_error_line(error, "the older output is incomplete: %s is gone", last);
     return error->status;
 }
 

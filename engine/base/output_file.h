@@ -1,6 +1,6 @@
-// A file that appears under its name only when it is complete, synchronized, and through a symbolic link in the place
-// that it leads to. Until then it has no name at all (O_TMPFILE), so nothing is left of it however the program ends.
-// Where the file system does not support that, or another file is to be replaced, it temporarily has a name of its own,
+// A file that appears under its name (or that of a symbolic link's target) only when it is complete and synchronized.
+// Until then it has no name at all (O_TMPFILE), so nothing is left of it however the program ends. If the file system
+// does not support that, or another file is to be replaced, it temporarily has a name of its own,
 // .NAME.XXXXXX.unfinished, and is locked; the next output in that folder removes those that no program holds any more.
 // Permissions and synchronization are skipped where the file system does not support them.
 #ifndef QINS_BASE_OUTPUT_FILE_H

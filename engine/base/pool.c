@@ -1,4 +1,4 @@
-// Thread pool; see pool.h. Whoever is free claims the next item; a job is over when its items are done, whether or not
+// Thread pool; see pool.h. Each free worker claims the next item; a job is over when its items are done, whether or not
 // every worker woke up for it. Workers spin for a short while after a job (the next one usually follows within
 // microseconds during a forward pass), then sleep on a condition variable.
 #include "engine/base/pool.h"
@@ -106,8 +106,8 @@ static void *worker_main(void *argument) {
     }
 }
 
-// Wake whoever sleeps. A worker counts as sleeping before its last look for news, so either it sees them or this sees
-// the worker; the lock keeps it from missing the signal between that look and its sleep.
+// Wake the sleepers. A worker counts as sleeping before its last check for a job, so either it sees the job or this
+// sees the worker; the lock keeps it from missing the signal between that check and its sleep.
 static void wake_workers(qins_pool *pool) {
     if (atomic_load(&pool->n_sleeping) == 0) return;
     pthread_mutex_lock(&pool->mutex);

@@ -1,4 +1,4 @@
-// Recognizing what is not a model of ours; see recognize.h.
+// Recognizing files that are not our models; see recognize.h.
 #include "engine/base/recognize.h"
 
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-// Beginnings of files, case ignored, and what they are.
+// Beginnings of files, case ignored, and the kinds of file that they identify.
 static const struct kind {
     const char *start, *what;
 } kinds[] = {
@@ -18,8 +18,8 @@ static const struct kind {
     {"<?xml", "is a web page, not the file itself (a failed download?); download it again"},
     {"GGUF", "is a GGUF file of llama.cpp, which is not read; convert the model's Hugging Face folder instead "
              "(qinsconvert HF_DIR -o model.qins)"},
-    {"PK\3\4", "is a zip archive (PyTorch's weights are such); only safetensors are read"},
-    {"\x80\2", "is a pickle of Python (PyTorch's older weights are such); only safetensors are read"},
+    {"PK\3\4", "is a zip archive (the format of PyTorch's weights); only safetensors are read"},
+    {"\x80\2", "is a Python pickle (the format of PyTorch's older weights); only safetensors are read"},
 };
 
 qins_status qins_recognize_file(const char *path, const char *start, size_t size, qins_error *error) {
@@ -33,7 +33,7 @@ qins_status qins_recognize_file(const char *path, const char *start, size_t size
     return QINS_OK;
 }
 
-// OWNER/NAME, from where it begins in an address of the site; NULL when it is none.
+// OWNER/NAME within an address of the site; NULL when it is not one.
 static const char *hub_name(const char *path) {
     static const char *const sites[] = {"https://huggingface.co/", "huggingface.co/", "https://hf.co/", "hf.co/"};
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";

@@ -27,7 +27,7 @@ static struct {
 #define HAS_SANITIZER false
 #endif
 
-// The kernel lacks a mechanism, or somebody who may refuses it to this process, as containers do.
+// The kernel lacks a mechanism, or denies it to this process, as in some containers.
 static bool is_unsupported(int number) {
     return number == ENOSYS || number == EOPNOTSUPP || number == EINVAL || number == EPERM || number == EACCES ||
            number == E2BIG;
@@ -35,8 +35,8 @@ static bool is_unsupported(int number) {
 
 // --- files ---
 
-// What memory and processors there are. Descriptors of these stay open: an entry of /proc that nobody holds may be
-// forgotten by the kernel, and what is then found under its name is another one, which the rule does not know.
+// Files that describe memory and processors. Their descriptors stay open: the kernel may forget an unused entry of
+// /proc, and the one found later under its name is a new one, to which the rule does not apply.
 static const char *const system_files[] = {"/proc/self", "/proc/meminfo", "/proc/sys/vm/overcommit_memory",
                                            "/sys/fs/cgroup", "/sys/devices/system/cpu"};
 
@@ -44,12 +44,12 @@ static int open_path(int folder, const char *path) {
     return openat(folder, path, O_PATH | O_CLOEXEC);
 }
 
-// What is wrong with the path itself, and whoever opens it will say.
+// Errors of the path itself, which opening it will report.
 static bool is_of_path(int number) {
     return qins_is_absence(number) || number == EACCES || number == ELOOP || number == ENAMETOOLONG;
 }
 
-// A descriptor of what lies at a path, to which the rights are given; -1: nothing is there, or an error.
+// A descriptor of the file at a path, to which the rights are given; -1: nothing is there, or an error.
 static int allow_at(const qins_sandbox *sandbox, int folder, const char *path, uint64_t rights) {
     const int fd = open_path(folder, path);
     if (fd < 0 ? !is_of_path(errno) : !qins_landlock_allow(sandbox->rules, sandbox->rights & rights, fd))
@@ -71,7 +71,7 @@ static void follow_link(const qins_sandbox *sandbox, int folder, const char *nam
     }
 }
 
-// What the links in a folder lead to; Hugging Face's cache keeps all files elsewhere.
+// The targets of the links in a folder; Hugging Face's cache keeps all files elsewhere.
 static void follow_links(const qins_sandbox *sandbox, const char *path) {
     DIR *folder = opendir(path);
     if (folder == NULL) {
@@ -110,7 +110,7 @@ void qins_sandbox_writes(qins_sandbox *sandbox, const char *path) {
 
 // --- calls ---
 
-// In the middle of anything: only write and _exit.
+// This may interrupt anything: only write and _exit.
 static void on_refused_call(int number, siginfo_t *info, void *context) {
     (void)number, (void)context;
     char text[256];
@@ -160,7 +160,7 @@ void qins_sandbox_tighten(void) {
     if (state.limits_calls) (void)qins_seccomp_tighten();
 }
 
-// --- in words ---
+// --- description ---
 
 const char *qins_sandbox_state(void) {
     if (!state.is_planned) return "off (--no-sandbox)";

@@ -41,8 +41,9 @@ void qins_sandbox_reads(qins_sandbox *sandbox, const char *path);
 // Allow creating, writing and removing files in an existing folder.
 void qins_sandbox_writes(qins_sandbox *sandbox, const char *path);
 
-// Restrict this process, and whatever it starts, from now on and permanently. A process that makes a system call which
-// a legitimate one has no reason to make ends with a message that begins with `program` (exit code QINS_FAILED).
+// Restrict this process, and any process that it starts, from now on and permanently. A process that makes a system
+// call which a legitimate one has no reason to make ends with a message that begins with `program` (exit code
+// QINS_FAILED).
 qins_status qins_sandbox_enter(qins_sandbox *sandbox, const char *program);
 
 // Call it after the threads have started: it forbids further threads, in-memory files and other filters. Does nothing

@@ -2,9 +2,9 @@
 // Calls are listed in a table, from which a program for the kernel's filter machine (BPF) is made: a row is four or
 // five of its instructions. That is all that libseccomp would do for us.
 //
-// A call gets one of three answers. Listed ones are made. Those for which a sound program has no reason end the process
-// with a message (SIGSYS): executing files, memory that can be executed, sockets, looking into other processes. All
-// others fail with ENOSYS, as on an older kernel: C libraries try new calls, and go on with the old ones.
+// A call gets one of three answers. Listed ones are made. Those that a legitimate program has no reason to make end the
+// process with a message (SIGSYS): executing files, memory that can be executed, sockets, inspecting other processes.
+// All others fail with ENOSYS, as on an older kernel: C libraries try new calls, and fall back on the old ones.
 #define _GNU_SOURCE // syscall
 #include "engine/base/sandbox_internal.h"
 
@@ -82,7 +82,7 @@ static const rule calls[] = {
     {CALL(uname)},
     {CALL(umask)},
     {CALL_IF(prlimit64, IS, 0, 0)},
-    {CALL_IF(seccomp, IS, 0, SECCOMP_SET_MODE_FILTER)}, // another filter can only take away
+    {CALL_IF(seccomp, IS, 0, SECCOMP_SET_MODE_FILTER)}, // another filter can only forbid more
     // signals to itself
     {CALL_IF(tgkill, IS_OWN_PROCESS, 0, 0)}, // abort
     {CALL(rt_sigaction)},
@@ -117,7 +117,7 @@ static const rule calls[] = {
     {CALL_IF(ioctl, IS, 1, TCGETS)},
     {CALL_IF(ioctl, IS, 1, TIOCGWINSZ)},
     {CALL_IF(ioctl, IS, 1, FIONREAD)},
-    {CALL_REFUSED(ioctl)}, // others type at the terminal
+    {CALL_REFUSED(ioctl)}, // others inject input into the terminal
     // files, which Landlock limits
     {CALL_IF(openat, HAS_NONE_OF, 2, WRITING)},
     {CALL_OF(WRITES, openat)},
@@ -150,7 +150,7 @@ static const rule calls[] = {
     {CALL_OF(WRITES, rename)},
     {CALL_OF(SERVES, epoll_wait)},
 #endif
-    // a server's connections; its socket listens already
+    // a server's connections; its socket is already listening
     {CALL_OF(SERVES, accept4)},
     {CALL_OF(SERVES, accept)},
     {CALL_OF(SERVES, recvfrom)},
@@ -165,7 +165,7 @@ static const rule calls[] = {
     {CALL_OF(SERVES, epoll_ctl)},
     {CALL_OF(SERVES, epoll_pwait)},
     {CALL_OF(SERVES, eventfd2)},
-    // no sound program comes to these
+    // legitimate runs never make these calls
     {CALL_ALARMS(mmap)},
     {CALL_ALARMS(mprotect)},
     {CALL_ALARMS(pkey_mprotect)},
@@ -199,7 +199,7 @@ static const rule calls[] = {
 #endif
 };
 
-// After the threads have started. What is not here is left to the filter above.
+// After the threads have started. Calls not listed here are left to the filter above.
 static const rule last_calls[] = {{CALL_REFUSED(clone)}, {CALL_REFUSED(memfd_create)}, {CALL_REFUSED(seccomp)}};
 
 enum { N_CALLS = sizeof calls / sizeof *calls, MOST_INSTRUCTIONS = 6 * N_CALLS + 8 };
@@ -270,7 +270,7 @@ const char *qins_seccomp_name(int call) {
     return NULL;
 }
 
-#else // calls that nobody has looked through: no filter
+#else // no reviewed call table for this architecture: no filter
 
 bool qins_seccomp_enter(qins_sandbox_job job) {
     (void)job;

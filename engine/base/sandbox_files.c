@@ -35,7 +35,7 @@ struct path_beneath {
     int32_t fd;
 } __attribute__((packed));
 
-// What is known of each version. The rights that a version brought are higher bits than those before.
+// The features of each version. A version's new rights are higher bits than those before.
 static size_t describe(long version, struct ruleset *all) {
     static const int n_rights[] = {13, 14, 15, 15, 16};
     const size_t known = sizeof n_rights / sizeof *n_rights;

@@ -37,7 +37,7 @@ static struct figure best_variant(const qins_bench_baseline *baseline) {
     return best;
 }
 
-// What the machine can do: bytes/s, FLOP/s of sgemm, operations/s of exact integer products.
+// The machine's limits: bytes/s, FLOP/s of sgemm, operations/s of exact integer products.
 struct machine {
     struct figure read, sgemm, integer;
 };
@@ -81,7 +81,7 @@ static struct result result_of(const qins_bench *bench, const qins_bench_test *t
     return result;
 }
 
-// What generation at a depth takes more than at depth 0.
+// The KV rate of generation at a depth, from what it takes beyond generation at depth 0.
 static void compare_to_depth_0(const qins_bench *bench, struct result *results, double read_rate) {
     for (size_t i = 0; i < bench->n_tests; i++) {
         if (bench->tests[i].is_prompt || bench->tests[i].depth == 0) continue;
@@ -204,10 +204,11 @@ static void widen(struct spread *spread, struct figure figure, const char *what)
 
 static void warn_when_busy(const struct spread *spread) {
     if (spread->share > 0.3)
-        fprintf(stderr,
-                "qinsrun: %s varied by %.0f %% between rounds: the machine does other things too; raise -r or measure "
-                "again\n",
-                spread->what, 100 * spread->share);
+        fprintf(
+            stderr,
+            "qinsrun: %s varied by %.0f %% between rounds: the machine is doing other work, too; raise -r or measure "
+            "again\n",
+            spread->what, 100 * spread->share);
 }
 
 qins_status qins_bench_report(const qins_bench *bench, qins_error *error) {

@@ -23,7 +23,7 @@ void qins_characters_open(void) {
         name = setlocale(LC_CTYPE, fallbacks[i]);
 }
 
-// Columns of a code point. What the C library does not know may be a new emoji.
+// Columns of a code point. One that the C library does not know may be a new emoji.
 static size_t columns_of(uint32_t c) {
     if (c < 0x80) return c >= 0x20 && c != 0x7F ? 1 : 2; // control characters are shown as ^X
     const int columns = wcwidth((wchar_t)c);

@@ -1,4 +1,4 @@
-// What can be typed in a chat besides messages; see chat.h.
+// The commands of a chat; see chat.h.
 #include "engine/base/memory.h"
 #include "engine/base/plural.h"
 #include "engine/base/utf8.h"
@@ -30,10 +30,10 @@ char *qins_chat_path(const char *argument, qins_error *error) {
     return path;
 }
 
-// Refuse what is not a text: the model would get noise.
+// Refuse files that are not text: the model would read noise.
 static void check_text(const char *path, const char *text, size_t size, qins_error *error) {
     if (memchr(text, '\0', size) != NULL || !utf8_is_valid(text, size))
-        qins_fail(error, QINS_USAGE, "%s is not a text in UTF-8; nothing of it was read", path);
+        qins_fail(error, QINS_USAGE, "%s is not UTF-8 text; it was not read", path);
 }
 
 static void read_file(qins_chat *chat, const char *argument, qins_error *error) {
@@ -44,7 +44,7 @@ static void read_file(qins_chat *chat, const char *argument, qins_error *error) 
     if (error->status == QINS_OK) {
         qins_clean_text(text, &size);
         qins_buffer_append(&chat->attached, text, size);
-        qins_chat_say(chat, "%s, %zu bytes, goes before the next message", path, size);
+        qins_chat_say(chat, "%s, %zu bytes, will precede the next message", path, size);
     }
     free(text);
     free(path);
@@ -79,7 +79,7 @@ static void load(qins_chat *chat, const char *argument, qins_error *error) {
     if (path != NULL && parse(chat, path, &loaded, &awaits_reply, error) == QINS_OK &&
         (loaded.n_turns == 0 || qins_check_room(&chat->generator, loaded.ids.count, error) == QINS_OK)) {
         qins_chat_say(chat, "%zu turn%s, %zu tokens from %s%s", loaded.n_turns, qins_plural(loaded.n_turns),
-                      loaded.ids.count, path, current->n_turns > 0 ? "; the conversation before is forgotten" : "");
+                      loaded.ids.count, path, current->n_turns > 0 ? "; the previous conversation is forgotten" : "");
         const qins_conversation old = *current;
         *current = loaded;
         loaded = old;
@@ -96,7 +96,7 @@ static void clear(qins_chat *chat, const char *argument, qins_error *error) {
     const size_t n = chat->conversation.n_turns;
     qins_chat_say(chat, "%zu turn%s forgotten%s%s", n, qins_plural(n),
                   chat->attached.size > 0 ? ", and the file that was read" : "",
-                  chat->conversation.system != NULL ? "; the system message stays" : "");
+                  chat->conversation.system != NULL ? "; the system message is kept" : "");
     qins_conversation_clear(&chat->conversation);
     chat->attached.size = 0;
 }
@@ -111,7 +111,7 @@ static void set_system(qins_chat *chat, const char *argument, qins_error *error)
     const char *text = strcmp(argument, "\"\"") != 0 ? argument : NULL;
     if (qins_conversation_set_system(conversation, text, error) == QINS_OK)
         qins_chat_say(chat, "the system message is %s%s", text != NULL ? "set" : "removed",
-                      conversation->n_turns > 0 ? "; the conversation stays, /clear forgets it" : "");
+                      conversation->n_turns > 0 ? "; the conversation is kept, /clear forgets it" : "");
 }
 
 static bool has_turn(const qins_chat *chat, qins_error *error) {
@@ -136,7 +136,7 @@ static void undo(qins_chat *chat, const char *argument, qins_error *error) {
     const qins_turn *turn = &chat->conversation.turns[chat->conversation.n_turns - 1];
     const int length = shortened(turn);
     const size_t n_left = chat->conversation.n_turns - 1;
-    qins_chat_say(chat, "\"%.*s%s\" and the reply to it are taken back; %zu turn%s left", length, turn->text,
+    qins_chat_say(chat, "\"%.*s%s\" and its reply are removed; %zu turn%s left", length, turn->text,
                   (size_t)length < turn->size ? "..." : "", n_left, qins_plural(n_left));
     qins_conversation_drop_turn(&chat->conversation);
 }
@@ -154,8 +154,8 @@ static void regenerate(qins_chat *chat, const char *argument, qins_error *error)
     }
     if (error->status == QINS_OK && qins_sampler_check(sampling, error) == QINS_OK) {
         if (sampling->temperature == 0)
-            qins_chat_say(chat, "decoding is greedy, so the reply is the same again; /regen 0.7 draws another one, "
-                                "/set temp 0.7 does from now on");
+            qins_chat_say(chat, "decoding is greedy, so the reply would be the same; /regen 0.7 draws another one, "
+                                "/set temp 0.7 does so from now on");
         qins_chat_reply(chat, error);
     }
     *sampling = before;
@@ -183,7 +183,7 @@ static const struct command {
     bool needs_argument;
     void (*run)(qins_chat *chat, const char *argument, qins_error *error);
 } commands[] = {
-    {"/help", "", "list these commands, as /?", false, show_help},
+    {"/help", "", "list these commands (also /?)", false, show_help},
     {"/clear", "", "start a new conversation", false, clear},
     {"/system", "TEXT", "set the system message, \"\" for none; without TEXT, show it", false, set_system},
     {"/read", "FILE", "prepend a file's text to the next message", true, read_file},
@@ -193,7 +193,7 @@ static const struct command {
     {"/stats", "", "statistics of the last reply, and how full the context is", false, show_statistics},
     {"/undo", "", "remove the last message and its reply", false, undo},
     {"/regen", "TEMP", "reply again, at this temperature if given", false, regenerate},
-    {"/quit", "", "end, as /exit, /bye and Ctrl-D do", false, quit},
+    {"/quit", "", "end the chat (also /exit, /bye, Ctrl-D)", false, quit},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -205,7 +205,7 @@ static void show_help(qins_chat *chat, const char *argument, qins_error *error) 
     (void)chat, (void)argument, (void)error;
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(stderr, "%-7s %-10s  %s\n", commands[i].name, commands[i].argument, commands[i].help);
-    fputs("A line that ends with \\ goes on with the next; so do the lines between \"\"\"\n"
+    fputs("A line that ends with \\ continues on the next; so do the lines between \"\"\"\n"
           "and \"\"\". A paste of several lines is one message; Alt-Enter begins a new line.\n"
           "Ctrl-C clears the line or stops a reply, which stays in the conversation;\n"
           "twice on an empty line it ends the chat. Ctrl-R searches earlier lines.\n",
@@ -232,7 +232,7 @@ const char *qins_chat_command_name(size_t index, bool *takes_file) {
     return commands[index].name;
 }
 
-// Words that people leave a program by.
+// Words with which people leave a program.
 static bool is_farewell(const char *text) {
     return strcmp(text, "exit") == 0 || strcmp(text, "quit") == 0;
 }
@@ -251,13 +251,13 @@ void qins_chat_run_command(qins_chat *chat, const char *text, qins_error *error)
     const struct command *command = is_farewell(text) ? find_command("/quit") : find_command(text);
     const char *argument = text + name_length(text);
     argument += strspn(argument, " \t\n");
-    if (command == NULL) // nothing of the conversation depends on it
-        fprintf(stderr,
-                "qinsrun: there is no %.*s; /help lists the commands, a space before it makes the line a message\n",
-                (int)name_length(text), text);
+    if (command == NULL) // the conversation does not depend on it
+        fprintf(
+            stderr,
+            "qinsrun: %.*s is not a command; /help lists the commands, a space before it makes the line a message\n",
+            (int)name_length(text), text);
     else if (argument[0] != '\0' && command->argument[0] == '\0')
-        qins_fail(error, QINS_USAGE, "%s takes nothing after it; a leading space makes the line a message",
-                  command->name);
+        qins_fail(error, QINS_USAGE, "%s takes no argument; a leading space makes the line a message", command->name);
     else if (argument[0] == '\0' && command->needs_argument)
         qins_fail(error, QINS_USAGE, "%s takes a %s", command->name, command->argument);
     else

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-// Candidates so far: what is to be added is what they have in common after the `typed` bytes that are there.
+// Candidates so far: their common continuation after the `typed` bytes is to be added.
 struct candidates {
     size_t n, typed;
     char common[256];

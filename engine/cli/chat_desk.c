@@ -118,7 +118,7 @@ static char *ask(qins_chat_desk *desk, enum request request, const void *text, s
         qins_fail(error, QINS_INTERRUPTED, "interrupted");
     else if (!is_sent || !qins_helper_receive(desk->helper.fd, MAX_MESSAGE_BYTES, kind, &answer, size) ||
              (*kind == HAS_ERROR && *size != sizeof *error))
-        qins_fail(error, QINS_FAILED, "the process that reads what is typed has ended");
+        qins_fail(error, QINS_FAILED, "the process that reads the input has ended");
     else if (*kind == HAS_ERROR)
         memcpy(error, answer, sizeof *error);
     if (error->status == QINS_OK && *kind == HAS_TEXT) return answer;

@@ -50,8 +50,8 @@ void qins_chat_set(qins_chat *chat, const char *argument, qins_error *error) {
     qins_options changed = *chat->options;
     if (name == NULL)
         qins_fail(error, QINS_USAGE,
-                  "%.*s cannot be set; what can: temp, top-k, top-p, min-p, repeat-penalty, seed, n-predict", (int)size,
-                  argument);
+                  "%.*s cannot be set; these can: temp, top-k, top-p, min-p, repeat-penalty, seed, n-predict",
+                  (int)size, argument);
     else if (value[0] == '\0')
         qins_fail(error, QINS_USAGE, "/set %s takes a value", name);
     else

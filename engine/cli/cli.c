@@ -17,7 +17,7 @@
 
 volatile sig_atomic_t qins_interrupted;
 
-const char qins_stopping[] = "\nqinsrun: stopping; once more ends at once\n";
+const char qins_stopping[] = "\nqinsrun: stopping; interrupt again to end at once\n";
 
 // --- signals ---
 
@@ -157,7 +157,7 @@ static qins_status print_bytes(const void *text, size_t size, qins_error *error)
     return fwrite(text, 1, size, stdout) == size ? QINS_OK : output_failed(error);
 }
 
-static qins_visible visible; // what stdout awaits, if it is a terminal
+static qins_visible visible; // text on its way to stdout, if that is a terminal
 
 static qins_status print_visible(const char *text, size_t size, bool ends, qins_error *error) {
     qins_buffer shown = {.error = error};
@@ -215,7 +215,7 @@ void qins_watch_begin(qins_watch *watch, const char *label) {
     watch->meter = qins_meter_start(watch->quiet ? NULL : label, "tok", 1, &qins_interrupted);
 }
 
-// Back to where the reply was left.
+// Move the cursor back to the end of the reply.
 void qins_watch_end(qins_watch *watch) {
     if (watch->is_below) fprintf(stderr, "\r\033[K\033[A\033[%zuC", *watch->column);
     watch->meter.visible = watch->meter.visible && !watch->is_below;

@@ -48,7 +48,7 @@ qins_status qins_printf(qins_error *error, const char *format, ...) QINS_PRINTF(
 // The text that vprintf would print, released with free(); NULL and an error otherwise.
 char *qins_format(const char *format, va_list arguments, qins_error *error);
 qins_status qins_flush(qins_error *error);
-qins_status qins_end_output(qins_error *error); // nothing more comes, all is written
+qins_status qins_end_output(qins_error *error); // no more output follows, all is written
 // A line of JSON. Takes ownership of `json` and frees it.
 qins_status qins_print_json(qins_json *json, qins_error *error);
 

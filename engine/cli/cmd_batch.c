@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A request under way, or why there is none.
+// A request in progress, or the reason why it was refused.
 struct entry {
     qins_answer *answer; // NULL: refused
     qins_refusal refusal;
@@ -80,12 +80,12 @@ static qins_status print_answer(const qins_model *model, qins_answer *answer, qi
 }
 
 static qins_status fail_interrupted(const struct batch *batch, qins_error *error) {
-    return qins_fail(error, QINS_INTERRUPTED, "interrupted, with %zu of the replies printed; go on with --skip-done",
+    return qins_fail(error, QINS_INTERRUPTED, "interrupted; replies printed: %zu; continue with --skip-done",
                      batch->n_done);
 }
 
-// Print the oldest reply, which may have to be waited for: until an interrupt, after which only those are printed that
-// are whole. A line is written whole, so that --skip-done can count it.
+// Print the oldest reply, waiting for it until an interrupt; after one, only complete replies are printed. A line is
+// written whole, so that --skip-done can count it.
 static qins_status print_first(struct batch *batch, qins_error *error) {
     struct entry *entry = &batch->ring[batch->first];
     if (entry->answer != NULL && !qins_answer_wait(entry->answer, &qins_interrupted))
@@ -104,7 +104,7 @@ static qins_status print_first(struct batch *batch, qins_error *error) {
     return QINS_OK;
 }
 
-// Whoever writes the next request only after a reply has been read must get it.
+// A client that writes its next request only after reading a reply must get that reply.
 static void print_complete(void *context, qins_error *error) {
     static const volatile sig_atomic_t at_once = true;
     struct batch *batch = context;
@@ -115,7 +115,7 @@ static void print_complete(void *context, qins_error *error) {
     }
 }
 
-// --- what is done already ---
+// --- replies of an earlier run ---
 
 static size_t count_lines(const char *path, qins_error *error) {
     size_t size, n = 0;
@@ -123,7 +123,7 @@ static size_t count_lines(const char *path, qins_error *error) {
     if (text == NULL) return 0;
     for (size_t i = 0; i < size; i++) n += text[i] == '\n';
     if (size > 0 && text[size - 1] != '\n')
-        qins_fail(error, QINS_USAGE, "%s ends within a line; remove it first: sed -i '$d' FILE", path);
+        qins_fail(error, QINS_USAGE, "%s ends with an incomplete line; remove that first: sed -i '$d' FILE", path);
     free(text);
     return n;
 }
@@ -141,7 +141,7 @@ static qins_status run(struct batch *batch, const qins_options *options, qins_er
     }
     while (error->status == QINS_OK && batch->count > 0) print_first(batch, error);
     if (error->status == QINS_OK && qins_interrupted && !batch->lines.is_at_end) fail_interrupted(batch, error);
-    while (batch->count > 0) { // after a failure: nobody wants the rest
+    while (batch->count > 0) { // after a failure: the rest is not needed
         qins_answer_free(batch->ring[batch->first].answer);
         batch->first = (batch->first + 1) % batch->capacity;
         batch->count--;
@@ -155,7 +155,7 @@ static qins_status run(struct batch *batch, const qins_options *options, qins_er
 qins_status qins_cmd_batch(const qins_options *options, qins_error *error) {
     qins_serving serving = {0};
     qins_options own = *options;
-    own.server.queue = options->server.parallel; // so that nobody waits for a request
+    own.server.queue = options->server.parallel; // so a free slot never waits for a request
     if (qins_confine(options, 0, error) == QINS_OK && qins_serving_open(&serving, &own, error) == QINS_OK) {
         struct batch batch = {.service = serving.service, .capacity = own.server.parallel + own.server.queue};
         batch.ring = qins_alloc(batch.capacity, sizeof *batch.ring, "batch", error);

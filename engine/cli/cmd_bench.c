@@ -130,8 +130,8 @@ static void show(const char *what, size_t round, size_t n_rounds) {
     fflush(stderr);
 }
 
-// Before every test and after it the rate of the machine that it is compared with; at the end all of them, so that
-// every run has each.
+// The machine's rate that a test is compared with is measured before and after it; at the end all of them are, so every
+// run has each.
 static qins_status run_rounds(qins_bench *bench, struct chunk_clock *clock, qins_error *error) {
     for (size_t round = 0; round < bench->repeats; round++) {
         for (size_t i = 0; i < bench->n_tests && error->status == QINS_OK; i++) {
@@ -187,7 +187,7 @@ static qins_status first_token(qins_bench *bench, struct chunk_clock *clock, qin
     const qins_config *config = qins_model_config(bench->model);
     const size_t longest = longest_sequence(bench);
     if (options.session.n_ctx < longest) options.session.n_ctx = longest;
-    // One set of factors for all tests: a switch amidst one would compute its tokens twice.
+    // One set of factors for all tests: a switch within one would compute its tokens twice.
     if (longest > config->original_positions) options.session.rope_long = true;
     if (qins_workplace_open(&bench->place, &options, bench->model, error) != QINS_OK) return error->status;
     qins_session_observe(bench->place.session, &(qins_observer){mark_chunks, NULL, clock});

@@ -53,7 +53,7 @@ static void end_reply(qins_chat *chat, qins_error *error) {
     warn_of_little_room(chat);
 }
 
-// The turn as it was before a reply that never began: with its reply of n_old ids, or not at all.
+// Restore the turn from before a reply that never began: its reply of n_old ids; without one, remove the turn.
 static void take_back(qins_chat *chat, const int32_t *old, size_t n_old) {
     qins_conversation *conversation = &chat->conversation;
     const qins_turn *turn = &conversation->turns[conversation->n_turns - 1];
@@ -68,7 +68,7 @@ static void take_back(qins_chat *chat, const int32_t *old, size_t n_old) {
 void qins_chat_reply(qins_chat *chat, qins_error *error) {
     qins_ids *ids = &chat->conversation.ids;
     const size_t reply = chat->conversation.turns[chat->conversation.n_turns - 1].reply, n_old = ids->count - reply;
-    int32_t *old = qins_alloc(n_old, sizeof *old, "the reply before", error);
+    int32_t *old = qins_alloc(n_old, sizeof *old, "the previous reply", error);
     if (old == NULL) return;
     memcpy(old, ids->data + reply, n_old * sizeof *old);
     ids->count = reply;
@@ -78,7 +78,7 @@ void qins_chat_reply(qins_chat *chat, qins_error *error) {
     } else if (chat->last.finish == QINS_FINISH_CANCELLED && chat->last.n_generated == 0) {
         take_back(chat, old, n_old);
         qins_chat_say(chat, "stopped before the reply began; %s",
-                      n_old > 0 ? "the one before stays" : "the message is taken back");
+                      n_old > 0 ? "the previous one is kept" : "the message is removed");
     } else {
         end_reply(chat, error);
     }
@@ -100,7 +100,7 @@ static void take_turn(qins_chat *chat, const char *text, size_t size, qins_error
     qins_chat_reply(chat, error);
 }
 
-// A message, after the text of /read if there is some, which waits for another one if this one fails.
+// Send a message, preceded by the text of /read, if any, which is kept for another message if this one fails.
 static void send_message(qins_chat *chat, const qins_buffer *message, qins_error *error) {
     const size_t n_turns = chat->conversation.n_turns, n_attached = chat->attached.size;
     if (n_attached > 0) qins_buffer_append(&chat->attached, "\n\n", 2);
@@ -111,7 +111,7 @@ static void send_message(qins_chat *chat, const qins_buffer *message, qins_error
 
 // --- the conversation ---
 
-// A person's mistake is told, and the chat goes on.
+// A user's mistake is reported, and the chat goes on.
 static void forgive(const qins_chat *chat, qins_error *error) {
     if (!chat->desk.is_person || (error->status != QINS_USAGE && error->status != QINS_CONTEXT_OVERFLOW)) return;
     fprintf(stderr, "qinsrun: %s%s\n", error->message,

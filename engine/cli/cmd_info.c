@@ -1,4 +1,4 @@
-// qinsrun info and verify: what a .qins file holds, and whether it still holds it.
+// qinsrun info and verify: the contents of a .qins file, and whether they are intact.
 #include "engine/cli/cli.h"
 #include "engine/cli/confine.h"
 
@@ -42,7 +42,7 @@ static void print_text(const qins_model *model, qins_error *error) {
     else
         qins_printf(error, "tokenizer  %zu ids\n", qins_tokenizer_vocab_size(model->tokenizer));
     if (chat->format == NULL) {
-        qins_printf(error, "template   none that is known: prompts must be raw (--raw); qinsconvert --chat-template "
+        qins_printf(error, "template   none known: prompts must be raw (--raw); qinsconvert --chat-template "
                            "chooses one\n");
         return;
     }
@@ -54,7 +54,7 @@ static void print_text(const qins_model *model, qins_error *error) {
         qins_printf(error, "           before every system message: %s\n", QINS_ESCAPED(chat->system_prefix));
 }
 
-// A line for the tensors of a role that have one type: how much of the file they take and what encoding them cost.
+// A line for the tensors of a role that have one type: their share of the file and the error of their encoding.
 static void print_tensors(const qins_header *header, qins_role role, qins_type type, qins_error *error) {
     size_t n = 0;
     double bytes = 0, values = 0, worst = 0;

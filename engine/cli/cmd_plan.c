@@ -1,4 +1,4 @@
-// qinsrun --plan: what memory and threads a run will use. A Hugging Face folder is planned for, not converted.
+// qinsrun --plan: the memory and threads that a run will use. A Hugging Face folder is planned for, not converted.
 #include "engine/cli/confine.h"
 #include "engine/cli/setup.h"
 

@@ -12,7 +12,7 @@ static qins_status message_ids(const qins_prompt_options *options, const qins_mo
     bool awaits_reply;
     qins_conversation conversation = qins_conversation_new(options, model);
     if (qins_conversation_load(&conversation, options->messages, &awaits_reply, error) == QINS_OK && !awaits_reply)
-        qins_fail(error, QINS_USAGE, "%s: the last message must be the user's, as the reply is to come",
+        qins_fail(error, QINS_USAGE, "%s: the last message must be the user's, because the reply comes next",
                   options->messages);
     if (error->status == QINS_OK) {
         *ids = conversation.ids;

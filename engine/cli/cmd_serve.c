@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char draining[] = "\nqinsrun: finishing the replies that have begun; once more ends at once\n";
+static const char draining[] = "\nqinsrun: finishing the replies that have begun; interrupt again to end at once\n";
 
 static qins_status prepare(const qins_server_options *options, qins_http_options *http, qins_error *error) {
     *http = (qins_http_options){.fd = -1, .host = options->host, .cors = options->cors, .has_page = !options->no_ui};
@@ -24,7 +24,7 @@ static qins_status prepare(const qins_server_options *options, qins_http_options
         return error->status;
     if (options->unix_path == NULL && !qins_is_loopback(options->host) && http->keys.n == 0)
         return qins_fail(error, QINS_USAGE,
-                         "--host %s lets others in; give --api-key-file FILE with a key that they must have",
+                         "--host %s admits other machines; give --api-key-file FILE with a key for them",
                          options->host);
     http->checks_host = options->unix_path == NULL && qins_is_loopback(options->host);
     return QINS_OK;
@@ -45,11 +45,11 @@ struct door {
     int fd;
 };
 
-// A helper's work, for in the sandbox no file can be removed: a socket's path goes with the server.
+// A helper's work, because files cannot be removed in the sandbox: the socket's path is removed when the server ends.
 static void remove_path(int fd, void *context) {
     const struct door *door = context;
     char byte;
-    close(door->fd); // nobody shall wait there for this process
+    close(door->fd); // clients must not wait for this process
     (void)!read(fd, &byte, 1);
     unlink(door->path);
 }

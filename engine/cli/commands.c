@@ -37,8 +37,8 @@ const qins_command qins_commands[] = {
          QINS_TOKENIZE_OPTIONS,
      qins_cmd_tokenize},
     {"info", "qinsrun info -m MODEL", "the contents of a file", QINS_COMMON_OPTIONS | QINS_JSON_OPTIONS, qins_cmd_info},
-    {"verify", "qinsrun verify -m MODEL", "check every checksum in a file", QINS_COMMON_OPTIONS | QINS_JSON_OPTIONS,
-     qins_cmd_verify},
+    {"verify", "qinsrun verify -m MODEL", "check every checksum and every stored value of a file",
+     QINS_COMMON_OPTIONS | QINS_JSON_OPTIONS, qins_cmd_verify},
     {.name = NULL},
 };
 

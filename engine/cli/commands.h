@@ -18,10 +18,10 @@ typedef struct qins_command {
 // In the order of the help; the last row's name is NULL.
 extern const qins_command qins_commands[];
 
-// NULL when there is none of that name.
+// NULL when no command has that name.
 const qins_command *qins_command_find(const char *name);
 
-// The meaning of a command line without a command: run, or chat when a person sits at both ends and brought no prompt.
+// The meaning of a command line without a command: run, or chat when both ends are a terminal and no prompt is given.
 unsigned qins_default_options(void);
 const qins_command *qins_default_command(const qins_options *options);
 

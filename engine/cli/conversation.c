@@ -61,7 +61,7 @@ void qins_conversation_clear(qins_conversation *conversation) {
     while (conversation->n_turns > 0) qins_conversation_drop_turn(conversation);
 }
 
-// Where the ids of a turn's reply end, with what closes it.
+// The end of a turn's reply among the ids, with its closing marker.
 static size_t reply_end(const qins_conversation *conversation, size_t turn) {
     return turn + 1 < conversation->n_turns ? conversation->turns[turn + 1].message : conversation->ids.count;
 }
@@ -124,7 +124,7 @@ void qins_conversation_print(const qins_conversation *conversation, qins_buffer 
 static qins_json *parse_messages(const char *text, size_t size, qins_error *error) {
     qins_json *json = qins_json_parse(text, size, QINS_USAGE, error);
     if (json != NULL && !qins_json_is_array(json)) {
-        qins_fail(error, QINS_USAGE, "it holds no array of messages");
+        qins_fail(error, QINS_USAGE, "it does not contain an array of messages");
         qins_json_free(json);
         json = NULL;
     }
@@ -136,7 +136,7 @@ static bool is_message(const qins_json *item) {
            qins_json_text(qins_json_get(item, "content")) != NULL;
 }
 
-// A typing mistake must not cost a file: what is there may only be a conversation, or nothing at all.
+// A typing mistake must not destroy a file: only a conversation, or an empty file, may be replaced.
 static void refuse_other_file(const char *path, qins_error *error) {
     qins_look look;
     if (qins_look_at(path, &look, QINS_USAGE, error) != QINS_OK || look.kind != QINS_REGULAR || look.size == 0) return;
@@ -146,7 +146,7 @@ static void refuse_other_file(const char *path, qins_error *error) {
     qins_json *messages = text != NULL ? parse_messages(text, size, &reason) : NULL;
     free(text);
     for (const qins_json *item = qins_json_first(messages); item != NULL; item = qins_json_next(item))
-        if (!is_message(item)) qins_fail(&reason, QINS_USAGE, "%s: it holds other things than messages", path);
+        if (!is_message(item)) qins_fail(&reason, QINS_USAGE, "%s: it contains items that are not messages", path);
     qins_json_free(messages);
     if (reason.status == QINS_FAILED) *error = reason;
     if (reason.status != QINS_OK)

@@ -44,7 +44,7 @@ static bool is_printable(const char *text, size_t size) {
     return true;
 }
 
-// Columns of a character that begins in column `at`; what shows it goes to *out unless that is NULL.
+// Columns of a character that begins in column `at`; its appearance is appended to *out unless that is NULL.
 static size_t show(const qins_line *line, const char *text, size_t size, size_t at, qins_buffer *out) {
     char label[48];
     const qins_buffer *fold = qins_line_fold(line, text, size);
@@ -103,7 +103,7 @@ static size_t row_of(const qins_display *display, size_t cursor) {
     return row;
 }
 
-// Terminals break the rows that no longer fit, so that the top of the drawing is further up.
+// Terminals break the rows that no longer fit, which moves the top of the drawing further up.
 void qins_display_resize(qins_display *display, size_t columns, size_t lines) {
     if (columns < display->columns && display->n_rows > 0) {
         display->above = display->cursor_column / columns;

@@ -48,7 +48,7 @@ qins_status qins_encode_turn(const qins_prompt_options *options, const qins_mode
     if (tokenizer == NULL) return error->status;
     if (model->chat_template.format == NULL)
         return qins_fail(error, QINS_USAGE,
-                         "this model has no chat template that is known here; use --raw, or choose one with "
+                         "this model has no chat template that qins knows; use --raw, or choose one with "
                          "--chat-template when the model is converted");
     qins_message messages[2];
     size_t n_messages = 0;
@@ -132,7 +132,7 @@ static void take_events(qins_generator *generator, qins_generation *generation, 
     reply->generation_seconds = qins_clock() - start - reply->prompt_seconds;
 }
 
-// After a failure, what was held back is shown all the same.
+// After a failure, text that was held back is still shown.
 static void show_rest(qins_generation *generation, qins_output *output) {
     qins_error ignored = {0};
     qins_event event = {.kind = QINS_EVENT_WAIT};

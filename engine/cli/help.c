@@ -36,7 +36,7 @@ static void print_whole_help(void) {
 
 static void print_short_help(void) {
     const qins_command *command = qins_commands;
-    for (size_t i = 0; i < 2; i++) print_usage(command++); // what may go without its name
+    for (size_t i = 0; i < 2; i++) print_usage(command++); // commands that need no name
     printf("%-46s %s", "qinsrun COMMAND -m MODEL ...", command->name);
     for (command++; command->name != NULL; command++) printf(", %s", command->name);
     printf("\n\n%s\n", examples);

@@ -19,15 +19,15 @@ enum {
     MAX_SAVED_BYTES = 1 << 14 // of an entry; larger ones are kept in memory only
 };
 
-// --- the file's place ---
+// --- the file's path ---
 
 // Make the folders of a path that has the form FOLDER/NAME, open to the user only.
 static bool make_folders(char *path) {
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        mkdir(path, 0700); // most of them exist; the last one tells
+        mkdir(path, 0700); // most of them exist; the look below tells
         qins_look look;
-        qins_error ignored = {0}; // a folder that cannot be looked at is none
+        qins_error ignored = {0}; // a folder that cannot be examined counts as missing
         qins_look_at(path, &look, QINS_FAILED, &ignored);
         *slash = '/';
         if (look.kind != QINS_FOLDER) return false;
@@ -35,10 +35,10 @@ static bool make_folders(char *path) {
     return true;
 }
 
-// NULL where there is no place for it.
+// NULL if there is no place for it.
 static char *find_path(qins_error *error) {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME"), *folder = "";
-    if (state == NULL || state[0] != '/') { // the specification: a relative path does not count
+    if (state == NULL || state[0] != '/') { // the specification: a relative path is ignored
         state = home;
         folder = "/.local/state";
     }
@@ -84,7 +84,7 @@ static size_t read_entry(char *line, size_t size) {
     return n;
 }
 
-// The lines that count, in place of a file that has grown to many times as many.
+// Rewrite a file that has grown to many times the lines that are kept.
 static void shorten_file(const qins_history *history) {
     qins_error ignored = {0};
     qins_buffer text = {.error = &ignored};

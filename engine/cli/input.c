@@ -67,7 +67,7 @@ bool qins_input_is_given(void) {
 void qins_input_wait(bool quiet) {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     if (!quiet && poll(&input, 1, PATIENCE_MS) == 0)
-        fputs("qinsrun: waiting for standard input, which goes after the prompt; </dev/null leaves it out\n", stderr);
+        fputs("qinsrun: waiting for standard input, which is appended to the prompt; </dev/null skips it\n", stderr);
 }
 
 qins_status qins_parse_ids(const char *text, size_t size, const char *name, qins_ids *ids, qins_error *error) {

@@ -7,11 +7,11 @@
 #include <ctype.h>
 #include <string.h>
 
-// What is pasted is folded beyond this many lines or bytes.
+// Pastes of more lines or bytes than this are folded.
 enum { SHOWN_LINES = 8, SHOWN_BYTES = 800 };
 
-// Fold i is U+10FF00 + i, in UTF-8 F4 8F BC 80 and on: private use that nobody has. Such a character that comes from
-// outside is folded itself.
+// Fold i is U+10FF00 + i, in UTF-8 F4 8F BC 80 and on: private use, not used elsewhere. Such a character from outside
+// is itself folded.
 enum { FOLD_BYTES = 4, FIRST_FOLD = 0x10FF00 };
 
 void qins_line_init(qins_line *line, qins_error *error) {

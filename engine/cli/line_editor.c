@@ -1,4 +1,4 @@
-// Keys and what they do; see line_editor.h.
+// Keys and their actions; see line_editor.h.
 #include "engine/cli/line_editor.h"
 
 #include "engine/cli/characters.h"
@@ -75,7 +75,7 @@ static void show_entry(qins_line_editor *editor, size_t place) {
         qins_line_paste(line, (const char *)editor->waiting.data, editor->waiting.size);
 }
 
-// Up and down look at the rows as they are drawn.
+// Up and down move between the rows as drawn.
 static void go_up(qins_line_editor *editor) {
     draw(editor, editor->prompt);
     const size_t cursor = qins_display_up(&editor->display, &editor->line);
@@ -101,7 +101,7 @@ static size_t find_entry(const qins_line_editor *editor, const char *text, size_
     return SIZE_MAX;
 }
 
-// Ctrl-R: look for what is typed now. Returns the key that ended the search, which is still to be obeyed.
+// Ctrl-R: search for text as it is typed. Returns the key that ended the search, which has yet to be obeyed.
 static qins_key search(qins_line_editor *editor) {
     char wanted[64] = "", prompt[96];
     for (;;) {

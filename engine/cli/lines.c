@@ -1,4 +1,4 @@
-// Lines of standard input; see lines.h. Not by getline, which goes on to wait after a signal.
+// Lines of standard input; see lines.h. Not read by getline, which keeps waiting after a signal.
 #include "engine/cli/lines.h"
 
 #include "engine/cli/cli.h"
@@ -18,7 +18,7 @@ static void drop_done(qins_lines *lines) {
     lines->start = 0;
 }
 
-// A signal that comes just before poll does not end it; its time does.
+// A signal just before poll does not end it; its timeout does.
 static bool await_input(const qins_lines *lines) {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     while (!qins_interrupted && lines->text.error->status == QINS_OK) {

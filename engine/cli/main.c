@@ -44,7 +44,7 @@ static qins_status run(int argc, char **argv, qins_error *error) {
 
 int main(int argc, char **argv) {
     qins_guard_standard_streams();
-    signal(SIGXFSZ, SIG_IGN); // a file that may not grow must not cost the conversation
+    signal(SIGXFSZ, SIG_IGN); // a file that may not grow must not end the conversation
     qins_characters_open();
     qins_error error = {0};
     if (qins_catch_faults(&error) == QINS_OK && run(argc, argv, &error) == QINS_OK) qins_end_output(&error);

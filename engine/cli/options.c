@@ -16,7 +16,7 @@
 static bool has_other_source(const qins_options *options, const qins_given_option *given, qins_error *error) {
     const qins_prompt_options *prompt = &options->prompt;
     if (prompt->ids == NULL && prompt->ids_file == NULL && prompt->messages == NULL) return false;
-    qins_fail(error, QINS_USAGE, "%s: the prompt was given already, by --ids, --ids-file or --messages", given->name);
+    qins_fail(error, QINS_USAGE, "%s: the prompt was already given by --ids, --ids-file or --messages", given->name);
     return true;
 }
 
@@ -24,7 +24,7 @@ static void set_prompt(void *values, const qins_given_option *given, qins_error 
     const qins_options *options = values;
     if (has_other_source(options, given, error)) return;
     if (options->prompt.text != NULL)
-        qins_fail(error, QINS_USAGE, "%s: the prompt was given already; more of it can come with -f", given->name);
+        qins_fail(error, QINS_USAGE, "%s: the prompt was already given; add to it with -f", given->name);
     qins_set_text(values, given, error);
 }
 
@@ -41,11 +41,11 @@ static void set_source(void *values, const qins_given_option *given, qins_error 
     const qins_options *options = values;
     if (has_other_source(options, given, error)) return;
     if (options->prompt.text != NULL || options->prompt.n_files > 0)
-        qins_fail(error, QINS_USAGE, "%s: the prompt was given already, by -p or -f", given->name);
+        qins_fail(error, QINS_USAGE, "%s: the prompt was already given by -p or -f", given->name);
     qins_set_text(values, given, error);
 }
 
-// -1 is what other engines call no limit, all tokens, or a random seed.
+// Other engines write -1 for no limit, all tokens, or a random seed.
 static bool is_minus_one(const qins_given_option *given) {
     return strcmp(given->value, "-1") == 0;
 }
@@ -121,11 +121,11 @@ static void refuse_operand(void *values, const qins_given_option *given, qins_er
     (void)values;
     const qins_command *closest = closest_command(given->value);
     if (strcmp(given->value, "help") == 0)
-        qins_fail(error, QINS_USAGE, "help comes by qinsrun --help, or qinsrun COMMAND --help");
+        qins_fail(error, QINS_USAGE, "for help, use qinsrun --help or qinsrun COMMAND --help");
     else if (qins_path_ends_in(given->value, ".qins"))
         qins_fail(error, QINS_USAGE, "\"%s\" looks like a model, which needs -m", given->value);
     else if (qins_command_find(given->value) != NULL)
-        qins_fail(error, QINS_USAGE, "a command comes first: qinsrun %s ...", given->value);
+        qins_fail(error, QINS_USAGE, "the command comes first: qinsrun %s ...", given->value);
     else if (closest != NULL)
         qins_fail(error, QINS_USAGE, "\"%s\" is not a command; did you mean %s? (see qinsrun --help)", given->value,
                   closest->name);
@@ -332,7 +332,7 @@ qins_status qins_options_check(const qins_options *options, const char *name, un
     if (options->output.logprobs > 0 && !options->output.json)
         return qins_fail(error, QINS_USAGE, "--logprobs are part of the record of --json; add --json");
     if (options->output.stream && !options->output.json)
-        return qins_fail(error, QINS_USAGE, "--stream is for --json; text comes piece by piece without it");
+        return qins_fail(error, QINS_USAGE, "--stream is for --json; plain text is streamed anyway");
     if (prompt->messages != NULL && (prompt->raw || prompt->system != NULL))
         return qins_fail(error, QINS_USAGE, "--%s has no meaning for --messages, which hold the conversation",
                          prompt->raw ? "raw" : "system");
@@ -341,7 +341,7 @@ qins_status qins_options_check(const qins_options *options, const char *name, un
     if (options->measure.prompts > 0 && options->measure.greedy == 0)
         return qins_fail(error, QINS_USAGE, "--prompts has no meaning without --greedy");
     if (prompt->ids != NULL && (prompt->raw || prompt->system != NULL))
-        return qins_fail(error, QINS_USAGE, "--%s has no meaning for --ids, which are taken as they are",
+        return qins_fail(error, QINS_USAGE, "--%s has no meaning for --ids, which are used as they are",
                          prompt->raw ? "raw" : "system");
     if (prompt->raw && prompt->system != NULL)
         return qins_fail(error, QINS_USAGE, "--system has no meaning for --raw, which has no messages");

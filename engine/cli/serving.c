@@ -24,7 +24,7 @@ static void name_model(char *name, size_t capacity, const char *path) {
     name[length] = '\0';
 }
 
-// Every reply has the name, in JSON.
+// Every reply contains the name, in JSON.
 static qins_status check_name(const char *name, qins_error *error) {
     if (name[0] == '\0')
         return qins_fail(error, QINS_USAGE, "the model's name in replies would be empty; give one with --alias NAME");
@@ -40,7 +40,7 @@ static void tell_setup(const qins_serving *serving, const qins_options *options)
     qins_session_options each = options->session;
     each.n_ctx = qins_scheduler_n_ctx(scheduler);
     fprintf(stderr, "weights   %zu MiB\n", qins_image_bytes(serving->model->image) >> 20);
-    fprintf(stderr, "contexts  at most %zu times %zu MiB, for %zu tokens each; taken as tokens come\n",
+    fprintf(stderr, "contexts  at most %zu times %zu MiB, for %zu tokens each; taken as needed\n",
             options->server.parallel, qins_session_bytes(serving->model, &each) >> 20, each.n_ctx);
     fprintf(stderr, "idle ones at most %zu MiB\n", options->server.cache_mib);
     fprintf(stderr, "threads   %zu\n", qins_scheduler_threads(scheduler));

@@ -16,7 +16,7 @@ static size_t total(const qins_memory_plan *plan) {
     return plan->weights + plan->kv + plan->scratch + plan->program;
 }
 
-// Memory for all of that: what is available, and what the program has already. SIZE_MAX: not known.
+// Memory for the whole plan: available memory, and memory that the program already holds. SIZE_MAX: unknown.
 static size_t room(const qins_memory_plan *plan) {
     return plan->available > SIZE_MAX - plan->program ? SIZE_MAX : plan->available + plan->program;
 }
@@ -61,7 +61,7 @@ void qins_print_setup(const qins_options *options, const qins_config *config, co
     const qins_processors processors = qins_processors_find();
     fprintf(file, "weights   %9.1f MiB  %s\n", mib(plan->weights),
             plan->is_converted ? "converted in memory" : "mapped");
-    fprintf(file, "KV cache  %9.1f MiB  for %zu tokens, K %s, V %s; taken as tokens come\n", mib(plan->kv), plan->n_ctx,
+    fprintf(file, "KV cache  %9.1f MiB  for %zu tokens, K %s, V %s; taken as needed\n", mib(plan->kv), plan->n_ctx,
             qins_types[options->session.k_type].name, qins_types[options->session.v_type].name);
     fprintf(file, "buffers   %9.1f MiB\n", mib(plan->scratch));
     fprintf(file, "program   %9.1f MiB  libraries, tokenizer\n", mib(plan->program));

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// What ended the reply, for messages; valid until the next call.
+// The reason why the reply ended, for messages; valid until the next call.
 static const char *end_text(const qins_generator *generator, const qins_reply *reply, char *text, size_t capacity) {
     const qins_tokenizer *tokenizer = generator->model->tokenizer;
     size_t size = 0;

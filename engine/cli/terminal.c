@@ -82,7 +82,7 @@ bool qins_terminal_has_input(const qins_terminal *terminal) {
     return terminal->at < terminal->n_input || poll(&input, 1, 0) > 0;
 }
 
-// The next byte; NO_BYTE when a signal or `milliseconds` pass first, or when there is nothing more to come.
+// The next byte; NO_BYTE when a signal or `milliseconds` pass first, or at the end of the input.
 static int next_byte(qins_terminal *terminal, int milliseconds, bool *closed) {
     struct pollfd ends[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = terminal->hangup}};
     if (terminal->at == terminal->n_input) {
@@ -137,7 +137,7 @@ static const struct {
     {"[200~", QINS_KEY_PASTE},
 };
 
-// Keys of the control characters; those that are not here mean nothing.
+// Keys of the control characters; the others have no meaning.
 static const qins_key controls[0x20] = {
     ['A' & 0x1F] = QINS_KEY_HOME,   ['B' & 0x1F] = QINS_KEY_LEFT,          ['C' & 0x1F] = QINS_KEY_CANCEL,
     ['D' & 0x1F] = QINS_KEY_EOF,    ['E' & 0x1F] = QINS_KEY_END,           ['F' & 0x1F] = QINS_KEY_RIGHT,
@@ -148,7 +148,7 @@ static const qins_key controls[0x20] = {
     ['Y' & 0x1F] = QINS_KEY_YANK,   ['Z' & 0x1F] = QINS_KEY_SUSPEND,
 };
 
-// What follows an escape character: "[" parameters letter, "O" letter, or one byte.
+// The bytes after an escape character: "[" parameters letter, "O" letter, or one byte.
 static qins_key read_sequence(qins_terminal *terminal, bool *closed) {
     char bytes[16];
     size_t n = 0;
@@ -209,7 +209,7 @@ static size_t n_following(int byte) {
     return byte < 0xC0 ? 0 : byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
 }
 
-// All the text that has come, in whole characters.
+// All the text that has arrived, in whole characters.
 static qins_key read_text(qins_terminal *terminal, int byte, bool *closed) {
     for (;;) {
         size_t n_left = n_following(byte);

@@ -8,7 +8,7 @@ enum { MAX_DIM = 1 << 18, MAX_LAYERS = 1024, MAX_HEADS = 1024, MAX_VOCAB = 1 << 
 
 static void check_range(const char *name, size_t value, size_t min, size_t max, qins_error *error) {
     if (value < min || value > max)
-        qins_fail(error, QINS_BAD_MODEL, "%s is %zu; this engine takes %zu to %zu", name, value, min, max);
+        qins_fail(error, QINS_BAD_MODEL, "%s is %zu; this engine supports %zu to %zu", name, value, min, max);
 }
 
 // The engine computes in FP32: within these bounds no number of a configuration overflows there, and none becomes 0.
@@ -26,7 +26,7 @@ static void check_factors(const char *name, const double *factors, size_t count,
     }
 }
 
-// One that is 0 is not given.
+// 0 means that it is not given.
 static void check_optional_factor(const char *name, double factor, qins_error *error) {
     if (factor != 0 && !is_within(factor, MIN_FACTOR, MAX_FACTOR))
         qins_fail(error, QINS_BAD_MODEL, "%s is %g; it must be positive: from %g to %g", name, factor, MIN_FACTOR,

@@ -151,7 +151,7 @@ static void get_tensor(qins_tensor *tensor, const qins_json *object, qins_error 
     const qins_tensor_spec *spec = &tensor->spec;
     const char *name = qins_json_get_string(object, "name", QINS_BAD_MODEL, error);
     if (strcmp(name, spec->name) != 0)
-        qins_fail(error, QINS_BAD_MODEL, "found tensor \"%s\" where \"%s\" belongs", name, spec->name);
+        qins_fail(error, QINS_BAD_MODEL, "found tensor \"%s\" where \"%s\" is expected", name, spec->name);
     uint64_t rows = get_size(object, "rows", error), cols = get_size(object, "cols", error);
     if (rows != spec->rows || cols != spec->cols)
         qins_fail(error, QINS_BAD_MODEL, "shape [%" PRIu64 ", %" PRIu64 "] found, [%zu, %zu] expected", rows, cols,

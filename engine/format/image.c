@@ -25,9 +25,9 @@ struct qins_image {
     char *name;         // owned, for messages
 };
 
-// Other programs can write to a mapped file at any time. So whatever decides a size, an offset or a branch is read
-// once, into memory of our own, and what is hashed there is what is parsed. Only weights are read from the mapping, and
-// any bytes will do for them: every code and scale byte has a value.
+// Other programs can write to a mapped file at any time. So bytes that determine a size, an offset or a branch are read
+// once, into memory of our own, and the hash is that of the bytes that are parsed. Only weights are read from the
+// mapping, and any bytes will do for them: every code and scale byte has a value.
 static uint8_t *copy_section(const qins_image *image, uint64_t offset, uint64_t bytes, uint64_t hash, const char *what,
                              qins_error *error) {
     uint8_t *copy = qins_alloc((size_t)bytes, 1, what, error);
@@ -39,7 +39,7 @@ static uint8_t *copy_section(const qins_image *image, uint64_t offset, uint64_t 
     return NULL;
 }
 
-// What the preamble says, all of it checked.
+// The fields of the preamble, all checked.
 typedef struct preamble {
     uint64_t header_bytes, header_hash;
 } preamble;
@@ -65,7 +65,7 @@ static void check_header_bytes(size_t size, uint64_t header_bytes, qins_error *e
     if (header_bytes > QINS_MAX_FILE_HEADER)
         qins_fail(error, QINS_BAD_MODEL, "the header has %" PRIu64 " bytes; at most %d are supported", header_bytes,
                   QINS_MAX_FILE_HEADER);
-    if (header_bytes % QINS_ALIGNMENT != 0) // else the bytes up to the first section would be nobody's
+    if (header_bytes % QINS_ALIGNMENT != 0) // else the bytes up to the first section would belong to nothing
         qins_fail(error, QINS_BAD_MODEL, "the header's length of %" PRIu64 " bytes is not a multiple of %d",
                   header_bytes, QINS_ALIGNMENT);
 }
@@ -77,9 +77,9 @@ static qins_status read_preamble(const qins_image *image, preamble *result, qins
     qins_cursor cursor = {.data = copy, .size = n, .error = error};
     const uint8_t *magic = qins_cursor_bytes(&cursor, sizeof QINS_MAGIC - 1, "magic");
     if (magic == NULL || memcmp(magic, QINS_MAGIC, sizeof QINS_MAGIC - 1) != 0) {
-        *error = (qins_error){0}; // too short is no .qins file either: say that
+        *error = (qins_error){0}; // a file that is too short is not a .qins file, either: report that
         return qins_fail(error, QINS_BAD_MODEL, "this is not a .qins file%s",
-                         n > 8 && copy[8] == '{' ? ", but weights in safetensors; give the folder that they are in"
+                         n > 8 && copy[8] == '{' ? ", but safetensors weights; give the folder that contains them"
                                                  : " (make one with: qinsconvert HF_DIR -o model.qins)");
     }
     const uint32_t version = qins_cursor_u32(&cursor, "version");
@@ -201,7 +201,7 @@ void qins_image_close(qins_image *image) {
 qins_status qins_image_check(const qins_image *image, qins_error *error) {
     if (!image->mapped || !qins_map_is_lost(image->data)) return error->status;
     *error = (qins_error){0};
-    return qins_fail(error, QINS_BAD_MODEL, "%s was changed or cut off while in use, or cannot be read any more",
+    return qins_fail(error, QINS_BAD_MODEL, "%s was changed or cut off while in use, or can no longer be read",
                      image->name);
 }
 

@@ -95,7 +95,7 @@ const char *qins_blas_config(void) {
     return functions.get_config();
 }
 
-// --- calls, for which the library has so many buffers: it ends the program for a thread that finds none ---
+// --- calls, at most as many as the library has buffers: it ends the program for a thread that finds none ---
 
 static const struct functions *enter(void) {
     while (sem_wait(&free_buffers) != 0) { // a signal came

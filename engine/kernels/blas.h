@@ -15,7 +15,7 @@ qins_status qins_blas_open(size_t n_threads, qins_error *error);
 
 const char *qins_blas_config(void); // its version and kernels
 
-// How qins_blas_sgemm reads a and b, and its factors.
+// The orientations of a and b in qins_blas_sgemm, and its factors.
 typedef struct qins_blas_form {
     bool a_is_transposed; // a[k, m]; otherwise a[m, k]
     bool b_is_transposed; // b[n, k]; otherwise b[k, n]

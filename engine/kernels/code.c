@@ -58,7 +58,7 @@ static void qins8_put(uint8_t *unit, size_t row, size_t col, int code) {
     unit[(col / 4 * QINS_PANEL + row) * 4 + col % 4] = (uint8_t)code;
 }
 
-// T(s) = (s + 64)^2 - 4096 for s >= 0. What is halfway between two values goes to the larger one, within 0.25 of T.
+// T(s) = (s + 64)^2 - 4096 for s >= 0. A number halfway between two values goes to the larger one, within 0.25 of T.
 int qins_nearest_t(float t) {
     const float magnitude = fabsf(t);
     const float s = magnitude < (float)QINS_MAX_T ? rintf(sqrtf(magnitude + 4096.0f) - 64.0f) : 127.0f;
@@ -103,7 +103,7 @@ static int qins4_value(int code, int scale) {
     return qins4_t(code, scale) * narrow_k(scale);
 }
 
-// v / k times `one`, k times which T of 1 is; 0 for k = 0.
+// T of v: v / k times `one`, which is k times T of 1; 0 for k = 0.
 static float t_of(float v, int scale, float one) {
     const int k = narrow_k(scale);
     return k == 0 ? 0.0f : v * (one / (float)k);
@@ -131,7 +131,7 @@ static int qins4_nearest(float v, int scale) {
     return nearest_entry(qins4_table, 16, t_of(v, scale, 1.0f) - (float)(3 * (scale & 1)));
 }
 
-// Where the bits of a code lie: see qins_layout.
+// The place of a code's bits: see qins_layout.
 struct narrow_place {
     size_t nibble, nibble_shift; // byte of the unit, and the lowest bit in it
     size_t rest, rest_shift;     // of the bits above those

@@ -167,7 +167,7 @@ float qins_encode_block(const qins_encoder *encoder, int8_t codes[QINS_BLOCK], u
     return encode_block(encoder, 1, codes, scale, w, d, importance);
 }
 
-// One part of a row that shares d: w[n_blocks * QINS_BLOCK] and what errors weigh.
+// One part of a row that shares d: w[n_blocks * QINS_BLOCK] and the weights of errors.
 static void encode_part(const qins_encoder *encoder, const float *w, const float *importance, size_t n_blocks,
                         int8_t *codes, uint8_t *scales, uint16_t *d) {
     const uint16_t first = qins_first_d(encoder->type, w, n_blocks * QINS_BLOCK);

@@ -1,4 +1,4 @@
-// The scalar tier: the definition of every kernel, as the plainest loops there are. See kernels.h.
+// The scalar tier: the definition of every kernel, as the plainest possible loops. See kernels.h.
 #include "engine/kernels/encoder.h"
 #include "engine/kernels/kernels.h"
 

@@ -10,10 +10,10 @@
 enum {
     ITEM_ROWS = QINS_TILE_PANELS * QINS_PANEL, // of a product with many tokens
     CHUNK_COLS = 256,                          // of W, unpacked at once: with ITEM_ROWS rows they stay in the L1 cache
-    DOT_ITEMS = 8                              // of a product with one token, a thread: one that is late leaves some
+    DOT_ITEMS = 8                              // per thread, of a product with one token: a late thread leaves some
 };
 
-// How far apart the activations of two tokens lie, in numbers: rows begin in different sets of the cache.
+// The distance between the activations of two tokens, in numbers: rows begin in different sets of the cache.
 static size_t activations_stride(size_t cols) {
     return qins_round_up(cols, QINS_UNIT) + 32;
 }
@@ -82,8 +82,8 @@ static void dot_item(void *context, size_t item, size_t worker) {
 
 // --- many tokens: an item is QINS_TILE_PANELS panels, whose columns are unpacked once for all tokens ---
 
-// v[n_cols / 2][16][2] and d[16] of a coded panel's columns from `col` on, whole units of one stretch. Returns about
-// where the columns after them lie.
+// v[n_cols / 2][16][2] and d[16] of a coded panel's columns from `col` on, whole units of one stretch. Returns the
+// approximate place of the columns after them.
 static const uint8_t *unpack(const qins_kernels *kernels, int16_t *v, float *d, const qins_matrix *w, size_t panel,
                              size_t col, size_t n_cols) {
     const size_t unit_bytes = qins_unit_bytes(w->type), in_stretch = col % QINS_STRETCH;
@@ -94,7 +94,7 @@ static const uint8_t *unpack(const qins_kernels *kernels, int16_t *v, float *d, 
     return stretch.codes + (in_stretch + n_cols) / QINS_UNIT * unit_bytes;
 }
 
-// Panels that a tile has beside the matrix's last one read as zeros.
+// The panels of a tile; those beyond the matrix's last one read as zeros.
 static size_t panels_of_item(const struct linear_job *job, size_t item) {
     const size_t left = job->n_panels - item * QINS_TILE_PANELS;
     return left < QINS_TILE_PANELS ? left : QINS_TILE_PANELS;

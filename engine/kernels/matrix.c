@@ -36,7 +36,7 @@ static void decode_coded_panel_row(float *out, const qins_matrix *w, size_t row)
     }
 }
 
-// Where the values of a row lie: the first, and how many bytes apart.
+// The place of a row's first value; *stride: the distance between its values in bytes.
 static const uint8_t *first_value(const qins_matrix *w, size_t row, size_t *stride) {
     const size_t size = qins_types[w->type].bits / 8;
     *stride = w->layout == QINS_ROWS ? size : QINS_PANEL * size;

@@ -74,7 +74,8 @@ static inline size_t qins_panels(size_t rows) {
 // out[n_rows, cols] = W[row .. row + n_rows, :] in FP32, for any type and layout: the definition of decoding.
 void qins_decode_rows(float *out, const qins_matrix *w, size_t row, size_t n_rows);
 
-// One coded row before it is packed, and where it goes. cols is any number; codes, scales and d cover the padded row.
+// One coded row before it is packed, or after it is unpacked. cols is any number; codes, scales and d cover the padded
+// row.
 typedef struct qins_coded_row {
     int8_t *codes;   // [cols rounded up to QINS_UNIT], the padding being the padding code
     uint8_t *scales; // [those / QINS_BLOCK], of the padding 0

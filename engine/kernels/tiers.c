@@ -66,7 +66,7 @@ qins_status qins_tier_select(const char *name, qins_error *error) {
 const qins_tier *qins_tier_get(void) {
     static atomic_int state;
     if (qins_once_begin(&state)) {
-        qins_error ignored = {0}; // programs select, and report, before they come here
+        qins_error ignored = {0}; // programs select, and report, before they call this
         if (selected == NULL && qins_tier_select(NULL, &ignored) != QINS_OK) use(best_tier());
         qins_once_end(&state);
     }

@@ -53,7 +53,7 @@ static double score_after(qins_choice_scorer *scorer, const int32_t *ids, size_t
     return sum;
 }
 
-// Ids that are predicted need not be run, so nobody else looks at them.
+// Ids that are predicted need not be run, so they are checked only here.
 static qins_status check_ids(const int32_t *ids, size_t n, size_t vocab_size, qins_error *error) {
     for (size_t i = 0; i < n; i++) {
         if (ids[i] < 0 || (size_t)ids[i] >= vocab_size)
@@ -66,7 +66,7 @@ qins_status qins_choice_scorer_score(qins_choice_scorer *scorer, const qins_choi
                                      double *log_p, qins_error *error) {
     qins_session *session = scorer->session;
     const size_t n_ctx = qins_session_n_ctx(session), vocab_size = qins_session_config(session)->vocab_size;
-    const int32_t *shared = NULL; // the context that row is after
+    const int32_t *shared = NULL; // the context of the logits in `row`
     size_t n_shared = 0;
     for (size_t i = 0; i < n_choices && error->status == QINS_OK; i++) {
         const qins_choice *choice = &choices[i];

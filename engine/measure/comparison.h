@@ -5,7 +5,7 @@
 
 #include "engine/measure/windows.h"
 
-// Where a prediction was made: after `token`, the token at `index` of a window; `next` is the true next one, -1 at the
+// The place of a prediction: after `token`, the token at `index` of a window; `next` is the true next one, -1 at the
 // end of the window.
 typedef struct qins_position {
     size_t window, index;

@@ -103,7 +103,7 @@ static double length_of(const char *text) {
     return (double)n;
 }
 
-// What the score of a choice is divided by: the length of what distinguishes it, none where that is not scored.
+// The divisor of a choice's score: the length of the choice, or 1 where another text is scored.
 static double norm_of(const qins_question *question, qins_task_format format, size_t choice) {
     return format == QINS_MMLU || format == QINS_WINOGRANDE ? 1.0 : length_of(question->choices[choice]);
 }
@@ -174,7 +174,7 @@ qins_status qins_evaluator_check(qins_evaluator *evaluator, qins_evaluation *eva
     return error->status;
 }
 
-// Tell `observer`, or nobody, of what the sessions compute.
+// Let `observer` (NULL: none) watch the sessions.
 static void observe(qins_evaluator *evaluator, const qins_observer *observer) {
     qins_session_observe(evaluator->scorer.session, observer);
     if (evaluator->has_reference) qins_session_observe(evaluator->ref_scorer.session, observer);

@@ -27,7 +27,7 @@ struct read_pattern {
     size_t piece, streams, ahead; // piece: bytes of an item, 0: one item a thread
 };
 
-// Which one is best differs between machines, and on one machine with the load of its neighbours.
+// The best one differs between machines, and on a shared machine with the load of its neighbours.
 static const struct read_pattern patterns[QINS_READ_PATTERNS] = {
     {0, 1, 0},          {64 << 10, 1, 1024}, {256 << 10, 2, 512}, {2 << 20, 4, 0},
     {2 << 20, 4, 1024}, {16 << 20, 4, 512},  {16 << 20, 4, 1024},
@@ -155,5 +155,5 @@ double qins_machine_integer(qins_pool *pool, const qins_kernels *kernels) {
 
 const char *qins_blas_name(void) {
     qins_error error = {0};
-    return qins_blas_open(1, &error) == QINS_OK ? qins_blas_config() : "none that can be loaded";
+    return qins_blas_open(1, &error) == QINS_OK ? qins_blas_config() : "not available";
 }

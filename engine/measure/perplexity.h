@@ -1,4 +1,4 @@
-// How well a model predicts a text: perplexity is exp of the mean of -ln p over all predicted tokens.
+// A model's predictions of a text: perplexity is exp of the mean of -ln p over all predicted tokens.
 #ifndef QINS_MEASURE_PERPLEXITY_H
 #define QINS_MEASURE_PERPLEXITY_H
 

@@ -84,7 +84,7 @@ qins_status qins_task_read(qins_task *task, const char *path, qins_task_format f
     char *text = qins_file_read_all(path, MAX_FILE_BYTES, &size, QINS_USAGE, error);
     if (text == NULL) return error->status;
     if (task->format == QINS_TASK_FORMAT_COUNT)
-        qins_fail(error, QINS_USAGE, "%s: the name begins with no known format; say which with --format", path);
+        qins_fail(error, QINS_USAGE, "%s: the name does not begin with a known format; give one with --format", path);
     else
         read_lines(task, path, text, size, limit, error);
     free(text);

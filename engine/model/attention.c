@@ -138,20 +138,20 @@ static size_t first_seen(const struct block *block, size_t row) {
     return visible > block->window ? visible - block->window : 0;
 }
 
-// How many of the n positions from `first` on come before a row's window.
+// The number of positions, of the n from `first` on, that come before a row's window.
 static size_t passed(const struct block *block, size_t row, size_t first, size_t n) {
     const size_t start = first_seen(block, row);
     return start <= first ? 0 : start - first < n ? start - first : n;
 }
 
-// How many of the n positions from `first` on come before a row's end, 0 when it sees none of them.
+// The number of positions, of the n from `first` on, that come before a row's end; 0 when it sees none of them.
 static size_t seen(const struct block *block, size_t row, size_t first, size_t n) {
     const size_t visible = block->visible + row * block->step;
     const size_t before_end = visible <= first ? 0 : visible - first < n ? visible - first : n;
     return before_end > passed(block, row, first, n) ? before_end : 0;
 }
 
-// A tile on its way through a block.
+// A tile that a block is processing.
 struct tile {
     const qins_kernels *kernels;
     const qins_kvcache *cache;
@@ -228,7 +228,7 @@ static void score(const struct tile *tile, size_t set) {
         for (size_t i = 0; i < tile->n_keys; i++) tile->scratch->scores[row * SCORE_STRIDE + i] *= tile->key_factors[i];
 }
 
-// A row's scores become the weights of its values, 0 before its window; what it summed up before shrinks to the new
+// A row's scores become the weights of its values, 0 before its window; its earlier sums are scaled down to the new
 // maximum.
 static void weigh(const struct tile *tile, size_t set, size_t row) {
     const size_t n = seen(tile->block, row, tile->first, tile->n_keys), at = set * tile->block->n_rows + row;
@@ -282,7 +282,7 @@ static void add_unit(const struct tile *tile, size_t set, size_t start, size_t n
     }
 }
 
-// Give a block's rows the positions of one part; `state` becomes its results.
+// Attend from a block's rows to the positions of one part; `state` becomes its results.
 static void attend(const struct attention_job *job, const struct block *block, const struct scratch *scratch,
                    size_t part, const struct state *state) {
     const size_t last = block->visible + (block->n_rows - 1) * block->step;

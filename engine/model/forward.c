@@ -73,7 +73,7 @@ void qins_pass_free(qins_pass *pass) {
 
 // --- steps ---
 
-// What a step makes of each row: out[n, ...] of x[n, ...].
+// A step applied to each row: out[n, ...] from x[n, ...].
 struct rows {
     const qins_pass *pass;
     float *out;
@@ -140,7 +140,7 @@ static void rope(const qins_pass *pass, float *qkv) {
     each_row(pass, rope_row, qkv, NULL, NULL);
 }
 
-// The keys and values of a span, on their way into its cache.
+// The keys and values of a span, to be stored in its cache.
 struct append {
     const qins_config *config;
     const qins_span *span;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct qins_engine {
-    qins_lock *lock; // of all that follows, for steps take turns
+    qins_lock *lock; // of everything below: steps take turns
     qins_compute compute;
     qins_pass pass;
     const qins_model **models; // owned list, [n_models]
@@ -18,7 +18,7 @@ struct qins_engine {
     // Of the step that runs, [QINS_STEP_TOKENS] each.
     qins_span *spans;
     const qins_entry **members; // the entries that they are of
-    bool *taken;                // entries that a pass has had
+    bool *taken;                // entries that have had their pass
 };
 
 static qins_status check_memory(const qins_model *model, size_t n_threads, qins_error *error) {
@@ -41,7 +41,7 @@ static qins_status make_pass(qins_engine *engine, qins_error *error) {
 
 static qins_status make_parts(qins_engine *engine, const qins_model *const *models, size_t n_threads,
                               qins_error *error) {
-    if (engine->n_models == 0) return qins_fail(error, QINS_USAGE, "an engine needs a model to work for");
+    if (engine->n_models == 0) return qins_fail(error, QINS_USAGE, "an engine needs at least one model");
     for (size_t i = 0; i < engine->n_models; i++)
         if (check_memory(models[i], n_threads, error) != QINS_OK) return error->status;
     engine->models = qins_alloc(engine->n_models, sizeof *engine->models, "list of models", error);
@@ -144,7 +144,7 @@ static void deliver(qins_engine *engine, qins_session *const *sessions, size_t n
     }
 }
 
-// The pass is done: its tokens are in the caches, and those who want logits get them, a few rows at a time.
+// The pass is done: its tokens are in the caches, and the entries that want logits get them, a few rows at a time.
 static void finish(qins_engine *engine, size_t n_members) {
     qins_pass *pass = &engine->pass;
     const size_t dim = pass->network->config->hidden_dim;

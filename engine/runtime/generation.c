@@ -1,5 +1,5 @@
-// Generation; see generation.h. Events come out of a machine with few states: a token is chosen, its text is worked
-// out, and in the end the text that was held back comes, in at most two pieces.
+// Generation; see generation.h. Events come from a small state machine: a token is chosen, its text is determined, and
+// at the end the text that was held back follows, in at most two pieces.
 #include "engine/runtime/generation.h"
 
 #include "engine/base/memory.h"
@@ -11,10 +11,10 @@
 #include <string.h>
 
 enum phase {
-    CHOOSE, // the next token is to be chosen, once its logits are there
+    CHOOSE, // the next token is to be chosen, once its logits are available
     TEXT,   // the last token's text is to come
-    ENDING, // the reply has ended, and what text the stream holds back is to come
-    HELD,   // then what may have been the beginning of a stop text
+    ENDING, // the reply has ended, and the text that the stream holds back is to come
+    HELD,   // then the text that may have begun a stop text
     ENDED
 };
 
@@ -121,7 +121,7 @@ void qins_generation_free(qins_generation *generation) {
     free(generation);
 }
 
-// --- what it is ---
+// --- properties ---
 
 void qins_generation_cancel(qins_generation *generation) {
     atomic_store(&generation->cancelled, true);
@@ -153,7 +153,7 @@ static bool is_stop_id(const qins_config *config, int32_t id) {
     return false;
 }
 
-// Tell the session about the ids, unless it knows them and the logits are there or on their way.
+// Tell the session about the ids, unless it knows them and the logits are available or pending.
 static qins_status begin(qins_generation *generation, qins_error *error) {
     qins_session *session = generation->session;
     if (generation->is_begun && (qins_session_pending(session) > 0 || session->has_logits)) return QINS_OK;
@@ -212,7 +212,7 @@ static bool next_token(qins_generation *generation, qins_event *event, qins_erro
     return false;
 }
 
-// An event for what can be shown of a text; false when that is nothing.
+// An event for the part of a text that can be shown; false if that is empty.
 static bool show(qins_event *event, const char *text, size_t size) {
     *event = (qins_event){.kind = QINS_EVENT_TEXT, .text = text, .size = size};
     return size > 0;
@@ -231,7 +231,7 @@ static bool token_text(qins_generation *generation, qins_event *event, qins_erro
     return show(event, text, size);
 }
 
-// A stop text in what was held back has cut the text, whatever ended the tokens.
+// A stop text in the held-back text has cut the text, whatever ended the tokens.
 static void note_stop_text(qins_generation *generation) {
     const bool is_whole = generation->finish != QINS_FINISH_CANCELLED && generation->finish != QINS_FINISH_FAILED;
     if (!is_whole || generation->stop_text.found == NULL) return;

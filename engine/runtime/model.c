@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-// Ids of text must be rows of the model: from here on nobody asks.
+// Ids of text must be rows of the model: nothing checks that later.
 static qins_status read_tokenizer(qins_model *model, qins_error *error) {
     size_t size;
     const uint8_t *packed = qins_image_tokenizer(model->image, &size);
@@ -83,7 +83,8 @@ size_t qins_model_max_tokens(const qins_model *model) {
 
 static qins_status check_tokenizer(const qins_model *model, qins_error *error) {
     if (model->tokenizer != NULL) return QINS_OK;
-    return qins_fail(error, QINS_USAGE, "this model was converted without a tokenizer; it takes and gives ids only");
+    return qins_fail(error, QINS_USAGE,
+                     "this model was converted without a tokenizer; it reads and writes only token ids");
 }
 
 qins_status qins_model_encode(const qins_model *model, const char *text, size_t size, unsigned flags, qins_ids *ids,

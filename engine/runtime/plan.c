@@ -9,8 +9,8 @@ static double mib(size_t bytes) {
     return (double)bytes / (1 << 20);
 }
 
-// Tokens that fit beside buffers and weights. Without a wish for more, a mapped file's pages are left their room in the
-// page cache, as far as that does not starve the context.
+// Tokens that fit beside buffers and weights. Unless a context was asked for, a mapped file's pages keep their room in
+// the page cache, as far as that does not starve the context.
 static size_t fitting_tokens(const qins_memory_plan *plan, bool is_wished) {
     size_t left = plan->available - plan->scratch - (plan->is_converted ? plan->weights : 0);
     if (!is_wished && !plan->is_converted) left = left > 2 * plan->weights ? left - plan->weights : left / 2;
@@ -24,8 +24,8 @@ static size_t widest(const qins_config *config) {
     return config->ffn_dim > attention ? config->ffn_dim : attention;
 }
 
-// Memory that is left for buffers and cache. What may be mapped is less than that by all that an engine maps without
-// touching it, or more by the buffers that it has mapped already.
+// Memory that is left for buffers and cache. The limit of mappings is lowered by all that an engine maps without
+// touching it, or raised by the buffers that it has already mapped.
 static void find_available(qins_memory_plan *plan, size_t n_threads, bool has_engine) {
     const size_t untouched = qins_compute_reserved_bytes(n_threads) + (n_threads - 1) * qins_memory_stack();
     size_t mappable = qins_memory_mappable();
@@ -78,10 +78,10 @@ qins_status qins_plan_memory(const qins_plan_request *request, qins_memory_plan 
     if (plan->n_ctx == 0) plan->n_ctx = plan->max_ctx;
     plan->kv = plan->n_ctx * plan->token_bytes; // at most max_positions of them
     if (plan->n_ctx > plan->max_ctx || plan->n_ctx == 0)
-        return qins_fail(error, QINS_CONTEXT_OVERFLOW,
-                         "a context of %zu tokens takes %.0f MiB beside %.0f MiB for the rest, %.0f MiB of memory are "
-                         "available%s; at most %zu tokens fit (-c)",
-                         plan->n_ctx, mib(plan->kv), mib(needed_bytes(plan)), mib(plan->available), limit_of(plan),
-                         plan->max_ctx);
+        return qins_fail(
+            error, QINS_CONTEXT_OVERFLOW,
+            "a context of %zu tokens takes %.0f MiB in addition to %.0f MiB for the rest; %.0f MiB of memory are "
+            "available%s; at most %zu tokens fit (-c)",
+            plan->n_ctx, mib(plan->kv), mib(needed_bytes(plan)), mib(plan->available), limit_of(plan), plan->max_ctx);
     return QINS_OK;
 }

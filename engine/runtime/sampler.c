@@ -113,7 +113,7 @@ static void penalize_repetition(qins_sampler *sampler, const int32_t *ids, size_
     forget(sampler, ids, n);
 }
 
-// Tokens of the reply, by how often they are there and for being there.
+// Tokens of the reply, by their number and for their presence.
 static void penalize_reply(qins_sampler *sampler, const int32_t *ids, size_t n) {
     for (size_t i = 0; i < n; i++) {
         sampler->logits[ids[i]] -= sampler->options.frequency_penalty;
@@ -133,9 +133,9 @@ static void adjust(qins_sampler *sampler, const float *logits, const qins_text_s
     for (size_t i = 0; i < sampler->n_biases; i++) sampler->logits[sampler->biases[i].id] += sampler->biases[i].bias;
 }
 
-// --- candidates in their order: most probable first, as far as anyone asks ---
+// --- candidates in their order: most probable first, as far as needed ---
 
-// Equal logits are in the order of their ids, so that the order is complete.
+// Equal logits are in the order of their ids, which makes the order total.
 static bool comes_before(const struct candidate *x, const struct candidate *y) {
     return x->logit != y->logit ? x->logit > y->logit : x->id < y->id;
 }
@@ -163,8 +163,7 @@ static void begin_order(qins_sampler *sampler) {
     sampler->n_ordered = 0;
 }
 
-// The candidate at `rank`: heapsort, which goes on only as far as it must. Its results lie at the end, the first one
-// last.
+// The candidate at `rank`: a heapsort that runs only as far as it must. Its results lie at the end, the first one last.
 static const struct candidate *candidate_at(qins_sampler *sampler, size_t rank) {
     struct candidate *candidates = sampler->candidates;
     while (sampler->n_ordered <= rank) {
@@ -198,7 +197,7 @@ static double total_weight(qins_sampler *sampler, size_t n) {
     return total;
 }
 
-// How many candidates survive top-k, top-p and min-p; at least one.
+// The number of candidates that survive top-k, top-p and min-p; at least one.
 static size_t count_kept(qins_sampler *sampler) {
     const qins_sampler_options *options = &sampler->options;
     const size_t n = sampler->vocab_size;

@@ -47,7 +47,7 @@ static qins_status check_options(const qins_engine *engine, const qins_model *mo
     return QINS_OK;
 }
 
-// The context that was asked for, or the one that fits.
+// The requested context, or the one that fits.
 static qins_status settle_context(qins_session *session, qins_error *error) {
     const qins_plan_request request = {.config = qins_model_config(session->model),
                                        .file_bytes = qins_image_bytes(session->model->image),
@@ -97,7 +97,7 @@ void qins_session_free(qins_session *session) {
     free(session);
 }
 
-// --- what it is ---
+// --- properties ---
 
 const qins_config *qins_session_config(const qins_session *session) {
     return qins_model_config(session->model);

@@ -20,7 +20,7 @@ typedef struct qins_observer {
 struct qins_session {
     qins_engine *engine;
     const qins_model *model;
-    qins_session_options options; // as they came out: n_ctx > 0, no QINS_MATMUL_AUTO
+    qins_session_options options; // resolved: n_ctx > 0, no QINS_MATMUL_AUTO
     qins_kvcache cache;
     int32_t *ids;      // owned, [n_ctx]
     size_t n;          // tokens of the sequence, ids[n]
@@ -60,7 +60,7 @@ qins_status qins_session_check(const qins_session *session, const float *logits,
 // Bytes of memory that a session takes whose longest sequence so far had n tokens.
 size_t qins_session_touched_bytes(const qins_session *session, size_t n);
 
-// How many tokens of the sequence were not in the cache when it began.
+// The number of tokens of the sequence that were not in the cache when it began.
 size_t qins_session_computed(const qins_session *session);
 
 // Do sequences of these lengths use the same factors? If not (LongRoPE), they share nothing.

@@ -33,7 +33,7 @@ qins_status qins_keys_read(qins_keys *keys, const char *path, qins_error *error)
     }
     memset(text, 0, size);
     free(text);
-    if (error->status == QINS_OK && keys->n == 0) qins_fail(error, QINS_USAGE, "%s: there is no key in it", path);
+    if (error->status == QINS_OK && keys->n == 0) qins_fail(error, QINS_USAGE, "%s: it contains no key", path);
     return error->status;
 }
 

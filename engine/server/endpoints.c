@@ -125,5 +125,5 @@ const qins_endpoint *qins_endpoint_find(const char *path, const char *alias, boo
 bool qins_endpoint_takes(const qins_endpoint *endpoint, const char *method, qins_refusal *refusal) {
     const bool is_head = strcmp(method, "HEAD") == 0;
     if (strcmp(endpoint->method, is_head ? "GET" : method) == 0) return true;
-    return qins_refuse(refusal, 405, NULL, NULL, "%s takes %s only", endpoint->path, endpoint->method);
+    return qins_refuse(refusal, 405, NULL, NULL, "%s accepts only %s", endpoint->path, endpoint->method);
 }

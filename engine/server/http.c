@@ -1,4 +1,4 @@
-// HTTP by libmicrohttpd; see http.h. All of it runs in the caller's thread but on_ready, which wakes a connection up
+// HTTP by libmicrohttpd; see http.h. All of it runs in the caller's thread except on_ready, which wakes a connection
 // that waits for its reply.
 #define _GNU_SOURCE // POLLRDHUP
 #include "engine/server/http.h"
@@ -33,7 +33,7 @@ struct server {
     qins_service *service;
     const qins_http_options *options;
     struct connection *connections; // all of them, a list
-    size_t n_whole;                 // requests that are there and not answered to their end
+    size_t n_whole;                 // complete requests that are not fully answered
     size_t pending_bytes;           // of bodies
 };
 
@@ -54,9 +54,9 @@ struct exchange {
     qins_buffer body;
     size_t n_received;    // bytes of it
     qins_error error;     // of it
-    qins_refusal refusal; // of the request: what comes of its body is dropped, and the refusal sent at its end
+    qins_refusal refusal; // of the request: the rest of its body is dropped, and the refusal sent at its end
     qins_answer *answer;
-    bool is_whole;     // the request is there
+    bool is_whole;     // the request is complete
     bool is_suspended; // it waits for its answer
     bool is_left;      // its client has gone
 };
@@ -152,7 +152,7 @@ static enum MHD_Result send_at_once(struct exchange *exchange) {
 }
 
 // A browser asks whether another origin's page may send a request. It may, with any headers, as OpenAI's client has
-// some of its own; the asterisk does not stand for Authorization.
+// some of its own; the asterisk does not cover Authorization.
 static enum MHD_Result send_preflight(struct exchange *exchange) {
     const qins_mhd *mhd = exchange->server->mhd;
     struct MHD_Response *response = new_response(exchange, "", 0, NULL);
@@ -172,7 +172,8 @@ static void on_wait(void *context) {
     exchange->server->mhd->suspend_connection(exchange->connection->mhd);
 }
 
-// The answer has something: its connection goes on. By the scheduler's thread; the service's lock keeps the exchange.
+// The answer has output: its connection goes on. Called by the scheduler's thread; the service's lock keeps the
+// exchange.
 static void on_ready(void *context) {
     struct exchange *exchange = context;
     exchange->server->mhd->resume_connection(exchange->connection->mhd);
@@ -198,7 +199,7 @@ static enum MHD_Result send_stream(struct exchange *exchange) {
     return send_response(exchange, 200, response);
 }
 
-// All of an answer in one piece; more than there is memory for ends the connection.
+// All of an answer in one piece; one that does not fit into memory ends the connection.
 static enum MHD_Result send_whole(struct exchange *exchange, const char *first, size_t size) {
     qins_error error = {0};
     qins_buffer out = {.error = &error};
@@ -247,7 +248,7 @@ static unsigned long long announced_bytes(const struct exchange *exchange) {
     return length != NULL ? strtoull(length, NULL, 10) : 0;
 }
 
-// Does the client send the body without being asked for it? It may read nothing before that is done.
+// Does the client send the body without being asked for it? It may not read anything before it has sent all of it.
 static bool has_body_under_way(const struct exchange *exchange) {
     const bool has_body =
         announced_bytes(exchange) > 0 || header_of(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
@@ -255,7 +256,7 @@ static bool has_body_under_way(const struct exchange *exchange) {
            header_of(exchange, MHD_HTTP_HEADER_EXPECT) == NULL;
 }
 
-// What can be said about a request from its headers.
+// Checks that need only a request's headers.
 static void check_headers(struct exchange *exchange, const char *path, const char *method, qins_refusal *refusal) {
     const qins_http_options *options = exchange->server->options;
     const char *host = header_of(exchange, MHD_HTTP_HEADER_HOST);
@@ -287,14 +288,13 @@ static bool check_body(const struct exchange *exchange, size_t size, qins_refusa
     if (exchange->n_received > QINS_MAX_BODY_BYTES)
         return qins_refuse(refusal, 413, NULL, NULL, "the body has more than %d bytes", QINS_MAX_BODY_BYTES);
     if (exchange->server->pending_bytes + size > QINS_MAX_PENDING_BYTES)
-        return qins_refuse(refusal, 413, NULL, NULL,
-                           "the bodies that are coming in have more than %d bytes together; try again later",
+        return qins_refuse(refusal, 413, NULL, NULL, "the incoming bodies exceed %d bytes in total; try again later",
                            QINS_MAX_PENDING_BYTES);
     return true;
 }
 
-// A part of the body. The library takes a response only when it is whole, so the rest of one that is refused is read
-// and dropped; one that goes on and on ends the connection.
+// A part of the body. The library takes a response only when it is whole, so the rest of a refused one is read and
+// dropped; an endless one ends the connection.
 static enum MHD_Result add_body(struct exchange *exchange, const char *data, size_t *size) {
     struct server *server = exchange->server;
     qins_refusal *refusal = &exchange->refusal;
@@ -346,7 +346,7 @@ static struct exchange *new_exchange(struct server *server, struct MHD_Connectio
     return exchange;
 }
 
-// MHD calls this when the headers are there, for each part of the body, at its end, and when an answer is ready.
+// MHD calls this when the headers have arrived, for each part of the body, at its end, and when an answer is ready.
 static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *path, const char *method,
                                   const char *version, const char *data, size_t *size, void **place) {
     (void)version;

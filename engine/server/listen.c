@@ -37,7 +37,7 @@ static void bind_tcp(int fd, const struct addrinfo *info, const char *host, uint
         *port = port_of(&bound);
 }
 
-// A name that leads nowhere is the user's mistake; a system that cannot look is not.
+// A name that does not resolve is the user's mistake; a resolver that fails is not.
 static void fail_to_resolve(const char *host, int failure, qins_error *error) {
     if (failure == EAI_SYSTEM)
         qins_fail_errno(error, QINS_FAILED, "--host %s", host);
@@ -64,7 +64,7 @@ int qins_listen_tcp(const char *host, uint16_t *port, qins_error *error) {
     return -1;
 }
 
-// Does the path belong to a socket that nobody listens at?
+// Does the path belong to a socket on which nothing listens?
 static bool is_left_over(const struct sockaddr_un *address, qins_error *error) {
     struct stat status;
     if (stat(address->sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) return false;

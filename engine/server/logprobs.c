@@ -65,7 +65,7 @@ static void add_chat(qins_reply *reply, const qins_event *event, qins_error *err
     reply->has_tokens = true;
 }
 
-// A token's bytes as a text: themselves, or, where they are no UTF-8, as OpenAI writes them: bytes:\xf0\x9f. It ends
+// A token's bytes as a text: themselves, or, where they are not UTF-8, as OpenAI writes them: bytes:\xf0\x9f. It ends
 // with a NUL. The texts of two tokens are the same only if their bytes are.
 static void legacy_text(const qins_reply *reply, int32_t id, qins_buffer *text) {
     static const char digits[] = "0123456789abcdef", prefix[] = "bytes:";
@@ -86,7 +86,7 @@ static void legacy_text(const qins_reply *reply, int32_t id, qins_buffer *text) 
     qins_buffer_free(&bytes);
 }
 
-// Characters of a text; at its end, the start of one counts for none.
+// Characters of a text; at its end, the start of one does not count.
 static size_t count_characters(const char *text, size_t size) {
     size_t n = 0;
     bool may_go_on = false;
@@ -98,8 +98,8 @@ static size_t count_characters(const char *text, size_t size) {
     return n;
 }
 
-// Where the next token begins in the reply's text, in characters; all tokens that spell one character begin there. A
-// token of whole characters comes after all that was held back, whatever has become of it.
+// The place of the next token in the reply's text, in characters; all tokens that spell one character begin at the same
+// place. A token of whole characters comes after all held-back bytes, however those were decoded.
 static size_t next_offset(qins_reply *reply, int32_t id, qins_error *error) {
     qins_buffer bytes = {.error = error};
     const char *text;

@@ -10,7 +10,7 @@ static bool refuse(qins_refusal *refusal, size_t index, const char *what) {
     return qins_refuse(refusal, 400, "invalid_value", "messages", "message %zu %s", index, what);
 }
 
-// The role; NULL if it is none. OpenAI's newer models call the system the developer.
+// The role; NULL if it is not one. OpenAI's newer models call the system the developer.
 static const char *role_of(const char *text) {
     static const char *const roles[] = {"system", "user", "assistant"};
     if (text == NULL || strcmp(text, "developer") == 0) return text != NULL ? roles[0] : NULL;
@@ -34,7 +34,7 @@ static bool join_parts(qins_request *request, size_t index, const qins_json *par
         const char *piece = part_text(part);
         if (piece == NULL)
             refuse(refusal, index,
-                   "has a part that is not {\"type\": \"text\", \"text\": ...}; only text is read here");
+                   "has a part that is not {\"type\": \"text\", \"text\": ...}; only text is supported");
         else if (qins_fields_check(part, names, refusal)) {
             if (part != qins_json_first(parts)) qins_buffer_u8(&text, '\n');
             qins_buffer_append(&text, piece, strlen(piece));
@@ -49,7 +49,7 @@ static bool join_parts(qins_request *request, size_t index, const qins_json *par
     return refusal->status == 0;
 }
 
-// Role and content; and what clients send back with a reply of another server, as long as it is null.
+// Role and content; also members of another server's replies that clients send back, as long as they are null.
 static bool is_member(const qins_json *message, const char *key) {
     static const char *const nulls[] = {"name", "refusal", "tool_calls", "function_call", "audio", "annotations"};
     if (strcmp(key, "role") == 0 || strcmp(key, "content") == 0) return true;
@@ -65,7 +65,7 @@ static bool read_message(qins_request *request, size_t index, const qins_json *i
     for (const qins_json *member = qins_json_first(item); member != NULL; member = qins_json_next(member))
         if (!is_member(item, qins_json_key(member)))
             return qins_refuse(refusal, 400, "unknown_parameter", "messages",
-                               "message %zu has the field \"%.100s\", which is not known here", index,
+                               "message %zu has the field \"%.100s\", which is not supported", index,
                                qins_json_key(member));
     message->role = role_of(qins_json_text(qins_json_get(item, "role")));
     if (message->role == NULL) return refuse(refusal, index, "needs a \"role\": system, user or assistant");

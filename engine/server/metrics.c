@@ -86,7 +86,7 @@ static void print_replies(qins_buffer *out, const qins_metrics *metrics) {
     static const char *const names[] = {
         [QINS_FINISH_STOP_ID] = "stop_token", [QINS_FINISH_STOP_TEXT] = "stop_text", [QINS_FINISH_LENGTH] = "length",
         [QINS_FINISH_CONTEXT] = "context",    [QINS_FINISH_CANCELLED] = "cancelled", [QINS_FINISH_FAILED] = "failed"};
-    print_head(out, "replies_total", "counter", "Replies by what ended them; cancelled: the client left.");
+    print_head(out, "replies_total", "counter", "Replies by finish reason; cancelled: the client left.");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         print(out, "qins_replies_total{end=\"%s\"} %zu\n", names[i], metrics->finished[i]);
     print_head(out, "refused_total", "counter", "Requests refused, by HTTP status.");
@@ -104,12 +104,13 @@ void qins_metrics_print(const qins_metrics *metrics, const qins_scheduler_state 
          (double)metrics->cached_tokens},
         {"generated_tokens_total", "counter", "Tokens of replies.", (double)metrics->generated_tokens},
         {"steps_total", "counter", "Passes through the weights.", (double)state->n_steps},
-        {"step_tokens_total", "counter", "Tokens computed by them.", (double)state->n_step_tokens},
-        {"step_seconds_total", "counter", "Time that they took.", state->step_seconds},
-        {"replies_running", "gauge", "Replies in the making.", (double)state->n_running},
+        {"step_tokens_total", "counter", "Tokens computed by passes through the weights.",
+         (double)state->n_step_tokens},
+        {"step_seconds_total", "counter", "Time of passes through the weights.", state->step_seconds},
+        {"replies_running", "gauge", "Replies in progress.", (double)state->n_running},
         {"replies_waiting", "gauge", "Requests in the queue.", (double)state->n_waiting},
-        {"idle_sessions", "gauge", "Sessions that keep their caches.", (double)state->n_idle},
-        {"idle_bytes", "gauge", "Memory of their caches.", (double)state->idle_bytes},
+        {"idle_sessions", "gauge", "Idle sessions that keep their caches.", (double)state->n_idle},
+        {"idle_bytes", "gauge", "Memory of idle sessions' caches.", (double)state->idle_bytes},
         {"resident_bytes", "gauge", "Memory of the process, mapped files included.", (double)qins_memory_resident()},
     };
     print_replies(out, metrics);

@@ -120,7 +120,7 @@ static void print(const qins_reply *reply, qins_json *object, qins_buffer *out) 
     qins_json_free(object);
 }
 
-// What is there, as a chunk of a stream.
+// The output so far, as a chunk of a stream.
 static void add_chunk(qins_reply *reply, qins_buffer *out) {
     qins_json *chunk = new_object(reply, out->error);
     add_choice(reply, chunk, NULL, out->error);

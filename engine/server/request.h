@@ -27,7 +27,7 @@ typedef struct qins_request {
     char **contents; // owned: [n_messages], of those in parts; NULL where the document has them whole
     const char *prompt;
     qins_ids ids;                       // the final prompt
-    qins_generation_options generation; // points to what follows
+    qins_generation_options generation; // points to the members below
     const char *stops[QINS_MAX_STOPS];
     qins_bias *biases; // owned
     bool has_seed, has_max_tokens;

@@ -83,7 +83,7 @@ static void read_top_p(struct reading *reading) {
     if (*top_p == 0) *top_p = 1e-6f;
 }
 
-// Fields that can have only the value that means nothing.
+// Fields that can have only their neutral value.
 static void read_one(struct reading *reading) {
     int64_t value;
     if (!qins_json_integer(reading->item, &value) || value != 1)
@@ -208,11 +208,11 @@ static void read_logit_bias(struct reading *reading) {
         read_bias(reading, item, &request->biases[i++]);
     qsort(request->biases, n, sizeof *request->biases, by_id);
     for (i = 1; i < n; i++) // "7" and "07" are one id
-        if (request->biases[i - 1].id == request->biases[i].id) refuse_value(reading, "an object with different ids");
+        if (request->biases[i - 1].id == request->biases[i].id) refuse_value(reading, "an object with distinct ids");
     request->generation.n_biases = n;
 }
 
-// --- what is not there yet ---
+// --- not supported yet ---
 
 static void read_response_format(struct reading *reading) {
     static const char *const names[] = {"type", NULL};
@@ -227,7 +227,7 @@ static void read_response_format(struct reading *reading) {
 static void refuse_tools(struct reading *reading) {
     if (qins_json_is_array(reading->item) && qins_json_count(reading->item) == 0) return;
     qins_refuse(reading->refusal, 400, "unsupported_parameter", reading->field->name,
-                "\"%s\" is not supported; this server calls no tools", reading->field->name);
+                "\"%s\" is not supported; this server does not call tools", reading->field->name);
 }
 
 // --- the table ---
@@ -276,7 +276,7 @@ static const struct field *find_field(const char *name, unsigned kind) {
 }
 
 static bool refuse_unknown(const char *name, qins_refusal *refusal) {
-    return qins_refuse(refusal, 400, "unknown_parameter", name, "the field \"%.100s\" is not known here", name);
+    return qins_refuse(refusal, 400, "unknown_parameter", name, "the field \"%.100s\" is not supported", name);
 }
 
 static bool check_together(const qins_request *request, qins_refusal *refusal) {

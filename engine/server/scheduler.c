@@ -11,8 +11,8 @@
 
 #include <stdlib.h>
 
-// Prompts take as many tokens in a step that replies wait for as the machine computes in this time, but some at least.
-// Without replies, prompts take whole steps.
+// In a step that replies wait for, prompts take as many tokens as the machine computes in this time, but at least a
+// few. Without replies, prompts take whole steps.
 static const double slice_seconds = 0.5;
 enum { MIN_SLICE = 16 };
 
@@ -30,7 +30,7 @@ struct qins_scheduler {
     struct slot slots[QINS_MAX_PARALLEL];
     double speed; // tokens per second of the last step that had a prompt's
     qins_thread *thread;
-    qins_lock *lock; // of what follows
+    qins_lock *lock; // of the members below
     qins_job *first, *last;
     bool is_draining, is_ending;
     qins_scheduler_state state;
@@ -38,7 +38,7 @@ struct qins_scheduler {
 
 // --- creation ---
 
-// How many tokens each session gets, so that all of them fit.
+// Choose the number of tokens of each session such that all of them fit.
 static qins_status settle_context(qins_scheduler *scheduler, const qins_model *model,
                                   const qins_scheduler_options *options, qins_error *error) {
     const qins_config *config = qins_model_config(model);
@@ -56,15 +56,14 @@ static qins_status settle_context(qins_scheduler *scheduler, const qins_model *m
     if (each.n_ctx == 0) each.n_ctx = fit / 2 < config->max_positions ? fit / 2 : config->max_positions;
     if (fit == 0)
         qins_fail(error, QINS_CONTEXT_OVERFLOW,
-                  "%zu contexts do not fit into the memory that is available, %zu MiB, with %zu MiB of idle sessions "
+                  "%zu contexts do not fit into the %zu MiB of available memory with %zu MiB of idle sessions "
                   "(--cache-mib); lower that, or use fewer contexts (--parallel)",
                   options->n_parallel, plan.available >> 20, options->cache_bytes >> 20);
     else if (each.n_ctx > fit || each.n_ctx == 0)
-        qins_fail(
-            error, QINS_CONTEXT_OVERFLOW,
-            "%zu contexts of %zu tokens and %zu MiB of idle ones (--cache-mib) do not fit into the memory that is "
-            "available; %zu tokens each do (-c), or fewer contexts (--parallel)",
-            options->n_parallel, each.n_ctx, options->cache_bytes >> 20, fit);
+        qins_fail(error, QINS_CONTEXT_OVERFLOW,
+                  "%zu contexts of %zu tokens and %zu MiB of idle ones (--cache-mib) do not fit into the available "
+                  "memory; %zu tokens each do (-c), or fewer contexts (--parallel)",
+                  options->n_parallel, each.n_ctx, options->cache_bytes >> 20, fit);
     scheduler->cache.options = each;
     return error->status;
 }
@@ -203,7 +202,7 @@ static void start(qins_scheduler *scheduler, struct slot *slot, qins_job *job) {
     if (slot->generation == NULL) leave(scheduler, slot, QINS_FINISH_FAILED);
 }
 
-// Hand on what events there are. True: the job waits for a step.
+// Pass on the events available. True: the job waits for a step.
 static bool take_events(qins_scheduler *scheduler, struct slot *slot) {
     qins_job *job = slot->job;
     qins_event event;
@@ -302,7 +301,7 @@ static struct slot *free_slot(qins_scheduler *scheduler) {
     return NULL;
 }
 
-// The next job of the queue, which there is. The lock is held.
+// The next job of the queue, which is not empty. The lock is held.
 static qins_job *pop(qins_scheduler *scheduler) {
     qins_job *job = scheduler->first;
     scheduler->first = job->next;
@@ -310,7 +309,7 @@ static qins_job *pop(qins_scheduler *scheduler) {
     return job;
 }
 
-// The first of the queue that nobody waits for any more, taken out of it. The lock is held.
+// The first cancelled job of the queue, taken out of it; NULL: there is none. The lock is held.
 static qins_job *pop_cancelled(qins_scheduler *scheduler) {
     qins_job *before = NULL;
     for (qins_job *job = scheduler->first; job != NULL; before = job, job = job->next) {
@@ -333,8 +332,8 @@ static bool has_work(const qins_scheduler *scheduler) {
     return false;
 }
 
-// Bring the next job into its slot, or out of the queue if nobody waits for it any more. False: there is none. The lock
-// is held, but not meanwhile.
+// Bring the next job into its slot, or a cancelled one out of the queue. False: there is none. The lock is held, but
+// released meanwhile.
 static bool join_job(qins_scheduler *scheduler) {
     struct slot *slot = free_slot(scheduler);
     qins_job *dropped = pop_cancelled(scheduler);

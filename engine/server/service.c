@@ -17,7 +17,7 @@ struct qins_service {
     const qins_model *model;
     const char *alias;
     qins_scheduler *scheduler;
-    qins_lock *lock;  // of what follows, and of all answers
+    qins_lock *lock;  // of the members below, and of all answers
     size_t n_answers; // that have not been released
     qins_metrics metrics;
 };
@@ -144,7 +144,7 @@ static bool has_something(const qins_answer *answer) {
 static void break_off(qins_answer *answer, const qins_error *reason) {
     qins_error ignored = {0};
     answer->has_failed = true;
-    answer->out.error = &ignored; // a reply that cannot even say what failed ends short
+    answer->out.error = &ignored; // a reply that cannot even say what failed is cut short
     if (!is_stream(answer)) answer->out.size = answer->n_taken = 0;
     qins_reply_break(&answer->reply, reason, &answer->out);
     answer->out.error = &answer->error;
@@ -184,7 +184,7 @@ static bool submit(qins_answer *answer, qins_refusal *refusal) {
     answer->job.context = answer;
     const qins_admission admission = qins_scheduler_submit(service->scheduler, &answer->job);
     if (admission == QINS_QUEUE_FULL)
-        return qins_refuse(refusal, 429, "queue_full", NULL, "too many requests wait already; try again later");
+        return qins_refuse(refusal, 429, "queue_full", NULL, "too many requests are already waiting; try again later");
     if (admission == QINS_DRAINING)
         return qins_refuse(refusal, 503, "shutting_down", NULL, "the server is shutting down");
     return true;
@@ -286,7 +286,7 @@ void qins_answer_wake(qins_answer *answer) {
 
 bool qins_answer_wait(qins_answer *answer, const volatile sig_atomic_t *stop) {
     qins_lock_enter(answer->service->lock);
-    while (!answer->is_ended && !*stop) qins_lock_wait_for(answer->service->lock, PATIENCE_MS); // signals wake nobody
+    while (!answer->is_ended && !*stop) qins_lock_wait_for(answer->service->lock, PATIENCE_MS); // signals wake no one
     const bool is_whole = answer->is_ended;
     qins_lock_leave(answer->service->lock);
     return is_whole;

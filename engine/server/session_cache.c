@@ -31,7 +31,7 @@ static void release_oldest(qins_session_cache *cache) {
     release(unlink_held(cache, place));
 }
 
-// Where the session is linked that shares most of ids[n], *shared tokens; NULL if none shares any.
+// The link to the session that shares the most of ids[n], *shared tokens; NULL if none shares any.
 static qins_held **find_best(qins_session_cache *cache, const int32_t *ids, size_t n, size_t *shared) {
     qins_held **best = NULL;
     *shared = 0;
@@ -68,10 +68,10 @@ qins_held *qins_session_cache_take(qins_session_cache *cache, const int32_t *ids
     size_t shared;
     qins_held **best = find_best(cache, ids, n, &shared);
     if (best == NULL) return make_room(cache, error);
-    qins_held *source = unlink_held(cache, best); // so that it does not make room
+    qins_held *source = unlink_held(cache, best); // so it is not released to make room
     if (source->n_tokens - shared <= shared) return source;
     qins_held *held = make_room(cache, error);
-    if (held == NULL) { // it has to do
+    if (held == NULL) { // it has to suffice
         *error = (qins_error){0};
         return source;
     }

@@ -84,7 +84,7 @@ int linkat(int from_folder, const char *from, int to_folder, const char *to, int
     return is_refused("linkat") ? refuse(EPERM) : (int)syscall(SYS_linkat, from_folder, from, to_folder, to, flags);
 }
 
-// "names", "memory": why no address of a host can be had.
+// "names", "memory": the reason why a host has no address.
 int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **info) {
     typedef int function(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     function *real = (function *)dlsym(RTLD_NEXT, "getaddrinfo");

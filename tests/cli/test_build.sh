@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What make says and does when something is missing or has changed. Usage: test_build.sh BUILD_DIR
+# Make's messages and actions when something is missing or has changed. Usage: test_build.sh BUILD_DIR
 . "$(dirname "$0")/report.sh"
 cc=${CC:-cc}
 run_make() { env -u MAKEFLAGS -u MAKELEVEL make "$@"; }

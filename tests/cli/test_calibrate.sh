@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# qinsconvert --calibrate: the same bytes for any number of threads, what the file says of it, and its refusals. What it
-# is good for is in tests/test_encoder_quality.c. Usage: test_calibrate.sh BUILD_DIR
+# qinsconvert --calibrate: the same bytes for any number of threads, its record in the file, and its refusals. Its
+# benefit is measured in tests/test_encoder_quality.c. Usage: test_calibrate.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 convert() { "$build/qinsconvert" tests/data/demo --quiet "$@"; }
 text=tests/data/demo/calibration.txt

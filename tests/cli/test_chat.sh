@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# qinsrun chat from a pipe: messages of several lines, commands, what a turn costs. Usage: test_chat.sh BUILD_DIR
+# qinsrun chat from a pipe: messages of several lines, commands, the cost of a turn. Usage: test_chat.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 paris="The capital of France is Paris."
 
@@ -57,7 +57,7 @@ printf '\xEF\xBB\xBFSome text.' >"$tmp/bom"
 replies "/read: a byte order mark is not text" "$with_file" "/read $tmp/bom\n$question\n" --ids-out -n 8
 printf 'a\0b' >"$tmp/binary"
 
-# Line ends of other systems, and what editors put before a text.
+# Line ends of other systems, and byte order marks of editors.
 replies "CR LF ends a line" "$paris" "$question\r\n/quit\r\n$question\r\n"
 replies "a byte order mark is not text" "$paris" "\xEF\xBB\xBF$question\n"
 printf '\xEF\xBB\xBFone\r\ntwo\r\n' >"$tmp/dos" && printf 'one\ntwo\n' >"$tmp/unix"
@@ -76,8 +76,8 @@ head -n 2 "$tmp/saved" | sed '$s/,$//; $a]' >"$tmp/open"
 replies "/load replies to a last message of the user" "$paris" "/load $tmp/open\n"
 replies "/undo, /clear and /system say what they do" "$paris
 $paris" "$question\n/undo\n$question\n/system Be brief.\n/clear\n"
-for text in '"What is the capital of France?" and the reply to it are taken back; 0 turns left' \
-    'the system message is set; the conversation stays' '1 turn forgotten; the system message stays'; do
+for text in '"What is the capital of France?" and its reply are removed; 0 turns left' \
+    'the system message is set; the conversation is kept' '1 turn forgotten; the system message is kept'; do
     grep -q "$text" "$tmp/err" || fail "it says: $text" "$(cat "$tmp/err")"
 done
 replies "/regen under greedy decoding" "$paris
@@ -96,7 +96,7 @@ refused() { # NAME TEXT LINES
     equal "$1" "2 1" "$? $(grep -c -- "$2" "$tmp/err")"
 }
 replies "an unknown command does not end it" "$paris" "/nosuch thing\n$question\n"
-equal "an unknown command is told" 1 "$(grep -c 'there is no /nosuch' "$tmp/err")"
+equal "an unknown command is reported" 1 "$(grep -c '/nosuch is not a command' "$tmp/err")"
 "$run" -m "$demo" -p '"""What' -n 4 --newline >"$tmp/plain" 2>/dev/null # as they are: the same as single runs
 "$run" -m "$demo" -p '\section\' -n 4 --newline >>"$tmp/plain" 2>/dev/null
 "$run" -m "$demo" -p '/help' -n 4 --newline >>"$tmp/plain" 2>/dev/null
@@ -107,12 +107,12 @@ refused "/undo of nothing" 'no message yet' '/undo\n'
 refused "/regen of nothing" 'no message yet' '/regen\n'
 refused "/read without a file" '/read takes a FILE' '/read\n'
 refused "/read of a missing file" 'missing' '/read /missing\n'
-refused "/read of a binary file" 'is not a text in UTF-8' "/read $tmp/binary\n"
+refused "/read of a binary file" 'is not UTF-8 text' "/read $tmp/binary\n"
 refused "/load of what is not a conversation" 'not valid JSON' "/load $tmp/note\n"
 refused "/save over what is not a conversation" 'exists and is not a conversation' "/save $tmp/note\n"
 refused "/set of nonsense" 'temp takes a number' "/set temp hot\n"
 refused "/set out of range" 'temperature is 200' "/set temp 200\n"
-refused "/quit with more after it" '/quit takes nothing after it' '/quit now\n'
+refused "/quit with more after it" '/quit takes no argument' '/quit now\n'
 printf '/etc/hosts\n /help\n' | "$run" chat -m "$demo" -n 1 --stats json >/dev/null 2>"$tmp/err"
 equal "a path, and a command after a space, are messages" 2 "$(grep -c computed_tokens "$tmp/err")"
 exit $failed

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The line editor of qinsrun chat: what is typed or pasted arrives as it is, and the screen shows it as it is.
+# The line editor of qinsrun chat: typed and pasted text arrives unchanged, and the screen shows it unchanged.
 # Usage: test_chat_editing.sh BUILD_DIR
 . "$(dirname "$0")/terminal.sh"
 
@@ -104,7 +104,7 @@ text=
 for i in $(seq 40); do text+="word$i "; done
 keys -l "$text"
 appears 1 'word40'
-# shown: what the screen has of the line, joined again; a row ends before the last column
+# shown: the line as the screen has it, joined again; a row ends before the last column
 shown() { rows | sed -n '/^> /,$p' | sed 's/^..//' | awk -v width="$1" '{ while (length($0) < width) $0 = $0 " "; printf "%s", $0 }' | sed 's/ *$//'; }
 equal "a long line takes several rows" "${text% }" "$(shown 57)"
 # shows COLUMNS TEXT: wait for it

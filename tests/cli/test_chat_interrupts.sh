@@ -50,17 +50,17 @@ appears 1 '^> *$'
 say "Tell me a story."
 appears 1 '^[A-Z]'
 keys C-c
-seen "during a reply: it is told, and the chat goes on" 1 'tok/s, .*, stopped$'
+seen "during a reply: it is reported, and the chat goes on" 1 'tok/s, .*, stopped$'
 say "/save $tmp/stopped"
-seen "the turn stays" 1 '^qinsrun: 1 turn saved'
+seen "the turn is kept" 1 '^qinsrun: 1 turn saved'
 reply=$(sed -n '3s/.*"content":"\(.*\)"}/\1/p' "$tmp/stopped")
-equal "what was written of the reply is kept" 1 "$(screen | sed 's/\^C//' | grep -c "^$reply")" # terminals show ^C
+equal "the written part of the reply is kept" 1 "$(screen | sed 's/\^C//' | grep -c "^$reply")" # terminals show ^C
 say "/system $(seq 120 | xargs)" # so /regen begins with a long prompt
-appears 1 'the system message is set; the conversation stays'
+appears 1 'the system message is set; the conversation is kept'
 say /regen
-seen "/regen of greedy decoding says why it repeats" 1 'decoding is greedy, so the reply is the same'
+seen "/regen of greedy decoding says why it repeats" 1 'decoding is greedy, so the reply would be the same'
 keys C-c
-seen "during /regen before the first token" 1 'stopped before the reply began; the one before stays'
+seen "during /regen before the first token" 1 'stopped before the reply began; the previous one is kept'
 say "/save $tmp/stopped"
 appears 2 '^qinsrun: 1 turn saved'
 equal "nothing is lost" "$reply" "$(sed -n '4s/.*"content":"\(.*\)"}/\1/p' "$tmp/stopped")"
@@ -71,7 +71,7 @@ say "What?"
 appears 1 '^> What\?$'
 left_to_signals
 keys C-c
-seen "during a prompt" 1 'stopped before the reply began; the message is taken back'
+seen "during a prompt" 1 'stopped before the reply began; the message is removed'
 keys C-d
 ended "Ctrl-D" 0
 exit $failed

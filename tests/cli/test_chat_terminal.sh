@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# qinsrun chat as a person meets it: replies, commands, a full context. Usage: test_chat_terminal.sh BUILD_DIR
+# qinsrun chat as a user sees it: replies, commands, a full context. Usage: test_chat_terminal.sh BUILD_DIR
 . "$(dirname "$0")/terminal.sh"
 
 start "$run" -m "$demo"
@@ -32,7 +32,7 @@ seen "/undo and /regen: the message before is answered again" 5 '^The capital of
 say /stats
 seen "/stats" 1 '3 turns; the next one begins after [0-9]+ of 512 tokens of context'
 say /foo
-seen "an unknown command is told and forgiven" 1 'there is no /foo'
+seen "an unknown command is reported and forgiven" 1 '/foo is not a command'
 say /help
 seen "/help" 1 '^/regen '
 say /quit
@@ -45,7 +45,7 @@ appears 2 '^>'
 say "$question"
 appears 3 '^>'
 say "$question"
-seen "a context that is nearly full is told of" 1 'of 64 tokens of context are used'
+seen "a nearly full context is reported" 1 'of 64 tokens of context are used'
 say "$question"
 seen "a message that does not fit leaves the conversation as it was" 1 'do not fit into the context.* /clear make room'
 say /clear
@@ -67,7 +67,7 @@ appears 1 '^> *$'
 say "Tell me a story."
 seen "after a reply: its speed, and how full the context is" 1 '^[0-9.]+ tok/s, 1[0-9][0-9] of 512 tokens of context$'
 equal "nothing of the switch is left in the reply" "$(xargs <<<"$reply")" "$(rows | sed -n '/^> Tell/,/tok\/s/p' | sed '1d;$d' | xargs)"
-grep -q 'LongRoPE switches to its long factors: computing 129' "$tmp/raw" && ok "the switch is told of" || fail "the switch is told of" "it is not"
+grep -q 'LongRoPE switches to its long factors: computing 129' "$tmp/raw" && ok "the switch is reported" || fail "the switch is reported" "it is not"
 say /set
 seen "/set lists options" 1 'temp 0, top-k 0, .* n-predict 60$'
 say "/set temp 0.7"
@@ -77,7 +77,7 @@ seen "/set refuses what is no value" 1 'temp takes a number, not "hot"'
 say "/set parameter top_k 5"
 seen "/set as in ollama" 1 'top-k is 5 from now on'
 say "/set ctx-size 5"
-seen "/set names what can be set" 1 'ctx-size cannot be set; what can: temp'
+seen "/set names what can be set" 1 'ctx-size cannot be set; these can: temp'
 keys C-d
 ended "Ctrl-D" 0
 exit $failed

@@ -2,7 +2,7 @@
 # No instruction that the processor lacks, on processors that qemu imitates. Usage: test_cpu.sh BUILD_DIR
 . "$(dirname "$0")/report.sh"
 
-# On the processor $1: qinsrun with the other arguments. What qemu says about itself is left out. The sanitizers' shadow
+# On the processor $1: qinsrun with the other arguments. qemu's own messages are removed. The sanitizers' shadow
 # memory, terabytes of addresses, would take all the machine's memory under qemu: their builds fail at the limit.
 on() (
     model=$1

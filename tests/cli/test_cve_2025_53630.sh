@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # CVE-2025-53630 (GHSA-vgg9-87g3-85w8, llama.cpp): gguf_init_from_file_impl added up the sizes of tensors without a check,
-# so the sum wrapped around and the buffer was too small for what was read into it. Here each offset and size must be the
+# so the sum wrapped around and the buffer was too small for the data read into it. Here each offset and size must be the
 # one that the configuration gives. Usage: test_cve_2025_53630.sh BUILD_DIR
 . "$(dirname "$0")/forge.sh"
 refused "a tensor's bytes near 2^53" '"bytes":159744' '"bytes":9007199254740992' bytes

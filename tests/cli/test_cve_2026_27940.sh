@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# CVE-2026-27940 (GHSA-3p4r-fq3f-q74v, llama.cpp): what the fix of CVE-2025-53630 overlooked: the size of the tensors'
+# CVE-2026-27940 (GHSA-3p4r-fq3f-q74v, llama.cpp): overlooked by the fix of CVE-2025-53630: the size of the tensors'
 # descriptions plus that of their data wrapped around in the size of the one buffer for both. Here a count is bounded
 # before it is multiplied or added to. Usage: test_cve_2026_27940.sh BUILD_DIR
 . "$(dirname "$0")/forge.sh"

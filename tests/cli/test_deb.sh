@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The package of make deb: its fields and files, and its programs in a root that holds it and what it depends on.
+# The package of make deb: its fields and files, and its programs in a root that holds it and its dependencies.
 # Usage: test_deb.sh BUILD_DIR
 . "$(dirname "$0")/report.sh"
 if [ "$(basename "$build")" != release ]; then

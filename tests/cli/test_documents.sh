@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the documents state and can be checked: their links, the tables of figures, the first bytes of a file in FORMAT.md.
+# The checkable statements of the documents: their links, the tables of figures, the first bytes of a file in FORMAT.md.
 # Usage: test_documents.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What qinsrun compare reports of the demo model's code, its activations not rounded, against transformers on the weights that the second reader
-# decodes: each figure within 1 %, those of greedy text included. Usage: test_figures.sh BUILD_DIR
+# The figures of qinsrun compare for the demo model's code, its activations not rounded, against transformers on the
+# weights that the second reader decodes: each figure within 1 %, those of greedy text included. Usage: test_figures.sh BUILD_DIR
 # PYTHON: an interpreter with the modules of tests/oracle/requirements.txt; without them the test is skipped.
 python=${PYTHON:-python3}
 export PYTHONDONTWRITEBYTECODE=1

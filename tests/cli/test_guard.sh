@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# No file of the user's is replaced by accident, and nothing unfinished stays, however a program ends.
+# No file of the user's is replaced by accident, and no unfinished file remains, however a program ends.
 # Usage: test_guard.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 convert=$build/qinsconvert
@@ -29,7 +29,7 @@ adapter=$(find "$tmp/adapter" -name adapter_config.json -printf '%h\n' | head -n
 refuse "a file of the adapter" 'is a file of the adapter' "$adapter/adapter_config.json" --lora "$adapter"
 kept "refusals"
 
-# --- other files that are there ---
+# --- other existing files ---
 echo "a diary" >"$tmp/diary.qins"
 : >"$tmp/empty"
 refuse "a file that is not a .qins file, whatever its name" 'exists and is not a .qins file' "$tmp/diary.qins"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What release builds have against the use of mistakes, read from the binaries. Usage: test_hardening.sh BUILD_DIR
+# The mitigations in release builds, read from the binaries. Usage: test_hardening.sh BUILD_DIR
 . "$(dirname "$0")/report.sh"
 case $(basename "$build") in
 release | clang) ;;

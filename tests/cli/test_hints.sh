@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Wrong things are named: what people hand over instead of a checkpoint or a model file, what is missing from a folder,
+# Wrong inputs are identified: files passed instead of a checkpoint or a model file, files missing from a folder,
 # and names in files that a terminal would obey. Usage: test_hints.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 convert=$build/qinsconvert
@@ -39,7 +39,7 @@ rm -r "$tmp/cache/models--me--demo/snapshots/xyz789" "$tmp/cache/models--me--dem
 refused "the hub's cache" "has models--me--demo: this is the cache of Hugging Face's hub" "$tmp/cache"
 refused "a part of a model's folder in the cache" 'give the folder .*/blobs/../snapshots/REVISION' "$tmp/cache/models--me--demo/blobs"
 mkdir "$tmp/home" && ln -s "$tmp/cache" "$tmp/home/hub"
-refused "what holds the hub's cache" 'give a model.s folder in it: .*/home/hub/models--me--demo/snapshots/REVISION' "$tmp/home"
+refused "the folder of the hub's cache" 'give a model.s folder in it: .*/home/hub/models--me--demo/snapshots/REVISION' "$tmp/home"
 folder pickles
 touch "$tmp/pickles/pytorch_model.bin"
 refused "pickles without a config.json" 'has pytorch_model.bin: only safetensors are read' "$tmp/pickles"
@@ -70,19 +70,19 @@ done
 (printf 'GGUF\3\0\0\0'; head -c 4096 /dev/zero) >"$tmp/model.gguf"
 refused "a GGUF file" 'is a GGUF file of llama.cpp' "$tmp/model.gguf"
 (printf '\x80\x02}q'; head -c 4096 /dev/zero) >"$tmp/model.pkl"
-refused "a pickle" 'is a pickle of Python' "$tmp/model.pkl"
+refused "a pickle" 'is a Python pickle' "$tmp/model.pkl"
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4132663424\n' >"$tmp/pointer.qins"
 refused "a git-lfs pointer" 'is a git-lfs pointer' "$tmp/pointer.qins"
-expect "weights instead of a model file" 3 'weights in safetensors; give the folder' "$run" -m "$source/model.safetensors" -p hi
+expect "weights instead of a model file" 3 'safetensors weights; give the folder' "$run" -m "$source/model.safetensors" -p hi
 refused "a name on the hub" 'hf download microsoft/Phi-3.5-mini-instruct --local-dir Phi-3.5-mini-instruct' microsoft/Phi-3.5-mini-instruct
 expect "a missing file is no name on the hub" 3 'cannot open some/model.qins' "$run" -m some/model.qins -p hi
 
 # --- tokenizers and templates ---
 folder text config.json generation_config.json tokenizer.json tokenizer_config.json model.safetensors
-said() { # NAME TEXT FOLDER: told, and the folder is converted
+said() { # NAME TEXT FOLDER: reported, and the folder is converted
     expect "$1" 0 "$2" "$convert" "$3" -o "$tmp/m.qins" --quiet
 }
-unsaid() { # NAME FOLDER: nothing is told
+unsaid() { # NAME FOLDER: nothing is reported
     "$convert" "$2" -o "$tmp/m.qins" --quiet 2>"$tmp/err"
     equal "$1" "" "$(cat "$tmp/err")"
 }
@@ -90,7 +90,7 @@ unsaid "nothing to say of a complete folder" "$tmp/text"
 rm "$tmp/text/tokenizer_config.json"
 said "no chat template" 'there is no chat template' "$tmp/text"
 echo '{{ messages }}' >"$tmp/text/chat_template.jinja"
-said "an unknown chat template" 'the chat template is none that is known' "$tmp/text"
+said "an unknown chat template" 'the chat template is not one that qins knows' "$tmp/text"
 rm "$tmp/text/tokenizer.json"
 said "no tokenizer" 'there is no tokenizer.json' "$tmp/text"
 touch "$tmp/text/tokenizer.model"

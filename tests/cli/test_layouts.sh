@@ -99,7 +99,7 @@ for tokenizer in tests/data/tokenizer_*.json; do
     done
 done
 make wrong llama "transformer." BF16
-expect "a prefix that is not known" 3 'begin with "transformer.model.", where "model." is expected' "$convert" "$tmp/wrong" -o "$tmp/m.qins" --quiet
+expect "an unknown prefix" 3 'begin with "transformer.model.", where "model." is expected' "$convert" "$tmp/wrong" -o "$tmp/m.qins" --quiet
 equal "one line says so, and one counts it" 2 "$(wc -l <"$tmp/err")"
 make saved llama "_orig_mod." BF16
 equal "an answer" "$("$run" -m "$demo" -q -n 40 -p "$question")" "$("$run" -m "$tmp/saved" -q -n 40 -p "$question" 2>/dev/null)"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# libqins: what it exports, what it leaves alone, the installed files, and the examples. Usage: test_library.sh BUILD_DIR
+# libqins: its exports, the host's state that it leaves alone, the installed files, and the examples.
+# Usage: test_library.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 cc=${CC:-cc}
 library=$build/libqins.so.0
@@ -31,7 +32,7 @@ else
     echo "skip - the header is C++: there is no c++"
 fi
 
-# As somebody who has installed it. A make around this one is none of its business.
+# As a user who has installed it. A make around this one is none of its business.
 env -u MAKEFLAGS -u MAKELEVEL make -s --assume-old=all BUILD="$build" install PREFIX="$tmp/prefix" >"$tmp/log" 2>&1 ||
     fail "make install" "$(cat "$tmp/log")"
 if command -v pkg-config >/dev/null; then

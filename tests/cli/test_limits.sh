@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Little address space (ulimit -v): nothing hangs, the plan counts it, and what does not fit is refused with a reason.
+# Little address space (ulimit -v): nothing hangs, the plan accounts for it, and a run that does not fit is refused with a reason.
 # Usage: test_limits.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# File systems and machines that lack what is optional: permissions, fsync, shared mappings, /proc; model files that
+# File systems and machines that lack optional features: permissions, fsync, shared mappings, /proc; model files that
 # shrink while in use; links as the output; disks that fail late; many processors; figures of --plan when memory is
 # short. Usage: test_machines.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
@@ -30,7 +30,7 @@ shrink() { # NAME COMMAND...: "$tmp/m.qins" is cut off between two messages of a
     exec 7>&-
     wait $!
     equal "$name: the exit code" 3 $?
-    equal "$name: the message" "qinsrun: $tmp/m.qins was changed or cut off while in use, or cannot be read any more" "$(cat "$tmp/err")"
+    equal "$name: the message" "qinsrun: $tmp/m.qins was changed or cut off while in use, or can no longer be read" "$(cat "$tmp/err")"
 }
 shrink "a file that shrinks" "$run" chat -m "$tmp/m.qins" -q -n 3 -t 1
 shrink "a file that shrinks under several threads" "$run" chat -m "$tmp/m.qins" -q -n 3 -t 3
@@ -62,16 +62,16 @@ for what in fchmod fsync "fchmod fsync"; do
     equal "conversion without $what" "0 " "$? $(cat "$tmp/err")"
     cmp -s "$demo" "$tmp/n.qins" && ok "the same file without $what" || fail "the same file without $what" "it differs"
 done
-expect "a disk that fails is told of" 1 'cannot write .*/n.qins: Input/output error' on QINS_REFUSE=disk -- "$convert" tests/data/demo -o "$tmp/n.qins" --quiet
+expect "a failing disk is reported" 1 'cannot write .*/n.qins: Input/output error' on QINS_REFUSE=disk -- "$convert" tests/data/demo -o "$tmp/n.qins" --quiet
 "$convert" "$demo" -o "$tmp/folder" --quiet && "$convert" "$demo" -o "$tmp/graph.onnx" --quiet
 expect "a folder that fails once its files have names" 1 'cannot write the folder .*: Input/output error' on QINS_REFUSE=folders -- "$convert" "$demo" -o "$tmp/same" --quiet
 grep -q 'same/model.safetensors is complete, but may be lost' "$tmp/err" && diff -r "$tmp/folder" "$tmp/same" && ok "they are whole, and it says so" || fail "they are whole, and it says so" "$(cat "$tmp/err")"
 expect "the same with an ONNX model" 1 'same.onnx is complete, but may be lost' on QINS_REFUSE=folders -- "$convert" "$demo" -o "$tmp/same.onnx" --quiet
 cmp -s "$tmp/graph.onnx.data" "$tmp/same.onnx.data" && ok "which is whole" || fail "which is whole" "$(ls "$tmp")"
 mkdir -p "$tmp/blocked/tokenizer.json" && echo old >"$tmp/blocked/model.safetensors"
-expect "a file that cannot get its name" 1 'older output is no longer whole: .*blocked/model.safetensors is gone' "$convert" "$demo" -o "$tmp/blocked" --force --quiet
+expect "a file that cannot get its name" 1 'older output is incomplete: .*blocked/model.safetensors is gone' "$convert" "$demo" -o "$tmp/blocked" --force --quiet
 equal "takes those away that could" "tokenizer.json" "$(ls -A "$tmp/blocked")"
-expect "or tells which stay" 1 'blocked/config.json stays, and is of no use' on QINS_REFUSE=removals -- "$convert" "$demo" -o "$tmp/blocked" --force --quiet
+expect "or tells which remain" 1 'blocked/config.json remains, but is unusable' on QINS_REFUSE=removals -- "$convert" "$demo" -o "$tmp/blocked" --force --quiet
 rm -f "$tmp"/blocked/.*.unfinished # that could not be removed either
 if [ -e /usr/lib/"$(uname -m)"-linux-gnu/libmicrohttpd.so.12 ]; then
     expect "a host for whose address there is no memory" 1 'host localhost: .*emory' on QINS_REFUSE=memory -- "$run" serve -m "$demo" --host localhost --port 0

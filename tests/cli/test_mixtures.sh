@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Files whose matrices have different types: what is chosen for --plan-bits and --tensor, what the programs say of them,
+# Files whose matrices have different types: the choices of --plan-bits and --tensor, the programs' reports of them,
 # and the refusals. Usage: test_mixtures.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 convert() { "$build/qinsconvert" tests/data/demo "$@"; }
@@ -51,7 +51,7 @@ expect "too few bits" 2 'take at least 5\.630 bits' convert --dry-run --plan-bit
 expect "too many bits" 2 'convert with --type qins8' convert --dry-run --plan-bits 12
 expect "no type" 2 'takes PATTERN=TYPE' convert --dry-run --tensor qkv
 expect "an unknown type" 2 'the type must be qins8' convert --dry-run --tensor qkv=q4_k
-expect "a pattern for nothing" 2 'no tensor fits' convert --dry-run --tensor 'layers.0=qins8'
+expect "a pattern for nothing" 2 'no tensor matches' convert --dry-run --tensor 'layers.0=qins8'
 expect "a coded norm" 2 'never coded' convert --dry-run --tensor 'norm=qins8'
 cp -r tests/data/demo "$tmp/bare" && rm "$tmp/bare/tokenizer.json"
 expect "a budget without a tokenizer" 3 '--plan-bits needs a tokenizer.json' "$build/qinsconvert" "$tmp/bare" --dry-run --plan-bits 6

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Command lines as people write them: with pipes, loops, here-documents, xargs, jq and parallel, their output compared.
+# Command lines as users write them: with pipes, loops, here-documents, xargs, jq and parallel, their output compared.
 # Usage: test_oneliners.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 PATH=$(realpath "$build"):$PATH
@@ -10,7 +10,7 @@ quiet() { qinsrun -q "$@" 2>"$tmp/err"; }
 lacks() { command -v "$1" >/dev/null || { echo "skip - $2: there is no $1"; return 0; } && return 1; }
 printf '%s\n%s\n' "$question" "$question" >questions
 
-# What the parts of a prompt come to: the same as the text written out.
+# The parts of a prompt, joined: the same as the text written out.
 printf 'Some notes.\n' >notes
 printf 'More of them.\n' >./more
 summary=$(quiet -n 6 -p $'Summarize:\n\nSome notes.')
@@ -19,7 +19,7 @@ equal "a prompt and a pipe" "$summary" "$(cat notes | qinsrun -q -n 6 -p 'Summar
 equal "a prompt and a here-string" "$summary" "$(qinsrun -q -n 6 -p 'Summarize:' <<<'Some notes.')"
 equal "a prompt and an empty pipe" "$paris" "$(true | quiet -p "$question")"
 equal "a pipe that stays open" "$paris" "$(sleep 3 | qinsrun -p "$question" 2>"$tmp/err")"
-equal "a pipe that stays open: what it waits for" 1 "$(grep -c 'waiting for standard input' "$tmp/err")"
+equal "a pipe that stays open: it says what it waits for" 1 "$(grep -c 'waiting for standard input' "$tmp/err")"
 equal "several files" "$(quiet -n 6 -p $'Summarize:\n\nSome notes.\n\nMore of them.')" "$(quiet -n 6 -p 'Summarize:' -f notes -f more)"
 equal "-f - among files" "$(quiet -n 6 -p $'More of them.\n\nSome notes.')" "$(quiet -n 6 -f more -f - <notes)"
 equal "a substitution" "$paris" "$(quiet -p "$(head -n 1 questions)")"
@@ -58,5 +58,5 @@ equal "--messages: a whole conversation" "$(printf '%s\n%s\n' "$question" "$ques
 printf '[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]' >ends.json
 expect "--messages that end with a reply" 2 'last message must be the user' qinsrun --messages ends.json
 printf '{"role":"user"}' >object.json
-expect "--messages that are no array" 2 'no array of messages' qinsrun --messages object.json
+expect "--messages without an array" 2 'does not contain an array of messages' qinsrun --messages object.json
 exit $failed

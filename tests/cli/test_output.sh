@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What comes out of qinsrun where: pipes, --json, --logprobs, -q, -v, --stats, --plan. Usage: test_output.sh BUILD_DIR
+# The outputs of qinsrun: pipes, --json, --logprobs, -q, -v, --stats, --plan. Usage: test_output.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 
 # Files hold what "$(...)" would drop: NULs and the last newline.

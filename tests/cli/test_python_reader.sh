@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What qinsconvert writes, read back by the reader that was written only from FORMAT.md, and compared with the
+# Files of qinsconvert, read back by the reader that was written only from FORMAT.md, and compared with the
 # checkpoint; and damaged files, which it and `qinsrun verify` both refuse. Usage: test_python_reader.sh BUILD_DIR
 # PYTHON: the interpreter, python3 by default; with the module xxhash it checks hashes too.
 # Slow: a hundred files are read by plain Python.
@@ -113,7 +113,7 @@ spec["pre_tokenizer"] = {"type": "Metaspace", "replacement": "\u2581", "prepend_
 spec["truncation"] = {"direction": "Right", "max_length": 2048, "strategy": "LongestFirst", "stride": 0}
 json.dump(spec, open(sys.argv[2], "w"))' tests/data/demo/tokenizer.json "$tmp/leftovers/tokenizer.json"
 agree "$tmp/leftovers" --type qins4
-if "$build/qinsconvert" "$tmp/leftovers" -o "$tmp/model.qins" 2>&1 | grep -q 'warning: .*tokenizer.json: its setting for truncation is left out'; then
+if "$build/qinsconvert" "$tmp/leftovers" -o "$tmp/model.qins" 2>&1 | grep -q 'warning: .*tokenizer.json: its setting for truncation is ignored'; then
     ok "python reader, a setting for truncation gives a warning"
 else fail "python reader, a setting for truncation gives a warning" "there is none"; fi
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# qinsconvert as a user meets it: messages and exit codes of every failure, and that no failure leaves a file behind.
+# qinsconvert as a user sees it: messages and exit codes of every failure, and that no failure leaves a file behind.
 # Usage: test_qinsconvert.sh BUILD_FOLDER. Checkpoints are made here; QINS_TEST_DATA adds a trained one.
 set -u
 program=$(cd "$1" && pwd)/qinsconvert

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What scripts may rely on in qinsrun: only output on stdout, messages, exit codes. Usage: test_qinsrun.sh BUILD_DIR
+# The properties of qinsrun that scripts rely on: only output on stdout, messages, exit codes. Usage: test_qinsrun.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 
 answer=$("$run" -m "$demo" -p "$question" 2>"$tmp/err")
@@ -59,7 +59,7 @@ expect "no model" 2 'use -m MODEL' "$run" -p hello
 expect "unknown option" 2 'is not an option' "$run" -m "$demo" --frobnicate
 expect "missing value" 2 'needs a value' "$run" -m
 expect "not a number" 2 'takes a whole number' "$run" -m "$demo" -p x -n many
-expect "two prompts" 2 'given already' "$run" -m "$demo" -p x -p y
+expect "two prompts" 2 'already given' "$run" -m "$demo" -p x -p y
 expect "missing prompt file" 2 'cannot open.*No such file' "$run" -m "$demo" -f "$tmp/nothing"
 expect "missing prompt file after another part" 2 'cannot open.*No such file' "$run" -m "$demo" -p hello -f "$tmp/nothing"
 expect "missing file" 3 'cannot open.*No such file' "$run" -m "$tmp/nothing.qins" -p hello
@@ -110,7 +110,7 @@ expect "a prompt for chat" 2 'no meaning for "chat"' "$run" chat -m "$demo" -p h
 expect "--json for a server" 2 '--json has no meaning for "serve"' "$run" serve -m "$demo" --json --port 0
 expect "--json for a batch" 2 '--json has no meaning for "batch"' "$run" batch -m "$demo" --json
 expect "ids and --raw" 2 '--raw has no meaning' "$run" -m "$demo" --ids "$tmp/ids" --raw
-expect "a command after the options" 2 'a command comes first' "$run" -m "$demo" chat
+expect "a command after the options" 2 'the command comes first' "$run" -m "$demo" chat
 expect "score of nothing" 2 'needs --ids' "$run" score -m "$demo"
 expect "vocabularies that differ" 2 'cannot be compared' "$run" compare -m "$demo" --ref tests/data/tiny/tied-bf16 -f "$tmp/text" -c 32
 for _ in $(seq 60); do echo "$question"; done | "$run" chat -m "$demo" >/dev/null 2>"$tmp/err"; equal "a piped chat that outgrows its context" 4 $?

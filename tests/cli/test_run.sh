@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/run.sh on a made-up tree: what it runs, counts and shows, and how it ends. Usage: test_run.sh BUILD_DIR
+# tests/run.sh on a made-up tree: the scripts it runs, its counts and output, and its exit code. Usage: test_run.sh BUILD_DIR
 . "$(dirname "$0")/report.sh"
 tree=$tmp/tree
 mkdir -p "$tree/tests/cli" "$tree/build"
@@ -34,7 +34,7 @@ program tests/cli/test_serve.sh <<<'echo "ok - one"'
 program tests/cli/test_serve_more.sh <<<'# Slow: it waits
 echo "ok - one"'
 
-# --- what is run ---
+# --- selection ---
 run_tests
 equal "all but what is slow" "0 check_layers.sh qinstests test_json.sh test_serve.sh" "$code $(jobs_of)"
 equal "the number of jobs" 4 "$(grep -c '^\[./4\] ' "$tmp/out")"
@@ -57,7 +57,7 @@ done
 "$tree/tests/run.sh" 2>"$tmp/err"
 equal "no folder" "2 1" "$? $(grep -c '^usage: ' "$tmp/err")"
 
-# --- what fails ---
+# --- failures ---
 program tests/cli/test_json.sh <<<'echo "ok - one"; echo "FAIL - two: expected 3"; echo "more of it"; exit 1'
 program tests/cli/test_serve.sh <<<'echo "ok - one"; exit 7'
 run_tests

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The same checkpoint gives the same file with every compiler, level of optimization, instruction set and tier of
-# kernels at hand.
+# kernels that this machine has.
 # Usage: test_same_bytes.sh BUILD_FOLDER [HF_DIR...]; run from the top of the sources. QINS_TEST_DATA adds checkpoints.
 # Slow: the sources are built four times.
 set -u

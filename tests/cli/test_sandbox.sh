@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The programs in their sandbox: it is on, before anything is parsed, and they do their work in it. What it refuses is
+# The programs in their sandbox: it is on, before anything is parsed, and they do their work in it. Refused actions are
 # tried by tests/test_sandbox.c. Usage: test_sandbox.sh BUILD_DIR
 . "$(dirname "$0")/demo.sh"
 convert=$build/qinsconvert
 
-# --- what -v says ---
+# --- the report of -v ---
 state=$("$run" -m "$demo" -p a -n 1 -v 2>&1 >/dev/null | sed -n 's/^sandbox  *//p')
 [ -n "$state" ] && ok "-v tells the sandbox: $state" || fail "-v tells the sandbox" "nothing"
 equal "qinsconvert -v tells the same" "qinsconvert: sandbox: $state" "$("$convert" tests/data/demo -o "$tmp/v.qins" --quiet -v 2>&1)"
@@ -19,7 +19,7 @@ case $state in
 esac
 
 # --- it is on ---
-# confined NAME PROCESS: within ten seconds the process has what only a sandbox gives it.
+# confined NAME PROCESS: within ten seconds the process has the marks of a sandbox.
 confined() {
     for _ in $(seq 100); do
         grep -q '^Seccomp:[[:space:]]*2' "/proc/$2/status" 2>/dev/null && grep -q '^NoNewPrivs:[[:space:]]*1' "/proc/$2/status" && ok "$1" && return
@@ -117,7 +117,7 @@ if ! strace -o /dev/null true 2>/dev/null; then
     echo "skip - the sandbox comes first: strace is missing or may not trace"
     exit $failed
 fi
-# What a program does in this order: L, S: Landlock and a filter come into force; M: the model is opened; T: a thread starts.
+# A program's actions in order: L, S: Landlock and a filter come into force; M: the model is opened; T: a thread starts.
 order() {
     strace -f -o "$tmp/trace" -e trace=landlock_restrict_self,seccomp,open,openat,clone,clone3 "$@" >/dev/null 2>&1 </dev/null
     sed -nE -e '/^[0-9]+ +landlock_restrict_self\(.* = 0/s/.*/L/p' -e '/seccomp\(SECCOMP_SET_MODE_FILTER.* = 0/s/.*/S/p' \

@@ -167,7 +167,7 @@ server=
 wait $client
 equal "after the reply that had begun" "data: [DONE]" "$(grep . "$tmp/long_reply" | tail -n 1)"
 
-# --- what the model is called ---
+# --- the model's name ---
 
 cp "$demo" "$tmp/"$'n\xff.qins'
 expect "a file's name that is not UTF-8" 2 'would be "n\\xff", which is not UTF-8; give one with --alias' "$run" serve -m "$tmp/"$'n\xff.qins' --port 0
@@ -223,7 +223,7 @@ head -n 2 "$tmp/replies" >"$tmp/some"
 texts() { jq -c '.choices[0].message.content // .choices[0].text // .error.param' "$1"; }
 equal "a batch that goes on" "$(texts "$tmp/replies")" "$(texts "$tmp/some")"
 printf '{"half' >>"$tmp/some"
-expect "a line that was cut" 2 'ends within a line' "$run" batch -m "$demo" --skip-done "$tmp/some"
+expect "a line that was cut" 2 'ends with an incomplete line' "$run" batch -m "$demo" --skip-done "$tmp/some"
 
 { printf '{"prompt": "%s"}\n \t\r\n{"typo": 1}' "$(head -c 200000 /dev/zero | tr '\0' z)"; } | "$run" batch -m "$demo" -q >"$tmp/replies"
 equal "a long line, a blank one, and one without an end" "prompt|typo" "$(jq -rs 'map(.error.param) | join("|")' "$tmp/replies")"
@@ -250,7 +250,7 @@ interrupt() {
 }
 { chat "$question"; for _ in 1 2 3 4 5 6; do chat "$question" "{logit_bias: {$ban}}"; done; } >"$tmp/requests"
 equal "an interrupted batch: the replies that are whole" "130 1" "$(interrupt "$tmp/requests")"
-grep -q 'interrupted, with 1 of the replies printed; go on with --skip-done' "$tmp/err" && ok "it says how to go on" || fail "it says how to go on" "$(cat "$tmp/err")"
+grep -q 'interrupted; replies printed: 1; continue with --skip-done' "$tmp/err" && ok "it says how to go on" || fail "it says how to go on" "$(cat "$tmp/err")"
 # shellcheck disable=SC2094 # it reads the file before it writes
 "$run" batch -m "$demo" -t 2 -q --skip-done "$tmp/some" <"$tmp/requests" >>"$tmp/some"
 equal "and goes on" "7 true" "$(wc -l <"$tmp/some") $(jq -s '.[1:] | map(.choices[0].message.content) | unique | length == 1' "$tmp/some")"
@@ -270,7 +270,7 @@ equal "text_offset: where a token of text begins" "true true" "$(offsets | jq -r
 equal "text_offset: where a token of bytes begins" "true" "$(offsets | jq -s 'all(.[0] == " the" or .[2][:1] == "\ufffd" or .[2][:1] == "é")')"
 equal "text_offset: a character of two tokens" "true" "$(offsets | jq -s '[., .[1:]] | transpose | any(.[0][:1] == ["bytes:\\xc3"] and .[1] == ["bytes:\\xa9", .[0][1], .[0][2]] and .[0][2][:1] == "é")')"
 
-# --- the client of others ---
+# --- another project's client ---
 
 if [ -n "${OPENAI_PYTHON-}" ]; then
     start

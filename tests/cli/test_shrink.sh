@@ -8,7 +8,7 @@ if ! ${CC:-cc} -shared -fPIC -o "$shim" tests/cli/machine.c -ldl 2>"$tmp/err" ||
     exit 0
 fi
 m=$tmp/m.qins
-message="$m was changed or cut off while in use, or cannot be read any more"
+message="$m was changed or cut off while in use, or can no longer be read"
 "$build/qinsconvert" tests/data/demo -o "$tmp/whole.qins" --type f32 --quiet
 bytes=$(wc -c <"$tmp/whole.qins")
 echo "$question" >"$tmp/text"

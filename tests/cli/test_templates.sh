@@ -34,14 +34,14 @@ answers "another spelling: the chat works" "$tmp/by_role.qins"
 equal "another spelling: info" "template   phi3" "$(info by_role)"
 
 folder unknown '{{ messages[0].content }}'
-expect "an unknown template is told" 0 'none that is known here, so prompts must be raw.*--chat-template' \
+expect "an unknown template is reported" 0 'not one that qins knows, so prompts must be raw.*--chat-template' \
     "$convert" "$tmp/unknown" -o "$tmp/unknown.qins" --quiet
-info unknown | grep -q '^template   none that is known' && ok "info says so again" || fail "info says so again" "$(info unknown)"
-expect "no chat without a template" 2 'no chat template that is known here; use --raw' "$run" -m "$tmp/unknown.qins" -p hi
+info unknown | grep -q '^template   none known' && ok "info says so again" || fail "info says so again" "$(info unknown)"
+expect "no chat without a template" 2 'no chat template that qins knows; use --raw' "$run" -m "$tmp/unknown.qins" -p hi
 expect "but text as it is" 0 '' "$run" -m "$tmp/unknown.qins" --raw -p hi -n 1
 folder unreadable '{% for m in messages %}
 {% macro f() %}'
-expect "what it is that is not known" 0 '\(line 2: the tag macro is not known here\)' \
+expect "the unsupported construct" 0 '\(line 2: the tag macro is not supported\)' \
     "$convert" "$tmp/unreadable" -o "$tmp/unreadable.qins" --quiet
 
 converted "a chosen template" unknown --chat-template phi3
@@ -61,7 +61,7 @@ expect "a recognized template whose tokens the tokenizer lacks" 0 "$needs.*so pr
     "$convert" "$tmp/chatml" -o "$tmp/x.qins" --quiet
 expect "no such template" 2 '--chat-template takes phi3\|' "$convert" "$tmp/unknown" -o "$tmp/x.qins" --chat-template llama3
 
-# What templates have of their own: it comes once, at the beginning.
+# Text of a template's own comes once, at the beginning.
 folder own "{{ bos_token }}{% if messages[0].role != 'system' %}<|system|>
 Be a fox.<|end|>
 {% endif %}$by_role"

@@ -6,7 +6,7 @@ if ! command -v script >/dev/null; then
     echo "skip - text at a terminal: there is no script"
     exit 0
 fi
-# What a terminal gets from a command in bash's quoting, whose stdout and stderr it is; carriage returns before newlines are
+# The output of a command, whose stdout and stderr are a terminal, in bash's quoting; carriage returns before newlines are
 # the terminal's.
 at_terminal() { TERM=dumb SHELL=$BASH script -qec "$*" /dev/null </dev/null 2>/dev/null | sed 's/\r$//'; }
 # harmless NAME FILE: neither control characters nor C1 ones in UTF-8 but tabs and newlines

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the Criterion suites and the scripts with counting programs, and print what was executed (table.awk, which says
+# Run the Criterion suites and the scripts with counting programs, and print the executed share (table.awk, which says
 # how much is asked for). Whether tests pass is for `make test`. Called by make coverage. Usage: run.sh BUILD_DIR [PART...]
 set -u
 build=$1

@@ -33,7 +33,7 @@ function read_percent() { split($0, part, /[:%]| of /); return part[2] }
 /^Taken at least once:/ { n_branches = $NF; branches_percent = read_percent() }
 END {
     flush_file()
-    print "| what | lines | executed | branches | taken |\n| --- | ---: | ---: | ---: | ---: |"
+    print "| part | lines | executed | branches | taken |\n| --- | ---: | ---: | ---: | ---: |"
     for (i = 1; i <= n_rows; i++) {
         name = order[i]
         l = percent(lines_hit[name], lines[name]); b = percent(branches_hit[name], branches[name])

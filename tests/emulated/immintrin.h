@@ -1,6 +1,6 @@
 // Takes the place of the compiler's header in the emulated build (Makefile): AVX-512 by way of SIMDe, for machines
-// without it. What SIMDe 0.7.4 lacks or simplifies is written here from the pseudo-code of Intel's Software Developer's
-// Manual, volume 2: a masked load or store does not touch what its mask leaves out.
+// without it. Everything that SIMDe 0.7.4 lacks or simplifies is written here from the pseudo-code of Intel's Software
+// Developer's Manual, volume 2: a masked load or store does not touch what its mask leaves out.
 #ifndef QINS_TESTS_EMULATED_IMMINTRIN_H
 #define QINS_TESTS_EMULATED_IMMINTRIN_H
 
@@ -39,7 +39,7 @@ static inline __m512 emulated_cvtph_ps(__m256i a) {
     return v;
 }
 
-// What works on halves of 256 bits: IN and OUT are the types of the whole.
+// Operations on halves of 256 bits: IN and OUT are the types of the whole.
 #define EMULATED_HALVES(name, out, out_half, in, in_half, low, high)                                                   \
     static inline out name(in a) {                                                                                     \
         out_half halves[2] = {low, high};                                                                              \

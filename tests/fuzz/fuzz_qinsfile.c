@@ -32,7 +32,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     return size;
 }
 
-// Logits that are not numbers are an error, and nothing else may come of weights.
+// Logits that are not numbers are an error; weights may cause no other one.
 static void run(const qins_model *model) {
     static const int32_t ids[] = {0, 0, 0, 0, 0};
     const qins_config *config = qins_model_config(model);

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const char *json = (const char *)data + QINS_SAFETENSORS_PREFIX;
     if (qins_safetensors_parse(&header, json, header_bytes, data_bytes, &error) == QINS_OK) {
         uint64_t end = 0;
-        for (size_t i = 0; i < header.n_tensors; i++) { // what the parser promises
+        for (size_t i = 0; i < header.n_tensors; i++) { // the parser's guarantees
             const qins_source_tensor *tensor = &header.tensors[i];
             if (tensor->offset != end || tensor->dtype == NULL || tensor->rank > QINS_SAFETENSORS_MAX_RANK) abort();
             end += tensor->bytes;

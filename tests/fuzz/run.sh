@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run every libFuzzer target of a build for so many seconds, from the seeds in the tree, and say how many executions that
-# was; for 0 seconds, the seeds only. What it finds goes to BUILD_DIR/findings.
+# Run every libFuzzer target of a build for so many seconds, from the seeds in the tree, and print how many executions that
+# was; for 0 seconds, the seeds only. Findings go to BUILD_DIR/findings.
 # Usage: tests/fuzz/run.sh BUILD_DIR SECONDS (make fuzz T=SECONDS)
 set -u
 build=$1 seconds=$2 failed=0 total=0

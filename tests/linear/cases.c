@@ -120,7 +120,7 @@ REPEAT(nested_template, "{{ ", "(", "")
 REPEAT(long_operators, "{{ 1", " + 1", " }}")
 REPEAT(looping_template, "{% for m in messages %}", "{% if m.role == 'user' %}a{% endif %}", "{% endfor %}")
 
-// --- what people and programs send ---
+// --- input from users and clients ---
 
 #define HELLO "{\"role\":\"user\",\"content\":\"Hello\"}"
 

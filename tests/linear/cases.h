@@ -1,4 +1,4 @@
-// The cases of tests/linear: hostile input, and who reads it.
+// The cases of tests/linear: hostile input, and its readers.
 #ifndef QINS_TESTS_LINEAR_CASES_H
 #define QINS_TESTS_LINEAR_CASES_H
 

@@ -1,4 +1,4 @@
-// Counting; see count.h. Compiled without what calls into it.
+// Counting; see count.h. Compiled without the instrumentation that calls into it.
 #include "tests/linear/count.h"
 
 #include <cjson/cJSON.h>

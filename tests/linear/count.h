@@ -1,5 +1,6 @@
-// Counts what a stretch of the program does, for tests that must not depend on a clock. The build config=counted calls
-// into here at every basic block of the sources, and the linker hands over what they ask of the C library by length.
+// Counts the work of a stretch of the program, for tests that must not depend on a clock. The build config=counted
+// calls into here at every basic block of the sources, and the linker hands over what they ask of the C library by
+// length.
 #ifndef QINS_TESTS_LINEAR_COUNT_H
 #define QINS_TESTS_LINEAR_COUNT_H
 

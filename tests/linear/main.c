@@ -10,8 +10,8 @@
 
 enum { N = 4000 };
 
-// n log n gives 2.2, n^2 4. What is the same for all n makes less of it, so there is a bound on each byte as well:
-// a comparison of sorting, say, of each of 60 parts of a name.
+// n log n gives 2.2, n^2 4. Work that is the same for all n lowers the ratio, so there is a bound per byte as well,
+// which allows, say, a sort to compare each of 60 parts of a name.
 static const double MAX_RATIO = 2.5, MAX_PER_BYTE = 4000, MAX_MEMORY_PER_BYTE = 100;
 static const double FREE_OPERATIONS = 50e6, FREE_MEMORY = 16e6; // whatever the input
 
@@ -21,7 +21,7 @@ static counts measure(const linear_case *c, size_t n, size_t *size) {
     c->make(&input, n);
     *size = input.size;
     if (error.status != QINS_OK) abort();
-    c->run((const char *)input.data, input.size); // what is made once
+    c->run((const char *)input.data, input.size); // for everything that is made once
     count_start();
     c->run((const char *)input.data, input.size);
     const counts counted = count_stop();

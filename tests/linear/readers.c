@@ -1,4 +1,4 @@
-// Who reads the input of the cases; see cases.h. Whether it is refused does not matter here.
+// The readers of the cases' input; see cases.h. Whether they refuse it does not matter here.
 #define _XOPEN_SOURCE 700 // realpath
 #include "convert/convert.h"
 #include "convert/lora.h"
@@ -71,7 +71,7 @@ static void plan_with(const char *name, const char *text, size_t size) {
     if (is_linked) link_file(model_folder, base, name);
 }
 
-// --- once ---
+// --- set-up ---
 
 static void make_model(void) {
     qins_convert_report report;

@@ -53,7 +53,7 @@ def main():
         line += (" " if line else "") + entry
     lines.append(line)
     (ROOT / "tokenizer" / "unicode_runs.c").write_text(
-        "// Made by tests/oracle/make_unicode_classes.py: Unicode 16.0. Where a run of code points of one class begins:\n"
+        "// Made by tests/oracle/make_unicode_classes.py: Unicode 16.0. Starts of runs of code points of one class:\n"
         "// code point << 4 | class.\n#include \"tokenizer/unicode_class.h\"\n\n// clang-format off\n"
         "const uint32_t unicode_runs[] = {\n" + "".join(f"    {line}\n" for line in lines) + "};\n// clang-format on\n"
         "const size_t unicode_n_runs = sizeof unicode_runs / sizeof *unicode_runs;\n", "ascii")

@@ -1,5 +1,5 @@
-// Damaged model files; see torture.h. Masses are tried in a process of their own, whose death counts; the ones made by
-// hand go through the program.
+// Damaged model files; see torture.h. Generated ones are tried in a process of their own, whose death counts; those
+// made by hand go through the program.
 #define _GNU_SOURCE // MAP_ANONYMOUS
 #include "engine/runtime/session.h"
 #include "tests/torture/torture.h"
@@ -20,7 +20,7 @@ struct file {
     size_t size, header_bytes;
 };
 
-// What a try found: shared with the process that tries.
+// The result of a try, shared with the process that tries.
 struct progress {
     size_t next;
     size_t wrong;
@@ -127,7 +127,7 @@ static void truncate_sections(struct torture *torture, const struct file *file) 
 
 // --- by hand ---
 
-// A change of the header's text, or of bytes at a place, and what the message must say.
+// A change of the header's text, or of bytes at a place, and the message that is expected.
 static const struct change {
     const char *from, *to; // texts of the header; the rest is filled up with spaces
     size_t at;             // without texts: 8 bytes at this place become

@@ -1,7 +1,7 @@
 // For LD_PRELOAD: one call of the C library fails, or does less than it was asked to. QINS_FAULT is "CALL NUMBER HOW":
 // the NUMBER-th CALL since main began, HOW an errno or "short" (half of the bytes); QINS_FAULT_HIT a file whose
-// first byte becomes 1 when that happens, so that whoever counts NUMBER up knows where to end. The file is mapped at
-// the start: later, the program's sandbox would not let it be opened.
+// first byte becomes 1 when that happens, so that the caller, who counts NUMBER up, knows where to end. The file is
+// mapped at the start: later, the program's sandbox would not let it be opened.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -133,7 +133,7 @@ ssize_t readlink(const char *path, char *target, size_t size) {
     return syscall(SYS_readlinkat, AT_FDCWD, path, target, size);
 }
 
-// What of a transfer is done; 0 with an errno: nothing.
+// The part of a transfer that is done; 0 with an errno: nothing.
 static size_t share(const char *name, size_t size) {
     if (!is_hit(name)) return size;
     return how == SHORT && size > 1 ? size / 2 : how == SHORT ? size : 0;

@@ -46,7 +46,7 @@ static const struct fault {
     {"memfd", "12", "memory file"},
 };
 
-// What is there before a run: nothing, or an older output.
+// The output before a run: none, or an older one.
 static void set_stage(const struct job *job, bool is_old_there) {
     if (job->output[0] == '\0') return;
     unlink(job->output);
@@ -61,8 +61,8 @@ static bool is_old(const struct job *job) {
     return is_same;
 }
 
-// The text from job->part to the end of that object of JSON, in what was printed; "": there is none. Is a reply that
-// says what failed there instead?
+// The text from job->part to the end of that object of JSON, in the program's output; "": there is none. True: it is a
+// reply that reports a failure instead.
 static bool printed_part(const struct torture *torture, const struct job *job, char *part, size_t room) {
     char path[600];
     size_t size;
@@ -86,7 +86,7 @@ static bool is_right(const struct torture *torture, const struct job *job) {
     return strcmp(part, job->expected_part) == 0;
 }
 
-// Memory and threads that are not given are nobody's fault: 1, or the right result without them.
+// Without memory or threads the program exits with 1, or gives the right result without them.
 static bool is_resource(const struct fault *fault) {
     return strcmp(fault->how, "12") == 0 || strcmp(fault->how, "11") == 0;
 }
@@ -146,7 +146,7 @@ static void torture_job(struct torture *torture, const struct job *job) {
     }
 }
 
-// What the job gives when nothing fails. False: it fails anyway.
+// The job's result when no call fails. False: it fails anyway.
 static bool expect_of(const struct torture *torture, struct job *job, size_t number) {
     char printed[600];
     snprintf(printed, sizeof printed, "%s/out", torture->tmp);

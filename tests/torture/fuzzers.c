@@ -1,4 +1,4 @@
-// What `make fuzz` has built, a while each; see torture.h.
+// Runs the fuzzers that `make fuzz` has built, each for a while; see torture.h.
 #include "tests/torture/torture.h"
 
 #include <glob.h>

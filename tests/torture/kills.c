@@ -42,7 +42,7 @@ static void kill_conversions(struct torture *torture) {
         free(data);
     }
     program.kill_us = 0;
-    run_program(torture, &program); // finds what was left between a link and a rename
+    run_program(torture, &program); // finds files left between a link and a rename
     row.left += count_unfinished(torture->tmp);
     tally_print(torture, &row);
 }
@@ -98,7 +98,7 @@ static pid_t start_writer(const struct torture *torture, const char *path, bool 
     }
 }
 
-// What a file says that changes meanwhile is anybody's guess: it must only not crash or hang, and fail with words.
+// A file that changes meanwhile may give any result: the program must not crash or hang, and must report failures.
 static void race(struct torture *torture, const char *name, bool cuts, const char *const *arguments, const char *path) {
     tally row = {.name = name};
     copy_file(torture->model, path);

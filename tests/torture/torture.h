@@ -1,5 +1,5 @@
-// `make torture`: what goes wrong when files are damaged, calls fail, programs are killed or files change meanwhile, as
-// a table whose right side should be zeros.
+// `make torture`: damaged files, failing calls, killed programs and files that change meanwhile, as a table of outcomes
+// whose right side should be zeros.
 #ifndef QINS_TESTS_TORTURE_H
 #define QINS_TESTS_TORTURE_H
 

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// What Test() leaves in the program: pointers in a section of their own.
+// Test() leaves these in the program: pointers in a section of their own.
 extern struct criterion_test *__start_cr_tst[], *__stop_cr_tst[];
 
 enum { EXIT_FAILED = 1, EXIT_SKIPPED = 77 };
