@@ -115,14 +115,17 @@ static void expect_failure(const char *name, attempt *try, qins_sandbox_job job,
 }
 
 // The process ends, saying which call it was.
-static void expect_end(const char *name, attempt *try, const char *call) {
+static void expect_end_of(qins_sandbox_job job, const char *name, attempt *try, const char *call) {
     char said[512], expected[256];
     snprintf(expected, sizeof expected,
              "test: the sandbox refused the system call %s; a model or text file may be an attack on this program\n",
              call);
-    const int got = outcome(try, QINS_SANDBOX_RUNS, false, said);
+    const int got = outcome(try, job, job == QINS_SANDBOX_SERVES, said);
     cr_expect_eq(got, 1, "%s: got %d%s", name, got, got == WORKED ? " (it worked)" : "");
     cr_expect_str_eq(said, expected, "%s: %s", name, said);
+}
+static void expect_end(const char *name, attempt *try, const char *call) {
+    expect_end_of(QINS_SANDBOX_RUNS, name, try, call);
 }
 
 // --- files ---
@@ -320,6 +323,81 @@ Test(sandbox, no_network) {
     expect_end("bind", bind_socket, "bind");
     expect_end("listen", listen_at_socket, "listen");
     expect_failure("send", send_by_socket, QINS_SANDBOX_RUNS, false, ENOSYS);
+}
+
+// A server has sockets: one that listens, and one for each client. None of them gets to another service.
+static int door = -1, client = -1; // the latter of a pair
+static struct sockaddr_in service = {.sin_family = AF_INET};
+
+static int listen_anywhere(struct sockaddr_in *address) {
+    socklen_t size = sizeof *address;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address->sin_port = 0;
+    cr_assert_eq(bind(fd, (const struct sockaddr *)address, sizeof *address), 0);
+    cr_assert_eq(listen(fd, 4), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)address, &size), 0);
+    return fd;
+}
+
+static int connect_by_sending(void) {
+    shutdown(door, SHUT_RDWR);
+    return (int)sendto(door, "x", 1, MSG_NOSIGNAL | MSG_FASTOPEN, (const struct sockaddr *)&service, sizeof service);
+}
+static int send_to_address(void) {
+    shutdown(door, SHUT_RDWR);
+    return (int)sendto(door, "x", 1, MSG_NOSIGNAL, (const struct sockaddr *)&service, sizeof service);
+}
+static struct mmsghdr message(void) {
+    static struct iovec bytes = {(void *)(uintptr_t) "x", 1};
+    return (struct mmsghdr){.msg_hdr = {.msg_iov = &bytes, .msg_iovlen = 1}};
+}
+static struct mmsghdr message_to_service(void) {
+    struct mmsghdr to = message();
+    to.msg_hdr.msg_name = &service;
+    to.msg_hdr.msg_namelen = sizeof service;
+    return to;
+}
+static int connect_by_message(void) {
+    const struct mmsghdr to = message_to_service();
+    shutdown(door, SHUT_RDWR);
+    return (int)sendmsg(door, &to.msg_hdr, MSG_NOSIGNAL | MSG_FASTOPEN);
+}
+static int connect_by_messages(void) {
+    struct mmsghdr to = message_to_service();
+    shutdown(door, SHUT_RDWR);
+    return sendmmsg(door, &to, 1, MSG_NOSIGNAL | MSG_FASTOPEN);
+}
+static int send_message_to_address(void) {
+    const struct mmsghdr to = message_to_service();
+    shutdown(door, SHUT_RDWR);
+    return (int)sendmsg(door, &to.msg_hdr, MSG_NOSIGNAL);
+}
+static int answer_client(void) {
+    const struct mmsghdr to = message();
+    return send(client, "x", 1, MSG_NOSIGNAL) == 1 && sendmsg(client, &to.msg_hdr, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+Test(sandbox, a_server_connects_to_no_other) {
+    int pair[2];
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    need_calls();
+    door = listen_anywhere(&own);
+    const int other_door = listen_anywhere(&service);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    client = pair[0];
+    expect_failure("answer a client", answer_client, QINS_SANDBOX_SERVES, true, WORKED);
+    expect_end_of(QINS_SANDBOX_SERVES, "connect by sendto", connect_by_sending, "sendto");
+    expect_end_of(QINS_SANDBOX_SERVES, "sendto an address", send_to_address, "sendto");
+    expect_end_of(QINS_SANDBOX_SERVES, "connect by sendmsg", connect_by_message, "sendmsg");
+    expect_failure("connect by sendmmsg", connect_by_messages, QINS_SANDBOX_SERVES, true, ENOSYS);
+    expect_failure("sendmsg to an address", send_message_to_address, QINS_SANDBOX_SERVES, true, EPIPE);
+    cr_expect_eq(fcntl(other_door, F_SETFL, O_NONBLOCK), 0);
+    cr_expect(accept(other_door, NULL, NULL) < 0 && errno == EAGAIN, "nobody has come");
+    close(other_door);
+    close(door);
+    close(pair[0]);
+    close(pair[1]);
 }
 
 // --- other processes ---

@@ -43,13 +43,15 @@ typedef struct rule {
     uint32_t value;
 } rule;
 
-#define CALL(name) #name, SYS_##name, ALLOW, ALL, ALWAYS, 0, 0
-#define CALL_IF(name, test, argument, value) #name, SYS_##name, ALLOW, ALL, test, argument, value
-#define CALL_OF(job, name) #name, SYS_##name, ALLOW, job, ALWAYS, 0, 0
-#define CALL_REFUSED(name) #name, SYS_##name, REFUSE, ALL, ALWAYS, 0, 0
-#define CALL_ALARMS(name) #name, SYS_##name, ALARM, ALL, ALWAYS, 0, 0
+#define RULE(name, answer, job, test, argument, value) #name, SYS_##name, answer, job, test, argument, value
+#define CALL(name) RULE(name, ALLOW, ALL, ALWAYS, 0, 0)
+#define CALL_IF(name, test, argument, value) RULE(name, ALLOW, ALL, test, argument, value)
+#define CALL_OF(job, name) RULE(name, ALLOW, job, ALWAYS, 0, 0)
+#define CALL_REFUSED(name) RULE(name, REFUSE, ALL, ALWAYS, 0, 0)
+#define CALL_ALARMS(name) RULE(name, ALARM, ALL, ALWAYS, 0, 0)
 
 enum { WRITING = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND };
+enum { FAST_OPEN = 0x20000000 }; // MSG_FASTOPEN: to connect, and to send at once
 
 static const rule calls[] = {
     // computing: memory, threads, time
@@ -150,12 +152,15 @@ static const rule calls[] = {
     {CALL_OF(WRITES, rename)},
     {CALL_OF(SERVES, epoll_wait)},
 #endif
-    // a server's connections; its socket listens already
+    // a server's connections; its socket listens already, and to send must not be a way to connect it
     {CALL_OF(SERVES, accept4)},
     {CALL_OF(SERVES, accept)},
     {CALL_OF(SERVES, recvfrom)},
     {CALL_OF(SERVES, recvmsg)},
-    {CALL_OF(SERVES, sendto)},
+    {RULE(sendto, ALARM, SERVES, HAS_ALL_OF, 3, FAST_OPEN)},
+    {RULE(sendto, ALLOW, SERVES, IS, 5, 0)}, // bytes of an address
+    {RULE(sendto, ALARM, SERVES, ALWAYS, 0, 0)},
+    {RULE(sendmsg, ALARM, SERVES, HAS_ALL_OF, 2, FAST_OPEN)},
     {CALL_OF(SERVES, sendmsg)},
     {CALL_OF(SERVES, getsockopt)},
     {CALL_OF(SERVES, setsockopt)},
