@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -237,6 +238,24 @@ Test(sandbox, a_job_that_writes_does_so_in_its_folder_only) {
     expect_failure("the code by /proc", write_own_memory, QINS_SANDBOX_WRITES, false, EACCES);
     expect_failure("remove", remove_model, QINS_SANDBOX_WRITES, false, EACCES);
     expect_failure("rename", rename_model, QINS_SANDBOX_WRITES, false, EACCES);
+}
+
+static uid_t user;
+
+static int lock_model(void) {
+    const int fd = open_model();
+    return fd >= 0 ? flock(fd, LOCK_EX | LOCK_NB) : -1;
+}
+static int own_files(void) {
+    return geteuid() == user ? 0 : -1;
+}
+
+Test(sandbox, a_job_that_writes_locks_files_and_knows_its_own) {
+    need_calls();
+    user = geteuid();
+    expect_failure("lock", lock_model, QINS_SANDBOX_WRITES, false, WORKED);
+    expect_failure("lock, to read", lock_model, QINS_SANDBOX_RUNS, false, ENOSYS);
+    expect_failure("the user", own_files, QINS_SANDBOX_WRITES, false, WORKED);
 }
 
 // --- programs and code ---

@@ -98,5 +98,26 @@ if [ -n "$shim" ]; then
     kill -INT $pid && kill -INT $pid
     wait $pid
     equal "two signals leave nothing" "" "$(unfinished)"
+
+    # The way back, which has several files, and names them in its sandbox.
+    export_files="config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json"
+    back() { LD_PRELOAD=$shim QINS_REFUSE=$1 exec "$convert" "$demo" --quiet --force -o "$tmp/kill" -t 1; }
+    back_until_written() { # one of them, as $pid
+        rm -rf "$tmp/kill"
+        (back "unnamed progress") & pid=$!
+        for _ in $(seq 1000); do grep -q '^State:[[:space:]]*T' "/proc/$pid/status" 2>/dev/null && break; sleep 0.01; done
+        equal "$1: its files are unfinished" 5 "$(unfinished | wc -l)"
+    }
+    back_until_written "an export"
+    "$convert" "$tmp/hf" --quiet -o "$tmp/kill/n.qins"
+    equal "an export: another output leaves its files alone" 5 "$(unfinished | wc -l)"
+    while kill -CONT $pid 2>/dev/null; do sleep 0.01; done
+    wait $pid
+    equal "an export: it goes on" "0 $export_files" "$? $(ls -A --ignore=n.qins "$tmp/kill" | xargs)"
+    back_until_written "a killed export"
+    kill -KILL $pid
+    wait $pid 2>/dev/null
+    (back unnamed)
+    equal "a killed export: the next one removes its files" "0 $export_files" "$? $(ls -A "$tmp/kill" | xargs)"
 fi
 exit $failed
