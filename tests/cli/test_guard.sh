@@ -50,7 +50,7 @@ cp "$demo" "$tmp/m.qins"
 mkdir "$tmp/used" && echo mine >"$tmp/used/config.json" && echo notes >"$tmp/used/notes"
 expect "a folder in use" 2 'is not empty' "$convert" "$tmp/m.qins" --quiet -o "$tmp/used"
 equal "its files are as before" "mine" "$(cat "$tmp/used/config.json")"
-expect "the file itself as the folder" 2 'cannot be read as a folder' "$convert" "$tmp/m.qins" --quiet -o "$tmp/m.qins"
+expect "the file itself as the folder" 2 'is a .qins file already' "$convert" "$tmp/m.qins" --quiet -o "$tmp/m.qins"
 cmp -s "$tmp/m.qins" "$demo" && ok "it is as before" || fail "it is as before" "it is not"
 expect "a folder in use, with --force" 0 '' "$convert" "$tmp/m.qins" --quiet -o "$tmp/used" --force
 equal "other files stay" "notes config.json generation_config.json model.safetensors notes tokenizer.json tokenizer_config.json" "$(cat "$tmp/used/notes") $(ls "$tmp/used" | xargs)"
