@@ -626,11 +626,14 @@ Test(sandbox, a_sound_program_does_its_job) {
     cr_expect_eq(outcome(abort_as_a_check_would, QINS_SANDBOX_RUNS, true, said), -SIGABRT);
 }
 
-// A folder is what is in it, and what links in it lead to, but no more.
-static char linked[64], linked_from[64], linked_folder[64];
+// A folder is what is in it, and the files that links in it lead to, but no more.
+static char linked[64], linked_from[64], linked_folder[64], link_to_folder[64];
 
 static int open_by_link(void) {
     return open(linked_from, O_RDONLY);
+}
+static int list_by_link(void) {
+    return open(link_to_folder, O_RDONLY | O_DIRECTORY);
 }
 
 static int enter_folder(attempt *try) {
@@ -656,6 +659,15 @@ Test(sandbox, a_folder_is_read_with_what_its_links_lead_to) {
     cr_assert_eq(symlink("../blob", linked_from), 0);
     cr_expect_eq(enter_folder(open_by_link), WORKED);
     cr_expect_eq(enter_folder(open_secret), EACCES);
+    snprintf(link_to_folder, sizeof link_to_folder, "%s/snapshot/extra", folder);
+    const char *const folders[] = {"..", "/"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        cr_assert_eq(symlink(folders[i], link_to_folder), 0);
+        cr_expect_eq(enter_folder(list_by_link), EACCES, "a link to %s", folders[i]);
+        cr_expect_eq(enter_folder(open_secret), EACCES, "a link to %s", folders[i]);
+        cr_expect_eq(enter_folder(open_by_link), WORKED, "beside a link to %s", folders[i]);
+        unlink(link_to_folder);
+    }
     unlink(linked_from);
     unlink(linked);
     rmdir(linked_folder);
