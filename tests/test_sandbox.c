@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -211,6 +212,12 @@ static int make_device(void) {
 static int change_mode(void) {
     return chmod(model, 0777);
 }
+static int change_open_mode(void) {
+    return fchmod(tcp, 04777);
+}
+static int remove_folder_of_model(void) {
+    return rmdir(folder);
+}
 
 Test(sandbox, nothing_is_written) {
     need_calls();
@@ -238,6 +245,9 @@ Test(sandbox, a_job_that_writes_does_so_in_its_folder_only) {
     expect_failure("the code by /proc", write_own_memory, QINS_SANDBOX_WRITES, false, EACCES);
     expect_failure("remove", remove_model, QINS_SANDBOX_WRITES, false, EACCES);
     expect_failure("rename", rename_model, QINS_SANDBOX_WRITES, false, EACCES);
+    expect_failure("chmod", change_mode, QINS_SANDBOX_WRITES, false, ENOSYS);
+    expect_failure("fchmod", change_open_mode, QINS_SANDBOX_WRITES, false, ENOSYS);
+    expect_failure("rmdir", remove_folder_of_model, QINS_SANDBOX_WRITES, false, ENOSYS);
 }
 
 static uid_t user;
@@ -392,6 +402,16 @@ static int send_message_to_address(void) {
     shutdown(door, SHUT_RDWR);
     return (int)sendmsg(door, &to.msg_hdr, MSG_NOSIGNAL);
 }
+static int use_option_to_connect(void) {
+    return setsockopt(door, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &(int){1}, sizeof(int));
+}
+static int push_at_once(void) {
+    return setsockopt(door, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+}
+static int receive_descriptors(void) {
+    struct mmsghdr from = message();
+    return (int)recvmsg(client, &from.msg_hdr, MSG_DONTWAIT);
+}
 static int answer_client(void) {
     const struct mmsghdr to = message();
     return send(client, "x", 1, MSG_NOSIGNAL) == 1 && sendmsg(client, &to.msg_hdr, MSG_NOSIGNAL) == 1 ? 0 : -1;
@@ -411,6 +431,9 @@ Test(sandbox, a_server_connects_to_no_other) {
     expect_end_of(QINS_SANDBOX_SERVES, "connect by sendmsg", connect_by_message, "sendmsg");
     expect_failure("connect by sendmmsg", connect_by_messages, QINS_SANDBOX_SERVES, true, ENOSYS);
     expect_failure("sendmsg to an address", send_message_to_address, QINS_SANDBOX_SERVES, true, EPIPE);
+    expect_failure("an option to connect", use_option_to_connect, QINS_SANDBOX_SERVES, true, EPERM);
+    expect_failure("an option to push", push_at_once, QINS_SANDBOX_SERVES, true, WORKED);
+    expect_failure("receive descriptors", receive_descriptors, QINS_SANDBOX_SERVES, true, ENOSYS);
     cr_expect_eq(fcntl(other_door, F_SETFL, O_NONBLOCK), 0);
     cr_expect(accept(other_door, NULL, NULL) < 0 && errno == EAGAIN, "nobody has come");
     close(other_door);
