@@ -126,6 +126,7 @@ static const rule calls[] = {
     {CALL_OF(WRITES, fsync)},
     {CALL_OF(WRITES, flock)}, // unfinished files are locked, and only those of this user are removed
     {CALL_OF(WRITES, geteuid)},
+    {CALL_OF(WRITES, umask)},
     {CALL_OF(WRITES, linkat)},
     {CALL_OF(WRITES, unlinkat)},
 #ifdef __x86_64__ // which has older ones, too
