@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -542,6 +543,70 @@ Test(sandbox, the_kernel_has_a_small_surface) {
 #ifdef __x86_64__
     expect_failure("x32", use_numbers_of_x32, QINS_SANDBOX_RUNS, false, ENOSYS);
 #endif
+}
+
+// --- the end ---
+
+static void go_on(int number) {
+    (void)number;
+}
+static int handle_alarms(void) {
+    signal(SIGSYS, go_on);
+    return fork_process();
+}
+static int ignore_alarms(void) {
+    signal(SIGSYS, SIG_IGN);
+    return fork_process();
+}
+static int handle_faults(void) {
+    signal(SIGSEGV, go_on);
+    return 0;
+}
+static int move_over_code(void) {
+    void *pages = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return mremap(pages, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, (char *)pages + 4096) == MAP_FAILED ? -1 : 0;
+}
+static int block_alarms(void) {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    return fork_process();
+}
+static int handle_interrupts(void) {
+    return signal(SIGINT, go_on) == SIG_ERR ? -1 : 0;
+}
+
+Test(sandbox, nothing_goes_on_after_the_end) {
+    char said[512];
+    need_calls();
+    expect_end("another handler", handle_alarms, "rt_sigaction");
+    expect_end("no handler", ignore_alarms, "rt_sigaction");
+    expect_end("a handler of faults", handle_faults, "rt_sigaction");
+    expect_end("other code", move_over_code, "mremap");
+    cr_expect_eq(outcome(block_alarms, QINS_SANDBOX_RUNS, true, said), -SIGSYS, "blocked: %s", said);
+    expect_failure("a handler of interrupts", handle_interrupts, QINS_SANDBOX_RUNS, true, WORKED);
+}
+
+Test(sandbox, a_pipe_that_nobody_reads_does_not_delay_the_end) {
+    int pipes[2], status;
+    need_calls();
+    cr_assert_eq(pipe2(pipes, O_NONBLOCK), 0);
+    while (write(pipes[1], "x", 1) == 1) {
+    }
+    cr_assert_eq(fcntl(pipes[1], F_SETFL, 0), 0);
+    const pid_t process = fork();
+    if (process == 0) {
+        dup2(pipes[1], STDERR_FILENO);
+        enter(QINS_SANDBOX_RUNS);
+        _exit(fork_process() >= 0 ? WORKED : errno);
+    }
+    pid_t ended = 0;
+    for (int i = 0; i < 1000 && (ended = waitpid(process, &status, WNOHANG)) == 0; i++) poll(NULL, 0, 10);
+    cr_expect_eq(ended, process, "it waits");
+    if (ended == 0) kill(process, SIGKILL);
+    cr_expect(ended != process || (WIFEXITED(status) && WEXITSTATUS(status) == 1));
+    close(pipes[0]);
+    close(pipes[1]);
 }
 
 #ifdef __x86_64__

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,7 +123,13 @@ void qins_sandbox_writes(qins_sandbox *sandbox, const char *path) {
 
 // --- calls ---
 
-// In the middle of anything: only write and _exit.
+// A pipe that nobody reads must not keep the process alive: then the message is lost.
+static void say(const char *text, size_t size) {
+    struct pollfd to = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&to, 1, 0) == 1) (void)!write(STDERR_FILENO, text, size);
+}
+
+// In the middle of anything: only poll, write and _exit.
 static void on_refused_call(int number, siginfo_t *info, void *context) {
     (void)number, (void)context;
     char text[256];
@@ -136,7 +143,7 @@ static void on_refused_call(int number, siginfo_t *info, void *context) {
         memcpy(text + size, parts[i], length);
         size += length;
     }
-    (void)!write(STDERR_FILENO, text, size);
+    say(text, size);
     _exit(QINS_FAILED);
 }
 

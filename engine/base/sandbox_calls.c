@@ -5,7 +5,7 @@
 // A call gets one of three answers. Listed ones are made. Those for which a sound program has no reason end the process
 // with a message (SIGSYS): executing files, memory that can be executed, sockets, looking into other processes. All
 // others fail with ENOSYS, as on an older kernel: C libraries try new calls, and go on with the old ones.
-#define _GNU_SOURCE // syscall
+#define _GNU_SOURCE // syscall, MREMAP_FIXED
 #include "engine/base/sandbox_internal.h"
 
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/tcp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -60,7 +61,7 @@ static const rule calls[] = {
     {CALL(sched_yield)},
     {CALL(madvise)},
     {CALL(munmap)},
-    {CALL(mremap)},
+    {CALL_IF(mremap, HAS_NONE_OF, 3, MREMAP_FIXED)}, // which could put code in the place of other code
     {CALL(brk)},
     {CALL_IF(mmap, HAS_NONE_OF, 2, PROT_EXEC)},
     {CALL_IF(mprotect, HAS_NONE_OF, 2, PROT_EXEC)},
@@ -85,7 +86,9 @@ static const rule calls[] = {
     {CALL_IF(prlimit64, IS, 0, 0)},
     {CALL_IF(seccomp, IS, 0, SECCOMP_SET_MODE_FILTER)}, // another filter can only take away
     // signals to itself
-    {CALL_IF(tgkill, IS_OWN_PROCESS, 0, 0)}, // abort
+    {CALL_IF(tgkill, IS_OWN_PROCESS, 0, 0)},          // abort
+    {RULE(rt_sigaction, ALARM, ALL, IS, 0, SIGSYS)},  // another answer to alarms would let the process go on,
+    {RULE(rt_sigaction, ALARM, ALL, IS, 0, SIGSEGV)}, // and so would one to the fault after its code was unmapped
     {CALL(rt_sigaction)},
     {CALL(rt_sigprocmask)},
     {CALL(rt_sigreturn)},
@@ -166,6 +169,7 @@ static const rule calls[] = {
     {CALL_OF(SERVES, eventfd2)},
     // no sound program comes to these
     {CALL_ALARMS(mmap)},
+    {CALL_ALARMS(mremap)},
     {CALL_ALARMS(mprotect)},
     {CALL_ALARMS(pkey_mprotect)},
     {CALL_ALARMS(clone)},
