@@ -6,7 +6,7 @@
 //     qins_sandbox sandbox = qins_sandbox_plan(QINS_SANDBOX_RUNS, error);
 //     qins_sandbox_reads(&sandbox, path);    // for each file or folder that the job reads
 //     qins_sandbox_enter(&sandbox, name);    // before any of them is parsed, and before threads start
-//     ...                                    // open models, start threads
+//     ...                                    // start threads, open models, in this order where possible
 //     qins_sandbox_tighten();                // no more threads
 //
 // Only programs call this: a library must not limit its host, so this is not part of libqins.
