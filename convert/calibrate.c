@@ -187,14 +187,13 @@ static void calibrate_layers(struct calibration *calibration) {
 
 qins_status qins_calibrate(qins_tensor_writer *tensors, const qins_calibration_text *text, qins_error *error) {
     const qins_header *header = &tensors->report->header;
-    const size_t n_threads = tensors->options->n_threads;
     struct calibration calibration = {
         .is_search = tensors->options->calibrate_search, .tensors = tensors, .error = error};
     const qins_sequences sequences = {text->ids, text->n_sequences, text->length};
     calibration.x = qins_alloc(text->n_sequences * text->length, header->config.hidden_dim * sizeof(float),
                                "residual stream", error);
-    if (error->status == QINS_OK && qins_blas_open(n_threads, error) == QINS_OK &&
-        qins_reference_init(&calibration.model, header, tensors->rows, &sequences, n_threads, error) == QINS_OK)
+    if (error->status == QINS_OK && qins_blas_open(qins_pool_threads(tensors->pool), error) == QINS_OK &&
+        qins_reference_init(&calibration.model, header, tensors->rows, &sequences, tensors->pool, error) == QINS_OK)
         calibrate_layers(&calibration);
     free_inputs(&calibration);
     free(calibration.x);

@@ -25,7 +25,7 @@ struct conversion {
     const qins_convert_options *options;
     qins_progress *progress;
     void *context;               // of progress
-    qins_pool *pool;             // owned
+    qins_pool *pool;             // owned, unless it is the options'
     qins_convert_report *report; // its header is being filled in
     qins_hf_folder folder;
     qins_checkpoint checkpoint;
@@ -221,7 +221,7 @@ static void spend_bits(struct conversion *conversion, qins_error *error) {
     qins_header *header = &conversion->report->header;
     double *sensitivities = qins_alloc(header->n_tensors, sizeof *sensitivities, "list of matrices", error);
     if (sensitivities != NULL &&
-        qins_sensitivity_measure(header, conversion->rows, &conversion->plan_text, conversion->options->n_threads,
+        qins_sensitivity_measure(header, conversion->rows, &conversion->plan_text, conversion->pool,
                                  conversion->progress, conversion->context, sensitivities, error) == QINS_OK)
         qins_budget_spend(header, conversion->options, conversion->rows, sensitivities, conversion->pool, error);
     free(sensitivities);
@@ -237,10 +237,11 @@ static void check_calibration(const struct conversion *conversion, qins_error *e
 
 // The problems are those of the folder.
 static void open_folder(struct conversion *conversion, const char *hf_dir, qins_error *error) {
+    const qins_convert_options *options = conversion->options;
     conversion->lora.folder.fd = -1;
-    conversion->problems = (qins_problems){
-        .folder = hf_dir, .notice = conversion->options->notice, .context = conversion->options->notice_context};
-    conversion->pool = qins_pool_create(conversion->options->n_threads, error);
+    conversion->problems =
+        (qins_problems){.folder = hf_dir, .notice = options->notice, .context = options->notice_context};
+    conversion->pool = options->pool != NULL ? options->pool : qins_pool_create(options->n_threads, error);
     if (error->status == QINS_OK) qins_hf_folder_open(&conversion->folder, hf_dir, "config.json", error);
     if (error->status == QINS_OK && !qins_hf_has(&conversion->folder, "config.json", error) && error->status == QINS_OK)
         qins_hint_no_config(hf_dir, error);
@@ -286,7 +287,7 @@ static void release(struct conversion *conversion) {
     qins_lora_close(&conversion->lora);
     qins_checkpoint_close(&conversion->checkpoint);
     qins_hf_folder_close(&conversion->folder);
-    qins_pool_free(conversion->pool);
+    if (conversion->pool != conversion->options->pool) qins_pool_free(conversion->pool);
 }
 
 static void write_tensors(struct conversion *conversion, qins_writer *writer, qins_error *error) {

@@ -3,6 +3,7 @@
 #ifndef QINS_CONVERT_H
 #define QINS_CONVERT_H
 
+#include "engine/base/pool.h"
 #include "engine/base/progress.h"
 #include "engine/format/header.h"
 #include "engine/kernels/code.h"
@@ -33,6 +34,7 @@ typedef struct qins_convert_options {
     bool calibrate_search;     // weight errors only by the squares of the inputs; otherwise error feedback
     const char *chat_template; // name of the chat format to use; NULL: the checkpoint's template is recognized
     size_t n_threads;
+    qins_pool *pool;     // works on it; NULL: n_threads of its own, which end with it
     qins_notice *notice; // NULL: warnings are dropped, and the error message carries the problems that fit
     void *notice_context;
 } qins_convert_options;

@@ -2,10 +2,13 @@
 #define _GNU_SOURCE // strverscmp
 #include "convert/hints.h"
 
+#include "engine/base/file.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 // A name in a folder, by its beginning and end, and the hint that it gives. The first one found counts.
 struct sign {
@@ -68,12 +71,16 @@ static bool has_file(const char *folder, const char *file) {
 // The revision that the hub's name for it, refs/main, leads to; false when there is none.
 static bool read_main(const char *path, name *revision) {
     char file[4096];
+    size_t size = 0;
+    qins_error ignored = {0};
     snprintf(file, sizeof file, "%s/refs/main", path);
-    FILE *stream = fopen(file, "rb");
-    if (stream == NULL) return false;
-    const bool is_read = fgets(revision->text, sizeof revision->text, stream) != NULL;
-    fclose(stream);
-    if (is_read) revision->text[strcspn(revision->text, "\r\n/")] = '\0';
+    const int fd = qins_file_open(file, &size, QINS_BAD_MODEL, &ignored);
+    if (fd < 0) return false;
+    if (size > sizeof revision->text - 1) size = sizeof revision->text - 1;
+    const bool is_read = qins_file_read_at(fd, file, revision->text, size, 0, &ignored) == QINS_OK;
+    close(fd);
+    revision->text[size] = '\0';
+    revision->text[strcspn(revision->text, "\r\n/")] = '\0';
     return is_read && revision->text[0] != '\0';
 }
 

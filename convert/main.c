@@ -58,14 +58,25 @@ static bool stop_requested(void *context, uint64_t done, uint64_t total) {
     return !interrupted;
 }
 
+// Enter the sandbox, in which files can be written in `folder` (NULL: nowhere), and start all threads that the work
+// needs: no more can be started when the input is read. NULL and an error otherwise.
+static qins_pool *confine(const qins_program_options *options, const char *folder, qins_error *error) {
+    if (qins_convert_confine(options, folder, error) != QINS_OK) return NULL;
+    qins_pool *pool = qins_pool_create(options->convert.n_threads, error);
+    if (pool != NULL) qins_sandbox_tighten();
+    return pool;
+}
+
 static void dry_run(const qins_program_options *options, qins_error *error) {
-    if (qins_convert_confine(options, NULL, error) != QINS_OK) return;
     qins_convert_options expecting = options->convert;
+    qins_convert_report report = {0};
     expecting.expect_errors = true;
-    qins_convert_report report;
-    if (qins_convert_plan(options->hf_dir, &expecting, stop_requested, NULL, &report, error) == QINS_OK)
+    expecting.pool = confine(options, NULL, error);
+    if (expecting.pool != NULL &&
+        qins_convert_plan(options->hf_dir, &expecting, stop_requested, NULL, &report, error) == QINS_OK)
         qins_print_plan(stdout, &report);
     qins_convert_report_free(&report);
+    qins_pool_free(expecting.pool);
 }
 
 // The files that are being written, and appear together.
@@ -124,19 +135,21 @@ static void convert(const qins_program_options *options, qins_error *error) {
                                          {is_file ? calibrate : NULL, "the text for calibration"}}};
     struct outputs outputs = {.n = 1};
     qins_output_file *file = &outputs.files[0];
+    qins_convert_options how = options->convert;
     qins_convert_report report = {0};
     double start = qins_clock();
     qins_meter meter = qins_meter_start("converting", "MB", 1e6, &interrupted);
     if (qins_output_file_open(file, options->output, 0666, &guard, error) == QINS_OK &&
         qins_helper_start(&finisher, finish_outputs, &outputs, error) == QINS_OK &&
-        qins_convert_confine(options, NULL, error) == QINS_OK)
-        qins_convert(options->hf_dir, file->fd, options->output, &options->convert,
+        (how.pool = confine(options, NULL, error)) != NULL)
+        qins_convert(options->hf_dir, file->fd, options->output, &how,
                      options->quiet ? stop_requested : qins_meter_update, &meter, &report, error);
     qins_meter_end(&meter);
     finish(&outputs, error);
     if (error->status == QINS_OK && !options->quiet)
         qins_print_costs(stderr, &report, QINS_ESCAPED(options->output), qins_clock() - start);
     qins_convert_report_free(&report);
+    qins_pool_free(how.pool);
 }
 
 // Another finisher: it removes a folder that stayed empty.
@@ -146,14 +159,12 @@ static void remove_empty(int fd, void *context) {
     rmdir(context);
 }
 
-// Enter the sandbox, in which files can be written in `folder` (NULL: nowhere), and open the file.
+// Enter the sandbox, as above, and open the file.
 static qins_image *open_image(const qins_program_options *options, const char *folder, qins_pool **pool,
                               qins_error *error) {
-    if (qins_convert_confine(options, folder, error) != QINS_OK) return NULL;
-    qins_image *image = qins_image_open(options->hf_dir, error);
-    if (image != NULL) *pool = qins_pool_create(options->convert.n_threads, error);
-    qins_sandbox_tighten();
-    if (*pool != NULL) qins_image_verify(image, *pool, error);
+    *pool = confine(options, folder, error);
+    qins_image *image = *pool != NULL ? qins_image_open(options->hf_dir, error) : NULL;
+    if (image != NULL) qins_image_verify(image, *pool, error);
     return image;
 }
 

@@ -74,12 +74,12 @@ static qins_status make_spans(qins_reference *reference, const qins_sequences *s
 }
 
 qins_status qins_reference_init(qins_reference *reference, const qins_header *header, const qins_rows *rows,
-                                const qins_sequences *sequences, size_t n_threads, qins_error *error) {
+                                const qins_sequences *sequences, qins_pool *pool, qins_error *error) {
     *reference = (qins_reference){.header = header, .rows = rows, .config = header->config};
     const qins_config *config = reference->network.config = &reference->config;
     reference->config.n_layers = 1;
     qins_rope_init(&reference->network.rope, config);
-    if (qins_compute_init(&reference->compute, n_threads, error) != QINS_OK ||
+    if (qins_compute_init_with(&reference->compute, pool, error) != QINS_OK ||
         make_spans(reference, sequences, error) != QINS_OK ||
         qins_pass_init(&reference->pass, &reference->compute, &config, 1, reference->n, error) != QINS_OK)
         return error->status;

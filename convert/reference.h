@@ -32,10 +32,10 @@ typedef struct qins_reference {
     void *weights[QINS_PRODUCTS]; // owned, of that layer: the checkpoint's values in panels
 } qins_reference;
 
-// `rows` and the ids of the sequences must outlive it; `header` needs no types. Release with qins_reference_free, also
-// after a failure.
+// `rows`, the ids of the sequences and the pool must outlive it; `header` needs no types. Release with
+// qins_reference_free, also after a failure.
 qins_status qins_reference_init(qins_reference *reference, const qins_header *header, const qins_rows *rows,
-                                const qins_sequences *sequences, size_t n_threads, qins_error *error);
+                                const qins_sequences *sequences, qins_pool *pool, qins_error *error);
 void qins_reference_free(qins_reference *reference);
 
 // Begin the pass of the sequences: its x becomes their embedding.

@@ -118,7 +118,7 @@ static qins_sequences shorten(struct measurement *measurement, const qins_calibr
 }
 
 qins_status qins_sensitivity_measure(const qins_header *header, const qins_rows *rows,
-                                     const qins_calibration_text *text, size_t n_threads, qins_progress *progress,
+                                     const qins_calibration_text *text, qins_pool *pool, qins_progress *progress,
                                      void *context, double *sensitivities, qins_error *error) {
     struct measurement measurement = {.progress = progress, .context = context};
     const size_t dim = header->config.hidden_dim;
@@ -128,7 +128,7 @@ qins_status qins_sensitivity_measure(const qins_header *header, const qins_rows 
     measurement.before = qins_alloc(n, dim * sizeof(float), "residual stream", error);
     measurement.after = qins_alloc(n, dim * sizeof(float), "residual stream", error);
     if (error->status == QINS_OK &&
-        qins_reference_init(&measurement.model, header, rows, &sequences, n_threads, error) == QINS_OK) {
+        qins_reference_init(&measurement.model, header, rows, &sequences, pool, error) == QINS_OK) {
         qins_reference_begin(&measurement.model);
         for (size_t layer = 0; layer < header->config.n_layers && error->status == QINS_OK; layer++)
             measure_layer(&measurement, layer, sensitivities, error);

@@ -14,7 +14,7 @@ enum { QINS_SENSITIVITY_TOKENS = 4096 }; // of a text, so the tokens used come f
 // |change|^2 / |x|^2, the mean over tokens; other tensors get 0. Only the first tokens of the sequences are used. While
 // it works, `progress` is told 0 of 1. The products are exact: the same on every machine and for any thread count.
 qins_status qins_sensitivity_measure(const qins_header *header, const qins_rows *rows,
-                                     const qins_calibration_text *text, size_t n_threads, qins_progress *progress,
+                                     const qins_calibration_text *text, qins_pool *pool, qins_progress *progress,
                                      void *context, double *sensitivities, qins_error *error);
 
 #endif

@@ -60,9 +60,11 @@ static double *measure(const struct checkpoint *checkpoint, size_t n_threads) {
     qins_error error = {0};
     double *sensitivities = calloc(checkpoint->header.n_tensors, sizeof *sensitivities);
     cr_assert_not_null(sensitivities);
-    qins_sensitivity_measure(&checkpoint->header, checkpoint->rows, &text, n_threads, NULL, NULL, sensitivities,
-                             &error);
+    qins_pool *pool = qins_pool_create(n_threads, &error);
+    cr_assert_not_null(pool);
+    qins_sensitivity_measure(&checkpoint->header, checkpoint->rows, &text, pool, NULL, NULL, sensitivities, &error);
     expect_ok(&error);
+    qins_pool_free(pool);
     return sensitivities;
 }
 

@@ -162,6 +162,31 @@ Test(output_file, a_guard_that_cannot_look_refuses) {
     remove_folder(folder);
 }
 
+static void expect_permissions(const char *folder, unsigned before, unsigned mode, unsigned after) {
+    qins_error error = {0};
+    struct stat info;
+    const char *path = in(folder, "file");
+    write_file(folder, "file", "old", 3);
+    cr_assert_eq(chmod(path, before), 0);
+    qins_file_replace(path, "new", 3, mode, &error);
+    expect_ok(&error);
+    cr_expect(stat(path, &info) == 0 && (info.st_mode & 07777) == after, "%o, asked for %o: %o, not %o", before, mode,
+              info.st_mode & 07777, after);
+    unlink(path);
+}
+
+Test(output_file, keeps_the_permissions_of_the_file_that_it_replaces) {
+    char *folder = temporary_folder();
+    umask(022);
+    expect_permissions(folder, 0600, 0666, 0600);
+    expect_permissions(folder, 0664, 0666, 0664); // whatever the mask is
+    expect_permissions(folder, 0400, 0666, 0400);
+    expect_permissions(folder, 0644, 0600, 0600); // no more than was asked for
+    expect_permissions(folder, 06755, 0666, 0644);
+    cr_expect_eq(umask(0), 022, "the mask is as before");
+    remove_folder(folder);
+}
+
 // A program that is killed while its unfinished file has a name.
 static void leave_unfinished(const char *name) {
     const pid_t child = fork();

@@ -11,12 +11,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -116,14 +119,17 @@ static void expect_failure(const char *name, attempt *try, qins_sandbox_job job,
 }
 
 // The process ends, saying which call it was.
-static void expect_end(const char *name, attempt *try, const char *call) {
+static void expect_end_of(qins_sandbox_job job, const char *name, attempt *try, const char *call) {
     char said[512], expected[256];
     snprintf(expected, sizeof expected,
              "test: the sandbox refused the system call %s; a model or text file may be an attack on this program\n",
              call);
-    const int got = outcome(try, QINS_SANDBOX_RUNS, false, said);
+    const int got = outcome(try, job, job == QINS_SANDBOX_SERVES, said);
     cr_expect_eq(got, 1, "%s: got %d%s", name, got, got == WORKED ? " (it worked)" : "");
     cr_expect_str_eq(said, expected, "%s: %s", name, said);
+}
+static void expect_end(const char *name, attempt *try, const char *call) {
+    expect_end_of(QINS_SANDBOX_RUNS, name, try, call);
 }
 
 // --- files ---
@@ -208,6 +214,12 @@ static int make_device(void) {
 static int change_mode(void) {
     return chmod(model, 0777);
 }
+static int change_open_mode(void) {
+    return fchmod(tcp, 04777);
+}
+static int remove_folder_of_model(void) {
+    return rmdir(folder);
+}
 
 Test(sandbox, nothing_is_written) {
     need_calls();
@@ -235,6 +247,27 @@ Test(sandbox, a_job_that_writes_does_so_in_its_folder_only) {
     expect_failure("the code by /proc", write_own_memory, QINS_SANDBOX_WRITES, false, EACCES);
     expect_failure("remove", remove_model, QINS_SANDBOX_WRITES, false, EACCES);
     expect_failure("rename", rename_model, QINS_SANDBOX_WRITES, false, EACCES);
+    expect_failure("chmod", change_mode, QINS_SANDBOX_WRITES, false, ENOSYS);
+    expect_failure("fchmod", change_open_mode, QINS_SANDBOX_WRITES, false, ENOSYS);
+    expect_failure("rmdir", remove_folder_of_model, QINS_SANDBOX_WRITES, false, ENOSYS);
+}
+
+static uid_t user;
+
+static int lock_model(void) {
+    const int fd = open_model();
+    return fd >= 0 ? flock(fd, LOCK_EX | LOCK_NB) : -1;
+}
+static int own_files(void) {
+    return geteuid() == user ? 0 : -1;
+}
+
+Test(sandbox, a_job_that_writes_locks_files_and_knows_its_own) {
+    need_calls();
+    user = geteuid();
+    expect_failure("lock", lock_model, QINS_SANDBOX_WRITES, false, WORKED);
+    expect_failure("lock, to read", lock_model, QINS_SANDBOX_RUNS, false, ENOSYS);
+    expect_failure("the user", own_files, QINS_SANDBOX_WRITES, false, WORKED);
 }
 
 // --- programs and code ---
@@ -321,6 +354,94 @@ Test(sandbox, no_network) {
     expect_end("bind", bind_socket, "bind");
     expect_end("listen", listen_at_socket, "listen");
     expect_failure("send", send_by_socket, QINS_SANDBOX_RUNS, false, ENOSYS);
+}
+
+// A server has sockets: one that listens, and one for each client. None of them gets to another service.
+static int door = -1, client = -1; // the latter of a pair
+static struct sockaddr_in service = {.sin_family = AF_INET};
+
+static int listen_anywhere(struct sockaddr_in *address) {
+    socklen_t size = sizeof *address;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address->sin_port = 0;
+    cr_assert_eq(bind(fd, (const struct sockaddr *)address, sizeof *address), 0);
+    cr_assert_eq(listen(fd, 4), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)address, &size), 0);
+    return fd;
+}
+
+static int connect_by_sending(void) {
+    shutdown(door, SHUT_RDWR);
+    return (int)sendto(door, "x", 1, MSG_NOSIGNAL | MSG_FASTOPEN, (const struct sockaddr *)&service, sizeof service);
+}
+static int send_to_address(void) {
+    shutdown(door, SHUT_RDWR);
+    return (int)sendto(door, "x", 1, MSG_NOSIGNAL, (const struct sockaddr *)&service, sizeof service);
+}
+static struct mmsghdr message(void) {
+    static struct iovec bytes = {(void *)(uintptr_t) "x", 1};
+    return (struct mmsghdr){.msg_hdr = {.msg_iov = &bytes, .msg_iovlen = 1}};
+}
+static struct mmsghdr message_to_service(void) {
+    struct mmsghdr to = message();
+    to.msg_hdr.msg_name = &service;
+    to.msg_hdr.msg_namelen = sizeof service;
+    return to;
+}
+static int connect_by_message(void) {
+    const struct mmsghdr to = message_to_service();
+    shutdown(door, SHUT_RDWR);
+    return (int)sendmsg(door, &to.msg_hdr, MSG_NOSIGNAL | MSG_FASTOPEN);
+}
+static int connect_by_messages(void) {
+    struct mmsghdr to = message_to_service();
+    shutdown(door, SHUT_RDWR);
+    return sendmmsg(door, &to, 1, MSG_NOSIGNAL | MSG_FASTOPEN);
+}
+static int send_message_to_address(void) {
+    const struct mmsghdr to = message_to_service();
+    shutdown(door, SHUT_RDWR);
+    return (int)sendmsg(door, &to.msg_hdr, MSG_NOSIGNAL);
+}
+static int use_option_to_connect(void) {
+    return setsockopt(door, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &(int){1}, sizeof(int));
+}
+static int push_at_once(void) {
+    return setsockopt(door, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+}
+static int receive_descriptors(void) {
+    struct mmsghdr from = message();
+    return (int)recvmsg(client, &from.msg_hdr, MSG_DONTWAIT);
+}
+static int answer_client(void) {
+    const struct mmsghdr to = message();
+    return send(client, "x", 1, MSG_NOSIGNAL) == 1 && sendmsg(client, &to.msg_hdr, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+Test(sandbox, a_server_connects_to_no_other) {
+    int pair[2];
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    need_calls();
+    door = listen_anywhere(&own);
+    const int other_door = listen_anywhere(&service);
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    client = pair[0];
+    expect_failure("answer a client", answer_client, QINS_SANDBOX_SERVES, true, WORKED);
+    expect_end_of(QINS_SANDBOX_SERVES, "connect by sendto", connect_by_sending, "sendto");
+    expect_end_of(QINS_SANDBOX_SERVES, "sendto an address", send_to_address, "sendto");
+    expect_end_of(QINS_SANDBOX_SERVES, "connect by sendmsg", connect_by_message, "sendmsg");
+    expect_failure("connect by sendmmsg", connect_by_messages, QINS_SANDBOX_SERVES, true, ENOSYS);
+    expect_failure("sendmsg to an address", send_message_to_address, QINS_SANDBOX_SERVES, true, EPIPE);
+    expect_failure("an option to connect", use_option_to_connect, QINS_SANDBOX_SERVES, true, EPERM);
+    expect_failure("an option to push", push_at_once, QINS_SANDBOX_SERVES, true, WORKED);
+    expect_failure("receive descriptors", receive_descriptors, QINS_SANDBOX_SERVES, true, ENOSYS);
+    cr_expect_eq(fcntl(other_door, F_SETFL, O_NONBLOCK), 0);
+    cr_expect(accept(other_door, NULL, NULL) < 0 && errno == EAGAIN, "nobody has come");
+    close(other_door);
+    close(door);
+    close(pair[0]);
+    close(pair[1]);
 }
 
 // --- other processes ---
@@ -423,6 +544,70 @@ Test(sandbox, the_kernel_has_a_small_surface) {
 #ifdef __x86_64__
     expect_failure("x32", use_numbers_of_x32, QINS_SANDBOX_RUNS, false, ENOSYS);
 #endif
+}
+
+// --- the end ---
+
+static void go_on(int number) {
+    (void)number;
+}
+static int handle_alarms(void) {
+    signal(SIGSYS, go_on);
+    return fork_process();
+}
+static int ignore_alarms(void) {
+    signal(SIGSYS, SIG_IGN);
+    return fork_process();
+}
+static int handle_faults(void) {
+    signal(SIGSEGV, go_on);
+    return 0;
+}
+static int move_over_code(void) {
+    void *pages = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return mremap(pages, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED, (char *)pages + 4096) == MAP_FAILED ? -1 : 0;
+}
+static int block_alarms(void) {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    return fork_process();
+}
+static int handle_interrupts(void) {
+    return signal(SIGINT, go_on) == SIG_ERR ? -1 : 0;
+}
+
+Test(sandbox, nothing_goes_on_after_the_end) {
+    char said[512];
+    need_calls();
+    expect_end("another handler", handle_alarms, "rt_sigaction");
+    expect_end("no handler", ignore_alarms, "rt_sigaction");
+    expect_end("a handler of faults", handle_faults, "rt_sigaction");
+    expect_end("other code", move_over_code, "mremap");
+    cr_expect_eq(outcome(block_alarms, QINS_SANDBOX_RUNS, true, said), -SIGSYS, "blocked: %s", said);
+    expect_failure("a handler of interrupts", handle_interrupts, QINS_SANDBOX_RUNS, true, WORKED);
+}
+
+Test(sandbox, a_pipe_that_nobody_reads_does_not_delay_the_end) {
+    int pipes[2], status;
+    need_calls();
+    cr_assert_eq(pipe2(pipes, O_NONBLOCK), 0);
+    while (write(pipes[1], "x", 1) == 1) {
+    }
+    cr_assert_eq(fcntl(pipes[1], F_SETFL, 0), 0);
+    const pid_t process = fork();
+    if (process == 0) {
+        dup2(pipes[1], STDERR_FILENO);
+        enter(QINS_SANDBOX_RUNS);
+        _exit(fork_process() >= 0 ? WORKED : errno);
+    }
+    pid_t ended = 0;
+    for (int i = 0; i < 1000 && (ended = waitpid(process, &status, WNOHANG)) == 0; i++) poll(NULL, 0, 10);
+    cr_expect_eq(ended, process, "it waits");
+    if (ended == 0) kill(process, SIGKILL);
+    cr_expect(ended != process || (WIFEXITED(status) && WEXITSTATUS(status) == 1));
+    close(pipes[0]);
+    close(pipes[1]);
 }
 
 #ifdef __x86_64__
@@ -530,11 +715,14 @@ Test(sandbox, a_sound_program_does_its_job) {
     cr_expect_eq(outcome(abort_as_a_check_would, QINS_SANDBOX_RUNS, true, said), -SIGABRT);
 }
 
-// A folder stands for its contents and the targets of links in it, but no more.
-static char linked[64], linked_from[64], linked_folder[64];
+// A folder stands for its contents and the files that links in it lead to, but no more.
+static char linked[64], linked_from[64], linked_folder[64], link_to_folder[64];
 
 static int open_by_link(void) {
     return open(linked_from, O_RDONLY);
+}
+static int list_by_link(void) {
+    return open(link_to_folder, O_RDONLY | O_DIRECTORY);
 }
 
 static int enter_folder(attempt *try) {
@@ -560,6 +748,15 @@ Test(sandbox, a_folder_is_read_with_what_its_links_lead_to) {
     cr_assert_eq(symlink("../blob", linked_from), 0);
     cr_expect_eq(enter_folder(open_by_link), WORKED);
     cr_expect_eq(enter_folder(open_secret), EACCES);
+    snprintf(link_to_folder, sizeof link_to_folder, "%s/snapshot/extra", folder);
+    const char *const folders[] = {"..", "/"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        cr_assert_eq(symlink(folders[i], link_to_folder), 0);
+        cr_expect_eq(enter_folder(list_by_link), EACCES, "a link to %s", folders[i]);
+        cr_expect_eq(enter_folder(open_secret), EACCES, "a link to %s", folders[i]);
+        cr_expect_eq(enter_folder(open_by_link), WORKED, "beside a link to %s", folders[i]);
+        unlink(link_to_folder);
+    }
     unlink(linked_from);
     unlink(linked);
     rmdir(linked_folder);

@@ -114,6 +114,7 @@ qins_status qins_look_at(const char *path, qins_look *look, qins_status status, 
     look->size = (uint64_t)info.st_size;
     look->device = (uint64_t)info.st_dev;
     look->number = (uint64_t)info.st_ino;
+    look->permissions = (unsigned)info.st_mode & 0777;
     return QINS_OK;
 }
 

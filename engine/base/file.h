@@ -26,6 +26,7 @@ typedef struct qins_look {
     qins_file_kind kind;
     uint64_t size;           // bytes
     uint64_t device, number; // together the identity of the file, whichever path leads to it
+    unsigned permissions;    // at most 0777
 } qins_look;
 
 // Only a path that the system says does not exist is QINS_NOTHING; a look that fails (permissions, a disk, links in a

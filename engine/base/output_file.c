@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_LINKS = 40 }; // of a chain, as in Linux; the look at the path, which comes first, refuses longer ones
@@ -107,6 +108,18 @@ static int open_named(qins_output_file *file, unsigned mode, qins_error *error) 
     return -1;
 }
 
+// The mask is for new files: one that is replaced had its permissions from the user.
+static void open_like_replaced(qins_output_file *file, unsigned mode, qins_error *error) {
+    qins_look old;
+    if (qins_look_at(file->target, &old, QINS_FAILED, error) != QINS_OK) return;
+    const bool is_replaced = old.kind == QINS_REGULAR;
+    const mode_t mask = is_replaced ? umask(0) : 0;
+    if (is_replaced) mode &= old.permissions;
+    file->fd = open_unnamed(file, mode, error);
+    if (file->fd < 0 && error->status == QINS_OK) file->fd = open_named(file, mode, error);
+    if (is_replaced) umask(mask);
+}
+
 qins_status qins_output_file_open(qins_output_file *file, const char *path, unsigned mode, const qins_guard *guard,
                                   qins_error *error) {
     *file = (qins_output_file){.fd = -1, .path = path, .guard = guard};
@@ -115,8 +128,7 @@ qins_status qins_output_file_open(qins_output_file *file, const char *path, unsi
     file->folder = file->target != NULL ? folder_of(file->target, error) : NULL;
     if (file->folder == NULL) return error->status;
     qins_leftovers_remove(file->folder);
-    file->fd = open_unnamed(file, mode, error);
-    if (file->fd < 0 && error->status == QINS_OK) file->fd = open_named(file, mode, error);
+    open_like_replaced(file, mode, error);
     return error->status;
 }
 

@@ -17,8 +17,8 @@ typedef struct qins_output_file {
     char *temporary;         // owned, path of the unfinished file; NULL while it has none
 } qins_output_file;
 
-// Begin a file of these permissions, less the process's mask. Release with qins_output_file_close, also after a
-// failure.
+// Begin a file of these permissions, less the process's mask; of a file that it replaces, it keeps those that are among
+// them, so a private file stays private. Release with qins_output_file_close, also after a failure.
 qins_status qins_output_file_open(qins_output_file *file, const char *path, unsigned mode, const qins_guard *guard,
                                   qins_error *error);
 

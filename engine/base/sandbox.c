@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,16 +63,28 @@ static void allow(const qins_sandbox *sandbox, int folder, const char *path, uin
     if (fd >= 0) close(fd);
 }
 
+// What a link leads to, if that is a regular file: with a folder, such as /, everything in it could be opened.
+static void allow_target(const qins_sandbox *sandbox, int folder, const char *name) {
+    struct stat info;
+    const int fd = open_path(folder, name);
+    if (fd < 0 ? !is_of_path(errno) : fstat(fd, &info) != 0)
+        qins_fail_errno(sandbox->error, QINS_FAILED, "cannot examine what %s leads to", name);
+    else if (fd >= 0 && S_ISREG(info.st_mode) &&
+             !qins_landlock_allow(sandbox->rules, sandbox->rights & qins_landlock_reading(), fd))
+        qins_fail_errno(sandbox->error, QINS_FAILED, "cannot let %s into the sandbox", name);
+    if (fd >= 0) close(fd);
+}
+
 static void follow_link(const qins_sandbox *sandbox, int folder, const char *name) {
     struct stat info;
     if (fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
         if (!is_of_path(errno)) qins_fail_errno(sandbox->error, QINS_FAILED, "cannot examine %s", name);
     } else if (S_ISLNK(info.st_mode)) {
-        allow(sandbox, folder, name, qins_landlock_reading());
+        allow_target(sandbox, folder, name);
     }
 }
 
-// The targets of the links in a folder; Hugging Face's cache keeps all files elsewhere.
+// The files that the links in a folder lead to; Hugging Face's cache keeps all files elsewhere.
 static void follow_links(const qins_sandbox *sandbox, const char *path) {
     DIR *folder = opendir(path);
     if (folder == NULL) {
@@ -110,7 +123,13 @@ void qins_sandbox_writes(qins_sandbox *sandbox, const char *path) {
 
 // --- calls ---
 
-// This may interrupt anything: only write and _exit.
+// A pipe that nobody reads must not keep the process alive: then the message is lost.
+static void say(const char *text, size_t size) {
+    struct pollfd to = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&to, 1, 0) == 1) (void)!write(STDERR_FILENO, text, size);
+}
+
+// This may interrupt anything: only poll, write and _exit.
 static void on_refused_call(int number, siginfo_t *info, void *context) {
     (void)number, (void)context;
     char text[256];
@@ -124,7 +143,7 @@ static void on_refused_call(int number, siginfo_t *info, void *context) {
         memcpy(text + size, parts[i], length);
         size += length;
     }
-    (void)!write(STDERR_FILENO, text, size);
+    say(text, size);
     _exit(QINS_FAILED);
 }
 

@@ -6,7 +6,7 @@
 //     qins_sandbox sandbox = qins_sandbox_plan(QINS_SANDBOX_RUNS, error);
 //     qins_sandbox_reads(&sandbox, path);    // for each file or folder that the job reads
 //     qins_sandbox_enter(&sandbox, name);    // before any of them is parsed, and before threads start
-//     ...                                    // open models, start threads
+//     ...                                    // start threads, open models, in this order where possible
 //     qins_sandbox_tighten();                // no more threads
 //
 // Only programs call this: a library must not limit its host, so this is not part of libqins.
@@ -34,8 +34,8 @@ typedef struct qins_sandbox {
 // Begin a list of permissions. Ends with qins_sandbox_enter, which returns the first error.
 qins_sandbox qins_sandbox_plan(qins_sandbox_job job, qins_error *error);
 
-// Allow reading a file, or a folder with everything in it and the targets of links in it. A path that leads nowhere is
-// not an error here: opening it will report that.
+// Allow reading a file, or a folder with everything in it and the regular files that links in it lead to. A path that
+// leads nowhere is not an error here: opening it will report that.
 void qins_sandbox_reads(qins_sandbox *sandbox, const char *path);
 
 // Allow creating, writing and removing files in an existing folder.

@@ -5,7 +5,7 @@
 // A call gets one of three answers. Listed ones are made. Those that a legitimate program has no reason to make end the
 // process with a message (SIGSYS): executing files, memory that can be executed, sockets, inspecting other processes.
 // All others fail with ENOSYS, as on an older kernel: C libraries try new calls, and fall back on the old ones.
-#define _GNU_SOURCE // syscall
+#define _GNU_SOURCE // syscall, MREMAP_FIXED
 #include "engine/base/sandbox_internal.h"
 
 #include <errno.h>
@@ -15,6 +15,8 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/tcp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -43,13 +45,15 @@ typedef struct rule {
     uint32_t value;
 } rule;
 
-#define CALL(name) #name, SYS_##name, ALLOW, ALL, ALWAYS, 0, 0
-#define CALL_IF(name, test, argument, value) #name, SYS_##name, ALLOW, ALL, test, argument, value
-#define CALL_OF(job, name) #name, SYS_##name, ALLOW, job, ALWAYS, 0, 0
-#define CALL_REFUSED(name) #name, SYS_##name, REFUSE, ALL, ALWAYS, 0, 0
-#define CALL_ALARMS(name) #name, SYS_##name, ALARM, ALL, ALWAYS, 0, 0
+#define RULE(name, answer, job, test, argument, value) #name, SYS_##name, answer, job, test, argument, value
+#define CALL(name) RULE(name, ALLOW, ALL, ALWAYS, 0, 0)
+#define CALL_IF(name, test, argument, value) RULE(name, ALLOW, ALL, test, argument, value)
+#define CALL_OF(job, name) RULE(name, ALLOW, job, ALWAYS, 0, 0)
+#define CALL_REFUSED(name) RULE(name, REFUSE, ALL, ALWAYS, 0, 0)
+#define CALL_ALARMS(name) RULE(name, ALARM, ALL, ALWAYS, 0, 0)
 
 enum { WRITING = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND };
+enum { FAST_OPEN = 0x20000000 }; // MSG_FASTOPEN: to connect, and to send at once
 
 static const rule calls[] = {
     // computing: memory, threads, time
@@ -57,7 +61,7 @@ static const rule calls[] = {
     {CALL(sched_yield)},
     {CALL(madvise)},
     {CALL(munmap)},
-    {CALL(mremap)},
+    {CALL_IF(mremap, HAS_NONE_OF, 3, MREMAP_FIXED)}, // which could put code in the place of other code
     {CALL(brk)},
     {CALL_IF(mmap, HAS_NONE_OF, 2, PROT_EXEC)},
     {CALL_IF(mprotect, HAS_NONE_OF, 2, PROT_EXEC)},
@@ -79,16 +83,15 @@ static const rule calls[] = {
     {CALL(getrusage)},
     {CALL(getrandom)},
     {CALL(sysinfo)},
-    {CALL(uname)},
-    {CALL(umask)},
     {CALL_IF(prlimit64, IS, 0, 0)},
     {CALL_IF(seccomp, IS, 0, SECCOMP_SET_MODE_FILTER)}, // another filter can only forbid more
     // signals to itself
-    {CALL_IF(tgkill, IS_OWN_PROCESS, 0, 0)}, // abort
+    {CALL_IF(tgkill, IS_OWN_PROCESS, 0, 0)},          // abort
+    {RULE(rt_sigaction, ALARM, ALL, IS, 0, SIGSYS)},  // another answer to alarms would let the process go on,
+    {RULE(rt_sigaction, ALARM, ALL, IS, 0, SIGSEGV)}, // and so would one to the fault after its code was unmapped
     {CALL(rt_sigaction)},
     {CALL(rt_sigprocmask)},
     {CALL(rt_sigreturn)},
-    {CALL(sigaltstack)},
     {CALL(restart_syscall)},
     // descriptors
     {CALL(read)},
@@ -99,13 +102,8 @@ static const rule calls[] = {
     {CALL(pwrite64)},
     {CALL(lseek)},
     {CALL(fstat)},
-    {CALL(fsync)},
-    {CALL(fdatasync)},
-    {CALL(ftruncate)},
-    {CALL(fadvise64)},
     {CALL(close)},
     {CALL(ppoll)},
-    {CALL(shutdown)},
     {CALL(wait4)},
     {CALL(memfd_create)},
     {CALL_IF(fcntl, IS, 1, F_GETFD)},
@@ -128,13 +126,13 @@ static const rule calls[] = {
     {CALL(faccessat)},
     {CALL(getdents64)},
     {CALL(getcwd)},
-    {CALL_OF(WRITES, fchmod)},
+    {CALL_OF(WRITES, fsync)},
+    {CALL_OF(WRITES, flock)}, // unfinished files are locked, and only those of this user are removed
+    {CALL_OF(WRITES, geteuid)},
+    {CALL_OF(WRITES, umask)},
     {CALL_OF(WRITES, linkat)},
-    {CALL_OF(WRITES, mkdirat)},
     {CALL_OF(WRITES, unlinkat)},
-    {CALL_OF(WRITES, renameat)},
-    {CALL_OF(WRITES, renameat2)},
-#ifdef __x86_64__ // newer architectures have only the calls above
+#ifdef __x86_64__ // which has older ones, too
     {CALL_IF(open, HAS_NONE_OF, 1, WRITING)},
     {CALL_OF(WRITES, open)},
     {CALL_REFUSED(open)},
@@ -143,30 +141,35 @@ static const rule calls[] = {
     {CALL(access)},
     {CALL(readlink)},
     {CALL(poll)},
-    {CALL_OF(WRITES, link)},
     {CALL_OF(WRITES, mkdir)},
     {CALL_OF(WRITES, unlink)},
-    {CALL_OF(WRITES, rmdir)},
     {CALL_OF(WRITES, rename)},
     {CALL_OF(SERVES, epoll_wait)},
+#else
+    {CALL_OF(WRITES, mkdirat)},
+    {CALL_OF(WRITES, renameat)},
+    {CALL_OF(SERVES, epoll_pwait)},
 #endif
-    // a server's connections; its socket is already listening
+    // a server's connections; its socket is already listening, and sending must not be a way to connect it
     {CALL_OF(SERVES, accept4)},
-    {CALL_OF(SERVES, accept)},
-    {CALL_OF(SERVES, recvfrom)},
-    {CALL_OF(SERVES, recvmsg)},
-    {CALL_OF(SERVES, sendto)},
+    {CALL_OF(SERVES, recvfrom)}, // not recvmsg, which receives descriptors
+    {RULE(sendto, ALARM, SERVES, HAS_ALL_OF, 3, FAST_OPEN)},
+    {RULE(sendto, ALLOW, SERVES, IS, 5, 0)}, // bytes of an address
+    {RULE(sendto, ALARM, SERVES, ALWAYS, 0, 0)},
+    {RULE(sendmsg, ALARM, SERVES, HAS_ALL_OF, 2, FAST_OPEN)},
     {CALL_OF(SERVES, sendmsg)},
     {CALL_OF(SERVES, getsockopt)},
-    {CALL_OF(SERVES, setsockopt)},
+    {RULE(setsockopt, ALLOW, SERVES, IS, 2, TCP_NODELAY)},
+    {RULE(setsockopt, ALLOW, SERVES, IS, 2, TCP_CORK)},
+    {RULE(setsockopt, REFUSE, SERVES, ALWAYS, 0, 0)}, // others load filters and connect
     {CALL_OF(SERVES, getsockname)},
-    {CALL_OF(SERVES, getpeername)},
+    {CALL_OF(SERVES, shutdown)},
     {CALL_OF(SERVES, epoll_create1)},
     {CALL_OF(SERVES, epoll_ctl)},
-    {CALL_OF(SERVES, epoll_pwait)},
     {CALL_OF(SERVES, eventfd2)},
     // legitimate runs never make these calls
     {CALL_ALARMS(mmap)},
+    {CALL_ALARMS(mremap)},
     {CALL_ALARMS(mprotect)},
     {CALL_ALARMS(pkey_mprotect)},
     {CALL_ALARMS(clone)},

@@ -31,27 +31,27 @@ static qins_status prepare(const qins_server_options *options, qins_http_options
 }
 
 // Listen, and load what must be loaded before the sandbox is entered. Clients that come early wait for the model.
-static qins_status open_door(const qins_server_options *options, qins_http_options *http, uint16_t *port,
-                             qins_error *error) {
+static qins_status open_door(const qins_server_options *options, qins_http_options *http, qins_socket_file *file,
+                             uint16_t *port, qins_error *error) {
     if (qins_mhd_open(error) == NULL) return error->status;
     *port = (uint16_t)options->port;
-    http->fd = options->unix_path != NULL ? qins_listen_unix(options->unix_path, error)
+    http->fd = options->unix_path != NULL ? qins_listen_unix(options->unix_path, file, error)
                                           : qins_listen_tcp(options->host, port, error);
     return error->status;
 }
 
 struct door {
-    const char *path;
+    qins_socket_file file;
     int fd;
 };
 
-// A helper's work, because files cannot be removed in the sandbox: the socket's path is removed when the server ends.
-static void remove_path(int fd, void *context) {
+// A helper's work, because files cannot be removed in the sandbox: the socket's file is removed when the server ends.
+static void remove_file(int fd, void *context) {
     const struct door *door = context;
     char byte;
     close(door->fd); // clients must not wait for this process
     (void)!read(fd, &byte, 1);
-    unlink(door->path);
+    qins_socket_file_remove(&door->file);
 }
 
 static void tell_address(const qins_server_options *options, uint16_t port) {
@@ -88,14 +88,16 @@ static void serve(const qins_options *options, const qins_http_options *http, ui
 qins_status qins_cmd_serve(const qins_options *options, qins_error *error) {
     qins_helper remover = {.fd = -1};
     qins_http_options http;
+    struct door door = {.file.fd = -1};
     uint16_t port;
     if (prepare(&options->server, &http, error) != QINS_OK ||
-        open_door(&options->server, &http, &port, error) != QINS_OK)
+        open_door(&options->server, &http, &door.file, &port, error) != QINS_OK)
         return error->status;
     signal(SIGPIPE, SIG_IGN); // clients may leave
-    struct door door = {options->server.unix_path, http.fd};
-    if ((options->server.unix_path == NULL || qins_helper_start(&remover, remove_path, &door, error) == QINS_OK) &&
-        qins_confine(options, QINS_SERVES, error) == QINS_OK)
+    door.fd = http.fd;
+    if (options->server.unix_path != NULL) qins_helper_start(&remover, remove_file, &door, error);
+    qins_socket_file_close(&door.file);
+    if (error->status == QINS_OK && qins_confine(options, QINS_SERVES, error) == QINS_OK)
         serve(options, &http, port, error);
     qins_helper_end(&remover);
     return error->status;

@@ -19,10 +19,18 @@ static size_t activations_stride(size_t cols) {
 }
 
 qins_status qins_compute_init(qins_compute *compute, size_t n_threads, qins_error *error) {
-    *compute = (qins_compute){.kernels = qins_kernels_get()};
-    compute->pool = qins_pool_create(n_threads, error);
-    if (compute->pool == NULL) return error->status;
-    compute->tiles = qins_reserve(n_threads * QINS_TILE_FLOATS * sizeof(float), "tiles of decoded weights", error);
+    *compute = (qins_compute){0};
+    qins_pool *pool = qins_pool_create(n_threads, error);
+    if (pool == NULL) return error->status;
+    qins_compute_init_with(compute, pool, error);
+    compute->owns_pool = true;
+    return error->status;
+}
+
+qins_status qins_compute_init_with(qins_compute *compute, qins_pool *pool, qins_error *error) {
+    *compute = (qins_compute){.pool = pool, .kernels = qins_kernels_get()};
+    compute->tiles =
+        qins_reserve(qins_pool_threads(pool) * QINS_TILE_FLOATS * sizeof(float), "tiles of decoded weights", error);
     compute->x = qins_reserve(QINS_X_VALUES * sizeof *compute->x, "activations", error);
     compute->x_scales = qins_reserve(QINS_X_VALUES / QINS_UNIT * sizeof(float), "activations", error);
     return error->status;
@@ -43,7 +51,7 @@ void qins_compute_free(qins_compute *compute) {
         qins_unmap(compute->tiles, qins_pool_threads(compute->pool) * QINS_TILE_FLOATS * sizeof(float));
     qins_unmap(compute->x, QINS_X_VALUES * sizeof *compute->x);
     qins_unmap(compute->x_scales, QINS_X_VALUES / QINS_UNIT * sizeof(float));
-    qins_pool_free(compute->pool);
+    if (compute->owns_pool) qins_pool_free(compute->pool);
     *compute = (qins_compute){0};
 }
 

@@ -11,7 +11,8 @@ typedef bool qins_on_linear(void *context, const qins_matrix *w, const float *x,
 
 // The resources of a forward pass: threads, kernels, and scratch memory.
 typedef struct qins_compute {
-    qins_pool *pool;             // owned
+    qins_pool *pool;
+    bool owns_pool;
     const qins_kernels *kernels; // the tier
     qins_matmul matmul;          // QINS_MATMUL_AUTO unless its owner sets another; qins_blas_open comes before SGEMM
     float *tiles;                // reserved, [threads, QINS_TILE_FLOATS]: decoded weights and unfinished outputs
@@ -29,8 +30,10 @@ enum {
     QINS_X_VALUES = QINS_TILE_TOKENS << 14
 };
 
-// Start the threads. Release with qins_compute_free, also after a failure.
+// Start the threads, or use those of a pool, which must outlive it. Release with qins_compute_free, also after a
+// failure.
 qins_status qins_compute_init(qins_compute *compute, size_t n_threads, qins_error *error);
+qins_status qins_compute_init_with(qins_compute *compute, qins_pool *pool, qins_error *error);
 void qins_compute_free(qins_compute *compute);
 
 // Bytes that it reserves, touched or not.

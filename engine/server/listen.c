@@ -1,8 +1,10 @@
 // Listening; see listen.h.
+#define _GNU_SOURCE // O_PATH
 #include "engine/server/listen.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -76,7 +78,7 @@ static bool is_left_over(const struct sockaddr_un *address, qins_error *error) {
     return is_refused;
 }
 
-int qins_listen_unix(const char *path, qins_error *error) {
+int qins_listen_unix(const char *path, qins_socket_file *file, qins_error *error) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) {
         qins_fail(error, QINS_USAGE, "--unix %s: a socket's path may have at most %zu bytes", path,
@@ -90,8 +92,22 @@ int qins_listen_unix(const char *path, qins_error *error) {
     const mode_t mask = umask(0077);
     const bool is_bound = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
     umask(mask);
-    if (is_bound && listen(fd, BACKLOG) == 0) return fd;
+    *file = (qins_socket_file){path, is_bound ? open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1};
+    if (file->fd >= 0 && listen(fd, BACKLOG) == 0) return fd;
     qins_fail_errno(error, QINS_FAILED, "cannot listen at %s", path);
+    qins_socket_file_close(file);
     close(fd);
     return -1;
+}
+
+void qins_socket_file_remove(const qins_socket_file *file) {
+    struct stat own, named;
+    if (fstat(file->fd, &own) == 0 && lstat(file->path, &named) == 0 && own.st_dev == named.st_dev &&
+        own.st_ino == named.st_ino)
+        unlink(file->path);
+}
+
+void qins_socket_file_close(qins_socket_file *file) {
+    if (file->fd >= 0) close(file->fd);
+    file->fd = -1;
 }

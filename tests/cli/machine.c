@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,9 +32,11 @@ int fchmod(int fd, mode_t mode) {
     return is_refused("fchmod") ? refuse(EPERM) : (int)syscall(SYS_fchmod, fd, mode);
 }
 
+// "progress": a program stops, until SIGCONT, when it has written a file.
 int fsync(int fd) {
     struct stat info;
     const int is_folder = fstat(fd, &info) == 0 && S_ISDIR(info.st_mode);
+    if (is_refused("progress")) raise(SIGSTOP);
     if (is_refused("disk") || (is_folder && is_refused("folders"))) return refuse(EIO);
     return is_refused("fsync") ? refuse(ENOTSUP) : (int)syscall(SYS_fsync, fd);
 }

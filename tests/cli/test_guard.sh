@@ -66,6 +66,21 @@ printf 'hi\n/save %s\n' "$tmp/m.qins" | chat
 equal "a model is not" "2" "$?"
 cmp -s "$tmp/m.qins" "$demo" && ok "it is as before" || fail "it is as before" "it is not"
 
+# --- permissions ---
+mode() { stat -c %a "$1"; }
+chmod 600 "$tmp/talk.json"
+printf 'hi\n/save %s\n' "$tmp/talk.json" | chat
+equal "a private conversation stays private" "0 600" "$? $(mode "$tmp/talk.json")"
+cp "$demo" "$tmp/private.qins" && chmod 600 "$tmp/private.qins" && ln -s private.qins "$tmp/to_private.qins"
+expect "a private model is replaced" 0 '' "$convert" "$tmp/hf" --quiet -o "$tmp/to_private.qins"
+equal "and stays private" 600 "$(mode "$tmp/private.qins")"
+chmod 600 "$tmp/used/config.json" && chmod 664 "$tmp/used/model.safetensors"
+(umask 022 && "$convert" "$tmp/m.qins" --quiet -o "$tmp/used" --force)
+equal "as do files of a folder" "600 664" "$(mode "$tmp/used/config.json") $(mode "$tmp/used/model.safetensors")"
+rm -f "$tmp/new.json"
+printf 'hi\n/save %s\n' "$tmp/new.json" | (umask 027 && chat)
+equal "a new file has what the mask leaves" 640 "$(mode "$tmp/new.json")"
+
 # --- programs that are killed, on file systems with and without files that have no name ---
 ${CC:-cc} -shared -fPIC -o "$shim" tests/cli/machine.c -ldl 2>"$tmp/err" && LD_PRELOAD=$shim "$run" --version >/dev/null 2>&1 || shim=
 unfinished() { find "$tmp/kill" -name '.*.unfinished'; }
@@ -98,5 +113,26 @@ if [ -n "$shim" ]; then
     kill -INT $pid && kill -INT $pid
     wait $pid
     equal "two signals leave nothing" "" "$(unfinished)"
+
+    # The way back, which has several files, and names them in its sandbox.
+    export_files="config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json"
+    back() { LD_PRELOAD=$shim QINS_REFUSE=$1 exec "$convert" "$demo" --quiet --force -o "$tmp/kill" -t 1; }
+    back_until_written() { # one of them, as $pid
+        rm -rf "$tmp/kill"
+        (back "unnamed progress") & pid=$!
+        for _ in $(seq 1000); do grep -q '^State:[[:space:]]*T' "/proc/$pid/status" 2>/dev/null && break; sleep 0.01; done
+        equal "$1: its files are unfinished" 5 "$(unfinished | wc -l)"
+    }
+    back_until_written "an export"
+    "$convert" "$tmp/hf" --quiet -o "$tmp/kill/n.qins"
+    equal "an export: another output leaves its files alone" 5 "$(unfinished | wc -l)"
+    while kill -CONT $pid 2>/dev/null; do sleep 0.01; done
+    wait $pid
+    equal "an export: it goes on" "0 $export_files" "$? $(ls -A --ignore=n.qins "$tmp/kill" | xargs)"
+    back_until_written "a killed export"
+    kill -KILL $pid
+    wait $pid 2>/dev/null
+    (back unnamed)
+    equal "a killed export: the next one removes its files" "0 $export_files" "$? $(ls -A "$tmp/kill" | xargs)"
 fi
 exit $failed

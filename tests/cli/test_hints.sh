@@ -35,10 +35,12 @@ folder cache/models--me--demo/snapshots/xyz789 config.json
 printf xyz789 >"$tmp/cache/models--me--demo/refs/main"
 refused "a model's folder in the cache: the main snapshot" 'snapshots/xyz789' "$tmp/cache/models--me--demo"
 refused "the folder of snapshots" 'a folder in it has one; give that: .*/snapshots/xyz789' "$tmp/cache/models--me--demo/snapshots"
+rm "$tmp/cache/models--me--demo/refs/main" && mkfifo "$tmp/cache/models--me--demo/refs/main"
+expect "a model's folder in the cache: the name of the main snapshot is a pipe" 3 'snapshots/abc123' timeout 30 "$convert" "$tmp/cache/models--me--demo" -o "$tmp/m.qins" --quiet
 rm -r "$tmp/cache/models--me--demo/snapshots/xyz789" "$tmp/cache/models--me--demo/snapshots/zzz"
 refused "the hub's cache" "has models--me--demo: this is the cache of Hugging Face's hub" "$tmp/cache"
 refused "a part of a model's folder in the cache" 'give the folder .*/blobs/../snapshots/REVISION' "$tmp/cache/models--me--demo/blobs"
-mkdir "$tmp/home" && ln -s "$tmp/cache" "$tmp/home/hub"
+mkdir "$tmp/home" && cp -r "$tmp/cache" "$tmp/home/hub"
 refused "the folder of the hub's cache" 'give a model.s folder in it: .*/home/hub/models--me--demo/snapshots/REVISION' "$tmp/home"
 folder pickles
 touch "$tmp/pickles/pytorch_model.bin"

@@ -121,10 +121,10 @@ fi
 order() {
     strace -f -o "$tmp/trace" -e trace=landlock_restrict_self,seccomp,open,openat,clone,clone3 "$@" >/dev/null 2>&1 </dev/null
     sed -nE -e '/^[0-9]+ +landlock_restrict_self\(.* = 0/s/.*/L/p' -e '/seccomp\(SECCOMP_SET_MODE_FILTER.* = 0/s/.*/S/p' \
-        -e '/O_PATH|ENOENT/d' -e '/O_RDONLY.*O_NONBLOCK.*= [0-9]/{/O_DIRECTORY/d;s/.*/M/p}' -e '/clone.*CLONE_THREAD.* = [1-9]/s/.*/T/p' "$tmp/trace" | tr -d '\n' | sed -E 's/T+/T/g'
+        -e '/O_PATH|ENOENT/d' -e '/O_RDONLY.*O_NONBLOCK.*= [0-9]/{/O_DIRECTORY/d;s/.*/M/p}' -e 's/.*\/config\.json", O_RDONLY.*= [0-9].*/M/p' -e '/clone.*CLONE_THREAD.* = [1-9]/s/.*/T/p' "$tmp/trace" | tr -d '\n' | sed -E 's/T+/T/g'
 }
 case $state in "files by Landlock, "*) files=L ;; *) files= ;; esac
-comes_first() { equal "$1: the sandbox, the model, threads, no more threads" "$2" "$(order "${@:3}")"; }
+comes_first() { equal "$1: the order of sandbox, model and threads" "$2" "$(order "${@:3}")"; }
 comes_first run "${files}SMTS" "$run" -m "$demo" -p a -n 2 -t 2
 comes_first chat "${files}SMTS" "$run" chat -m "$demo" -t 2
 comes_first perplexity "${files}SMTS" "$run" perplexity -m "$demo" -f "$text" --max-windows 1 -t 2
@@ -137,5 +137,11 @@ comes_first batch "${files}SMTS" "$run" batch -m "$demo" -t 2
 comes_first tokenize "${files}SM" "$run" tokenize -m "$demo" -p a
 comes_first info "${files}SM" "$run" info -m "$demo"
 comes_first plan "${files}SM" "$run" -m "$demo" --plan
-comes_first "qinsconvert, back" "${files}SMTS" "$convert" "$demo" -o "$tmp/back" -t 2
+# A conversion's threads do not depend on what it reads, so none can be started by then. M: config.json, then the weights.
+comes_first "qinsconvert, back" "${files}STSM" "$convert" "$demo" -o "$tmp/back" -t 2
+comes_first "qinsconvert, to ONNX" "${files}STSM" "$convert" "$demo" -o "$tmp/back.onnx" -t 2
+comes_first qinsconvert "${files}STSMM" "$convert" tests/data/demo -o "$tmp/first.qins" -t 2
+comes_first "qinsconvert --dry-run" "${files}STSMM" "$convert" tests/data/demo --dry-run -t 2
+comes_first "qinsconvert --calibrate" "${files}STSMM" "$convert" tests/data/demo -o "$tmp/calibrated.qins" --calibrate default --calibrate-tokens 64 -t 2
+comes_first "qinsconvert --plan-bits" "${files}STSMM" "$convert" tests/data/demo -o "$tmp/planned.qins" --plan-bits 6 -t 2
 exit $failed

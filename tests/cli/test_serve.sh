@@ -200,16 +200,35 @@ equal "it may send any headers" "Authorization, Content-Type, *" "$(curl -s -m 6
 stop_server
 equal "keys are not logged" 0 "$(grep -c secret "$tmp/log")"
 
-: >"$tmp/log"
-"$run" serve -m "$demo" --unix "$tmp/socket" -t 2 2>"$tmp/log" &
-server=$!
-for _ in $(seq 600); do grep -q 'listening at' "$tmp/log" && break; sleep 0.1; done
+start_at_path() {
+    : >"$tmp/log"
+    "$run" serve -m "$demo" --unix "$tmp/socket" -t 2 2>"$tmp/log" & server=$!
+    for _ in $(seq 600); do grep -q 'listening at' "$tmp/log" && break; sleep 0.1; done
+}
+start_at_path
 url=http://localhost
 equal "a socket of a path" 200 "$(get /health --unix-socket "$tmp/socket")"
 equal "for the user only" srwx------ "$(stat -c %A "$tmp/socket")"
 expect "it is in use" 1 'cannot listen' "$run" serve -m "$demo" --unix "$tmp/socket"
 stop_server
 [ -e "$tmp/socket" ] && fail "it is removed" "it is there" || ok "it is removed"
+
+# Whatever is at its path by the time it ends is only removed if it is that socket.
+start_at_path
+rm "$tmp/socket" && echo mine >"$tmp/socket"
+stop_server
+equal "a file that took its place stays" mine "$(cat "$tmp/socket")"
+rm -f "$tmp/socket"
+start_at_path
+first=$server
+rm "$tmp/socket"
+start_at_path
+second=$server server=$first
+stop_server
+equal "the next server's socket stays" 200 "$(get /health --unix-socket "$tmp/socket")"
+server=$second
+stop_server
+[ -e "$tmp/socket" ] && fail "and goes with that" "it is there" || ok "and goes with that"
 
 # --- batches ---
 
