@@ -243,3 +243,15 @@ Test(tokenizer_pack, an_id_too_many_is_refused) {
     free(longer);
     free(data);
 }
+
+// The section ends with the merges; readers of tokenizer.json drop those that are listed again.
+Test(tokenizer_pack, a_merge_twice_is_refused) {
+    enum { MERGE_BYTES = 12 };
+    size_t size;
+    uint8_t *data = packed("partial", &size);
+    memcpy(data + size - MERGE_BYTES, data + size - 2 * MERGE_BYTES, MERGE_BYTES);
+    qins_error error = {0};
+    cr_assert_null(unpack(data, size, &error));
+    cr_assert_not_null(strstr(error.message, "are the same"), "%s", error.message);
+    free(data);
+}

@@ -20,6 +20,10 @@ void hf_check_integer(const qins_json *object, const char *key, int64_t value, c
 // A kind of tokenizer that is not implemented is refused with an explanation.
 qins_status hf_check_kind(const qins_json *root, qins_error *error);
 
+// hf_merges.c
+// The merges of a tokenizer whose pieces are indexed.
+qins_status hf_read_merges(const qins_json *list, qins_tokenizer *tokenizer, qins_error *error);
+
 // hf_pipeline.c
 // normalizer, pre_tokenizer and decoder, converted to equivalent steps.
 qins_status hf_read_pipeline(const qins_json *root, qins_tokenizer *tokenizer, qins_error *error);
