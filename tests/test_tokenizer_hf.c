@@ -35,6 +35,8 @@ static const char tiny[] =
     "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},"
     "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":7,\"\\u2581\":3},\"merges\":[]}}";
 
+#define ADDED "\"added_tokens\": ["
+#define EOS "\"rstrip\": true,\n\"normalized\": false,\n\"special\": false\n}" // of </s>
 #define PRE "\"pre_tokenizer\": "
 #define DIGITS "{\"type\": \"Digits\", \"individual_digits\": true}, "
 
@@ -101,10 +103,15 @@ static const struct {
     {"\"single_word\": false", "\"single_word\": \"yes\"", "\"single_word\" must be true or false"},
     {"\"rstrip\": false", "\"rstrip\": 1", "\"rstrip\" must be true or false"},
     {"\"rstrip\": false", "\"rtrip\": false", "\"rtrip\", which is not understood"},
-    {"\"id\": 0,\n\"content\": \"<unk>\"", "\"id\": 5,\n\"content\": \"<unk>\"", "the id 5 of \"<unk>\" belongs to"},
-    {"\"id\": 1,\n\"content\": \"<s>\"", "\"id\": 0,\n\"content\": \"<unk>\"", "the id 0 of \"<unk>\" belongs to"},
-    {"\"content\": \"<|end|>\"", "\"content\": \"<|user|>\"", "have the same text \"<|user|>\""},
-    {"\"content\": \"<|end|>\"", "\"content\": \"the\"", "have the same text \"the\""},
+    {"\"id\": 0,\n\"content\": \"<unk>\"", "\"id\": 5,\n\"content\": \"<unk>\"",
+     "\"<unk>\" has the id 5, but Hugging Face would give it 0"},
+    {"\"id\": 1,\n\"content\": \"<s>\"", "\"id\": 1,\n\"content\": \"<unk>\"",
+     "\"<unk>\" has the id 1, but Hugging Face would give it 0"},
+    {"\"content\": \"<|end|>\"", "\"content\": \"<|user|>\"",
+     "\"<|user|>\" has the id 315, but Hugging Face would give it 314"},
+    {"\"content\": \"<|end|>\"", "\"content\": \"the\"", "\"the\" has the id 314, but Hugging Face would give it"},
+    {ADDED, ADDED "{\"id\": 311, \"content\": \"<x>\", \"normalized\": true}, {\"id\": 311, \"content\": \"<x>\"}, ",
+     "the token \"<x>\" is added twice, first with \"normalized\" true and then false"},
     {"\"content\": \"<|end|>\"", "\"content\": \"\"", "its content is empty"},
     {"\"content\": \"<|end|>\"", "\"content\": \"\\u0000x\"", "U+0000"},
     {"\"content\": \"<|end|>\"", "\"content\": \"\xFF\"", "not valid UTF-8"},
@@ -340,6 +347,12 @@ Test(tokenizer_hf, takes_what_hugging_face_takes) {
     static const char *const same[][3] = {
         {"\"h e\",\n\"t h\"", "\"h e\",\n\"t h\",\n\"h e\"", "\"t h\",\n\"h e\""}, // the last rank counts
         {"\"h e\"", "\"h e\", [\"h\", \"e\"], \"h e\"", NULL},
+        // an added token again, which is special if it ever was
+        {ADDED, ADDED "{\"id\": 1, \"content\": \"<s>\", \"special\": true}, ", NULL},
+        {"\"special\": false\n}\n]", "\"special\": false\n}, {\"id\": 318, \"content\": \"\\n\\n\\t\"}]", NULL},
+        {EOS, "\"rstrip\": false}, {\"id\": 2, \"content\": \"</s>\", \"rstrip\": true}", NULL},
+        {EOS, "\"special\": true}, {\"id\": 2, \"content\": \"</s>\", \"rstrip\": true}",
+         "\"special\": true, \"rstrip\": true}"},
     };
     size_t size;
     char *json = support_read("tests/data/tokenizer_bytes.json", &size);
@@ -350,6 +363,24 @@ Test(tokenizer_hf, takes_what_hugging_face_takes) {
         free(changed);
         free(other);
     }
+    free(json);
+}
+
+// Hugging Face counts the tokens of the vocabulary, whatever their ids are, and does so once for all added tokens.
+Test(tokenizer_hf, gives_added_tokens_the_ids_after_a_vocabulary_with_gaps) {
+    static const char list[] = "\"added_tokens\":[{\"id\":7,\"content\":\"a\"},{\"id\":2,\"content\":\"x\"},"
+                               "{\"id\":2,\"content\":\"x\"}],\"model\":";
+    char *json = replaced(tiny, "\"model\":", list), *other = replaced(json, "\"id\":2", "\"id\":8");
+    qins_error error = {0};
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(json, strlen(json), NULL, &error);
+    cr_assert_not_null(tokenizer, "%s", error.message);
+    cr_expect_eq(qins_tokenizer_added_id(tokenizer, "x"), 2);
+    qins_tokenizer_free(tokenizer);
+    expect_refused(other, strlen(other), "\"x\" has the id 8, but Hugging Face would give it 2");
+    free(other);
+    other = replaced(json, "\"content\":\"x\"}", "\"content\":\"x\"},{\"id\":3,\"content\":\"y\"}");
+    expect_refused(other, strlen(other), "\"\xE2\x96\x81\" and \"y\" have the same id 3");
+    free(other);
     free(json);
 }
 

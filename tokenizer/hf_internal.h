@@ -20,6 +20,36 @@ void hf_check_integer(const qins_json *object, const char *key, int64_t value, c
 // A kind of tokenizer that is not implemented is refused with an explanation.
 qins_status hf_check_kind(const qins_json *root, qins_error *error);
 
+// hf_vocabulary.c
+// The tokens of a tokenizer.json, collected before the tokenizer can be laid out. Texts are owned by JSON documents.
+typedef struct hf_vocabulary {
+    const char **texts; // [n_ids], NULL: no token
+    uint8_t *flags;     // [n_ids] TOKEN_*
+    size_t n_ids, text_capacity, flag_capacity;
+    uint32_t *slots; // ids + 1 by text, as those of qins_tokenizer
+    size_t mask;
+    const qins_hash_key *hash_key;
+    bool has_normalizer;
+    size_t n_model, n_model_ids; // tokens of model.vocab; their largest id + 1
+    int64_t max_added;           // the largest id of an added token, -1: there is none
+    size_t next_id;              // of a token that is new
+} hf_vocabulary;
+// Room for n_texts different texts, for a tokenizer whose normalizer has been read. Release also after a failure.
+qins_status hf_vocabulary_create(hf_vocabulary *vocabulary, const qins_tokenizer *tokenizer, size_t n_texts,
+                                 qins_error *error);
+void hf_vocabulary_free(hf_vocabulary *vocabulary);
+int32_t hf_vocabulary_find(const hf_vocabulary *vocabulary, const char *text); // its id, -1: there is no such token
+// A token of model.vocab, whose text is new. All of them come before those that are added.
+qins_status hf_vocabulary_put(hf_vocabulary *vocabulary, size_t id, const char *text, qins_error *error);
+// A list of added tokens begins: Hugging Face gives those that are new the ids after all others.
+void hf_vocabulary_begin(hf_vocabulary *vocabulary);
+// Add a token as Hugging Face does. *id: the one that it has, or gets.
+qins_status hf_vocabulary_add(hf_vocabulary *vocabulary, const char *text, uint8_t flags, int32_t *id,
+                              qins_error *error);
+// The pieces of the tokenizer. Added tokens from n_rows on are left out.
+qins_status hf_vocabulary_lay_out(const hf_vocabulary *vocabulary, size_t n_rows, size_t *n_left_out,
+                                  qins_tokenizer *tokenizer, qins_error *error);
+
 // hf_merges.c
 // The merges of a tokenizer whose pieces are indexed.
 qins_status hf_read_merges(const qins_json *list, qins_tokenizer *tokenizer, qins_error *error);

@@ -1,37 +1,11 @@
 // Hugging Face's tokenizer.json -> qins_tokenizer: the BPE model and the added tokens. The file is understood in full
-// or refused: an unknown member, or one with a value that would change ids, is an error that names it.
-#include "engine/base/memory.h"
-#include "engine/base/utf8.h"
+// or refused: a member that is not known, or has a value that would change ids, is an error that names it.
 #include "tokenizer/hf_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-// Data collected by id before the object can be laid out. Texts are owned by the JSON document.
-typedef struct hf_vocabulary {
-    const char **texts; // [n_ids], NULL: no token
-    uint8_t *flags;     // [n_ids] TOKEN_*
-    size_t n_ids, text_capacity, flag_capacity;
-    size_t n_model; // tokens of model.vocab
-    int64_t max_added;
-    size_t n_rows, n_left_out; // of qins_tokenizer_cut
-} hf_vocabulary;
-
 // --- vocabulary ---
-
-static qins_status make_room(hf_vocabulary *vocabulary, size_t n_ids, qins_error *error) {
-    if (n_ids <= vocabulary->n_ids) return QINS_OK;
-    void *texts = vocabulary->texts, *flags = vocabulary->flags;
-    qins_grow(&texts, &vocabulary->text_capacity, n_ids, sizeof *vocabulary->texts, error);
-    vocabulary->texts = texts;
-    qins_grow(&flags, &vocabulary->flag_capacity, n_ids, 1, error);
-    vocabulary->flags = flags;
-    if (error->status != QINS_OK) return error->status;
-    for (size_t id = vocabulary->n_ids; id < n_ids; id++) vocabulary->texts[id] = NULL;
-    memset(vocabulary->flags + vocabulary->n_ids, 0, n_ids - vocabulary->n_ids);
-    vocabulary->n_ids = n_ids;
-    return QINS_OK;
-}
 
 static qins_status read_vocab(const qins_json *vocab, hf_vocabulary *vocabulary, qins_error *error) {
     if (!qins_json_is_object(vocab)) return hf_refuse(vocab, "model.vocab", "it must be an object", error);
@@ -42,30 +16,9 @@ static qins_status read_vocab(const qins_json *vocab, hf_vocabulary *vocabulary,
         if (!qins_json_integer(item, &id) || id < 0 || id >= (int64_t)TOKENIZER_MAX_IDS)
             return qins_fail(error, QINS_BAD_MODEL, "\"model.vocab\": the id of \"%.80s\" is not an integer in 0..%zu",
                              text, TOKENIZER_MAX_IDS - 1);
-        if (make_room(vocabulary, (size_t)id + 1, error) != QINS_OK) return error->status;
-        if (vocabulary->texts[id] != NULL)
-            return qins_fail(error, QINS_BAD_MODEL, "\"model.vocab\": \"%.80s\" and \"%.80s\" have the same id %lld",
-                             vocabulary->texts[id], text, (long long)id);
-        vocabulary->texts[id] = text;
-        vocabulary->flags[id] = TOKEN_IN_MODEL;
-        vocabulary->n_model++;
+        if (hf_vocabulary_put(vocabulary, (size_t)id, text, error) != QINS_OK)
+            return qins_error_context(error, "\"model.vocab\"");
     }
-    return QINS_OK;
-}
-
-// Hugging Face gives an added token that is not in model.vocab the next free id, whatever the file says.
-static qins_status check_added_id(const hf_vocabulary *vocabulary, const char *content, int64_t id, qins_error *error) {
-    if ((size_t)id < vocabulary->n_ids && vocabulary->texts[id] != NULL) {
-        if (strcmp(vocabulary->texts[id], content) == 0 && !(vocabulary->flags[id] & TOKEN_ADDED)) return QINS_OK;
-        return qins_fail(error, QINS_BAD_MODEL, "\"added_tokens\": the id %lld of \"%.80s\" belongs to \"%.80s\"",
-                         (long long)id, content, vocabulary->texts[id]);
-    }
-    int64_t next = (int64_t)vocabulary->n_model;
-    if (vocabulary->max_added >= next) next = vocabulary->max_added + 1;
-    if (id != next)
-        return qins_fail(error, QINS_BAD_MODEL,
-                         "\"added_tokens\": \"%.80s\" has the id %lld, but Hugging Face would give it %lld", content,
-                         (long long)id, (long long)next);
     return QINS_OK;
 }
 
@@ -93,54 +46,32 @@ static qins_status read_added_token(const qins_json *item, hf_vocabulary *vocabu
     const uint8_t flags = read_added_flags(item, error);
     if (content[0] == '\0') hf_refuse(item, "added_tokens", "its content is empty", error);
     if (error->status != QINS_OK) return qins_error_context(error, "added token \"%.80s\"", content);
-    if (check_added_id(vocabulary, content, id, error) != QINS_OK) return error->status;
-    if (id > vocabulary->max_added) vocabulary->max_added = id;
-    if ((size_t)id >= vocabulary->n_rows && (size_t)id >= vocabulary->n_ids) {
-        vocabulary->n_left_out++;
-        return QINS_OK;
-    }
-    if (make_room(vocabulary, (size_t)id + 1, error) != QINS_OK) return error->status;
-    vocabulary->texts[id] = content;
-    vocabulary->flags[id] |= flags;
-    return QINS_OK;
+    int32_t given;
+    if (hf_vocabulary_add(vocabulary, content, flags, &given, error) == QINS_OK && given != id)
+        qins_fail(error, QINS_BAD_MODEL,
+                  "\"added_tokens\": \"%.80s\" has the id %lld, but Hugging Face would give it %d", content,
+                  (long long)id, (int)given);
+    return error->status;
 }
 
 static qins_status read_added(const qins_json *list, hf_vocabulary *vocabulary, qins_error *error) {
-    vocabulary->max_added = -1;
     if (list == NULL) return QINS_OK;
     if (!qins_json_is_array(list)) return hf_refuse(list, "added_tokens", "it must be a list", error);
+    hf_vocabulary_begin(vocabulary);
     for (const qins_json *item = qins_json_first(list); item != NULL; item = qins_json_next(item))
         if (read_added_token(item, vocabulary, error) != QINS_OK) return error->status;
     return QINS_OK;
 }
 
-static qins_status lay_out(const hf_vocabulary *vocabulary, qins_tokenizer *tokenizer, qins_error *error) {
-    size_t n_ids = vocabulary->n_ids;
-    uint32_t *sizes = qins_alloc(n_ids, sizeof *sizes, "sizes of tokens", error);
-    if (sizes == NULL) return error->status;
-    for (size_t id = 0; id < n_ids; id++) {
-        size_t size = vocabulary->texts[id] == NULL ? 0 : strlen(vocabulary->texts[id]);
-        sizes[id] = size > UINT32_MAX ? UINT32_MAX : (uint32_t)size; // too long either way
-    }
-    tokenizer_allocate_pieces(tokenizer, sizes, n_ids, error);
-    for (size_t id = 0; id < n_ids && error->status == QINS_OK; id++) {
-        if (sizes[id] > 0)
-            memcpy(tokenizer->piece_bytes + tokenizer->piece_starts[id], vocabulary->texts[id], sizes[id]);
-        tokenizer->token_flags[id] = vocabulary->flags[id];
-    }
-    free(sizes);
-    return error->status;
-}
-
 static qins_status read_tokens(const qins_json *root, const qins_json *model, qins_tokenizer_cut *cut,
                                qins_tokenizer *tokenizer, qins_error *error) {
-    hf_vocabulary vocabulary = {.n_rows = cut->n_rows > 0 ? cut->n_rows : SIZE_MAX};
-    if (read_vocab(qins_json_get(model, "vocab"), &vocabulary, error) == QINS_OK &&
-        read_added(qins_json_get(root, "added_tokens"), &vocabulary, error) == QINS_OK)
-        lay_out(&vocabulary, tokenizer, error);
-    free(vocabulary.texts);
-    free(vocabulary.flags);
-    cut->n_added = vocabulary.n_left_out;
+    const qins_json *vocab = qins_json_get(model, "vocab"), *added = qins_json_get(root, "added_tokens");
+    hf_vocabulary vocabulary;
+    if (hf_vocabulary_create(&vocabulary, tokenizer, qins_json_count(vocab) + qins_json_count(added), error) ==
+            QINS_OK &&
+        read_vocab(vocab, &vocabulary, error) == QINS_OK && read_added(added, &vocabulary, error) == QINS_OK)
+        hf_vocabulary_lay_out(&vocabulary, cut->n_rows > 0 ? cut->n_rows : SIZE_MAX, &cut->n_added, tokenizer, error);
+    hf_vocabulary_free(&vocabulary);
     return error->status;
 }
 

@@ -63,6 +63,9 @@ LIST(normalized_tokens, TOKENIZER "\"added_tokens\":[", "{\"content\":\" %d\",\"
 LIST(long_added_tokens, TOKENIZER "\"added_tokens\":[", "{\"content\":\"" LONG LONG LONG "%d\",\"id\":%d}",
      "]," BPE "}}}")
 LIST(same_added_tokens, TOKENIZER "\"added_tokens\":[", "{\"content\":\"same\",\"id\":%d}", "]," BPE "}}}")
+LIST(repeated_added_tokens, TOKENIZER "\"added_tokens\":[", "{\"content\":\"same\",\"id\":0}", "]," BPE "}}}")
+LIST(repeated_merges, TOKENIZER "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"aa\":1},\"merges\":[", "\"a a\"",
+     "]}}")
 LIST(items_of_template,
      TOKENIZER "\"post_processor\":{\"type\":\"TemplateProcessing\",\"special_tokens\":{},\"single\":[",
      "{\"SpecialToken\":{\"id\":\"s%d\"}}", "]}," BPE "\"a\":0}}}")
@@ -160,6 +163,8 @@ const linear_case linear_cases[] = {
     {"tokenizer: normalized added tokens", normalized_tokens, read_tokenizer, 0},
     {"tokenizer: long added tokens", long_added_tokens, read_tokenizer, 0},
     {"tokenizer: the same added token", same_added_tokens, read_tokenizer, 0},
+    {"tokenizer: an added token that is repeated", repeated_added_tokens, read_tokenizer, 0},
+    {"tokenizer: a merge that is repeated", repeated_merges, read_tokenizer, 0},
     {"tokenizer: items of a template", items_of_template, read_tokenizer, 0},
     {"tokenizer: tokens of a template", tokens_of_template, read_tokenizer, 0},
     {"tokenizer: decoders", decoders, read_tokenizer, 0},
