@@ -106,7 +106,7 @@ static qins_tokenizer *read_tokenizer(struct conversion *conversion, const qins_
     if (json != NULL) qins_error_context(error, "%s/%s", conversion->folder.path, name);
     free(json);
     if (tokenizer == NULL) return NULL;
-    if (cut.notice != NULL) qins_problems_warn(&conversion->problems, "%s: %s", name, cut.notice);
+    if (cut.notice[0] != '\0') qins_problems_warn(&conversion->problems, "%s: %s", name, cut.notice);
     if (cut.n_added > 0)
         qins_problems_warn(
             &conversion->problems,

@@ -13,19 +13,30 @@ qins_status hf_refuse(const qins_json *item, const char *field, const char *why,
     return error->status;
 }
 
-qins_status hf_check_members(const qins_json *object, const char *field, const char *const *known, qins_error *error) {
+qins_status hf_count_unknown(const qins_json *object, const char *field, const char *const *known, hf_ignored *ignored,
+                             qins_error *error) {
     if (!qins_json_is_object(object)) return hf_refuse(object, field, "it must be an object", error);
     unsigned seen = 0;
     for (const qins_json *member = qins_json_first(object); member != NULL; member = qins_json_next(member)) {
         const char *key = qins_json_key(member);
         unsigned i = 0;
         while (known[i] != NULL && strcmp(known[i], key) != 0) i++;
-        if (known[i] == NULL)
-            return qins_fail(error, QINS_BAD_MODEL, "\"%s\" has a member \"%.80s\", which is not understood", field,
-                             key);
+        if (known[i] == NULL) {
+            if (ignored->count++ > 0) continue;
+            ignored->field = field;
+            ignored->key = key;
+            continue;
+        }
         if (seen & 1u << i) return qins_fail(error, QINS_BAD_MODEL, "\"%s\" has two members \"%s\"", field, key);
         seen |= 1u << i;
     }
+    return error->status;
+}
+
+qins_status hf_check_members(const qins_json *object, const char *field, const char *const *known, qins_error *error) {
+    hf_ignored unknown = {0};
+    if (hf_count_unknown(object, field, known, &unknown, error) == QINS_OK && unknown.count > 0)
+        qins_fail(error, QINS_BAD_MODEL, "\"%s\" has a member \"%.80s\", which is not understood", field, unknown.key);
     return error->status;
 }
 

@@ -11,6 +11,14 @@
 qins_status hf_refuse(const qins_json *item, const char *field, const char *why, qins_error *error);
 // Every member of the object must be one of these (ended by NULL) and appear once: unknown members are not ignored.
 qins_status hf_check_members(const qins_json *object, const char *field, const char *const *known, qins_error *error);
+// Members that are not known, where Hugging Face ignores them.
+typedef struct hf_ignored {
+    const char *field, *key; // the first of them
+    size_t count;
+} hf_ignored;
+// As hf_check_members, but members that are not known are only counted.
+qins_status hf_count_unknown(const qins_json *object, const char *field, const char *const *known, hf_ignored *ignored,
+                             qins_error *error);
 // The member must be absent or null / exactly this string / exactly this integer.
 void hf_check_null(const qins_json *object, const char *key, const char *field, qins_error *error);
 void hf_check_text(const qins_json *object, const char *key, const char *value, const char *field, qins_error *error);

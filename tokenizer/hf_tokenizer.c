@@ -1,9 +1,16 @@
 // Hugging Face's tokenizer.json -> qins_tokenizer: the BPE model and the added tokens. The file is understood in full
-// or refused: a member that is not known, or has a value that would change ids, is an error that names it.
+// or refused: a member that has a value that would change ids is an error that names it, and so is one that is not
+// known, but for those that Hugging Face ignores.
 #include "tokenizer/hf_internal.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+
+typedef struct hf_file {
+    const qins_json *root, *model;
+    qins_tokenizer_cut *cut;
+    hf_ignored ignored;
+} hf_file;
 
 // --- vocabulary ---
 
@@ -37,10 +44,11 @@ static uint8_t read_added_flags(const qins_json *item, qins_error *error) {
     return (uint8_t)flags;
 }
 
-static qins_status read_added_token(const qins_json *item, hf_vocabulary *vocabulary, qins_error *error) {
+static qins_status read_added_token(const qins_json *item, hf_vocabulary *vocabulary, hf_ignored *ignored,
+                                    qins_error *error) {
     static const char *const members[] = {"id",     "content",    "single_word", "lstrip",
                                           "rstrip", "normalized", "special",     NULL};
-    hf_check_members(item, "added_tokens item", members, error);
+    hf_count_unknown(item, "added_tokens item", members, ignored, error);
     int64_t id = qins_json_get_integer(item, "id", 0, (int64_t)TOKENIZER_MAX_IDS - 1, QINS_BAD_MODEL, error);
     const char *content = qins_json_get_string(item, "content", QINS_BAD_MODEL, error);
     const uint8_t flags = read_added_flags(item, error);
@@ -54,23 +62,25 @@ static qins_status read_added_token(const qins_json *item, hf_vocabulary *vocabu
     return error->status;
 }
 
-static qins_status read_added(const qins_json *list, hf_vocabulary *vocabulary, qins_error *error) {
+static qins_status read_added(const qins_json *list, hf_vocabulary *vocabulary, hf_ignored *ignored,
+                              qins_error *error) {
     if (list == NULL) return QINS_OK;
     if (!qins_json_is_array(list)) return hf_refuse(list, "added_tokens", "it must be a list", error);
     hf_vocabulary_begin(vocabulary);
     for (const qins_json *item = qins_json_first(list); item != NULL; item = qins_json_next(item))
-        if (read_added_token(item, vocabulary, error) != QINS_OK) return error->status;
+        if (read_added_token(item, vocabulary, ignored, error) != QINS_OK) return error->status;
     return QINS_OK;
 }
 
-static qins_status read_tokens(const qins_json *root, const qins_json *model, qins_tokenizer_cut *cut,
-                               qins_tokenizer *tokenizer, qins_error *error) {
-    const qins_json *vocab = qins_json_get(model, "vocab"), *added = qins_json_get(root, "added_tokens");
+static qins_status read_tokens(hf_file *file, qins_tokenizer *tokenizer, qins_error *error) {
+    const qins_json *vocab = qins_json_get(file->model, "vocab"), *added = qins_json_get(file->root, "added_tokens");
+    const size_t n_texts = qins_json_count(vocab) + qins_json_count(added);
+    const size_t n_rows = file->cut->n_rows > 0 ? file->cut->n_rows : SIZE_MAX;
     hf_vocabulary vocabulary;
-    if (hf_vocabulary_create(&vocabulary, tokenizer, qins_json_count(vocab) + qins_json_count(added), error) ==
-            QINS_OK &&
-        read_vocab(vocab, &vocabulary, error) == QINS_OK && read_added(added, &vocabulary, error) == QINS_OK)
-        hf_vocabulary_lay_out(&vocabulary, cut->n_rows > 0 ? cut->n_rows : SIZE_MAX, &cut->n_added, tokenizer, error);
+    if (hf_vocabulary_create(&vocabulary, tokenizer, n_texts, error) == QINS_OK &&
+        read_vocab(vocab, &vocabulary, error) == QINS_OK &&
+        read_added(added, &vocabulary, &file->ignored, error) == QINS_OK)
+        hf_vocabulary_lay_out(&vocabulary, n_rows, &file->cut->n_added, tokenizer, error);
     hf_vocabulary_free(&vocabulary);
     return error->status;
 }
@@ -82,7 +92,14 @@ static void check_affix(const qins_json *model, const char *key, const char *fie
     if (text == NULL || text[0] != '\0') hf_check_null(model, key, field, error);
 }
 
-static qins_status check_model(const qins_json *model, qins_error *error) {
+static void check_dropout(const qins_json *model, qins_error *error) {
+    double value;
+    if (!qins_json_number(qins_json_get(model, "dropout"), &value) || value != 0)
+        hf_check_null(model, "dropout", "model.dropout", error);
+}
+
+// Where model.type is left out, Hugging Face tries BPE first.
+static qins_status check_model(const qins_json *model, hf_ignored *ignored, qins_error *error) {
     static const char *const members[] = {"type",
                                           "dropout",
                                           "unk_token",
@@ -94,9 +111,9 @@ static qins_status check_model(const qins_json *model, qins_error *error) {
                                           "vocab",
                                           "merges",
                                           NULL};
-    hf_check_text(model, "type", "BPE", "model.type", error);
-    hf_check_members(model, "model", members, error);
-    hf_check_null(model, "dropout", "model.dropout", error);
+    if (hf_count_unknown(model, "model", members, ignored, error) != QINS_OK) return error->status;
+    if (qins_json_has(model, "type")) hf_check_text(model, "type", "BPE", "model.type", error);
+    check_dropout(model, error);
     check_affix(model, "continuing_subword_prefix", "model.continuing_subword_prefix", error);
     check_affix(model, "end_of_word_suffix", "model.end_of_word_suffix", error);
     return error->status;
@@ -114,17 +131,16 @@ static qins_status read_options(const qins_json *model, qins_tokenizer *tokenize
     return error->status;
 }
 
-static qins_status read_root(const qins_json *root, qins_tokenizer_cut *cut, qins_tokenizer *tokenizer,
-                             qins_error *error) {
+static qins_status read_file(hf_file *file, qins_tokenizer *tokenizer, qins_error *error) {
     static const char *const members[] = {"version",       "truncation",     "padding", "added_tokens", "normalizer",
                                           "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
-    const qins_json *model = qins_json_get(root, "model");
+    const qins_json *root = file->root, *model = file->model;
     hf_check_kind(root, error);
     hf_check_members(root, "tokenizer.json", members, error);
     if (qins_json_get(root, "version") != NULL) hf_check_text(root, "version", "1.0", "version", error);
-    if (check_model(model, error) != QINS_OK || hf_read_pipeline(root, tokenizer, error) != QINS_OK)
+    if (check_model(model, &file->ignored, error) != QINS_OK || hf_read_pipeline(root, tokenizer, error) != QINS_OK)
         return error->status;
-    if (read_tokens(root, model, cut, tokenizer, error) != QINS_OK) return error->status;
+    if (read_tokens(file, tokenizer, error) != QINS_OK) return error->status;
     if (tokenizer_index_pieces(tokenizer, error) != QINS_OK) return error->status;
     if (read_options(model, tokenizer, error) != QINS_OK) return error->status;
     if (hf_read_merges(qins_json_get(model, "merges"), tokenizer, error) != QINS_OK) return error->status;
@@ -132,13 +148,27 @@ static qins_status read_root(const qins_json *root, qins_tokenizer_cut *cut, qin
     return tokenizer_index(tokenizer, error);
 }
 
+// --- notices ---
+
 // Settings of the calls by which a tokenizer was last used before it was saved. Hugging Face sets them anew in each
 // call.
 static const char *leftovers(const qins_json *root) {
     const bool truncation = qins_json_get(root, "truncation") != NULL, padding = qins_json_get(root, "padding") != NULL;
     if (truncation && padding) return "its settings for truncation and padding are ignored: texts are encoded whole";
     if (truncation) return "its setting for truncation is ignored: texts are encoded whole";
-    return padding ? "its setting for padding is ignored: texts are encoded as they are" : NULL;
+    return padding ? "its setting for padding is ignored: texts are encoded as they are" : "";
+}
+
+static void write_notice(const hf_file *file) {
+    char *notice = file->cut->notice;
+    const size_t capacity = sizeof file->cut->notice;
+    const hf_ignored *ignored = &file->ignored;
+    const size_t used = (size_t)snprintf(notice, capacity, "%s", leftovers(file->root));
+    if (ignored->count > 0)
+        snprintf(notice + used, capacity - used,
+                 "%sunknown members are ignored, as in Hugging Face: "
+                 "\"%.80s\" in \"%s\"%s",
+                 used > 0 ? "; " : "", ignored->key, ignored->field, ignored->count > 1 ? " and others" : "");
 }
 
 qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_tokenizer_cut *cut, qins_error *error) {
@@ -149,11 +179,12 @@ qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_token
     qins_json *root = qins_json_parse(json, size, QINS_BAD_MODEL, error);
     if (root == NULL) return NULL;
     qins_tokenizer *tokenizer = tokenizer_create(error);
-    if (tokenizer != NULL && read_root(root, cut, tokenizer, error) != QINS_OK) {
+    hf_file file = {.root = root, .model = qins_json_get(root, "model"), .cut = cut};
+    if (tokenizer != NULL && read_file(&file, tokenizer, error) != QINS_OK) {
         qins_tokenizer_free(tokenizer);
         tokenizer = NULL;
     }
-    if (tokenizer != NULL) cut->notice = leftovers(root);
+    if (tokenizer != NULL) write_notice(&file);
     qins_json_free(root);
     return tokenizer;
 }

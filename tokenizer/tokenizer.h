@@ -14,9 +14,9 @@ typedef struct qins_tokenizer qins_tokenizer;
 
 // The parts of a tokenizer.json that are left out.
 typedef struct qins_tokenizer_cut {
-    size_t n_rows;      // in: the model's. Added tokens with ids from here on have no embedding. 0: none is left out
-    size_t n_added;     // out: how many are
-    const char *notice; // out: a clause that names other parts that are ignored, NULL if there are none
+    size_t n_rows;    // in: the model's. Added tokens with ids from here on have no embedding. 0: none is left out
+    size_t n_added;   // out: how many are
+    char notice[512]; // out: clauses that name other parts that are ignored, "" if there are none
 } qins_tokenizer_cut;
 
 // Read a Hugging Face tokenizer.json (json of `size` bytes). Variants that are not understood are refused by name: NULL

@@ -66,6 +66,8 @@ LIST(same_added_tokens, TOKENIZER "\"added_tokens\":[", "{\"content\":\"same\",\
 LIST(repeated_added_tokens, TOKENIZER "\"added_tokens\":[", "{\"content\":\"same\",\"id\":0}", "]," BPE "}}}")
 LIST(repeated_merges, TOKENIZER "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"aa\":1},\"merges\":[", "\"a a\"",
      "]}}")
+LIST(unknown_of_model, TOKENIZER "\"model\":{\"merges\":[],\"vocab\":{\"a\":0},", "\"u%d\":%d", "}}")
+LIST(unknown_of_added, TOKENIZER BPE "}},\"added_tokens\":[{\"content\":\"a\",\"id\":0,", "\"u%d\":%d", "}]}")
 LIST(items_of_template,
      TOKENIZER "\"post_processor\":{\"type\":\"TemplateProcessing\",\"special_tokens\":{},\"single\":[",
      "{\"SpecialToken\":{\"id\":\"s%d\"}}", "]}," BPE "\"a\":0}}}")
@@ -159,6 +161,8 @@ const linear_case linear_cases[] = {
     {"tokenizer: the same token", same_tokens, read_tokenizer, 0},
     {"tokenizer: merges", merges, read_tokenizer, 0},
     {"tokenizer: unknown members", unknown_in_root, read_tokenizer, 0},
+    {"tokenizer: unknown members of the model", unknown_of_model, read_tokenizer, 0},
+    {"tokenizer: unknown members of an added token", unknown_of_added, read_tokenizer, 0},
     {"tokenizer: added tokens", added_tokens, read_tokenizer, 0},
     {"tokenizer: normalized added tokens", normalized_tokens, read_tokenizer, 0},
     {"tokenizer: long added tokens", long_added_tokens, read_tokenizer, 0},
