@@ -121,7 +121,6 @@ static const struct {
     // the model
     {"\"dropout\": null", "\"dropout\": 0.1", "\"model.dropout\" is 0.1"},
     {"\"dropout\": null", "\"dropout\": \"0\"", "\"model.dropout\" is \"0\""},
-    {"\"unk_token\": \"<unk>\"", "\"unk_token\": \"[UNK]\"", "\"model.unk_token\" is \"[UNK]\""},
     {"\"unk_token\": \"<unk>\"", "\"unk_token\": 3", "\"unk_token\" must be a string"},
     {"\"continuing_subword_prefix\": null", "\"continuing_subword_prefix\": \"##\"", "subword_prefix\" is \"##\""},
     {"\"end_of_word_suffix\": null", "\"end_of_word_suffix\": \"</w>\"", "\"model.end_of_word_suffix\" is \"</w>\""},
@@ -368,6 +367,42 @@ Test(tokenizer_hf, takes_what_hugging_face_takes) {
         free(other);
     }
     free(json);
+}
+
+// The unknown token need not exist where no character is unknown: if each byte has a piece, or the character that
+// stands for it.
+Test(tokenizer_hf, needs_the_unknown_token_only_for_unknown_characters) {
+    static const struct {
+        const char *path, *missing; // a piece of the file, NULL: none
+        bool is_taken;
+    } cases[] = {
+        {"tests/data/tokenizer_bytes.json", NULL, true},
+        {"tests/data/tokenizer_bytes.json", "\"<0xFF>\"", false},
+        {"tests/data/tokenizer_unk.json", NULL, false},
+        {"tests/data/tokenizer_partial.json", NULL, false},
+        {"tests/data/tokenizer_gpt2.json", NULL, true},
+        {"tests/data/tokenizer_gpt2.json", "\"x\"", false},
+        {"tests/data/tokenizer_gpt2.json", "\"\xC3\xBF\"", false},
+        {"tests/data/tokenizer_gpt2.json", "\"\xC5\x83\"", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t size;
+        char *json = support_read(cases[i].path, &size);
+        const char *from =
+            strstr(json, "\"unk_token\": \"<unk>\"") != NULL ? "\"unk_token\": \"<unk>\"" : "\"unk_token\": null";
+        char *without = replaced(json, from, "\"unk_token\": null");
+        char *nowhere = replaced(json, from, "\"unk_token\": \"[UNK]\"");
+        char *changed = cases[i].missing != NULL ? replaced(nowhere, cases[i].missing, "\"another\"") : NULL;
+        if (cases[i].is_taken)
+            expect_same(without, nowhere);
+        else
+            expect_refused(changed != NULL ? changed : nowhere, strlen(changed != NULL ? changed : nowhere),
+                           "it must be in model.vocab, as characters can be unknown");
+        free(changed);
+        free(nowhere);
+        free(without);
+        free(json);
+    }
 }
 
 // Hugging Face counts the tokens of the vocabulary, whatever their ids are, and does so once for all added tokens.

@@ -119,16 +119,46 @@ static qins_status check_model(const qins_json *model, hf_ignored *ignored, qins
     return error->status;
 }
 
-static qins_status read_options(const qins_json *model, qins_tokenizer *tokenizer, qins_error *error) {
-    tokenizer->fuse_unk = qins_json_get_bool_or(model, "fuse_unk", false, QINS_BAD_MODEL, error);
-    tokenizer->byte_fallback = qins_json_get_bool_or(model, "byte_fallback", false, QINS_BAD_MODEL, error);
-    tokenizer->ignore_merges = qins_json_get_bool_or(model, "ignore_merges", false, QINS_BAD_MODEL, error);
+static bool has_piece_of_byte(const qins_tokenizer *tokenizer, int byte) {
+    char piece[8];
+    const int size = snprintf(piece, sizeof piece, "<0x%02X>", byte);
+    return tokenizer_find_piece(tokenizer, piece, (size_t)size) >= 0;
+}
+
+static bool has_piece_of_character(const qins_tokenizer *tokenizer, uint32_t code_point) {
+    const char piece[2] = {(char)(0xC0 | code_point >> 6), (char)(0x80 | (code_point & 0x3F))},
+               ascii = (char)code_point;
+    return tokenizer_find_piece(tokenizer, code_point < 0x80 ? &ascii : piece, code_point < 0x80 ? 1 : 2) >= 0;
+}
+
+// Is every text made of known characters, as bytes have pieces, or the characters that stand for them?
+static bool knows_all(const qins_tokenizer *tokenizer) {
+    const pipeline *steps = &tokenizer->pre_tokenizer;
+    bool knows = tokenizer->byte_fallback;
+    for (int byte = 0; byte < 256 && knows; byte++) knows = has_piece_of_byte(tokenizer, byte);
+    if (knows || steps->n_steps == 0 || steps->steps[steps->n_steps - 1].kind != STEP_BYTES) return knows;
+    knows = true;
+    for (uint32_t code_point = 0; code_point < 0x144 && knows; code_point++)
+        knows = pipeline_byte_of(code_point) < 0 || has_piece_of_character(tokenizer, code_point);
+    return knows;
+}
+
+// Without the unknown token, Hugging Face fails at the first unknown character.
+static qins_status read_unknown(const qins_json *model, qins_tokenizer *tokenizer, qins_error *error) {
     const qins_json *item = qins_json_get(model, "unk_token");
     if (item == NULL) return error->status;
     const char *text = qins_json_get_string(model, "unk_token", QINS_BAD_MODEL, error);
     tokenizer->unk_id = tokenizer_find_piece(tokenizer, text, strlen(text));
-    if (tokenizer->unk_id < 0) return hf_refuse(item, "model.unk_token", "it must be in model.vocab", error);
+    if (tokenizer->unk_id < 0 && !knows_all(tokenizer))
+        return hf_refuse(item, "model.unk_token", "it must be in model.vocab, as characters can be unknown", error);
     return error->status;
+}
+
+static qins_status read_options(const qins_json *model, qins_tokenizer *tokenizer, qins_error *error) {
+    tokenizer->fuse_unk = qins_json_get_bool_or(model, "fuse_unk", false, QINS_BAD_MODEL, error);
+    tokenizer->byte_fallback = qins_json_get_bool_or(model, "byte_fallback", false, QINS_BAD_MODEL, error);
+    tokenizer->ignore_merges = qins_json_get_bool_or(model, "ignore_merges", false, QINS_BAD_MODEL, error);
+    return read_unknown(model, tokenizer, error);
 }
 
 static qins_status read_file(hf_file *file, qins_tokenizer *tokenizer, qins_error *error) {
