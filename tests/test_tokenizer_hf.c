@@ -46,10 +46,10 @@ static const struct {
     // the whole
     {"\"version\": \"1.0\"", "\"version\": \"2.0\"", "\"version\" is \"2.0\""},
     {"\"version\": \"1.0\"", "\"wersion\": \"1.0\"", "\"wersion\", which is not understood"},
-    {"\"version\": \"1.0\"", "\"padding\": null", "two members \"padding\""},
     // another kind
     {"\"type\": \"BPE\"", "\"type\": \"Unigram\"", "this is a SentencePiece Unigram tokenizer"},
     {"\"type\": \"BPE\"", "\"type\": \"WordPiece\"", "this is a WordPiece tokenizer"},
+    {"\"type\": \"BPE\"", "\"type\": \"BPE\", \"type\": \"BPE\"", "\"model\" has two members \"type\""},
     {"\"type\": \"BPE\"", "\"type\": null", "\"model.type\" is missing or null; only \"BPE\""},
     {"\"type\": \"BPE\"", "\"type\": \"Tiktoken\"", "\"model.type\" is \"Tiktoken\"; only \"BPE\""},
     // the pre-tokenizer
@@ -93,6 +93,7 @@ static const struct {
     {"{\n\"type\": \"Fuse\"\n},", "", "Strip must, and nothing else may, follow Fuse"},
     {"\"stop\": 0", "\"stop\": 1", "\"decoder Strip stop\" is 1"},
     // the post-processor
+    {"\"single\": [", "\"single\": [], \"single\": [", "\"post_processor\" has two members \"single\""},
     {"\"TemplateProcessing\"", "\"RobertaProcessing\"", "\"post_processor type\" is \"RobertaProcessing\""},
     {"\"id\": \"A\"", "\"id\": \"B\"", "\"post_processor.single Sequence id\" is \"B\""},
     {"\"id\": \"<s>\",\n\"type_id\"", "\"id\": \"<q>\",\n\"type_id\"", "\"post_processor.special_tokens\" is missing"},
@@ -132,7 +133,6 @@ static const struct {
     {"\"<unk>\": 0", "\"<unk>\": 1e300", "the id of \"<unk>\""},
     {"\"<unk>\": 0", "\"<unk>\": 4194304", "the id of \"<unk>\""},
     {"\"<s>\": 1", "\"<s>\": 0", "\"<unk>\" and \"<s>\" have the same id 0"},
-    {"\"the\": ", "\"he\": ", "have the same text \"he\""},
     {"\"the\": ", "\"\": ", "empty tokens are not supported"},
     {"\"the\": ", "\"\xC3(\": ", "not valid UTF-8"},
     {"\"h e\"", "\"h q\"", "\"h q\"; these two and their concatenation"},
@@ -350,6 +350,21 @@ Test(tokenizer_hf, takes_what_hugging_face_takes) {
     static const char *const same[][3] = {
         {"\"h e\",\n\"t h\"", "\"h e\",\n\"t h\",\n\"h e\"", "\"t h\",\n\"h e\""}, // the last rank counts
         {"\"h e\"", "\"h e\", [\"h\", \"e\"], \"h e\"", NULL},
+        // a member again: the last one counts
+        {"\"version\": \"1.0\"", "\"version\": \"1.0\", \"padding\": null", NULL},
+        {"\"normalizer\": {", "\"normalizer\": {\"type\": \"Lowercase\"}, \"normalizer\": {", NULL},
+        {ADDED, "\"added_tokens\": [{\"id\": 311, \"content\": \"<x>\"}], " ADDED, NULL},
+        {"\"model\": {", "\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 1}, \"merges\": []}, \"model\": {", NULL},
+        {"\"byte_fallback\": true", "\"byte_fallback\": false, \"byte_fallback\": true", NULL},
+        {"\"byte_fallback\": true", "\"byte_fallback\": true, \"byte_fallback\": null", "\"byte_fallback\": false"},
+        {"\"merges\": [", "\"merges\": [\"e h\"], \"merges\": [", NULL},
+        {"\"vocab\": {", "\"vocab\": {\"a\": 0}, \"vocab\": {", NULL},
+        {"\"vocab\": {", "\"vocab\": {\"the\": 4000, \"\\u0074he\": \"x\",", NULL},
+        {"\"<unk>\": 0", "\"<unk>\": 1, \"<unk>\": 0", NULL},
+        {"\"start\": 1", "\"start\": 5, \"start\": 1", NULL},
+        {"\"String\": \" \"", "\"String\": \"x\", \"String\": \" \"", NULL},
+        {PRE "null", PRE "{\"type\": \"Digits\", \"individual_digits\": true, \"type\": \"Digits\"}",
+         PRE "{\"type\": \"Digits\", \"individual_digits\": true}"},
         // an added token again, which is special if it ever was
         {ADDED, ADDED "{\"id\": 1, \"content\": \"<s>\", \"special\": true}, ", NULL},
         {"\"special\": false\n}\n]", "\"special\": false\n}, {\"id\": 318, \"content\": \"\\n\\n\\t\"}]", NULL},

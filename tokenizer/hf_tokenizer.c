@@ -7,7 +7,8 @@
 #include <string.h>
 
 typedef struct hf_file {
-    const qins_json *root, *model;
+    qins_json *root;
+    const qins_json *model;
     qins_tokenizer_cut *cut;
     hf_ignored ignored;
 } hf_file;
@@ -161,10 +162,28 @@ static qins_status read_options(const qins_json *model, qins_tokenizer *tokenize
     return read_unknown(model, tokenizer, error);
 }
 
+// Where Hugging Face does so: a second model.type, for example, is too much for it.
+static qins_status keep_last_members(qins_json *root, qins_error *error) {
+    qins_json_keep_last(root, error);
+    qins_json_keep_last_in_all(qins_json_edit(root, "normalizer"), error);
+    qins_json_keep_last_in_all(qins_json_edit(root, "pre_tokenizer"), error);
+    qins_json_keep_last_in_all(qins_json_edit(root, "decoder"), error);
+    qins_json *model = qins_json_edit(root, "model");
+    size_t n_types = 0;
+    for (const qins_json *item = qins_json_first(model); item != NULL; item = qins_json_next(item))
+        n_types += strcmp(qins_json_key(item), "type") == 0;
+    if (n_types > 1) qins_fail(error, QINS_BAD_MODEL, "\"model\" has two members \"type\"");
+    if (error->status == QINS_OK && qins_json_keep_last(model, error) == QINS_OK)
+        qins_json_keep_last(qins_json_edit(model, "vocab"), error);
+    return error->status;
+}
+
 static qins_status read_file(hf_file *file, qins_tokenizer *tokenizer, qins_error *error) {
     static const char *const members[] = {"version",       "truncation",     "padding", "added_tokens", "normalizer",
                                           "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
-    const qins_json *root = file->root, *model = file->model;
+    const qins_json *root = file->root, *model;
+    if (keep_last_members(file->root, error) != QINS_OK) return error->status;
+    file->model = model = qins_json_get(root, "model");
     hf_check_kind(root, error);
     hf_check_members(root, "tokenizer.json", members, error);
     if (qins_json_get(root, "version") != NULL) hf_check_text(root, "version", "1.0", "version", error);
@@ -209,7 +228,7 @@ qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_token
     qins_json *root = qins_json_parse(json, size, QINS_BAD_MODEL, error);
     if (root == NULL) return NULL;
     qins_tokenizer *tokenizer = tokenizer_create(error);
-    hf_file file = {.root = root, .model = qins_json_get(root, "model"), .cut = cut};
+    hf_file file = {.root = root, .cut = cut};
     if (tokenizer != NULL && read_file(&file, tokenizer, error) != QINS_OK) {
         qins_tokenizer_free(tokenizer);
         tokenizer = NULL;

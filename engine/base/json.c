@@ -147,7 +147,8 @@ static int by_key_and_place(const void *left, const void *right) {
     return order != 0 ? order : (a->place > b->place) - (a->place < b->place);
 }
 
-static qins_status keep_last_of_object(cJSON *object, qins_error *error) {
+qins_status qins_json_keep_last(qins_json *object, qins_error *error) {
+    if (!cJSON_IsObject(object)) return error->status;
     const size_t count = qins_json_count(object);
     struct member *members = qins_alloc(count, sizeof *members, "members of an object", error);
     if (members == NULL) return error->status;
@@ -161,10 +162,11 @@ static qins_status keep_last_of_object(cJSON *object, qins_error *error) {
     return QINS_OK;
 }
 
-static qins_status keep_last_members(cJSON *json, qins_error *error) {
-    if (cJSON_IsObject(json)) keep_last_of_object(json, error);
-    for (cJSON *item = json->child; item != NULL && error->status == QINS_OK; item = item->next)
-        keep_last_members(item, error); // cJSON limits the depth
+qins_status qins_json_keep_last_in_all(qins_json *value, qins_error *error) {
+    if (value == NULL) return error->status;
+    qins_json_keep_last(value, error);
+    for (cJSON *item = value->child; item != NULL && error->status == QINS_OK; item = item->next)
+        qins_json_keep_last_in_all(item, error); // cJSON limits the depth
     return error->status;
 }
 
@@ -173,7 +175,7 @@ qins_json *qins_json_parse_python(const char *text, size_t size, size_t max_valu
     char *copy = quote_no_numbers(text, size, error);
     cJSON *json = copy != NULL ? qins_json_parse_limited(copy, size, max_values, bad, error) : NULL;
     free(copy);
-    if (json == NULL || keep_last_members(json, error) == QINS_OK) return json;
+    if (json == NULL || qins_json_keep_last_in_all(json, error) == QINS_OK) return json;
     cJSON_Delete(json);
     return NULL;
 }
@@ -190,6 +192,12 @@ static const cJSON *find(const cJSON *object, const char *key) {
 
 const qins_json *qins_json_get(const qins_json *object, const char *key) {
     const cJSON *item = find(object, key);
+    return item == NULL || cJSON_IsNull(item) ? NULL : item;
+}
+
+qins_json *qins_json_edit(qins_json *object, const char *key) {
+    cJSON *item = cJSON_IsObject(object) ? object->child : NULL;
+    while (item != NULL && strcmp(item->string, key) != 0) item = item->next;
     return item == NULL || cJSON_IsNull(item) ? NULL : item;
 }
 

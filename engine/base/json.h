@@ -27,7 +27,11 @@ void qins_json_free(qins_json *json);
 
 // Member of an object, NULL when absent or JSON null (or when `object` is NULL or not an object).
 const qins_json *qins_json_get(const qins_json *object, const char *key);
-bool qins_json_has(const qins_json *object, const char *key); // also a null
+bool qins_json_has(const qins_json *object, const char *key);  // also a null
+qins_json *qins_json_edit(qins_json *object, const char *key); // as qins_json_get, for changes
+// Of several members with the same name the last one stays: of an object, or of all objects in a value.
+qins_status qins_json_keep_last(qins_json *object, qins_error *error);
+qins_status qins_json_keep_last_in_all(qins_json *value, qins_error *error);
 // First child of an array or object and the next sibling, NULL at the end.
 const qins_json *qins_json_first(const qins_json *container);
 const qins_json *qins_json_next(const qins_json *item);

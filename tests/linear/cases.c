@@ -68,6 +68,9 @@ LIST(repeated_merges, TOKENIZER "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,
      "]}}")
 LIST(unknown_of_model, TOKENIZER "\"model\":{\"merges\":[],\"vocab\":{\"a\":0},", "\"u%d\":%d", "}}")
 LIST(unknown_of_added, TOKENIZER BPE "}},\"added_tokens\":[{\"content\":\"a\",\"id\":0,", "\"u%d\":%d", "}]}")
+LIST(repeated_in_root, TOKENIZER, "\"padding\":null", "," BPE "\"a\":0}}}")
+LIST(repeated_in_model, TOKENIZER "\"model\":{\"merges\":[],\"vocab\":{\"a\":0},", "\"dropout\":null", "}}")
+LIST(repeated_in_step, "{\"decoder\":{\"type\":\"Strip\",", "\"start\":%d", "}," BPE "\"a\":0}}}")
 LIST(items_of_template,
      TOKENIZER "\"post_processor\":{\"type\":\"TemplateProcessing\",\"special_tokens\":{},\"single\":[",
      "{\"SpecialToken\":{\"id\":\"s%d\"}}", "]}," BPE "\"a\":0}}}")
@@ -163,6 +166,9 @@ const linear_case linear_cases[] = {
     {"tokenizer: unknown members", unknown_in_root, read_tokenizer, 0},
     {"tokenizer: unknown members of the model", unknown_of_model, read_tokenizer, 0},
     {"tokenizer: unknown members of an added token", unknown_of_added, read_tokenizer, 0},
+    {"tokenizer: a member that is repeated", repeated_in_root, read_tokenizer, 0},
+    {"tokenizer: a member of the model that is repeated", repeated_in_model, read_tokenizer, 0},
+    {"tokenizer: a member of a step that is repeated", repeated_in_step, read_tokenizer, 0},
     {"tokenizer: added tokens", added_tokens, read_tokenizer, 0},
     {"tokenizer: normalized added tokens", normalized_tokens, read_tokenizer, 0},
     {"tokenizer: long added tokens", long_added_tokens, read_tokenizer, 0},
