@@ -62,11 +62,14 @@ static void read_template(qins_hf_folder *folder, qins_recognized *result, qins_
     size_t size = 0;
     if (qins_hf_has(folder, config_name, error))
         config = qins_hf_read_json(folder, config_name, MAX_CONFIG_BYTES, error);
-    if (error->status == QINS_OK &&
-        qins_hf_has(folder, file_name, error)) // which takes precedence over it, as in Hugging Face
+    // The file takes precedence over the configuration, as in Hugging Face, even if it is empty.
+    const bool is_empty = qins_hf_is_empty(folder, file_name);
+    if (error->status == QINS_OK && !is_empty && qins_hf_has(folder, file_name, error))
         text = qins_hf_read(folder, file_name, MAX_TEMPLATE_BYTES, &size, error);
     const char *jinja = text != NULL ? text : configured_template(config);
-    if (jinja == NULL && error->status == QINS_OK)
+    if (is_empty && error->status == QINS_OK)
+        snprintf(result->reason, sizeof result->reason, "the chat template, %s, is empty", file_name);
+    else if (jinja == NULL && error->status == QINS_OK)
         snprintf(result->reason, sizeof result->reason,
                  "there is no chat template, neither in tokenizer_config.json nor as chat_template.jinja");
     else if (error->status == QINS_OK)

@@ -65,6 +65,11 @@ bool qins_hf_has(const qins_hf_folder *folder, const char *name, qins_error *err
     return false;
 }
 
+bool qins_hf_is_empty(const qins_hf_folder *folder, const char *name) {
+    struct stat info;
+    return fstatat(folder->fd, name, &info, 0) == 0 && S_ISREG(info.st_mode) && info.st_size == 0;
+}
+
 qins_status qins_hf_record(qins_hf_folder *folder, const char *name, uint64_t bytes, uint64_t hash, qins_error *error) {
     if (folder->n_sources == QINS_MAX_SOURCES)
         return qins_fail(error, QINS_BAD_MODEL, "%s: more than %d files", folder->path, QINS_MAX_SOURCES);

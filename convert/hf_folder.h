@@ -25,6 +25,9 @@ char *qins_hf_path(const qins_hf_folder *folder, const char *name, qins_error *e
 // error if that cannot be determined.
 bool qins_hf_has(const qins_hf_folder *folder, const char *name, qins_error *error);
 
+// Does it exist, with a size of 0?
+bool qins_hf_is_empty(const qins_hf_folder *folder, const char *name);
+
 // The whole file, NUL-terminated UTF-8, released with free(), and recorded as a source. NULL and an error that names
 // the path for more than `limit` bytes, a git-lfs pointer, a web page, an empty file or other bytes than UTF-8.
 char *qins_hf_read(qins_hf_folder *folder, const char *name, size_t limit, size_t *size, qins_error *error);

@@ -291,6 +291,8 @@ Test(convert, finds_the_chat_template_in_all_its_places) {
     expect_template(&fixture, "phi3");
     hf_fixture_text(&fixture, "chat_template.jinja", "something else"); // takes precedence over tokenizer_config.json
     expect_template(&fixture, "none");
+    hf_fixture_text(&fixture, "chat_template.jinja", "");
+    expect_template(&fixture, "none");
     char *out = text;
     for (const char *in = phi3_template; *in != '\0'; in++) { // as the file spells it
         bool newline = in[0] == '\\' && in[1] == 'n';

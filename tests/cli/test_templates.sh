@@ -39,6 +39,10 @@ expect "an unknown template is reported" 0 'not one that qins knows, so prompts 
 info unknown | grep -q '^template   none known' && ok "info says so again" || fail "info says so again" "$(info unknown)"
 expect "no chat without a template" 2 'no chat template that qins knows; use --raw' "$run" -m "$tmp/unknown.qins" -p hi
 expect "but text as it is" 0 '' "$run" -m "$tmp/unknown.qins" --raw -p hi -n 1
+folder empty ''
+expect "an empty template is told" 0 'the chat template, chat_template.jinja, is empty, so prompts must be raw.*--chat-template' \
+    "$convert" "$tmp/empty" -o "$tmp/empty.qins" --quiet
+expect "an empty template: no chat" 2 'no chat template that qins knows; use --raw' "$run" -m "$tmp/empty.qins" -p hi
 folder unreadable '{% for m in messages %}
 {% macro f() %}'
 expect "the unsupported construct" 0 '\(line 2: the tag macro is not supported\)' \
