@@ -55,6 +55,33 @@ Test(tokenizer_added, are_found_leftmost_and_longest) {
     }
 }
 
+// White space that is a token itself and consumes what is before it, after a token that consumes it: Hugging Face drops
+// it if nothing of it is left.
+Test(tokenizer_added, white_space_is_consumed_once) {
+    static const struct {
+        const char *text;
+        int32_t ids[4];
+    } cases[] = {{"<|end|> \n\n\tx", {314, 259, 276}}, // as with tokenizers 0.23.3
+                 {"<|end|>\n\n\t\n\n\tx", {317, 318, 259, 276}},
+                 {"<|end|> \n\n\t<|end|>", {314, 314}},
+                 {"a \n\n\tx", {302, 318, 259, 276}}};
+    qins_tokenizer *tokenizer = support_tokenizer("bytes");
+    tokenizer->token_flags[318] |= TOKEN_LSTRIP; // "\n\n\t"
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int32_t expected[4];
+        size_t n = 0;
+        for (; n < 4 && cases[i].ids[n] != 0; n++) expected[n] = cases[i].ids[n];
+        qins_ids ids = {0};
+        qins_error error = {0};
+        cr_assert_eq(
+            qins_tokenizer_encode(tokenizer, cases[i].text, strlen(cases[i].text), QINS_PARSE_SPECIAL, &ids, &error),
+            QINS_OK);
+        support_equal_ids(&ids, &(qins_ids){expected, n, n}, cases[i].text, i);
+        qins_ids_free(&ids);
+    }
+    qins_tokenizer_free(tokenizer);
+}
+
 Test(tokenizer_added, are_not_found_across_the_end) {
     qins_tokenizer *tokenizer = support_tokenizer("bytes");
     added_match match;

@@ -217,6 +217,7 @@ bool added_next(added_walk *walk, added_match *match) {
                 walk->space_end = match->end + utf8_white_space(walk->text + match->end, walk->size - match->end);
             match->end = walk->space_end;
         }
+        if ((flags & TOKEN_LSTRIP) && match->start >= match->end) continue; // the last one swallowed all of it
         walk->done = match->end;
         return true;
     }
