@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CONFIG_BYTES = 1 << 20, MAX_TOKENIZER_BYTES = 1 << 26 };
+enum { MAX_CONFIG_BYTES = 1 << 20, MAX_TOKENIZER_BYTES = 1 << 26, MAX_TOKENIZER_CONFIG_BYTES = 1 << 24 };
 
 struct conversion {
     const qins_convert_options *options;
@@ -31,8 +31,9 @@ struct conversion {
     qins_checkpoint checkpoint;
     qins_lora lora; // not open: none
     qins_problems problems;
-    qins_rows *rows;    // owned, [n_tensors]: the header's tensors in the checkpoint
-    uint8_t *tokenizer; // owned, packed; NULL: none
+    qins_rows *rows;             // owned, [n_tensors]: the header's tensors in the checkpoint
+    qins_json *tokenizer_config; // owned, NULL: none
+    uint8_t *tokenizer;          // owned, packed; NULL: none
     size_t tokenizer_bytes;
     qins_calibration_text text;      // without sequences: no calibration
     qins_calibration_text plan_text; // to measure sensitivities with
@@ -89,6 +90,23 @@ static void read_texts(struct conversion *conversion, const qins_tokenizer *toke
                                    error);
 }
 
+static void read_tokenizer_config(struct conversion *conversion, qins_error *error) {
+    static const char *const name = "tokenizer_config.json";
+    if (error->status == QINS_OK && qins_hf_has(&conversion->folder, name, error))
+        conversion->tokenizer_config = qins_hf_read_json(&conversion->folder, name, MAX_TOKENIZER_CONFIG_BYTES, error);
+}
+
+static void warn_of_changes(const struct conversion *conversion, const qins_tokenizer_cut *cut, const char *name) {
+    const qins_problems *problems = &conversion->problems;
+    if (cut->notice[0] != '\0') qins_problems_warn(problems, "%s: %s", name, cut->notice);
+    if (cut->config_notice[0] != '\0') qins_problems_warn(problems, "tokenizer_config.json: %s", cut->config_notice);
+    if (cut->n_added > 0)
+        qins_problems_warn(problems,
+                           "%s: the last %zu of the added tokens have ids beyond the model's vocabulary of %zu rows, "
+                           "and are left out: texts that contain them are encoded without them",
+                           name, cut->n_added, cut->n_rows);
+}
+
 // NULL if there is none, which is not a failure.
 static qins_tokenizer *read_tokenizer(struct conversion *conversion, const qins_config *config, qins_error *error) {
     static const char *const name = "tokenizer.json";
@@ -97,22 +115,21 @@ static qins_tokenizer *read_tokenizer(struct conversion *conversion, const qins_
         if (conversion->options->calibrate != NULL || conversion->options->plan_bits > 0)
             qins_fail(error, QINS_BAD_MODEL, "%s: %s needs a tokenizer.json", conversion->folder.path,
                       conversion->options->calibrate != NULL ? "calibration" : "--plan-bits");
+        read_tokenizer_config(conversion, error);
         return NULL;
     }
     size_t size;
     char *json = qins_hf_read(&conversion->folder, name, MAX_TOKENIZER_BYTES, &size, error);
-    qins_tokenizer_cut cut = {.n_rows = config->vocab_size};
-    qins_tokenizer *tokenizer = json == NULL ? NULL : qins_tokenizer_from_hf(json, size, &cut, error);
-    if (json != NULL) qins_error_context(error, "%s/%s", conversion->folder.path, name);
+    read_tokenizer_config(conversion, error);
+    qins_tokenizer_cut cut = {.n_rows = config->vocab_size, .config = conversion->tokenizer_config};
+    qins_tokenizer *tokenizer = NULL;
+    if (json != NULL && error->status == QINS_OK) {
+        tokenizer = qins_tokenizer_from_hf(json, size, &cut, error);
+        qins_error_context(error, "%s/%s", conversion->folder.path, name);
+    }
     free(json);
     if (tokenizer == NULL) return NULL;
-    if (cut.notice[0] != '\0') qins_problems_warn(&conversion->problems, "%s: %s", name, cut.notice);
-    if (cut.n_added > 0)
-        qins_problems_warn(
-            &conversion->problems,
-            "%s: the last %zu of the added tokens have ids beyond the model's vocabulary of %zu rows, and "
-            "are left out: texts that contain them are encoded without them",
-            name, cut.n_added, config->vocab_size);
+    warn_of_changes(conversion, &cut, name);
     check_vocabulary(conversion, tokenizer, name, config->vocab_size, error);
     if (error->status == QINS_OK)
         qins_tokenizer_pack(tokenizer, &conversion->tokenizer, &conversion->tokenizer_bytes, error);
@@ -148,7 +165,9 @@ static void read_chat_template(struct conversion *conversion, const qins_tokeniz
                                qins_error *error) {
     qins_recognized *recognized = &conversion->recognized;
     const char *chosen = conversion->options->chat_template;
-    if (qins_hf_chat_read(&conversion->folder, chosen, tokenizer, recognized, error) != QINS_OK) return;
+    if (qins_hf_chat_read(&conversion->folder, conversion->tokenizer_config, chosen, tokenizer, recognized, error) !=
+        QINS_OK)
+        return;
     if (tokenizer != NULL && recognized->chat.format == NULL && chosen == NULL)
         warn_of_no_template(conversion, recognized->reason);
     if (tokenizer != NULL && recognized->chat.format != NULL)
@@ -282,6 +301,7 @@ static void release(struct conversion *conversion) {
     qins_calibration_text_free(&conversion->text);
     qins_calibration_text_free(&conversion->plan_text);
     qins_recognized_free(&conversion->recognized);
+    qins_json_free(conversion->tokenizer_config);
     free(conversion->tokenizer);
     free(conversion->rows);
     qins_lora_close(&conversion->lora);

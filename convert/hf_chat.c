@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CONFIG_BYTES = 1 << 24, MAX_TEMPLATE_BYTES = 1 << 20 };
+enum { MAX_TEMPLATE_BYTES = 1 << 20 };
 
 // The Jinja text in tokenizer_config.json: a string, or a list of named ones of which "default" counts. NULL: none.
 static const char *configured_template(const qins_json *config) {
@@ -55,13 +55,10 @@ static void check_markers(const qins_tokenizer *tokenizer, qins_recognized *resu
 }
 
 // The template in the folder.
-static void read_template(qins_hf_folder *folder, qins_recognized *result, qins_error *error) {
-    static const char *const config_name = "tokenizer_config.json", *const file_name = "chat_template.jinja";
-    qins_json *config = NULL;
+static void read_template(qins_hf_folder *folder, const qins_json *config, qins_recognized *result, qins_error *error) {
+    static const char *const file_name = "chat_template.jinja";
     char *text = NULL;
     size_t size = 0;
-    if (qins_hf_has(folder, config_name, error))
-        config = qins_hf_read_json(folder, config_name, MAX_CONFIG_BYTES, error);
     // The file takes precedence over the configuration, as in Hugging Face, even if it is empty.
     const bool is_empty = qins_hf_is_empty(folder, file_name);
     if (error->status == QINS_OK && !is_empty && qins_hf_has(folder, file_name, error))
@@ -75,14 +72,13 @@ static void read_template(qins_hf_folder *folder, qins_recognized *result, qins_
     else if (error->status == QINS_OK)
         recognize(jinja, text != NULL ? size : strlen(jinja), config, result, error);
     free(text);
-    qins_json_free(config);
 }
 
-qins_status qins_hf_chat_read(qins_hf_folder *folder, const char *name, const qins_tokenizer *tokenizer,
-                              qins_recognized *result, qins_error *error) {
+qins_status qins_hf_chat_read(qins_hf_folder *folder, const qins_json *config, const char *name,
+                              const qins_tokenizer *tokenizer, qins_recognized *result, qins_error *error) {
     *result = (qins_recognized){0};
     if (name == NULL)
-        read_template(folder, result, error);
+        read_template(folder, config, result, error);
     else if (!qins_chat_format_find(name, &result->chat.format))
         qins_fail(error, QINS_USAGE, "there is no chat template \"%s\"", name);
     if (error->status == QINS_OK && tokenizer != NULL && result->chat.format != NULL)

@@ -13,6 +13,7 @@ typedef struct operands {
     const qins_tokenizer *tokenizer;
     char *json;
     size_t json_size;
+    const qins_json *config;
     uint8_t *packed;
     size_t packed_size;
 } operands;
@@ -24,7 +25,8 @@ static const char text[] = "the hello<|end|> her\n\xF0\x9F\x98\x80 <s> ing the h
 static const qins_message messages[] = {{"system", text, sizeof text - 1}, {"user", text, sizeof text - 1}};
 
 static qins_status from_hf(const operands *with, qins_error *error) {
-    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(with->json, with->json_size, NULL, error);
+    qins_tokenizer_cut cut = {.config = with->config};
+    qins_tokenizer *tokenizer = qins_tokenizer_from_hf(with->json, with->json_size, &cut, error);
     cr_assert_eq(tokenizer == NULL, error->status != QINS_OK);
     qins_tokenizer_free(tokenizer);
     return error->status;
@@ -115,6 +117,9 @@ static void fail_each(const char *name, bool chat) {
     char path[64];
     snprintf(path, sizeof path, "tests/data/tokenizer_%s.json", name);
     with.json = support_read(path, &with.json_size);
+    static const char config[] = "{\"added_tokens_decoder\":{\"9\":{\"content\":\"<9>\"}},\"pad_token\":\"<pad>\"}";
+    qins_json *parsed = qins_json_parse(config, sizeof config - 1, QINS_BAD_MODEL, &error);
+    with.config = parsed;
     qins_tokenizer *tokenizer = support_tokenizer(name);
     with.tokenizer = tokenizer;
     cr_assert_eq(qins_tokenizer_pack(tokenizer, &with.packed, &with.packed_size, &error), QINS_OK);
@@ -128,6 +133,7 @@ static void fail_each(const char *name, bool chat) {
     if (chat) fail_each_allocation(chat_plain, &with, "chat_plain");
     fail_each_allocation(decode, &with, "decode");
     qins_tokenizer_free(tokenizer);
+    qins_json_free(parsed);
     free(with.json);
     free(with.packed);
 }

@@ -54,9 +54,18 @@ void hf_vocabulary_begin(hf_vocabulary *vocabulary);
 // Add a token as Hugging Face does. *id: the one that it has, or gets.
 qins_status hf_vocabulary_add(hf_vocabulary *vocabulary, const char *text, uint8_t flags, int32_t *id,
                               qins_error *error);
+// The flags that an added token's object has, TOKEN_ADDED among them; those that it lacks are false.
+uint8_t hf_read_flags(const qins_json *item, qins_error *error);
 // The pieces of the tokenizer. Added tokens from n_rows on are left out.
 qins_status hf_vocabulary_lay_out(const hf_vocabulary *vocabulary, size_t n_rows, size_t *n_left_out,
                                   qins_tokenizer *tokenizer, qins_error *error);
+
+// hf_config_tokens.c
+// Add the tokens of a tokenizer_config.json. notice[capacity]: a clause that names those that differ from
+// tokenizer.json, "" if none does.
+qins_status hf_add_config_tokens(const qins_json *config, hf_vocabulary *vocabulary, char *notice, size_t capacity,
+                                 qins_error *error);
+size_t hf_config_tokens_count(const qins_json *config); // at least as many as it has
 
 // hf_merges.c
 // The merges of a tokenizer whose pieces are indexed.

@@ -30,21 +30,6 @@ static qins_status read_vocab(const qins_json *vocab, hf_vocabulary *vocabulary,
     return QINS_OK;
 }
 
-static uint8_t read_added_flags(const qins_json *item, qins_error *error) {
-    static const struct {
-        const char *key;
-        unsigned flag;
-    } keys[] = {{"single_word", TOKEN_SINGLE_WORD},
-                {"lstrip", TOKEN_LSTRIP},
-                {"rstrip", TOKEN_RSTRIP},
-                {"normalized", TOKEN_NORMALIZED},
-                {"special", TOKEN_SPECIAL}};
-    unsigned flags = TOKEN_ADDED;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (qins_json_get_bool_or(item, keys[i].key, false, QINS_BAD_MODEL, error)) flags |= keys[i].flag;
-    return (uint8_t)flags;
-}
-
 static qins_status read_added_token(const qins_json *item, hf_vocabulary *vocabulary, hf_ignored *ignored,
                                     qins_error *error) {
     static const char *const members[] = {"id",     "content",    "single_word", "lstrip",
@@ -52,7 +37,7 @@ static qins_status read_added_token(const qins_json *item, hf_vocabulary *vocabu
     hf_count_unknown(item, "added_tokens item", members, ignored, error);
     int64_t id = qins_json_get_integer(item, "id", 0, (int64_t)TOKENIZER_MAX_IDS - 1, QINS_BAD_MODEL, error);
     const char *content = qins_json_get_string(item, "content", QINS_BAD_MODEL, error);
-    const uint8_t flags = read_added_flags(item, error);
+    const uint8_t flags = hf_read_flags(item, error);
     if (content[0] == '\0') hf_refuse(item, "added_tokens", "its content is empty", error);
     if (error->status != QINS_OK) return qins_error_context(error, "added token \"%.80s\"", content);
     int32_t given;
@@ -75,13 +60,16 @@ static qins_status read_added(const qins_json *list, hf_vocabulary *vocabulary, 
 
 static qins_status read_tokens(hf_file *file, qins_tokenizer *tokenizer, qins_error *error) {
     const qins_json *vocab = qins_json_get(file->model, "vocab"), *added = qins_json_get(file->root, "added_tokens");
-    const size_t n_texts = qins_json_count(vocab) + qins_json_count(added);
-    const size_t n_rows = file->cut->n_rows > 0 ? file->cut->n_rows : SIZE_MAX;
+    qins_tokenizer_cut *cut = file->cut;
+    const size_t n_texts = qins_json_count(vocab) + qins_json_count(added) + hf_config_tokens_count(cut->config);
+    const size_t n_rows = cut->n_rows > 0 ? cut->n_rows : SIZE_MAX;
     hf_vocabulary vocabulary;
     if (hf_vocabulary_create(&vocabulary, tokenizer, n_texts, error) == QINS_OK &&
         read_vocab(vocab, &vocabulary, error) == QINS_OK &&
-        read_added(added, &vocabulary, &file->ignored, error) == QINS_OK)
-        hf_vocabulary_lay_out(&vocabulary, n_rows, &file->cut->n_added, tokenizer, error);
+        read_added(added, &vocabulary, &file->ignored, error) == QINS_OK &&
+        (cut->config == NULL || hf_add_config_tokens(cut->config, &vocabulary, cut->config_notice,
+                                                     sizeof cut->config_notice, error) == QINS_OK))
+        hf_vocabulary_lay_out(&vocabulary, n_rows, &cut->n_added, tokenizer, error);
     hf_vocabulary_free(&vocabulary);
     return error->status;
 }
@@ -223,7 +211,7 @@ static void write_notice(const hf_file *file) {
 qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_tokenizer_cut *cut, qins_error *error) {
     qins_tokenizer_cut none = {0};
     if (cut == NULL) cut = &none;
-    *cut = (qins_tokenizer_cut){.n_rows = cut->n_rows};
+    *cut = (qins_tokenizer_cut){.n_rows = cut->n_rows, .config = cut->config};
     if (error->status != QINS_OK) return NULL;
     qins_json *root = qins_json_parse(json, size, QINS_BAD_MODEL, error);
     if (root == NULL) return NULL;

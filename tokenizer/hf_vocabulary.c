@@ -99,6 +99,21 @@ qins_status hf_vocabulary_add(hf_vocabulary *vocabulary, const char *text, uint8
     return error->status;
 }
 
+uint8_t hf_read_flags(const qins_json *item, qins_error *error) {
+    static const struct {
+        const char *key;
+        unsigned flag;
+    } keys[] = {{"single_word", TOKEN_SINGLE_WORD},
+                {"lstrip", TOKEN_LSTRIP},
+                {"rstrip", TOKEN_RSTRIP},
+                {"normalized", TOKEN_NORMALIZED},
+                {"special", TOKEN_SPECIAL}};
+    unsigned flags = TOKEN_ADDED;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (qins_json_get_bool_or(item, keys[i].key, false, QINS_BAD_MODEL, error)) flags |= keys[i].flag;
+    return (uint8_t)flags;
+}
+
 qins_status hf_vocabulary_lay_out(const hf_vocabulary *vocabulary, size_t n_rows, size_t *n_left_out,
                                   qins_tokenizer *tokenizer, qins_error *error) {
     const size_t limit = n_rows > vocabulary->n_model_ids ? n_rows : vocabulary->n_model_ids;

@@ -6,21 +6,24 @@
 
 #include "engine/base/buffer.h"
 #include "engine/base/error.h"
+#include "engine/base/json.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 typedef struct qins_tokenizer qins_tokenizer;
 
-// The parts of a tokenizer.json that are left out.
+// The tokenizer_config.json beside a tokenizer.json, and the parts of both that are left out or changed.
 typedef struct qins_tokenizer_cut {
-    size_t n_rows;    // in: the model's. Added tokens with ids from here on have no embedding. 0: none is left out
-    size_t n_added;   // out: how many are
-    char notice[512]; // out: clauses that name other parts that are ignored, "" if there are none
+    size_t n_rows; // in: the model's. Added tokens with ids from here on have no embedding. 0: none is left out
+    const qins_json *config; // in: tokenizer_config.json, whose tokens are added as AutoTokenizer does it; NULL: none
+    size_t n_added;          // out: added tokens that are left out
+    char notice[512];        // out: clauses that name other parts that are ignored, "" if there are none
+    char config_notice[512]; // out: a clause that names the tokens that `config` changes, "" if there are none
 } qins_tokenizer_cut;
 
 // Read a Hugging Face tokenizer.json (json of `size` bytes). Variants that are not understood are refused by name: NULL
-// and an error (QINS_BAD_MODEL). `cut` may be NULL: no token is left out. Release with qins_tokenizer_free.
+// and an error (QINS_BAD_MODEL). `cut` may be NULL: nothing changes it. Release with qins_tokenizer_free.
 qins_tokenizer *qins_tokenizer_from_hf(const char *json, size_t size, qins_tokenizer_cut *cut, qins_error *error);
 
 // The same tokenizer as a tokenizer.json, from which Hugging Face and qins_tokenizer_from_hf read it again: it then

@@ -89,6 +89,11 @@ unsaid() { # NAME FOLDER: nothing is reported
     equal "$1" "" "$(cat "$tmp/err")"
 }
 unsaid "nothing to say of a complete folder" "$tmp/text"
+sed -i 's/"eos_token": "<|endoftext|>",/"eos_token": "<|stop|>",/' "$tmp/text/tokenizer_config.json"
+said "a token of tokenizer_config.json alone" 'tokenizer_config.json: these tokens take precedence.*"<\|stop\|>" \([0-9]+, new\)$' "$tmp/text"
+stop=$("$run" tokenize -m "$tmp/m.qins" -p 'a<|stop|>')
+equal "it is in the model" "a<|stop|>" "$("$run" tokenize -m "$tmp/m.qins" --decode -p "$stop")"
+equal "it is one token" 2 "$(wc -w <<<"$stop")"
 rm "$tmp/text/tokenizer_config.json"
 said "no chat template" 'there is no chat template' "$tmp/text"
 echo '{{ messages }}' >"$tmp/text/chat_template.jinja"

@@ -102,6 +102,12 @@ LIST(unknown_of_generation, "{", "\"k%d\":%d", "}")
 LIST(same_of_generation, "{", "\"k\":%d", "}")
 LIST(templates, "{\"chat_template\":[", "{\"name\":\"n%d\",\"template\":\"{{ 1 }}\"}", "]}")
 LIST(unknown_of_chat, "{\"chat_template\":\"{{ bos_token }}\",", "\"k%d\":%d", "}")
+LIST(decoder_tokens, "{\"added_tokens_decoder\":{", "\"%d\":{\"content\":\"c%d\",\"rstrip\":true}", "}}")
+LIST(repeated_decoder_tokens, "{\"added_tokens_decoder\":{", "\"%d\":{\"content\":\"c\"}", "}}")
+LIST(long_decoder_tokens, "{\"added_tokens_decoder\":{", "\"%d\":{\"content\":\"" LONG LONG LONG "%d\"}", "}}")
+LIST(extra_tokens, "{\"extra_special_tokens\":[", "\"<x%d>\"", "]}")
+LIST(named_tokens, "{", "\"x%d_token\":\"<x%d>\"", "}")
+LIST(named_objects, "{", "\"x%d_token\":{\"content\":\"</s>\",\"lstrip\":true}", "}")
 LIST(shards, "{\"weight_map\":{", "\"t%d\":\"f%d\"", "}}")
 LIST(one_shard, "{\"weight_map\":{", "\"t%d\":\"model-00001-of-00001.safetensors\"", "}}")
 LIST(strange_tensors, "{", "\"t%d\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}", "}")
@@ -189,6 +195,12 @@ const linear_case linear_cases[] = {
     {"generation_config: the same member", same_of_generation, read_generation, 0},
     {"tokenizer_config: templates", templates, read_chat_config, 0},
     {"tokenizer_config: unknown members", unknown_of_chat, read_chat_config, 0},
+    {"tokenizer_config: added tokens", decoder_tokens, read_chat_config, 0},
+    {"tokenizer_config: the same added token", repeated_decoder_tokens, read_chat_config, 0},
+    {"tokenizer_config: long added tokens", long_decoder_tokens, read_chat_config, 0},
+    {"tokenizer_config: extra special tokens", extra_tokens, read_chat_config, 0},
+    {"tokenizer_config: named special tokens", named_tokens, read_chat_config, 0},
+    {"tokenizer_config: the same special token", named_objects, read_chat_config, 0},
     {"template: text", plain_template, read_template, 0},
     {"template: expressions", printing_template, read_template, 0},
     {"template: a text that grows", growing_template, read_template, 0},

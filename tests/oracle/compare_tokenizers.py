@@ -61,13 +61,14 @@ def build_driver(build, folder):
     return driver
 
 
-def ask(driver, path, records):
-    """[(what, text or ids)] -> [ids or text]"""
+def ask(driver, path, records, *more):
+    """[(what, text or ids)] -> [ids or text]; more: the tokenizer_config.json"""
     parts = []
     for what, value in records:
         data = value.encode() if what < 2 else array.array("i", value).tobytes()
         parts.append(struct.pack("=II", what, len(data) // (1 if what < 2 else 4)) + data)
-    out = subprocess.run([str(driver), str(path)], input=b"".join(parts), stdout=subprocess.PIPE, check=True).stdout
+    command = [str(driver), str(path), *map(str, more)]
+    out = subprocess.run(command, input=b"".join(parts), stdout=subprocess.PIPE, stderr=subprocess.PIPE if more else None, check=True).stdout
     answers, at = [], 0
     for what, _ in records:
         n, = struct.unpack_from("=I", out, at)

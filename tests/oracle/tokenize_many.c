@@ -1,5 +1,6 @@
-// Encodes and decodes many texts in one process, for compare_tokenizers.py, which builds it. The tokenizer is packed
-// and unpacked first, as a model file does. Records on standard input and output, integers in the machine's order:
+// Encodes and decodes many texts in one process, for compare_tokenizers.py, which builds it. The tokenizer, which a
+// tokenizer_config.json as the second argument changes, is packed and unpacked first, as a model file does. Records on
+// standard input and output, integers in the machine's order:
 //   in   u32 what (0 encode, 1 encode with what the post-processor adds, 2 decode, 3 decode without special tokens),
 //        u32 n, then n bytes of text, or n ids of 32 bits
 //   out  u32 n, then n ids or n bytes
@@ -15,11 +16,21 @@ static bool fail(const qins_error *error, const char *what) {
     return false;
 }
 
-static qins_tokenizer *load(const char *path, qins_error *error) {
+static qins_json *load_config(const char *path, qins_error *error) {
+    size_t size;
+    char *text = qins_file_read_all(path, (size_t)1 << 30, &size, QINS_FAILED, error);
+    qins_json *config =
+        text == NULL ? NULL : qins_json_parse_python(text, size, QINS_JSON_MAX_VALUES, QINS_FAILED, error);
+    free(text);
+    return config;
+}
+
+static qins_tokenizer *load(const char *path, const qins_json *config, qins_error *error) {
     size_t size, packed_size;
+    qins_tokenizer_cut cut = {.config = config};
     uint8_t *packed = NULL;
     char *json = qins_file_read_all(path, (size_t)1 << 30, &size, QINS_FAILED, error);
-    qins_tokenizer *read = json == NULL ? NULL : qins_tokenizer_from_hf(json, size, NULL, error);
+    qins_tokenizer *read = json == NULL ? NULL : qins_tokenizer_from_hf(json, size, &cut, error);
     qins_tokenizer *unpacked = NULL;
     if (read != NULL && qins_tokenizer_pack(read, &packed, &packed_size, error) == QINS_OK)
         unpacked = qins_tokenizer_unpack(packed, packed_size, error);
@@ -65,8 +76,10 @@ static bool answer_all(const qins_tokenizer *tokenizer, qins_error *error) {
 
 int main(int argc, char **argv) {
     qins_error error = {0};
-    if (argc != 2) return 2;
-    qins_tokenizer *tokenizer = load(argv[1], &error);
+    if (argc != 2 && argc != 3) return 2;
+    qins_json *config = argc == 3 ? load_config(argv[2], &error) : NULL;
+    qins_tokenizer *tokenizer = load(argv[1], config, &error);
+    qins_json_free(config);
     if (tokenizer == NULL) return fail(&error, argv[1]) ? 0 : 1;
     bool done = answer_all(tokenizer, &error);
     qins_tokenizer_free(tokenizer);
