@@ -4,7 +4,7 @@
 #include "convert/budget.h"
 
 #include "convert/estimate.h"
-#include "convert/plan.h"
+#include "convert/type_plan.h"
 #include "engine/base/memory.h"
 
 #include <stdlib.h>

@@ -10,9 +10,9 @@
 #include "convert/hf_config.h"
 #include "convert/hints.h"
 #include "convert/lora.h"
-#include "convert/plan.h"
 #include "convert/sensitivity.h"
 #include "convert/tensor_writer.h"
+#include "convert/type_plan.h"
 #include "engine/base/memory.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // The plan for every tensor, and that all problems of a checkpoint are reported, not only the first.
 #include "convert/convert.h"
 #include "convert/option_setters.h"
-#include "convert/plan.h"
+#include "convert/type_plan.h"
 #include "engine/base/map.h"
 #include "tests/hf_fixture.h"
 

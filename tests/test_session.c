@@ -1,5 +1,5 @@
 // The session: prefixes, rewinding, LongRoPE's switch, refusals. Logits are compared bit by bit.
-#include "engine/runtime/plan.h"
+#include "engine/runtime/memory_plan.h"
 #include "tests/hf_model.h"
 
 #include <criterion/criterion.h>

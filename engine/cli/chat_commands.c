@@ -1,8 +1,8 @@
-// The commands of a chat; see chat.h.
+// The commands of a chat; see chat_internal.h.
 #include "engine/base/memory.h"
 #include "engine/base/plural.h"
 #include "engine/base/utf8.h"
-#include "engine/cli/chat.h"
+#include "engine/cli/chat_internal.h"
 #include "engine/cli/input.h"
 #include "engine/cli/statistics.h"
 #include "engine/runtime/sampler.h"

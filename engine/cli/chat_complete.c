@@ -1,6 +1,6 @@
-// Completion in a chat; see chat.h and line_editor.h.
+// Completion in a chat; see chat_internal.h and line_editor.h.
 #include "engine/base/escape.h"
-#include "engine/cli/chat.h"
+#include "engine/cli/chat_internal.h"
 
 #include <dirent.h>
 #include <stdio.h>

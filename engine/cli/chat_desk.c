@@ -3,7 +3,7 @@
 
 #include "engine/base/file.h"
 #include "engine/base/memory.h"
-#include "engine/cli/chat.h"
+#include "engine/cli/chat_internal.h"
 
 #include <poll.h>
 #include <stdlib.h>

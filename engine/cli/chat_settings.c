@@ -1,5 +1,5 @@
-// /set: options that can be changed during a chat; see chat.h.
-#include "engine/cli/chat.h"
+// /set: options that can be changed during a chat; see chat_internal.h.
+#include "engine/cli/chat_internal.h"
 
 #include "engine/runtime/sampler.h"
 

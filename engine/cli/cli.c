@@ -8,7 +8,7 @@
 #include "engine/base/memory.h"
 #include "engine/base/sandbox.h"
 #include "engine/cli/terminal.h"
-#include "engine/runtime/plan.h"
+#include "engine/runtime/memory_plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 // generated, so each turn costs only its own tokens.
 #include "engine/base/escape.h"
 #include "engine/base/memory.h"
-#include "engine/cli/chat.h"
+#include "engine/cli/chat_internal.h"
 #include "engine/cli/confine.h"
 #include "engine/cli/statistics.h"
 

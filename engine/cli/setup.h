@@ -3,7 +3,7 @@
 #define QINS_CLI_SETUP_H
 
 #include "engine/cli/cli.h"
-#include "engine/runtime/plan.h"
+#include "engine/runtime/memory_plan.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
 #include "engine/base/lock.h"
 #include "engine/base/memory.h"
 #include "engine/base/processors.h"
-#include "engine/runtime/plan.h"
+#include "engine/runtime/memory_plan.h"
 
 #include <stdlib.h>
 #include <string.h>

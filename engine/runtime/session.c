@@ -6,7 +6,7 @@
 #include "engine/kernels/blas.h"
 #include "engine/kernels/tiers.h"
 #include "engine/runtime/engine.h"
-#include "engine/runtime/plan.h"
+#include "engine/runtime/memory_plan.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -5,8 +5,8 @@
 #include "engine/base/lock.h"
 #include "engine/base/memory.h"
 #include "engine/base/thread.h"
+#include "engine/runtime/memory_plan.h"
 #include "engine/runtime/model.h"
-#include "engine/runtime/plan.h"
 #include "engine/server/session_cache.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // A chat: shared by its loop (cmd_chat.c) and its commands (chat_commands.c).
-#ifndef QINS_CLI_CHAT_H
-#define QINS_CLI_CHAT_H
+#ifndef QINS_CLI_CHAT_INTERNAL_H
+#define QINS_CLI_CHAT_INTERNAL_H
 
 #include "engine/cli/chat_desk.h"
 #include "engine/cli/chat_input.h"

@@ -1,5 +1,5 @@
-// Planning of memory; see plan.h.
-#include "engine/runtime/plan.h"
+// Planning of memory; see memory_plan.h.
+#include "engine/runtime/memory_plan.h"
 
 #include "engine/base/memory.h"
 #include "engine/base/processors.h"

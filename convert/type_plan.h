@@ -1,6 +1,6 @@
 // The type of every tensor in the file.
-#ifndef QINS_CONVERT_PLAN_H
-#define QINS_CONVERT_PLAN_H
+#ifndef QINS_CONVERT_TYPE_PLAN_H
+#define QINS_CONVERT_TYPE_PLAN_H
 
 #include "convert/convert.h"
 #include "convert/rows.h"

@@ -1,5 +1,5 @@
-// Choice of types; see plan.h.
-#include "convert/plan.h"
+// Choice of types; see type_plan.h.
+#include "convert/type_plan.h"
 
 #include "convert/safetensors.h"
 

@@ -1,6 +1,6 @@
 // The memory of sessions, computed before anything is allocated.
-#ifndef QINS_RUNTIME_PLAN_H
-#define QINS_RUNTIME_PLAN_H
+#ifndef QINS_RUNTIME_MEMORY_PLAN_H
+#define QINS_RUNTIME_MEMORY_PLAN_H
 
 #include "engine/format/config.h"
 
