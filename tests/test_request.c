@@ -265,8 +265,8 @@ Test(request, a_prompt_that_is_too_long_gets_both_counts) {
     for (size_t i = 1; i < 128; i++) end += sprintf(end, ",1");
     strcpy(end, "]}");
     refuse(QINS_TEXT_REQUEST, body, 400, "prompt",
-           "128 tokens and the reply is to have at least 1; this server's context holds 128");
-    refuse_field("\"max_tokens\": 128", 400, "messages", "and the reply is to have 128");
+           "128 tokens, and the reply needs at least 1; this server's context holds 128");
+    refuse_field("\"max_tokens\": 128", 400, "messages", "and the reply may have 128");
 }
 
 Test(request, tokens) {

@@ -16,5 +16,6 @@ qins_status hf_check_kind(const qins_json *root, qins_error *error) {
     if (words == NULL) return error->status;
     return qins_fail(
         error, QINS_BAD_MODEL,
-        "this is %s; supported is BPE: with byte fallback (Phi-3, Llama 2, Mistral) or on bytes (GPT-2, Phi-4)", words);
+        "this is %s; only BPE is supported: with byte fallback (Phi-3, Llama 2, Mistral) or on bytes (GPT-2, Phi-4)",
+        words);
 }

@@ -51,8 +51,8 @@ static bool check_room(const qins_request *request, const qins_request_reader *r
     const size_t wanted = request->has_max_tokens ? request->generation.max_tokens : 1;
     if (n_ids > n_ctx || wanted > n_ctx - n_ids)
         return qins_refuse(refusal, 400, "context_length_exceeded", prompt_name(request),
-                           "the prompt has %zu tokens and the reply is to have %s%zu; this server's context holds %zu",
-                           n_ids, request->has_max_tokens ? "" : "at least ", wanted, n_ctx);
+                           "the prompt has %zu tokens, and the reply %s %zu; this server's context holds %zu", n_ids,
+                           request->has_max_tokens ? "may have" : "needs at least", wanted, n_ctx);
     const size_t most = request->has_max_tokens ? wanted : n_ctx - n_ids;
     const size_t each = 1 + request->generation.n_top;
     if (request->generation.wants_logprobs && !request->stream && most > QINS_MAX_CANDIDATES / each)
