@@ -377,15 +377,21 @@ static void expect_patterns_refused(const char *patterns, qins_status status, co
 
 // regcomp copies an operand that is repeated, so thirty repetitions of each other would take gigabytes.
 Test(lora, patterns_are_bounded) {
-    static const char *const patterns[] = {"q++",    "q{2}+",       "q**",   "(q)+", "(q){2}", "q{33}", "q{1000}",
-                                           "q{3,1}", "q{}",         "a^b",   "a$b",  "(?i)q",  "(q",    "q)",
-                                           "[q",     "[[:alpha:]]", "\\\\b", "q{",   "*q",     "\\\\"};
+    static const char *const patterns[] = {
+        "q++",   "[]",    "[^]", "q{,2}", "q{123}",      "q{1,123}", "q{1;2}",  "{2}",    "\\\\z", "|+",  "(*)",
+        "^^",    "q{2}+", "q**", "(q)+",  "(q){2}",      "q{33}",    "q{1000}", "q{3,1}", "q{}",   "a^b", "a$b",
+        "(?i)q", "(q",    "q)",  "[q",    "[[:alpha:]]", "\\\\b",    "q{",      "*q",     "\\\\"};
     for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
         char item[64];
         snprintf(item, sizeof item, "\"%s\":1", patterns[i]);
         expect_patterns_refused(item, QINS_BAD_MODEL, "\"rank_pattern\": the pattern");
     }
     expect_patterns_refused("\"q\":\"x\"", QINS_BAD_MODEL, "\"rank_pattern\": \"q\" must be a number");
+    expect_patterns_refused("\"q\":-1", QINS_BAD_MODEL, "\"q\" must be a number from 0");
+    expect_patterns_refused("\"q\":1e9", QINS_BAD_MODEL, "\"q\" must be a number from 0");
+    expect_patterns_refused("\"q_proj\":0", QINS_BAD_MODEL, "must be a positive integer");
+    expect_patterns_refused("\"q_proj\":1.5", QINS_BAD_MODEL, "must be a positive integer");
+    expect_config_refused("\"rank_pattern\":[1]", QINS_BAD_MODEL, "\"rank_pattern\": it must be an object");
     char nested[256] = "\"", *many = malloc(1 << 20), *at = many;
     for (int i = 0; i < 30; i++) strcat(nested, "(");
     strcat(nested, "a");
@@ -418,4 +424,44 @@ Test(lora, every_allocation_may_fail) {
         close(fd);
     }
     cr_expect_gt(n, 100u);
+}
+
+// Python's re.match("(.*\.)?(PATTERN)$", MODULE) says the same.
+Test(lora, patterns_match_as_in_python) {
+    static const struct {
+        const char *pattern, *module;
+        bool matches;
+    } cases[] = {
+        {"q_proj", "layers.0.q_proj", true},
+        {"q_proj", "q_proj", true},
+        {"q_proj", "xq_proj", false},
+        {"q_proj", "proj", false},
+        {"layers.0", "layersx0", true},
+        {"layers.0", "layers.1", false},
+        {"[^.]+_proj", "layers.0.q_proj", true},
+        {"[0-9]", "layers.7", true},
+        {"[0-9]", "layers.x", false},
+        {"layers\\.\\d+", "model.layers.12", true},
+        {"layers\\.\\d", "model.layers.12", false},
+        {"\\w+\\-\\w", "a.b_c-d", true},
+        {"x{2}", "xx", true},
+        {"x{2}", "xxx", false},
+        {"x{1,2}", "xx", true},
+        {"x{2,}", "xxxx", true},
+        {"x{2,}", "x", false},
+        {"a?b*", "bb", true},
+        {"(q|k)_proj", "l.k_proj", true},
+        {"(q|k)_proj", "l.v_proj", false},
+        {"q_proj$", "l.q_proj", true},
+        {"^l.q_proj", "l.q_proj", true},
+        {"^q_proj", "l.q_proj", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        qins_error error = {0};
+        qins_lora_pattern pattern;
+        cr_assert_eq(qins_lora_pattern_compile(&pattern, cases[i].pattern, &error), QINS_OK, "%s", error.message);
+        cr_expect_eq(qins_lora_pattern_matches(&pattern, cases[i].module), cases[i].matches, "%s, %s", cases[i].pattern,
+                     cases[i].module);
+        qins_lora_pattern_free(&pattern);
+    }
 }
