@@ -7,8 +7,7 @@
 
 enum { MAX_TEMPLATE_BYTES = 1 << 20 };
 
-// The Jinja text in tokenizer_config.json: a string, or a list of named ones of which "default" counts. NULL: none.
-static const char *configured_template(const qins_json *config) {
+const char *qins_hf_configured_template(const qins_json *config) {
     const qins_json *item = qins_json_get(config, "chat_template");
     if (!qins_json_is_array(item)) return qins_json_text(item);
     for (item = qins_json_first(item); item != NULL; item = qins_json_next(item)) {
@@ -39,14 +38,8 @@ static void recognize(const char *jinja, size_t size, const qins_json *config, q
 
 // Ids of everything that the template can write: the tokenizer must have its markers.
 static void check_markers(const qins_tokenizer *tokenizer, qins_recognized *result, qins_error *error) {
-    const qins_message messages[] = {{"system", "1", 1}, {"user", "1", 1}};
-    qins_ids ids = {0};
     qins_error lack = {0};
-    const size_t skipped = result->chat.no_system;
-    qins_chat_encode(tokenizer, &result->chat, messages + skipped, 2 - skipped, QINS_CHAT_BEGINS | QINS_CHAT_REPLY,
-                     &ids, &lack);
-    qins_ids_free(&ids);
-    if (lack.status == QINS_OK) return;
+    if (qins_chat_check_markers(tokenizer, &result->chat, &lack) == QINS_OK) return;
     qins_recognized_free(result);
     if (lack.status == QINS_BAD_MODEL)
         snprintf(result->reason, sizeof result->reason, "%.250s", lack.message);
@@ -63,7 +56,7 @@ static void read_template(qins_hf_folder *folder, const qins_json *config, qins_
     const bool is_empty = qins_hf_is_empty(folder, file_name);
     if (error->status == QINS_OK && !is_empty && qins_hf_has(folder, file_name, error))
         text = qins_hf_read(folder, file_name, MAX_TEMPLATE_BYTES, &size, error);
-    const char *jinja = text != NULL ? text : configured_template(config);
+    const char *jinja = text != NULL ? text : qins_hf_configured_template(config);
     if (is_empty && error->status == QINS_OK)
         snprintf(result->reason, sizeof result->reason, "the chat template, %s, is empty", file_name);
     else if (jinja == NULL && error->status == QINS_OK)

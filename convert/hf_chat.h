@@ -5,6 +5,9 @@
 #include "convert/chat_recognize.h"
 #include "convert/hf_folder.h"
 
+// The Jinja text in tokenizer_config.json: a string, or a list of named ones of which "default" counts. NULL: none.
+const char *qins_hf_configured_template(const qins_json *config);
+
 // Find it in chat_template.jinja or the folder's tokenizer_config.json (`config`, NULL: there is none) and recognize
 // it, or take the format of this name (NULL: none was chosen). If no template is known, or the tokenizer (NULL: there
 // is none) lacks its markers, result->chat.format is NULL and result->reason says why; for a chosen one that is

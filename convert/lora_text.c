@@ -1,4 +1,5 @@
 // The tokenizer and chat template next to an adapter; see lora.h.
+#include "convert/hf_chat.h"
 #include "convert/lora.h"
 
 #include "engine/base/file.h"
@@ -29,7 +30,7 @@ static char *read_template(const qins_hf_folder *folder, qins_error *error) {
     qins_error ignored = {0}; // a file that is not JSON has no template
     qins_json *json = text != NULL ? qins_json_parse(text, strlen(text), QINS_BAD_MODEL, &ignored) : NULL;
     if (ignored.status == QINS_FAILED) *error = ignored; // out of memory
-    const char *found = qins_json_text(qins_json_get(json, "chat_template"));
+    const char *found = qins_hf_configured_template(json);
     if (found != NULL) template = qins_copy_text(found, strlen(found), "a chat template", error);
     qins_json_free(json);
     free(text);

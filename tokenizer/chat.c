@@ -202,6 +202,16 @@ qins_status qins_chat_encode(const qins_tokenizer *tokenizer, const qins_chat_te
     return error->status;
 }
 
+qins_status qins_chat_check_markers(const qins_tokenizer *tokenizer, const qins_chat_template *chat,
+                                    qins_error *error) {
+    static const qins_message messages[] = {{"system", "1", 1}, {"user", "1", 1}, {"assistant", "1", 1}};
+    const size_t first = chat->no_system;
+    qins_ids ids = {0};
+    qins_chat_encode(tokenizer, chat, messages + first, 3 - first, QINS_CHAT_BEGINS | QINS_CHAT_REPLY, &ids, error);
+    qins_ids_free(&ids);
+    return error->status;
+}
+
 qins_status qins_chat_encode_end(const qins_tokenizer *tokenizer, const qins_chat_template *chat, qins_ids *ids,
                                  qins_error *error) {
     rendering rendered = {.text.error = error};

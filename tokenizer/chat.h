@@ -47,6 +47,9 @@ qins_status qins_chat_encode(const qins_tokenizer *tokenizer, const qins_chat_te
                              const qins_message *messages, size_t n_messages, unsigned flags, qins_ids *ids,
                              qins_error *error);
 
+// Refuse (QINS_BAD_MODEL) a tokenizer that lacks a marker that the template can write.
+qins_status qins_chat_check_markers(const qins_tokenizer *tokenizer, const qins_chat_template *chat, qins_error *error);
+
 // Append the end of a message, such as a reply.
 qins_status qins_chat_encode_end(const qins_tokenizer *tokenizer, const qins_chat_template *chat, qins_ids *ids,
                                  qins_error *error);

@@ -18,17 +18,6 @@ static qins_status read_tokenizer(qins_model *model, qins_error *error) {
     return error->status;
 }
 
-// The tokenizer must have every marker that the chat template can write.
-static void check_template(const qins_model *model, qins_error *error) {
-    static const qins_message messages[] = {{"system", "1", 1}, {"user", "1", 1}, {"assistant", "1", 1}};
-    const size_t first = model->chat_template.no_system;
-    qins_ids ids = {0};
-    if (error->status == QINS_OK && model->tokenizer != NULL && model->chat_template.format != NULL)
-        qins_chat_encode(model->tokenizer, &model->chat_template, messages + first, 3 - first,
-                         QINS_CHAT_BEGINS | QINS_CHAT_REPLY, &ids, error);
-    qins_ids_free(&ids);
-}
-
 static qins_status read_parts(qins_model *model, const char *name, qins_error *error) {
     if (qins_network_init(&model->network, model->image, error) != QINS_OK) return error->status;
     const qins_header *header = qins_image_header(model->image);
@@ -39,8 +28,8 @@ static qins_status read_parts(qins_model *model, const char *name, qins_error *e
     if (!qins_chat_format_find(header->chat_template, &model->chat_template.format))
         return qins_fail(error, QINS_BAD_MODEL, "%s: chat template \"%s\" is unknown; a newer version may know it",
                          name, header->chat_template);
-    read_tokenizer(model, error);
-    check_template(model, error);
+    if (read_tokenizer(model, error) == QINS_OK && model->tokenizer != NULL && model->chat_template.format != NULL)
+        qins_chat_check_markers(model->tokenizer, &model->chat_template, error);
     return qins_error_context(error, "%s: tokenizer", name);
 }
 
