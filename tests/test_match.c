@@ -166,19 +166,24 @@ Test(match, widens_parts_of_different_types) {
     hf_fixture_remove(&fixture);
 }
 
+// The fixture's configuration ties the head, which becomes a copy of the embedding. Returns the head.
+static fixture_tensor *tie(hf_fixture *fixture) {
+    char config[1024];
+    snprintf(config, sizeof config, "%s", fixture_config);
+    memcpy(strstr(config, "false,\"eos"), " true", 5);
+    hf_fixture_text(fixture, "config.json", config);
+    fixture_tensor *head = hf_fixture_find(fixture, "lm_head.weight");
+    memcpy(head->data, hf_fixture_find(fixture, "model.embed_tokens.weight")->data, head->bytes);
+    return head;
+}
+
 // Is there a warning about a tied head in the last row of which one value is changed, or of another type?
 static void expect_warning_of_head(bool is_changed, const char *dtype, bool is_warned) {
-    char config[1024];
     hf_fixture fixture;
     struct result result;
     qins_error error = {0};
     hf_fixture_make(&fixture, QINS_BF16);
-    snprintf(config, sizeof config, "%s", fixture_config);
-    memcpy(strstr(config, "false,\"eos"), " true", 5);
-    hf_fixture_text(&fixture, "config.json", config);
-    fixture_tensor *head = hf_fixture_find(&fixture, "lm_head.weight");
-    const fixture_tensor *embedding = hf_fixture_find(&fixture, "model.embed_tokens.weight");
-    memcpy(head->data, embedding->data, embedding->bytes);
+    fixture_tensor *head = tie(&fixture);
     if (is_changed) hf_fixture_set(head, 96 * 80 - 1, 2 * hf_fixture_value(head, 96 * 80 - 1) + 1);
     head->dtype = dtype;
     hf_fixture_write(&fixture, 2);
@@ -199,17 +204,11 @@ Test(match, tells_of_a_tied_head_that_is_not_the_embedding) {
 
 // safetensors.torch.save_model keeps either of two tensors that are one in memory.
 Test(match, takes_a_tied_embedding_from_the_head) {
-    char config[1024];
     hf_fixture fixture;
     struct result a, b;
     qins_error error = {0};
     hf_fixture_make(&fixture, QINS_BF16);
-    snprintf(config, sizeof config, "%s", fixture_config);
-    memcpy(strstr(config, "false,\"eos"), " true", 5);
-    hf_fixture_text(&fixture, "config.json", config);
-    fixture_tensor *head = hf_fixture_find(&fixture, "lm_head.weight");
-    fixture_tensor *embedding = hf_fixture_find(&fixture, "model.embed_tokens.weight");
-    memcpy(head->data, embedding->data, embedding->bytes);
+    fixture_tensor *head = tie(&fixture), *embedding = hf_fixture_find(&fixture, "model.embed_tokens.weight");
     head->absent = true;
     hf_fixture_write(&fixture, 1);
     cr_assert_eq(convert(&fixture, &a, &error), QINS_OK, "%s", error.message);

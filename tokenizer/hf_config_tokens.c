@@ -1,7 +1,7 @@
 // Tokens of tokenizer_config.json, added to those of tokenizer.json as AutoTokenizer does it for Phi-3. Follows
 // transformers 5: tokenization_utils_base.py (_from_pretrained) and tokenization_utils_tokenizers.py
 // (TokenizersBackend.__init__): first the tokens of added_tokens_decoder in the order of their ids, then the named and
-// the extra special tokens that are not there yet. Ids are given anew, as the texts alone count.
+// the extra special tokens that are not there yet. Ids are given anew, because only the texts count.
 #include "engine/base/memory.h"
 #include "tokenizer/hf_internal.h"
 

@@ -189,7 +189,7 @@ static const struct command {
     {"/read", "FILE", "prepend a file's text to the next message", true, read_file},
     {"/save", "FILE", "write the conversation to a file (JSON)", true, save},
     {"/load", "FILE", "continue the conversation in a file", true, load},
-    {"/set", "NAME VALUE", "change an option, such as temp 0.7; alone, show them", false, qins_chat_set},
+    {"/set", "NAME VALUE", "change an option, such as temp 0.7; without NAME, show them", false, qins_chat_set},
     {"/stats", "", "statistics of the last reply, and how full the context is", false, show_statistics},
     {"/undo", "", "remove the last message and its reply", false, undo},
     {"/regen", "TEMP", "reply again, at this temperature if given", false, regenerate},

@@ -35,7 +35,7 @@ static qins_status check_name(const char *name, qins_error *error) {
     return QINS_OK;
 }
 
-static void tell_setup(const qins_serving *serving, const qins_options *options) {
+static void tell_resources(const qins_serving *serving, const qins_options *options) {
     const qins_scheduler *scheduler = qins_service_scheduler(serving->service);
     qins_session_options each = options->session;
     each.n_ctx = qins_scheduler_n_ctx(scheduler);
@@ -63,7 +63,7 @@ qins_status qins_serving_open(qins_serving *serving, const qins_options *options
     if (serving->model == NULL || qins_need_tokenizer(serving->model, error) == NULL) return error->status;
     serving->service = qins_service_open(serving->model, alias, &how, error);
     qins_sandbox_tighten();
-    if (serving->service != NULL && options->process.verbose) tell_setup(serving, options);
+    if (serving->service != NULL && options->process.verbose) tell_resources(serving, options);
     return error->status;
 }
 

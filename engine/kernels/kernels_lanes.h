@@ -18,7 +18,7 @@ static inline size_t width(size_t left) {
 }
 
 // Prefetch the data that a memory stream will read soon: hardware prefetchers start anew in every 4 KiB page, and a
-// core with few instructions in flight (Zen 3) reads half as fast with those alone. Each line is read once per pass, so
+// core with few instructions in flight (Zen 3) reads half as fast with only those. Each line is read once per pass, so
 // it goes past L2 (locality 0). Addresses past the end do no harm.
 static inline void ask_ahead(const void *memory) {
     __builtin_prefetch((const char *)memory + 4096, 0, 0);
